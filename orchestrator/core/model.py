@@ -1,0 +1,266 @@
+"""The nouns of the core: what is desired, what is observed, what is decided. Data only; no rule lives here.
+
+Times are unix seconds (float). Every struct is frozen: a new state is a new value.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Desired(StrEnum):
+    """What the client wants of a session; only the API writes it."""
+
+    RUN = "run"
+    STOP = "stop"
+
+
+class Phase(StrEnum):
+    """Where a session is; only the orchestrator writes it."""
+
+    REQUESTED = "requested"  # a row, nothing runs yet
+    STARTING = "starting"  # the first attempt runs, nothing listed yet
+    LIVE = "live"  # the current attempt has listed a segment
+    SWITCHING = "switching"  # a later attempt runs, it has listed nothing yet
+    UNAVAILABLE = "unavailable"  # no source works; retrying
+    ENDED = "ended"  # final
+
+
+class SourceStatus(StrEnum):
+    UNKNOWN = "unknown"  # never probed or played
+    HEALTHY = "healthy"
+    PROBLEMATIC = "problematic"  # failed; not chosen until a probe succeeds, or nothing else is left
+    RECOVERED = "recovered"  # failed once, and a probe has succeeded since
+    DISABLED = "disabled"  # by the operator
+
+
+class Media(Struct, frozen=True):
+    """What a probe saw. Codec names are FFmpeg's; None where there is no such track."""
+
+    video: str | None = None
+    audio: str | None = None
+    channels: int | None = None
+    width: int | None = None
+    height: int | None = None
+    bitrate_bps: int | None = None
+    cadence_s: float | None = None  # how far apart the media arrive: an HLS source's target duration
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    id: str
+    channel_id: str
+    url: str
+    priority: int = 1  # 1 is tried first
+    user_agent: str | None = None
+    headers: dict[str, str] = {}
+    status: SourceStatus = SourceStatus.UNKNOWN
+    failure_count: int = 0
+    stall_count: int = 0
+    last_checked_at: float | None = None  # last probe, or last time seen playing
+    last_failed_at: float | None = None
+    last_failure_reason: str | None = None
+    media: Media | None = None
+
+
+class Attempt(Struct, frozen=True):
+    """One container run of a session. `number` is the fencing token (law 4)."""
+
+    number: int
+    source_id: str
+    started_at: float
+    live_at: float | None = None  # when its first listed segment was seen
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """The state of a session as the orchestrator keeps it: one row."""
+
+    id: str
+    channel_id: str
+    viewer: str
+    desired: Desired = Desired.RUN
+    phase: Phase = Phase.REQUESTED
+    version: int = 0
+    created_at: float
+    target_duration_s: int | None = None  # fixed at the first attempt; a playlist's target duration never changes (law 5)
+    last_attempt: int = 0  # the highest number ever given
+    attempt: Attempt | None = None  # the current one
+    previous: Attempt | None = None  # in a planned swap: still publishing until the current one takes over
+    switch_to: str | None = None  # a source the operator asked for; the API writes it
+    reason: str | None = None  # why the current attempt was started; goes into `stream.switch`
+    from_source_id: str | None = None  # the source before the current swap
+    tried: tuple[str, ...] = ()  # sources that failed since the session was last live: one incident
+    fault_at: float | None = None  # the last failure that was not the source's
+    unavailable_since: float | None = None
+    retries: int = 0
+    retry_at: float | None = None
+    ended_at: float | None = None
+    end_reason: str | None = None
+
+
+# --- what is observed -------------------------------------------------------------------------------------------------
+
+
+class Unknown(Struct, frozen=True, tag=True):
+    """It did not answer. Says nothing (law 3)."""
+
+    reason: str = ""
+
+
+class Absent(Struct, frozen=True, tag=True):
+    """It answered: there is none."""
+
+
+class ContainerState(StrEnum):
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    EXITED = "exited"
+    REFUSED = "refused"  # the engine would not start it; `detail` says why
+
+
+class Container(Struct, frozen=True, kw_only=True):
+    """One container (or child process) of a session."""
+
+    id: str
+    session_id: str
+    attempt: int
+    state: ContainerState
+    exit_code: int | None = None
+    oom_killed: bool = False
+    healthy: bool | None = None  # None: no verdict yet
+    created_at: float = 0.0
+    detail: str = ""
+
+
+class Playlist(Struct, frozen=True, tag=True):
+    """A session's media playlist, as the sweep has followed it."""
+
+    attempt: int  # that listed the last segment
+    changed_at: float  # when the sweep last saw it change, or since when the store has answered again, if later
+    gap_s: float = 0.0  # programme skipped where the last attempt took over; negative: repeated
+
+
+class Observation(Struct, frozen=True, kw_only=True):
+    channel_enabled: bool = True  # False: disabled or deleted
+    sources: tuple[Source, ...] = ()  # of the channel, by priority
+    containers: tuple[Container, ...] | Unknown = ()
+    playlist: Playlist | Absent | Unknown = Absent()
+
+
+# --- what is decided --------------------------------------------------------------------------------------------------
+
+
+class StartAttempt(Struct, frozen=True, tag=True):
+    """Run a container for this attempt. Idempotent: the container's name is the attempt's."""
+
+    attempt: int
+    source_id: str
+
+
+class StopAttempt(Struct, frozen=True, tag=True):
+    """Stop and remove this attempt's container. Idempotent."""
+
+    attempt: int
+    grace_s: float = 1.0
+
+
+class ProbeSources(Struct, frozen=True, tag=True):
+    """Probe these, several at once; results are written to their rows and wake the session."""
+
+    source_ids: tuple[str, ...]
+
+
+class FinishPlaylist(Struct, frozen=True, tag=True):
+    """Put EXT-X-ENDLIST, after the session's containers have gone."""
+
+
+Action = StartAttempt | StopAttempt | ProbeSources | FinishPlaylist
+
+
+class AttemptStarted(Struct, frozen=True, tag=True):
+    attempt: int
+    source_id: str
+    reason: str
+
+
+class AttemptLive(Struct, frozen=True, tag=True):
+    attempt: int
+    source_id: str  # a source whose media were listed is healthy
+
+
+class AttemptEnded(Struct, frozen=True, tag=True):
+    attempt: int
+    exit_code: int | None
+    reason: str
+
+
+class SourceFailed(Struct, frozen=True, tag=True):
+    """The source's own fault (law 7)."""
+
+    source_id: str
+    reason: str
+    stalled: bool = False
+
+
+class EventType(StrEnum):
+    SESSION_LIVE = "session.live"
+    STREAM_SWITCH = "stream.switch"
+    STREAM_UNAVAILABLE = "stream.unavailable"
+    STREAM_RECOVERED = "stream.recovered"
+    SESSION_ENDED = "session.ended"
+
+
+class Happened(Struct, frozen=True, tag=True):
+    """An event to be written with the state and then told to the session's clients."""
+
+    type: EventType
+    fields: dict[str, str | int | float | None | dict[str, str]] = {}
+
+
+Record = AttemptStarted | AttemptLive | AttemptEnded | SourceFailed | Happened
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """`session` and `records` are committed together, by compare-and-swap on the version; only then `actions` are applied."""
+
+    session: Session
+    records: tuple[Record, ...] = ()
+    actions: tuple[Action, ...] = ()
+    wake_at: float | None = None  # decide again at this time, even if nothing happens
+
+
+# --- channels, and events as rows -------------------------------------------------------------------------------------
+
+
+class ChannelPolicy(Struct, frozen=True):
+    """How a channel's sessions behave. Fields are added here as capabilities come."""
+
+    profile: str = "copy"  # or h264
+
+
+class Channel(Struct, frozen=True, kw_only=True):
+    id: str
+    slug: str
+    name: str
+    number: int | None = None
+    group: str | None = None
+    logo: str | None = None
+    tvg_id: str | None = None
+    tvg_name: str | None = None
+    enabled: bool = True
+    policy: ChannelPolicy = ChannelPolicy()
+    active_source_id: str | None = None
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """A row of `events`: what is broadcast is read from here, so a client can replay."""
+
+    id: int  # increasing in a session, from 1
+    session_id: str
+    type: EventType
+    at: float
+    fields: dict[str, str | int | float | None | dict[str, str]] = {}

@@ -1,0 +1,37 @@
+"""How an event looks to a client: one JSON document, the same over Redis, SSE, WebSocket and polling (design: Events)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from orchestrator.core.model import Event
+
+_encode = msgspec.json.Encoder().encode
+
+
+def playlist_url(origin_url: str, session_id: str) -> str:
+    """The session's one address for its whole life: its multivariant playlist behind the CDN."""
+    return f"{origin_url.rstrip('/')}/playlists/{session_id}/index.m3u8"
+
+
+def timestamp(at: float) -> str:
+    """RFC 3339 with milliseconds, UTC."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def document(event: Event, origin_url: str) -> dict[str, object]:
+    """`id`, `type`, `at`, `session_id`, `playlist_url` and the event's own fields."""
+    return {
+        "id": event.id,
+        "type": event.type.value,
+        "at": timestamp(event.at),
+        "session_id": event.session_id,
+        "playlist_url": playlist_url(origin_url, event.session_id),
+        **event.fields,
+    }
+
+
+def encode(event: Event, origin_url: str) -> bytes:
+    return _encode(document(event, origin_url))

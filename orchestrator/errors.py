@@ -1,0 +1,116 @@
+"""Every error of the project says whose fault it is and whether trying again can help.
+
+One small tree. `Temporary` errors are answered by observing again; `Permanent` ones by a person. The API turns each into a
+problem document (RFC 9457) by its `status` and `title`; nothing else maps errors to HTTP.
+"""
+
+from __future__ import annotations
+
+
+class FailoverError(Exception):
+    """The root. `status` is the HTTP status that tells a client the same thing."""
+
+    status = 500
+    title = "Internal error"
+
+
+class Temporary(FailoverError):
+    """Trying again later can help; says nothing about any stream (law 3)."""
+
+    status = 503
+    title = "Temporarily unavailable"
+
+
+class StoreUnavailable(Temporary):
+    """The object store did not answer, or answered 5xx."""
+
+    title = "The object store does not answer"
+
+
+class EngineUnavailable(Temporary):
+    """The container engine did not answer, or failed on its own side."""
+
+    title = "The container engine does not answer"
+
+
+class BusUnavailable(Temporary):
+    """Redis did not answer. Everything still works, only slower (law 1)."""
+
+    title = "Redis does not answer"
+
+
+class DatabaseUnavailable(Temporary):
+    """SQL did not answer, or stayed locked beyond its timeout."""
+
+    title = "The database does not answer"
+
+
+class Stale(Temporary):
+    """A row changed under us (compare-and-swap on `version` lost): observe and decide again."""
+
+    status = 409
+    title = "The row has changed meanwhile"
+
+
+class Permanent(FailoverError):
+    """Trying the same again cannot help."""
+
+    status = 400
+    title = "Refused"
+
+
+class BadSetting(Permanent):
+    """A setting is unknown or has a bad value. The operator's to mend; the message names the variable."""
+
+    title = "Bad setting"
+
+
+class ImageMissing(Permanent):
+    """The transcoder image is not on the engine. The operator's to mend."""
+
+    status = 503
+    title = "The transcoder image is missing"
+
+
+class NotFound(Permanent):
+    """No such channel, source or session."""
+
+    status = 404
+    title = "Not found"
+
+
+class AlreadyExists(Permanent):
+    """A unique name is taken."""
+
+    status = 409
+    title = "Already exists"
+
+
+class Unauthorized(Permanent):
+    """No key or token, or a wrong one."""
+
+    status = 401
+    title = "Unauthorized"
+
+
+class InvalidInput(Permanent):
+    """The client sent something that cannot be accepted. `field` names it."""
+
+    status = 422
+    title = "Invalid input"
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class NoHealthySource(Permanent):
+    """A session could not start: `reasons` names why, source by source."""
+
+    status = 503
+    title = "No source of the channel works"
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{source}: {reason}" for source, reason in reasons.items()) or "the channel has no source")
+        self.reasons = reasons

@@ -1,0 +1,278 @@
+"""What the orchestrator and the API need of the world. Nothing here knows how it is done.
+
+Every method may raise the errors it names and no other error of an outside library: adapters translate. `Temporary` errors
+become `Unknown` observations (law 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from orchestrator.core.model import (
+    Channel,
+    Container,
+    Decision,
+    Event,
+    Media,
+    Phase,
+    Record,
+    Session,
+    Source,
+)
+from transcoder.media_playlist import MediaPlaylist
+
+# --- containers -------------------------------------------------------------------------------------------------------
+
+
+class Launch(Struct, frozen=True, kw_only=True):
+    """All that a runtime needs to run one attempt."""
+
+    session_id: str
+    attempt: int
+    job: str  # the agent's job, JSON (docs/architecture.md)
+
+
+class ContainerEvent(Struct, frozen=True):
+    """Something happened to this session's container: look at it."""
+
+    session_id: str
+    attempt: int
+
+
+class ContainerRuntime(Protocol):
+    """Runs attempts. The name of a container is `{deployment}-{session}-{attempt}`; its labels carry all three."""
+
+    async def start(self, launch: Launch) -> None:
+        """Create and start; a no-op where it runs already. Raises EngineUnavailable, ImageMissing."""
+
+    async def stop(self, session_id: str, attempt: int, grace_s: float) -> None:
+        """SIGTERM, `grace_s` later SIGKILL, then remove; a no-op where there is none. Raises EngineUnavailable."""
+
+    async def containers(self, session_id: str | None = None) -> tuple[Container, ...]:
+        """This deployment's containers, of one session or of all, running or not. Raises EngineUnavailable."""
+
+    def events(self) -> AsyncIterator[ContainerEvent]:
+        """Follows starts, deaths, pauses and health changes until it breaks (EngineUnavailable) or is closed."""
+
+    async def check(self) -> None:
+        """Raises EngineUnavailable or ImageMissing where `start` could not work."""
+
+    async def close(self) -> None: ...
+
+
+# --- object store -----------------------------------------------------------------------------------------------------
+
+
+class Stamp(Struct, frozen=True):
+    """What a LIST says of one session's media playlist."""
+
+    etag: str
+    modified_at: float
+
+
+class StoredObject(Struct, frozen=True):
+    key: str
+    modified_at: float
+    size: int
+
+
+class ObjectStore(Protocol):
+    """The CDN's origin."""
+
+    async def prepare(self) -> None:
+        """Create the bucket where missing; set CORS and the read policy. Safe to repeat. Raises StoreUnavailable."""
+
+    async def check(self) -> None:
+        """Raises StoreUnavailable."""
+
+    def sign(self, session_id: str, attempt: int) -> dict[str, object]:
+        """The `store` object of the agent's job: signed addresses for one attempt. No network call."""
+
+    async def playlists(self) -> Mapping[str, Stamp]:
+        """Session id → stamp of its `main.m3u8`, by one LIST (1,000 keys a page). Raises StoreUnavailable."""
+
+    async def read_playlist(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
+        """The media playlist and its ETag; None where there is none. Raises StoreUnavailable."""
+
+    async def read_multivariant(self, session_id: str) -> str | None:
+        """The text of `index.m3u8`; None where there is none. Raises StoreUnavailable."""
+
+    async def finish_playlist(self, session_id: str) -> None:
+        """Append EXT-X-ENDLIST, conditionally; a no-op where there is none or it has ended. Raises StoreUnavailable."""
+
+    def objects(self, prefix: str) -> AsyncIterator[Sequence[StoredObject]]:
+        """Every object under a prefix, page by page. Raises StoreUnavailable."""
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Bulk delete. Raises StoreUnavailable."""
+
+    async def read_log(self, session_id: str, attempt: int) -> str | None:
+        """The agent's log of an attempt that has ended; None where there is none. Raises StoreUnavailable."""
+
+    async def close(self) -> None: ...
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+class EventBus(Protocol):
+    """Redis: hints only. Every method that sends is best effort: it raises BusUnavailable and the caller goes on."""
+
+    async def publish(self, event: Event, payload: bytes) -> None:
+        """To `stream-session.{session_id}`."""
+
+    def subscribe(self, session_id: str) -> AsyncIterator[bytes]:
+        """Payloads of one session from now on. Reconnects by itself; a lost message is found in the rows."""
+
+    async def nudge(self, session_id: str) -> None:
+        """Tell the orchestrator to look at this session now."""
+
+    def nudges(self) -> AsyncIterator[str]:
+        """Session ids to look at. Reconnects by itself."""
+
+    async def check(self) -> None:
+        """Raises BusUnavailable."""
+
+    async def close(self) -> None: ...
+
+
+# --- probes -----------------------------------------------------------------------------------------------------------
+
+
+class ProbeResult(Struct, frozen=True):
+    """`media` where the source works; else `reason`, in words for an operator."""
+
+    media: Media | None
+    reason: str | None = None
+
+
+class Prober(Protocol):
+    async def probe(self, source: Source) -> ProbeResult:
+        """Never raises for what the source does; bounded in time and in how many run at once."""
+
+    async def close(self) -> None: ...
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+class NewSource(Struct, frozen=True, kw_only=True):
+    url: str
+    user_agent: str | None = None
+    headers: dict[str, str] = {}
+
+
+class Catalogue(Protocol):
+    """Channels and their ordered sources. All raise DatabaseUnavailable; lookups by slug or id."""
+
+    async def add_channel(self, channel: Channel, sources: Sequence[NewSource]) -> Channel:
+        """Ids and times are given here (those in `channel` are ignored). Raises AlreadyExists for a taken slug."""
+
+    async def channel(self, channel: str) -> Channel:
+        """By id or slug. Raises NotFound."""
+
+    async def channels(self, *, limit: int = 100, after: str | None = None, search: str | None = None) -> tuple[Channel, ...]:
+        """By number, then name; `after` is the id of the last one of the page before."""
+
+    async def update_channel(self, channel: Channel) -> Channel:
+        """Writes the editable fields. Raises NotFound, AlreadyExists."""
+
+    async def delete_channel(self, channel_id: str) -> None:
+        """Sources go with it; sessions stay as history. Raises NotFound."""
+
+    async def sources(self, channel_id: str) -> tuple[Source, ...]:
+        """By priority."""
+
+    async def source(self, source_id: str) -> Source:
+        """Raises NotFound."""
+
+    async def add_source(self, channel_id: str, source: NewSource, priority: int | None = None) -> Source:
+        """At the end, or at `priority` (the rest moves down). Raises NotFound."""
+
+    async def update_source(
+        self, source_id: str, *, url: str | None = None, user_agent: str | None = None,
+        headers: dict[str, str] | None = None, enabled: bool | None = None,
+    ) -> Source:  # fmt: skip
+        """Only what is given changes; a changed URL or `enabled=True` sets the status to unknown. Raises NotFound."""
+
+    async def delete_source(self, source_id: str) -> None:
+        """Raises NotFound."""
+
+    async def order_sources(self, channel_id: str, source_ids: Sequence[str]) -> tuple[Source, ...]:
+        """Priorities 1, 2, 3 ... in this order; all of the channel's ids exactly once, else InvalidInput('source_ids')."""
+
+    async def record_probe(self, source_id: str, result: ProbeResult, now: float) -> Source:
+        """Healthy: unknown → healthy, problematic → recovered. Failed: → problematic, with the reason; counters untouched.
+        A disabled source stays disabled. Raises NotFound."""
+
+    async def problematic_sources(self) -> tuple[Source, ...]:
+        """Of all channels: what the recovery job probes."""
+
+
+class AttemptRow(Struct, frozen=True, kw_only=True):
+    """A line of a session's history."""
+
+    session_id: str
+    number: int
+    source_id: str | None
+    started_at: float
+    first_segment_at: float | None = None
+    ended_at: float | None = None
+    exit_code: int | None = None
+    start_reason: str | None = None
+    end_reason: str | None = None
+
+
+class SessionRow(Struct, frozen=True, kw_only=True):
+    """A session as the API shows it: the orchestrator's state and what only the API keeps."""
+
+    session: Session
+    token_hash: str
+    renewed_at: float  # the lease: last heartbeat or read
+
+
+class Sessions(Protocol):
+    """Sessions, attempts, events. All raise DatabaseUnavailable."""
+
+    async def request(self, channel_id: str, viewer: str, token_hash: str, now: float) -> tuple[SessionRow, bool]:
+        """The viewer's running session on the channel (with `token_hash` set to the new one), or a new row; True: new.
+        Two simultaneous requests of one viewer give one session."""
+
+    async def get(self, session_id: str) -> SessionRow:
+        """Raises NotFound."""
+
+    async def unended(self) -> tuple[Session, ...]:
+        """Every session whose phase is not `ended`, or that wants to stop and has not: what the resync looks at."""
+
+    async def recent(self, *, limit: int = 100, phase: Phase | None = None) -> tuple[SessionRow, ...]:
+        """Newest first."""
+
+    async def stop(self, session_id: str, reason: str) -> None:
+        """Intent: desired = stop. Bumps the version. Raises NotFound."""
+
+    async def switch(self, session_id: str, source_id: str | None) -> None:
+        """Intent: `switch_to` (None: the next one in order; stored as "next"). Bumps the version. Raises NotFound."""
+
+    async def renew(self, session_id: str, now: float) -> None:
+        """Heartbeat: does not touch the version. Raises NotFound."""
+
+    async def commit(self, before: Session, decision: Decision, now: float) -> tuple[Event, ...]:
+        """One transaction: the session row (where version = before.version; the new version is +1), attempts, sources,
+        events. Intent columns (desired, switch_to) are written too, which is safe because their writers bump the version.
+        Returns the events written, with their ids. Raises Stale."""
+
+    async def record(self, session_id: str, records: Sequence[Record], now: float) -> tuple[Event, ...]:
+        """Records without a change of state."""
+
+    async def events(self, session_id: str, after: int = 0, limit: int = 1000) -> tuple[Event, ...]:
+        """In order, ids greater than `after`."""
+
+    async def attempts(self, session_id: str) -> tuple[AttemptRow, ...]: ...
+
+    async def check(self) -> None:
+        """Raises DatabaseUnavailable."""
+
+    async def close(self) -> None: ...

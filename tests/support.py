@@ -1,0 +1,50 @@
+"""What every test may use: waiting for a condition instead of sleeping, and saying what a test needs of the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+
+async def eventually(
+    condition: Callable[[], T | Awaitable[T]], timeout_s: float = 10.0, every_s: float = 0.05, what: str = ""
+) -> T:
+    """Await until `condition()` (plain or async) is truthy, and return it. An AssertionError in it means: not yet.
+
+    Fails with the last value, or the last assertion, when `timeout_s` have passed.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            result = condition()
+            value: Any = await result if inspect.isawaitable(result) else result
+            if value:
+                return value  # type: ignore[no-any-return]
+            last = repr(value)
+        except AssertionError as error:
+            last = str(error) or "an assertion that does not hold"
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what or 'the condition'} did not come true within {timeout_s:g} s; last: {last}")
+        await asyncio.sleep(every_s)
+
+
+def eventually_sync(condition: Callable[[], T], timeout_s: float = 10.0, every_s: float = 0.05, what: str = "") -> T:
+    """The same for tests and fixtures without an event loop."""
+    return asyncio.run(eventually(condition, timeout_s, every_s, what))
+
+
+def require(name: str, available: object, why: str) -> None:
+    """Skip the test where `name` is not available, saying why; with FAILOVER_TEST_REQUIRE=all that is a failure."""
+    if available:
+        return
+    if os.environ.get("FAILOVER_TEST_REQUIRE") == "all":
+        pytest.fail(f"{name} is required and missing: {why}")
+    pytest.skip(f"needs {name}: {why}")

@@ -91,7 +91,8 @@ class Session(Struct, frozen=True, kw_only=True):
     reason: str | None = None  # why the current attempt was started; goes into `stream.switch`
     from_source_id: str | None = None  # the source before the current swap
     tried: tuple[str, ...] = ()  # sources that failed since the session was last live: one incident
-    fault_at: float | None = None  # the last failure that was not the source's
+    fault_at: float | None = None  # the last failure that was not the source's ...
+    faults: int = 0  # ... and how many within the policy's memory
     unavailable_since: float | None = None
     retries: int = 0
     retry_at: float | None = None
@@ -140,6 +141,7 @@ class Playlist(Struct, frozen=True, tag=True):
     attempt: int  # that listed the last segment
     changed_at: float  # when the sweep last saw it change, or since when the store has answered again, if later
     gap_s: float = 0.0  # programme skipped where the last attempt took over; negative: repeated
+    ended: bool = False  # it has EXT-X-ENDLIST
 
 
 class Observation(Struct, frozen=True, kw_only=True):

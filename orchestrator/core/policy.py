@@ -1,0 +1,39 @@
+"""The numbers that the rules use. They come from the settings; the core has no other knob."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from msgspec import Struct
+
+from orchestrator.core.model import Source
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    segment_s: float = 2.0
+    start_budget_s: float = 15.0  # no segment listed by then: the attempt has failed (the agent's own limit is lower)
+    stall_factor: float = 1.5  # a playlist is stalled when unchanged for this many target durations ...
+    stall_margin_s: float = 1.0  # ... and this much
+    fault_memory_s: float = 60.0  # faults that are not the source's are counted within this time
+    probe_fresh_s: float = 10.0  # a verdict this recent is not asked for again
+    probe_patience_s: float = 0.75  # so long a healthy source waits for the probe of a better one
+    probe_limit_s: float = 8.0  # so long a request waits for probes at all
+    hold_off_s: float = 10.0  # a source that failed this recently is not a last resort
+    retry_first_s: float = 0.5  # unavailable: the first retry, doubling ...
+    retry_max_s: float = 30.0  # ... up to this
+
+    def retry_delay_s(self, retries: int) -> float:
+        return min(self.retry_max_s, self.retry_first_s * 2.0 ** min(retries, 16))
+
+    def stall_limit_s(self, target_duration_s: int) -> float:
+        return self.stall_factor * target_duration_s + self.stall_margin_s
+
+    def target_duration_s(self, sources: tuple[Source, ...]) -> int:
+        """A session's target duration, fixed at its first attempt (law 5).
+
+        Half a segment of room lets keyframes fall where they fall. A source whose media arrive in longer bursts needs a player
+        that buffers more: players derive their distance to the live edge from the target duration (RFC 8216, 6.3.3). All the
+        channel's sources count, because a swap may lead to any of them. The cap keeps one odd source from ruining latency.
+        """
+        cadences = [source.media.cadence_s for source in sources if source.media and source.media.cadence_s]
+        return min(12, max(ceil(1.5 * self.segment_s), *(ceil(cadence) for cadence in cadences), 1))

@@ -1,0 +1,182 @@
+"""Applies what was decided, after it was committed. Every action is idempotent: a crash here is repaired by observing again.
+
+What an engine refuses is kept in memory and shown to the next observation as a refused container, so that `decide` answers it
+like any other failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, assert_never
+
+from orchestrator import job
+from orchestrator.core import payload
+from orchestrator.core.model import (
+    Action,
+    Container,
+    ContainerState,
+    Decision,
+    Event,
+    FinishPlaylist,
+    Observation,
+    ProbeSources,
+    Session,
+    Source,
+    StartAttempt,
+    StopAttempt,
+)
+from orchestrator.errors import BusUnavailable, FailoverError, NotFound, Temporary
+from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore, Prober
+from orchestrator.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Interpreter:
+    """`woken` is called with a session's id when something that it waits for has been done."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        catalogue: Catalogue,
+        runtime: ContainerRuntime,
+        store: ObjectStore,
+        bus: EventBus,
+        prober: Prober,
+        now: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._runtime = runtime
+        self._store = store
+        self._bus = bus
+        self._prober = prober
+        self._now = now
+        self._refused: dict[tuple[str, int], str] = {}
+        self._probing: dict[str, set[str]] = {}
+        self._stopping: set[tuple[str, int]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.woken: Callable[[str], None] = lambda _: None
+
+    async def apply(self, decision: Decision, seen: Observation, events: Sequence[Event]) -> None:
+        """Starts before anything else; stops beside; tells the clients meanwhile. Raises nothing that can be tried again."""
+        actions = [self._act(action, decision.session, seen) for action in decision.actions]
+        await asyncio.gather(*actions, self._tell(events))
+
+    @staticmethod
+    def is_observable(action: Action) -> bool:
+        """Whether looking again right after this action shows something new."""
+        return not isinstance(action, ProbeSources | StopAttempt)
+
+    def with_refused(self, session_id: str, seen: tuple[Container, ...]) -> tuple[Container, ...]:
+        """The observed containers and those that the engine would not start."""
+        present = {container.attempt for container in seen}
+        refused = (
+            Container(id="", session_id=session_id, attempt=attempt, state=ContainerState.REFUSED, detail=detail)
+            for (session, attempt), detail in self._refused.items()
+            if session == session_id and attempt not in present
+        )
+        return (*seen, *refused)
+
+    def forget(self, session_id: str) -> None:
+        for key in [key for key in self._refused if key[0] == session_id]:
+            del self._refused[key]
+
+    async def channel(self, channel_id: str) -> tuple[bool, tuple[Source, ...]]:
+        """Whether the channel is there and enabled, and its sources."""
+        try:
+            channel = await self._catalogue.channel(channel_id)
+        except NotFound:
+            return False, ()
+        return channel.enabled, await self._catalogue.sources(channel.id)
+
+    async def probe(self, source: Source, session_id: str | None = None) -> None:
+        """Probe a source once, whoever asks meanwhile; write the result; wake who waits for it."""
+        waiting = self._probing.get(source.id)
+        if waiting is not None:
+            if session_id is not None:
+                waiting.add(session_id)
+            return
+        waiting = self._probing[source.id] = {session_id} if session_id is not None else set()
+        try:
+            result = await self._prober.probe(source)
+            await self._catalogue.record_probe(source.id, result, self._now())
+            if result.media is None:
+                log.info("source %s: %s", source.id, result.reason)
+        except NotFound:
+            pass  # deleted meanwhile
+        except Temporary as error:
+            log.warning("probe of %s: %s", source.id, error)
+        finally:
+            del self._probing[source.id]
+            for session in waiting:
+                self.woken(session)
+
+    async def close(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- one action ---------------------------------------------------------------------------------------------------
+
+    async def _act(self, action: Action, session: Session, seen: Observation) -> None:
+        match action:
+            case StartAttempt(attempt, source_id):
+                await self._start(session, next(each for each in seen.sources if each.id == source_id), attempt)
+            case StopAttempt(attempt, grace_s):
+                self._stop(session.id, attempt, grace_s)
+            case ProbeSources(source_ids):
+                for source in seen.sources:
+                    if source.id in source_ids:
+                        self._spawn(self.probe(source, session.id))
+            case FinishPlaylist():
+                try:
+                    await self._store.finish_playlist(session.id)
+                except Temporary as error:
+                    log.warning("%s: playlist not finished: %s", session.id, error)
+            case _:
+                assert_never(action)
+
+    async def _start(self, session: Session, source: Source, attempt: int) -> None:
+        try:
+            channel = await self._catalogue.channel(session.channel_id)
+            await self._runtime.start(job.launch(session, source, channel.policy.profile, self._store, self._settings))
+        except FailoverError as error:
+            log.error("%s: attempt %s did not start: %s", session.id, attempt, error)
+            self._refused[session.id, attempt] = str(error)
+
+    def _stop(self, session_id: str, attempt: int, grace_s: float) -> None:
+        """Beside the session's work: a container that will not die must not keep its successor waiting."""
+        key = (session_id, attempt)
+        self._refused.pop(key, None)
+        if key in self._stopping:
+            return
+        self._stopping.add(key)
+
+        async def stop() -> None:
+            try:
+                await self._runtime.stop(session_id, attempt, grace_s)
+            except Temporary as error:
+                log.warning("%s: attempt %s not stopped: %s", session_id, attempt, error)
+            finally:
+                self._stopping.discard(key)
+                self.woken(session_id)
+
+        self._spawn(stop())
+
+    async def _tell(self, events: Sequence[Event]) -> None:
+        """Best effort: the rows are written, whoever missed the message reads them (law 1)."""
+        origin_url = self._settings.origin_url or ""
+        for event in events:
+            try:
+                await self._bus.publish(event, payload.encode(event, origin_url))
+            except BusUnavailable as error:
+                log.warning("event %s of %s not published: %s", event.id, event.session_id, error)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,95 @@
+"""The periodic jobs, on APScheduler: each runs once at a time, and late runs are merged into one.
+
+A job never ends the process: what can be tried again is logged and tried at the next run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from orchestrator.core.model import Phase
+from orchestrator.errors import NotFound, Temporary
+from orchestrator.ports import ContainerRuntime, Sessions
+from orchestrator.recovery import Recovery
+from orchestrator.retention import Retention
+from orchestrator.settings import Settings
+from orchestrator.supervisor import Supervisor
+from orchestrator.sweep import Sweep
+
+log = logging.getLogger(__name__)
+
+_POLL_CONTAINERS_S = 5.0
+
+
+class Jobs:
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        supervisor: Supervisor,
+        sweep: Sweep,
+        recovery: Recovery,
+        retention: Retention,
+        sessions: Sessions,
+        runtime: ContainerRuntime,
+        now: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._supervisor = supervisor
+        self._recovery = recovery
+        self._retention = retention
+        self._sessions = sessions
+        self._runtime = runtime
+        self._now = now
+        self._scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
+        self._every("playlist sweep", settings.sweep_interval_s, sweep.look)
+        self._every("row resync", settings.resync_interval_s, supervisor.resync)
+        self._every("container poll", _POLL_CONTAINERS_S, self._poll_containers)
+        self._every("recovery", settings.recovery_interval_s, self._recover)
+        self._every("retention", settings.retention_interval_s, self._retain)
+
+    def start(self) -> None:
+        # A run that finds the one before still going is skipped: that is what max_instances is for, and no news.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        self._scheduler.start()
+
+    def close(self) -> None:
+        self._scheduler.shutdown(wait=False)
+
+    def _every(self, name: str, interval_s: float, run: Callable[[], Awaitable[None]]) -> None:
+        async def guarded() -> None:
+            try:
+                await run()
+            except Temporary as error:
+                log.warning("%s: %s", name, error)
+            except Exception:
+                log.exception("%s", name)
+
+        self._scheduler.add_job(guarded, IntervalTrigger(seconds=interval_s), name=name, id=name)
+
+    async def _recover(self) -> None:
+        for source in await self._recovery.sweep():
+            log.info("source %s works again", source.id)
+
+    async def _retain(self) -> None:
+        gone = await self._retention.sweep(self._now())
+        if gone:
+            log.debug("retention: %s objects deleted", gone)
+
+    async def _poll_containers(self) -> None:
+        """Also removes containers of ours that belong to no session any more, once they are old enough to be sure."""
+        for container in await self._supervisor.poll_containers():
+            try:
+                row = await self._sessions.get(container.session_id)
+                if row.session.phase is not Phase.ENDED:
+                    self._supervisor.wake(container.session_id)
+                    continue
+            except NotFound:
+                if self._now() - container.created_at < self._settings.orphan_grace_s:
+                    continue
+            log.info("%s: container of attempt %s belongs to nobody", container.session_id, container.attempt)
+            await self._runtime.stop(container.session_id, container.attempt, 1.0)

@@ -1,0 +1,146 @@
+"""The orchestrator as a process: opens the adapters, wires the rooms, runs until told to stop.
+
+Stopping the orchestrator stops no session: containers play on, and the next orchestrator adopts what runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+
+from orchestrator.core.policy import Policy
+from orchestrator.errors import FailoverError, Temporary
+from orchestrator.interpreter import Interpreter
+from orchestrator.jobs import Jobs
+from orchestrator.ports import ContainerRuntime, EventBus, ObjectStore, Prober
+from orchestrator.recovery import Recovery
+from orchestrator.retention import Retention
+from orchestrator.settings import Settings
+from orchestrator.supervisor import Supervisor, Tables
+from orchestrator.sweep import Sweep
+
+log = logging.getLogger(__name__)
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The core's numbers. The start budget leaves the agent time to find out by itself, and a loaded engine time to start."""
+    return Policy(
+        segment_s=settings.segment_s,
+        start_budget_s=settings.start_limit_s + 7.0,
+        probe_fresh_s=settings.probe_fresh_s,
+        probe_limit_s=settings.probe_timeout_s + 3.0,
+    )
+
+
+@contextlib.asynccontextmanager
+async def orchestrate(
+    settings: Settings,
+    *,
+    tables: Tables,
+    runtime: ContainerRuntime,
+    store: ObjectStore,
+    bus: EventBus,
+    prober: Prober,
+    now: Callable[[], float] = time.time,
+) -> AsyncIterator[Supervisor]:
+    """Run the control loop on these ports for as long as the context is open."""
+    interpreter = Interpreter(
+        settings=settings, catalogue=tables.catalogue, runtime=runtime, store=store, bus=bus, prober=prober, now=now
+    )
+    sweep = Sweep(store, lambda session_id: supervisor.wake(session_id), now)
+    supervisor = Supervisor(
+        tables=tables, runtime=runtime, sweep=sweep, interpreter=interpreter, policy=policy_of(settings), now=now
+    )
+    interpreter.woken = supervisor.wake
+    jobs = Jobs(
+        settings=settings,
+        supervisor=supervisor,
+        sweep=sweep,
+        recovery=Recovery(tables.catalogue, interpreter, supervisor.wake_channel),
+        retention=Retention(store, tables.sessions, settings),
+        sessions=tables.sessions,
+        runtime=runtime,
+        now=now,
+    )
+    background = [
+        asyncio.create_task(_prepare(store), name="prepare-store"),
+        asyncio.create_task(_check(runtime), name="check-engine"),
+        asyncio.create_task(_follow_nudges(bus, supervisor), name="nudges"),
+        asyncio.create_task(supervisor.follow_containers(), name="engine-events"),
+    ]
+    jobs.start()
+    try:
+        await sweep.look()
+        with contextlib.suppress(Temporary):  # the job comes back to it in a moment
+            await supervisor.resync()
+        yield supervisor
+    finally:
+        jobs.close()
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await supervisor.close()
+        await interpreter.close()
+        await sweep.close()
+
+
+async def run(settings: Settings) -> None:
+    """The `orchestrator` process. Returns after SIGTERM or SIGINT."""
+    # Adapters are opened here and nowhere else in this package.
+    from orchestrator.adapters.event_bus import RedisEventBus
+    from orchestrator.adapters.ffprobe import FfprobeProber
+    from orchestrator.adapters.object_store import MinioObjectStore
+    from orchestrator.adapters.tables import open_tables
+    from orchestrator.runtime import open_runtime
+
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    assert settings.database_url is not None
+    assert settings.redis_url is not None
+    async with contextlib.AsyncExitStack() as stack:
+        tables = open_tables(settings.database_url)
+        stack.push_async_callback(tables.close)
+        store = MinioObjectStore(settings)
+        stack.push_async_callback(store.close)
+        bus = RedisEventBus(settings.redis_url, settings.deployment)
+        stack.push_async_callback(bus.close)
+        runtime = await open_runtime(settings)
+        stack.push_async_callback(runtime.close)
+        prober = FfprobeProber(settings)
+        stack.push_async_callback(prober.close)
+        await stack.enter_async_context(
+            orchestrate(settings, tables=tables, runtime=runtime, store=store, bus=bus, prober=prober)
+        )
+        log.info("orchestrator of deployment %s runs, %s runtime", settings.deployment, type(runtime).__name__)
+        await stop.wait()
+        log.info("orchestrator stops; sessions play on")
+
+
+async def _prepare(store: ObjectStore) -> None:
+    """The bucket, its CORS and its read policy, as soon as the store answers."""
+    while True:
+        try:
+            await store.prepare()
+        except Temporary as error:
+            log.warning("store: %s", error)
+            await asyncio.sleep(1.0)
+        else:
+            return
+
+
+async def _check(runtime: ContainerRuntime) -> None:
+    """Say at once what a first session would stumble over."""
+    try:
+        await runtime.check()
+    except FailoverError as error:
+        log.error("runtime: %s", error)
+
+
+async def _follow_nudges(bus: EventBus, supervisor: Supervisor) -> None:
+    async for session_id in bus.nudges():
+        supervisor.wake(session_id)

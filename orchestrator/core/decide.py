@@ -23,6 +23,7 @@ from orchestrator.core.model import (
     Decision,
     Desired,
     EventType,
+    Fields,
     FinishPlaylist,
     Happened,
     Observation,
@@ -73,7 +74,9 @@ def is_unwanted(session: Session, seen: Observation, now: float, policy: Policy)
     if isinstance(seen.containers, Unknown):
         return Decision(session=session, wake_at=now + 1.0)
     if seen.containers:
-        return Decision(session=session, actions=tuple(StopAttempt(each.attempt) for each in seen.containers), wake_at=now + 1.0)
+        return Decision(
+            session=session, actions=tuple(StopAttempt(each.attempt) for each in seen.containers), wake_at=now + 1.0
+        )
     if isinstance(seen.playlist, Playlist) and not seen.playlist.ended:
         return Decision(session=session, actions=(FinishPlaylist(),), wake_at=now)
     return _end(session, session.end_reason or "stopped", now)
@@ -97,12 +100,12 @@ def has_gone_live(session: Session, seen: Observation, now: float, policy: Polic
         return None
     if not isinstance(seen.playlist, Playlist) or seen.playlist.attempt != attempt.number:
         return None
-    fields: dict[str, str | int | float | None | dict[str, str]] = {"source": attempt.source_id, "attempt": attempt.number}
+    fields: Fields = {"source": attempt.source_id, "attempt": attempt.number}
     if session.phase is Phase.STARTING:
         event = Happened(EventType.SESSION_LIVE, fields | {"start_ms": round((now - session.created_at) * 1000)})
     else:
         recovered = session.unavailable_since is not None
-        switch = {
+        switch: Fields = {
             "from": session.from_source_id,
             "to": attempt.source_id,
             "reason": session.reason,
@@ -248,9 +251,7 @@ def _swap(session: Session, seen: Observation, source: Source, reason: str, now:
     return _start(leaving, seen, source, reason, Phase.SWITCHING, now, policy, previous=session.attempt)
 
 
-def _after_fault(
-    session: Session, seen: Observation, source_id: str, faults: int, now: float, policy: Policy
-) -> Source | None:
+def _after_fault(session: Session, seen: Observation, source_id: str, faults: int, now: float, policy: Policy) -> Source | None:
     """Not the source's fault: the same source at once; on a second fault within the memory the next one; then with delays."""
     same = next((each for each in choose.enabled(seen.sources) if each.id == source_id), None)
     if faults == 1 and same is not None:
@@ -279,7 +280,7 @@ def _unavailable(
 def _end(
     session: Session, reason: str, now: float, *, records: tuple[Record, ...] = (), sources: dict[str, str] | None = None
 ) -> Decision:
-    fields: dict[str, str | int | float | None | dict[str, str]] = {"reason": reason}
+    fields: Fields = {"reason": reason}
     if sources is not None:
         fields["sources"] = sources
     if session.attempt is not None and not records:

@@ -206,6 +206,10 @@ class SourceFailed(Struct, frozen=True, tag=True):
     stalled: bool = False
 
 
+Fields = dict[str, str | int | float | dict[str, str] | None]
+"""An event's own fields."""
+
+
 class EventType(StrEnum):
     SESSION_LIVE = "session.live"
     STREAM_SWITCH = "stream.switch"
@@ -218,7 +222,7 @@ class Happened(Struct, frozen=True, tag=True):
     """An event to be written with the state and then told to the session's clients."""
 
     type: EventType
-    fields: dict[str, str | int | float | None | dict[str, str]] = {}
+    fields: Fields = {}
 
 
 Record = AttemptStarted | AttemptLive | AttemptEnded | SourceFailed | Happened
@@ -265,4 +269,4 @@ class Event(Struct, frozen=True, kw_only=True):
     session_id: str
     type: EventType
     at: float
-    fields: dict[str, str | int | float | None | dict[str, str]] = {}
+    fields: Fields = {}

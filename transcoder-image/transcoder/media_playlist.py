@@ -1,9 +1,9 @@
-"""The playlists as data (RFC 8216). Law: what is listed never changes; every state follows from the one before by
-`append`.
+"""The playlists as data (RFC 8216).
 
-Numbers are quantised when a segment is made (durations to microseconds, dates to milliseconds), so that what is
-written, read back by the next attempt and written again is the same to the last digit. The first line of truth about
-who published last is the last listed URI: it names the attempt.
+Law: what is listed never changes; each state follows from the one before it by `append`, and `violations` says where it
+does not. Numbers are quantised when a segment is made (durations to microseconds, dates to milliseconds), so that what
+is written, read by the next attempt and written again stays the same to the last digit. Who published last is read off
+the last listed URI, which names the attempt.
 """
 
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ _PDT_SLACK_S = 0.01  # a date has milliseconds, a duration microseconds: their s
 _SENDING = "hls-failover.sending"
 
 
-class MalformedPlaylist(ValueError):  # noqa: N818 - named for what it says
+class MalformedPlaylist(ValueError):
     """The text is not a playlist of ours; the message names the line or the tag."""
 
 

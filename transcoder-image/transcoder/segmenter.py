@@ -125,8 +125,11 @@ class Segmenter:
         buffer = self._buffer
         while count := (len(buffer) - self._scanned) // _PACKET:
             syncs = buffer[self._scanned : self._scanned + count * _PACKET : _PACKET]
-            if in_step := count - len(syncs.lstrip(b"\x47")):
-                return in_step
+            in_step = count - len(syncs.lstrip(b"\x47"))
+            if in_step == count:
+                return count
+            if in_step > 1:
+                return in_step - 1  # what no packet follows is none itself
             at = buffer.find(_SYNC, self._scanned + 1)
             while 0 <= at < len(buffer) - _PACKET and buffer[at + _PACKET] != _SYNC:
                 at = buffer.find(_SYNC, at + 1)
@@ -266,12 +269,13 @@ class _Table:
         payload = _payload(packet)
         if packet[1] & _STARTS:
             self._partial, self._gathered = [packet], payload[1 + payload[0] :] if payload else b""
-        else:
+        elif self._partial:
             self._partial, self._gathered = [*self._partial, packet], self._gathered + payload
         length = 3 + ((self._gathered[1] & 0x0F) << 8 | self._gathered[2]) if len(self._gathered) >= 3 else 3
-        if not self._partial[0][1] & _STARTS or len(self._gathered) < length:
+        if not self._partial or len(self._gathered) < length:
             return False
         before, self.section, self.packets = self.section, self._gathered[:length], self._partial
+        self._partial = []
         return self.section != before
 
     def count(self) -> int:

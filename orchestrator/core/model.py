@@ -181,24 +181,24 @@ class FinishPlaylist(Struct, frozen=True, tag=True):
 Action = StartAttempt | StopAttempt | ProbeSources | FinishPlaylist
 
 
-class AttemptStarted(Struct, frozen=True, tag=True):
+class AttemptStarted(Struct, frozen=True, tag=True, tag_field="record"):
     attempt: int
     source_id: str
     reason: str
 
 
-class AttemptLive(Struct, frozen=True, tag=True):
+class AttemptLive(Struct, frozen=True, tag=True, tag_field="record"):
     attempt: int
     source_id: str  # a source whose media were listed is healthy
 
 
-class AttemptEnded(Struct, frozen=True, tag=True):
+class AttemptEnded(Struct, frozen=True, tag=True, tag_field="record"):
     attempt: int
     exit_code: int | None
     reason: str
 
 
-class SourceFailed(Struct, frozen=True, tag=True):
+class SourceFailed(Struct, frozen=True, tag=True, tag_field="record"):
     """The source's own fault (law 7)."""
 
     source_id: str
@@ -218,7 +218,7 @@ class EventType(StrEnum):
     SESSION_ENDED = "session.ended"
 
 
-class Happened(Struct, frozen=True, tag=True):
+class Happened(Struct, frozen=True, tag=True, tag_field="record"):
     """An event to be written with the state and then told to the session's clients."""
 
     type: EventType

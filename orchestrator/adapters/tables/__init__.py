@@ -1,0 +1,35 @@
+"""The room of SQL, the truth (law 1): channels, sources, sessions, attempts and events, on SQLite and on PostgreSQL alike.
+
+Its own law: whatever the engine does to a statement, the caller sees one of the port's errors, and nothing is half written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.adapters.tables.catalogue import SqlCatalogue
+from orchestrator.adapters.tables.engine import Database
+from orchestrator.adapters.tables.sessions import SqlSessions
+
+__all__ = ["SqlCatalogue", "SqlSessions", "Tables", "open_tables"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Both ports over one connection pool; `close` ends the pool."""
+
+    catalogue: SqlCatalogue
+    sessions: SqlSessions
+    database: Database
+
+    async def close(self) -> None:
+        await self.database.close()
+
+
+def open_tables(database_url: str) -> Tables:
+    """The tables at a SQLAlchemy URL, already migrated (`orchestrator.migrations.upgrade`).
+
+    Connects on first use, so it works while the database is down. Raises BadSetting for a URL of another engine.
+    """
+    database = Database(database_url)
+    return Tables(catalogue=SqlCatalogue(database), sessions=SqlSessions(database), database=database)

@@ -1,0 +1,29 @@
+"""Ids that a person can read out and a URL, an S3 key and a container's name can hold.
+
+`c-` is a channel, `x-` a source, `s-` a session; then 7 characters of time and 11 random ones, in Crockford's base32 in lower
+case (no i, l, o, u: nothing to mistake for 1 or 0). The seconds come first, so ids sort by age and new rows lie together in
+an index. The 55 random bits are what keeps one viewer from guessing the playlist address of another.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_TIME_LENGTH = 7  # 35 bits of seconds: until the year 3058
+_RANDOM_LENGTH = 11
+
+CHANNEL = "c"
+SOURCE = "x"
+SESSION = "s"
+
+
+def new_id(kind: str, at: float | None = None) -> str:
+    """`{kind}-{time}{random}`, 20 characters for a kind of one letter."""
+    seconds = int(time.time() if at is None else at)
+    return f"{kind}-{_base32(seconds, _TIME_LENGTH)}{_base32(secrets.randbits(5 * _RANDOM_LENGTH), _RANDOM_LENGTH)}"
+
+
+def _base32(number: int, length: int) -> str:
+    return "".join(ALPHABET[(number >> 5 * place) & 31] for place in reversed(range(length)))

@@ -1,0 +1,208 @@
+"""The tables. What is desired (the API's columns) is kept apart from what is observed (the orchestrator's).
+
+A column is named like the field of `orchestrator.core.model` that it holds. Times are unix seconds in doubles and JSON is text:
+the same in both engines. `orchestrator/migrations` builds this schema; a test keeps the two equal.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+from orchestrator.core.model import ChannelPolicy, Desired, EventType, Fields, Media, Phase, SourceStatus
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Json(TypeDecorator[Any]):
+    """A value of `shape` as JSON text; None is NULL."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, shape: Any) -> None:
+        super().__init__()
+        self.shape = shape
+        self._decode = msgspec.json.Decoder(shape).decode
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else _encode(value).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else self._decode(value)
+
+
+class Word(TypeDecorator[Any]):
+    """A member of a StrEnum as its text: a new member needs no migration."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, words: type[StrEnum]) -> None:
+        super().__init__()
+        self.words = words
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else self.words(value)
+
+
+# By code points in both engines: PostgreSQL would else sort by the locale of its host.
+Sorted = Text().with_variant(Text(collation="C"), "postgresql")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("slug", Text, nullable=False, unique=True),
+    Column("name", Sorted, nullable=False),
+    Column("number", Integer),
+    Column("group", Text),
+    Column("logo", Text),
+    Column("tvg_id", Text),
+    Column("tvg_name", Text),
+    Column("enabled", Boolean, nullable=False),
+    Column("policy", Json(ChannelPolicy), nullable=False),
+    Column("active_source_id", Text, ForeignKey("sources.id", ondelete="SET NULL", use_alter=True), index=True),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    # Derived from the above when a channel is written, so that a page of a long list is one range of an index ...
+    Column("sort_number", Integer, nullable=False),  # the number; the largest where there is none: NULLs sort differently
+    Column("search_text", Text, nullable=False),  # ... and a search ignores case beyond ASCII, which SQLite's lower() cannot
+    Index("ix_channels_listing", "sort_number", "name", "id"),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("channel_id", Text, ForeignKey("channels.id", ondelete="CASCADE"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("priority", Integer, nullable=False),  # dense from 1; not unique, for it could not be moved row by row
+    Column("user_agent", Text),
+    Column("headers", Json(dict[str, str]), nullable=False),
+    Column("status", Word(SourceStatus), nullable=False),
+    Column("failure_count", Integer, nullable=False, server_default=text("0")),
+    Column("stall_count", Integer, nullable=False, server_default=text("0")),
+    Column("last_checked_at", Double),
+    Column("last_failed_at", Double),
+    Column("last_failure_reason", Text),
+    Column("media", Json(Media)),
+    Index("ix_sources_channel_id", "channel_id", "priority"),
+)
+PROBLEMATIC = text("status = 'problematic'")
+Index("ix_sources_problematic", sources.c.id, sqlite_where=PROBLEMATIC, postgresql_where=PROBLEMATIC)
+
+channel_failovers = Table(
+    "channel_failovers",
+    metadata,
+    Column("channel_id", Text, ForeignKey("channels.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),  # 1 is tried first
+    Column("failover_channel_id", Text, ForeignKey("channels.id", ondelete="CASCADE"), nullable=False, index=True),
+    UniqueConstraint("channel_id", "failover_channel_id"),
+)
+
+# History outlives its subject: a session names its channel and sources by ids that may be gone, hence no foreign keys. (One
+# with SET NULL would lose the name, and would make a channel's deletion wait for each of its sessions' commits.)
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("channel_id", Text, nullable=False),
+    Column("viewer", Text, nullable=False),
+    Column("token_hash", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("renewed_at", Double, nullable=False),
+    # Intent: whoever writes it bumps the version
+    Column("desired", Word(Desired), nullable=False),
+    Column("switch_to", Text),
+    # State: compare-and-swap on the version
+    Column("version", Integer, nullable=False),
+    Column("phase", Word(Phase), nullable=False),
+    Column("target_duration_s", Integer),
+    Column("last_attempt", Integer, nullable=False),
+    Column("attempt", Integer),
+    Column("source_id", Text),
+    Column("attempt_started_at", Double),
+    Column("attempt_live_at", Double),
+    Column("previous_attempt", Integer),
+    Column("previous_source_id", Text),
+    Column("previous_started_at", Double),
+    Column("previous_live_at", Double),
+    Column("reason", Text),
+    Column("from_source_id", Text),
+    Column("tried", Json(tuple[str, ...]), nullable=False),
+    Column("fault_at", Double),
+    Column("faults", Integer, nullable=False),
+    Column("unavailable_since", Double),
+    Column("retries", Integer, nullable=False),
+    Column("retry_at", Double),
+    Column("ended_at", Double),
+    Column("end_reason", Text),
+    # The highest event id given: taking the next one locks the row, so ids have no gap and appear in order
+    Column("last_event", Integer, nullable=False, server_default=text("0")),
+    Index("ix_sessions_created_at", "created_at", "id"),
+    Index("ix_sessions_phase", "phase", "created_at", "id"),
+)
+RUNNING = text("phase <> 'ended' AND desired = 'run'")
+Index(
+    "uq_sessions_running",
+    sessions.c.viewer,
+    sessions.c.channel_id,
+    unique=True,
+    sqlite_where=RUNNING,
+    postgresql_where=RUNNING,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("source_id", Text),
+    Column("started_at", Double, nullable=False),
+    Column("first_segment_at", Double),
+    Column("ended_at", Double),
+    Column("exit_code", Integer),
+    Column("start_reason", Text),
+    Column("end_reason", Text),
+    Index("ix_attempts_started_at", "started_at"),  # "what happened at 21:04?"
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),  # from 1 in each session
+    Column("type", Word(EventType), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("fields", Json(Fields), nullable=False),
+)

@@ -1,0 +1,73 @@
+"""The schema's one linear history. `upgrade` may run twice, and from two processes at once: one does it, the other waits and
+finds it done. It happens in one transaction, so it has happened or it has not, in SQLite as well."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from threading import Lock
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from orchestrator.adapters.tables.engine import database_url as parse
+from orchestrator.errors import DatabaseUnavailable
+
+WAIT_LIMIT_S = 60.0  # for another process that is migrating
+_LOCK_KEY = 0x6661696C6F766572  # "failover": ours among the server's advisory locks
+_one_thread = Lock()  # Alembic keeps its context in module globals
+
+
+def upgrade(database_url: str, revision: str = "head") -> None:
+    """Bring the database at a SQLAlchemy URL to `revision`, and a SQLite file into WAL mode. Blocks: not for an event loop.
+
+    Raises BadSetting, DatabaseUnavailable.
+    """
+    url = parse(database_url)
+    sqlite = url.get_backend_name() == "sqlite"
+    # The drivers of the tables, used without an event loop
+    engine = create_engine(
+        url.set(drivername="sqlite+pysqlite" if sqlite else url.drivername),
+        poolclass=NullPool,
+        connect_args={"timeout": WAIT_LIMIT_S, "isolation_level": None} if sqlite else {"connect_timeout": 5},
+        hide_parameters=True,
+    )
+    try:
+        with _one_thread, engine.connect() as connection:
+            if sqlite:
+                _write_ahead(connection)
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{int(WAIT_LIMIT_S)}s'")
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
+            command.upgrade(_config(connection), revision)
+            connection.commit()
+    except DBAPIError as error:
+        raise DatabaseUnavailable(str(error.orig).strip() or type(error.orig).__name__) from error
+    finally:
+        engine.dispose()
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _write_ahead(connection: Connection) -> None:
+    """WAL stays with the file. Changing to it takes the whole file for a moment and does not wait for it: so we do."""
+    deadline = time.monotonic() + WAIT_LIMIT_S
+    while True:
+        try:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        except OperationalError as error:
+            if "locked" not in str(error.orig) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return

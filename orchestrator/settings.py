@@ -99,3 +99,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0 and name != "port":
             raise BadSetting(f"{PREFIX}{name.upper()}: must be greater than 0")
     return settings
+
+
+def environ_of(settings: Settings) -> dict[str, str]:
+    """The variables that `read` turns into these settings again: for child processes and for the data directory."""
+    values = {field.name: getattr(settings, field.name) for field in msgspec.structs.fields(Settings)}
+    return {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items() if value is not None}

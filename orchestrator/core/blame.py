@@ -22,22 +22,6 @@ class Failure(Struct, frozen=True):
     exit_code: int | None = None
 
 
-_SOURCE = {
-    Ending.SOURCE_UNREACHABLE: "source unreachable",
-    Ending.SOURCE_REFUSED: "source refused",
-    Ending.SOURCE_ENDED: "source ended",
-    Ending.SOURCE_STALLED: "source stalled",
-    Ending.SOURCE_UNDECODABLE: "source undecodable",
-}
-_OURS = {
-    Ending.BY_REQUEST: "container stopped",
-    Ending.STORE_UNREACHABLE: "store unreachable",
-    Ending.FENCED: "fenced",
-    Ending.FFMPEG_CRASHED: "ffmpeg crashed",
-    Ending.BAD_JOB: "bad job",
-}
-
-
 def of_exit(exit_code: int | None, *, oom_killed: bool = False) -> Failure:
     """What an exit code says."""
     if oom_killed:
@@ -47,9 +31,9 @@ def of_exit(exit_code: int | None, *, oom_killed: bool = False) -> Failure:
     except ValueError:
         killed = exit_code in (137, 143) or (exit_code is not None and exit_code < 0)
         return Failure("container killed" if killed else f"container failed with {exit_code}", exit_code=exit_code)
-    if ending in _SOURCE:
-        return Failure(_SOURCE[ending], source=True, stall=ending is Ending.SOURCE_STALLED, exit_code=exit_code)
-    return Failure(_OURS[ending], exit_code=exit_code)
+    # The agent does as it is told; told by somebody else than us, its end is a container's.
+    words = "container stopped" if ending is Ending.BY_REQUEST else ending.words
+    return Failure(words, source=ending.blames_source, stall=ending is Ending.SOURCE_STALLED, exit_code=exit_code)
 
 
 def of_container(container: Container) -> Failure | None:

@@ -1,0 +1,144 @@
+"""The `failover` command: words in, one clear sentence out where something is wrong. A user's mistake shows no traceback.
+
+Each subcommand is one coroutine elsewhere; this module only knows the words.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator import settings as settings_module
+from orchestrator.errors import FailoverError
+from orchestrator.settings import Settings
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="failover", description="HLS stream failover: one address that outlives every source."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, summary: str, within: Any = commands) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = within.add_parser(name, help=summary, description=summary)
+        added.add_argument("--data-dir", type=Path, default=None, help="of a stack started by `failover serve` (default: var)")
+        return added
+
+    serve = command("serve", "run everything; what the settings do not point to is embedded")
+    serve.add_argument("--port", type=int, default=None, help="of the API (default: FAILOVER_PORT or 8080)")
+    command("api", "run the API alone")
+    command("orchestrator", "run the orchestrator alone")
+    command("migrate", "bring the database to the current schema; safe to repeat")
+
+    play = command("play", "a channel from these addresses; plays until Ctrl-C")
+    play.add_argument("urls", nargs="+", metavar="URL")
+    play.add_argument("--profile", choices=("copy", "h264"), default="copy")
+
+    demo = command("demo", "two sources, one dies, the picture goes on")
+    demo.add_argument("urls", nargs="*", metavar="URL", help="real sources instead of the synthetic ones")
+    demo.add_argument("--once", action="store_true", help="play the story once; exit 0 only if the playlist stayed continuous")
+
+    sources = commands.add_parser("sources", help="probe sources").add_subparsers(dest="subcommand", required=True)
+    probe = command("probe", "what ffprobe says of an address", sources)
+    probe.add_argument("url", metavar="URL")
+    command("recover", "probe every problematic source now", sources)
+
+    sessions = commands.add_parser("sessions", help="look at sessions and steer them").add_subparsers(
+        dest="subcommand", required=True
+    )
+    command("list", "sessions, newest first", sessions).add_argument("--all", action="store_true", help="ended ones too")
+    for name, summary in (
+        ("show", "one session: its attempts and events"),
+        ("logs", "the agent's log of the last attempt, or of --attempt"),
+        ("switch", "a planned swap to the next source, or to --source"),
+        ("stop", "end a session"),
+    ):
+        one = command(name, summary, sessions)
+        one.add_argument("session", metavar="SESSION")
+        if name == "logs":
+            one.add_argument("--attempt", type=int, default=None)
+        if name == "switch":
+            one.add_argument("--source", default=None)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The entry point. Exit code 0: done; 1: it could not be done, and one line says why; 2: wrong words; 130: Ctrl-C."""
+    arguments = _parser().parse_args(argv)
+    try:
+        settings = settings_module.read(os.environ)
+        _log_to_stderr(settings)
+        sys.exit(asyncio.run(_command(arguments, settings)))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except FailoverError as error:
+        print(f"failover: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: that is its right
+        sys.exit(1)
+
+
+def _command(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, int]:
+    # Imported per command: `failover sources probe` must not wait for a web framework.
+    match arguments.command, getattr(arguments, "subcommand", None):
+        case "serve", _:
+            from failover import serve
+
+            return serve.serve(settings, arguments.data_dir, arguments.port)
+        case "api", _:
+            from failover import parts
+
+            return parts.api(settings, arguments.data_dir)
+        case "orchestrator", _:
+            from failover import parts
+
+            return parts.orchestrator(settings, arguments.data_dir)
+        case "migrate", _:
+            from failover import parts
+
+            return parts.migrate(settings, arguments.data_dir)
+        case "play", _:
+            from failover import play
+
+            return play.play(settings, arguments.data_dir, arguments.urls, arguments.profile)
+        case "demo", _:
+            from failover import demo
+
+            return demo.demo(settings, arguments.data_dir, arguments.urls, once=arguments.once)
+        case "sources", subcommand:
+            from failover import sources
+
+            if subcommand == "probe":
+                return sources.probe(settings, arguments.url)
+            return sources.recover(settings, arguments.data_dir)
+        case _, subcommand:
+            from failover import sessions
+
+            match subcommand:
+                case "list":
+                    return sessions.show_all(settings, arguments.data_dir, ended_too=arguments.all)
+                case "show":
+                    return sessions.show(settings, arguments.data_dir, arguments.session)
+                case "logs":
+                    return sessions.logs(settings, arguments.data_dir, arguments.session, arguments.attempt)
+                case "switch":
+                    return sessions.switch(settings, arguments.data_dir, arguments.session, arguments.source)
+                case _:
+                    return sessions.stop(settings, arguments.data_dir, arguments.session)
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    if settings.log_format == "json":
+        form = '{"at": "%(asctime)s", "level": "%(levelname)s", "room": "%(name)s", "message": "%(message)s"}'
+    else:
+        form = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    logging.basicConfig(level=settings.log_level.upper(), format=form, stream=sys.stderr)
+    for noisy in ("httpx", "urllib3", "docker", "aiosqlite", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,136 @@
+"""`failover sessions`: made for 2 a.m. Reads the rows themselves, so it works while the API is down."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from failover import data_dir as stacks
+from orchestrator.adapters.event_bus import RedisEventBus
+from orchestrator.adapters.object_store import MinioObjectStore
+from orchestrator.adapters.tables import Tables, open_tables
+from orchestrator.core.model import Phase
+from orchestrator.core.payload import playlist_url, timestamp
+from orchestrator.errors import BusUnavailable, NotFound
+from orchestrator.settings import Settings
+
+console = Console(highlight=False)
+
+
+@contextlib.asynccontextmanager
+async def _open(settings: Settings) -> AsyncIterator[Tables]:
+    assert settings.database_url is not None
+    tables = open_tables(settings.database_url)
+    try:
+        yield tables
+    finally:
+        await tables.close()
+
+
+async def _nudge(settings: Settings, session_id: str) -> None:
+    """Only a hint: without Redis the orchestrator finds the row a moment later."""
+    if settings.redis_url is None:
+        return
+    bus = RedisEventBus(settings.redis_url, settings.deployment)
+    try:
+        with contextlib.suppress(BusUnavailable):
+            await bus.nudge(session_id)
+    finally:
+        await bus.close()
+
+
+def _age(at: float | None) -> str:
+    if at is None:
+        return "-"
+    seconds = max(0, round(time.time() - at))
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
+
+
+async def show_all(settings: Settings, data_dir: Path | None, *, ended_too: bool) -> int:
+    settings = stacks.resolve(settings, data_dir)
+    async with _open(settings) as tables:
+        rows = await tables.sessions.recent(limit=1000)
+        shown = [row.session for row in rows if ended_too or row.session.phase is not Phase.ENDED]
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for column in ("session", "channel", "phase", "attempt", "source", "age", "why"):
+            table.add_column(column)
+        for session in shown:
+            attempt = session.attempt
+            table.add_row(
+                session.id,
+                session.channel_id,
+                session.phase.value,
+                str(attempt.number if attempt else session.last_attempt),
+                attempt.source_id if attempt else "-",
+                _age(session.created_at),
+                session.end_reason or session.reason or "-",
+            )
+        console.print(table if shown else "no session")
+    return 0
+
+
+async def show(settings: Settings, data_dir: Path | None, session_id: str) -> int:
+    settings = stacks.resolve(settings, data_dir)
+    async with _open(settings) as tables:
+        session = (await tables.sessions.get(session_id)).session
+        console.print(f"{session.id}  channel {session.channel_id}  viewer {session.viewer}  [bold]{session.phase.value}[/]")
+        console.print(f"playlist  {playlist_url(settings.origin_url or '', session.id)}", soft_wrap=True)
+        table = Table(box=None, pad_edge=False, header_style="dim", title="attempts", title_justify="left")
+        for column in ("#", "source", "started", "first segment after", "ended", "exit", "why started", "why ended"):
+            table.add_column(column)
+        for row in await tables.sessions.attempts(session_id):
+            table.add_row(
+                str(row.number),
+                row.source_id or "-",
+                timestamp(row.started_at),
+                f"{row.first_segment_at - row.started_at:.2f} s" if row.first_segment_at else "-",
+                timestamp(row.ended_at) if row.ended_at else "-",
+                "-" if row.exit_code is None else str(row.exit_code),
+                row.start_reason or "-",
+                row.end_reason or "-",
+            )
+        console.print(table)
+        console.print("[dim]events[/]")
+        for event in await tables.sessions.events(session_id):
+            fields = "  ".join(f"{name}={value}" for name, value in event.fields.items())
+            console.print(f"{event.id:>4}  {timestamp(event.at)}  {event.type.value:<20} {fields}", soft_wrap=True)
+    return 0
+
+
+async def logs(settings: Settings, data_dir: Path | None, session_id: str, attempt: int | None) -> int:
+    settings = stacks.resolve(settings, data_dir)
+    async with _open(settings) as tables:
+        session = (await tables.sessions.get(session_id)).session
+    number = attempt if attempt is not None else session.last_attempt
+    store = MinioObjectStore(settings)
+    try:
+        text = await store.read_log(session_id, number)
+    finally:
+        await store.close()
+    if text is None:
+        raise NotFound(f"attempt {number} of {session_id} has left no log yet (it is written when an attempt ends)")
+    print(text, end="")
+    return 0
+
+
+async def switch(settings: Settings, data_dir: Path | None, session_id: str, source_id: str | None) -> int:
+    settings = stacks.resolve(settings, data_dir)
+    async with _open(settings) as tables:
+        await tables.sessions.switch(session_id, source_id)
+    await _nudge(settings, session_id)
+    return 0
+
+
+async def stop(settings: Settings, data_dir: Path | None, session_id: str) -> int:
+    settings = stacks.resolve(settings, data_dir)
+    async with _open(settings) as tables:
+        await tables.sessions.stop(session_id, "operator")
+    await _nudge(settings, session_id)
+    return 0

@@ -1,0 +1,121 @@
+"""A viewer that believes nothing: follows a session's playlist as a player would, and says what a player would suffer.
+
+It holds every two consecutive states against the playlist's laws (`transcoder.media_playlist.violations`), fetches each listed
+segment at once (what is listed must be there), and measures at each listing how late it came: later than the listing before
+plus the duration of what that one listed last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import time
+from typing import NamedTuple
+from urllib.parse import urljoin, urlsplit
+
+from transcoder.media_playlist import ListedSegment, MalformedPlaylist, MediaPlaylist, attempt_of, violations
+
+
+class Listing(NamedTuple):
+    """One segment as it appeared. `late_s` is negative where it came before it was due; None for the first."""
+
+    at: float  # unix seconds
+    segment: ListedSegment
+    attempt: int
+    late_s: float | None
+
+
+class Swap(NamedTuple):
+    """A later attempt took over. `gap_s`: programme skipped (positive) or repeated (negative)."""
+
+    at: float
+    attempt: int
+    late_s: float
+    gap_s: float
+
+
+class Viewer:
+    """Follows one playlist. `url` is the multivariant or the media playlist; `main.m3u8` beside it is what is read."""
+
+    def __init__(self, url: str, *, every_s: float = 0.05, fetch: bool = True) -> None:
+        self._url = urljoin(url, "main.m3u8")
+        self._every_s = every_s
+        self._fetch = fetch
+        self._connection: http.client.HTTPConnection | None = None
+        self.playlist: MediaPlaylist | None = None
+        self.listings: list[Listing] = []
+        self.faults: list[str] = []
+        self.refused = 0  # answers other than 200 after the first playlist
+
+    @property
+    def swaps(self) -> list[Swap]:
+        found = []
+        for before, after in zip(self.listings, self.listings[1:], strict=False):
+            if after.attempt != before.attempt:
+                gap_s = after.segment.program_date_time - before.segment.end_s
+                found.append(Swap(after.at, after.attempt, after.late_s or 0.0, gap_s))
+        return found
+
+    async def look(self) -> list[Listing]:
+        """Read the playlist once; returns what is newly listed. A store that does not answer is `refused`, no error."""
+        return await asyncio.to_thread(self._look)
+
+    async def follow(self, seconds: float | None = None) -> None:
+        """Look until the time is over or the playlist has ended."""
+        until = None if seconds is None else time.monotonic() + seconds
+        while until is None or time.monotonic() < until:
+            await self.look()
+            if self.playlist is not None and self.playlist.ended:
+                return
+            await asyncio.sleep(self._every_s)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _look(self) -> list[Listing]:
+        body = self._get(self._url)
+        now = time.time()
+        if body is None:
+            self.refused += self.playlist is not None
+            return []
+        try:
+            playlist = MediaPlaylist.parse(body.decode())
+        except (MalformedPlaylist, UnicodeDecodeError) as error:
+            self.faults.append(f"malformed playlist: {error}")
+            return []
+        before, self.playlist = self.playlist, playlist
+        if before == playlist:
+            return []
+        if before is not None:
+            self.faults += violations(before, playlist)
+        known = {segment.uri for segment in before.segments} if before is not None else set()
+        fresh = [segment for segment in playlist.segments if segment.uri not in known]
+        found = []
+        for segment in fresh:
+            last = self.listings[-1] if self.listings else None
+            late_s = None if last is None else now - (last.at + last.segment.duration_s)
+            listing = Listing(now, segment, attempt_of(segment.uri), late_s)
+            self.listings.append(listing)
+            found.append(listing)
+            if self._fetch and self._get(urljoin(self._url, segment.uri)) is None:
+                self.faults.append(f"listed but not there: {segment.uri}")
+        return found
+
+    def _get(self, url: str) -> bytes | None:
+        parts = urlsplit(url)
+        for _ in range(2):  # a persistent connection may have been closed meanwhile
+            if self._connection is None:
+                https = parts.scheme == "https"
+                kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
+                self._connection = kind(parts.netloc, timeout=3.0)
+            try:
+                self._connection.request("GET", parts.path + (f"?{parts.query}" if parts.query else ""))
+                answer = self._connection.getresponse()
+                body = answer.read()
+            except (OSError, http.client.HTTPException):
+                self.close()
+                continue
+            return body if answer.status == 200 else None
+        return None

@@ -1,0 +1,370 @@
+"""Channels, sources and sessions in memory, with the meaning of `orchestrator.adapters.tables` and a switch for faults."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from typing import NoReturn, assert_never
+
+from msgspec.structs import replace
+
+from orchestrator.core.model import (
+    AttemptEnded,
+    AttemptLive,
+    AttemptStarted,
+    Channel,
+    Decision,
+    Desired,
+    Event,
+    Happened,
+    Phase,
+    Record,
+    Session,
+    Source,
+    SourceFailed,
+    SourceStatus,
+)
+from orchestrator.errors import AlreadyExists, DatabaseUnavailable, InvalidInput, NotFound, Stale
+from orchestrator.ports import AttemptRow, NewSource, ProbeResult, SessionRow
+
+
+class FakeTables:
+    """Both fakes, as `open_tables` gives both adapters. While `refusing`, every call raises DatabaseUnavailable."""
+
+    def __init__(self) -> None:
+        self.catalogue = FakeCatalogue()
+        self.sessions = FakeSessions(self.catalogue)
+
+    @property
+    def refusing(self) -> bool:
+        return self.catalogue.refusing and self.sessions.refusing
+
+    @refusing.setter
+    def refusing(self, refusing: bool) -> None:
+        self.catalogue.refusing = self.sessions.refusing = refusing
+
+    async def close(self) -> None:
+        await self.sessions.close()
+
+
+class FakeCatalogue:
+    """`ports.Catalogue` in memory."""
+
+    def __init__(self) -> None:
+        self.refusing = False
+        self._channels: dict[str, Channel] = {}
+        self._sources: dict[str, Source] = {}
+        self._numbers = itertools.count(1)
+
+    def _answer(self) -> None:
+        if self.refusing:
+            raise DatabaseUnavailable("refusing")
+
+    async def add_channel(self, channel: Channel, sources: Sequence[NewSource]) -> Channel:
+        self._answer()
+        self._unique(channel.slug, None)
+        now = time.time()
+        channel = replace(channel, id=f"c-{next(self._numbers)}", active_source_id=None, created_at=now, updated_at=now)
+        self._channels[channel.id] = channel
+        for priority, source in enumerate(sources, start=1):
+            self._add(channel.id, source, priority)
+        return channel
+
+    async def channel(self, channel: str) -> Channel:
+        self._answer()
+        by_slug = next((each for each in self._channels.values() if each.slug == channel), None)
+        return self._channels.get(channel) or by_slug or self._missing("channel", channel)
+
+    async def channels(self, *, limit: int = 100, after: str | None = None, search: str | None = None) -> tuple[Channel, ...]:
+        self._answer()
+        listed = sorted(self._channels.values(), key=_place)
+        if after is not None:
+            if after not in self._channels:
+                raise InvalidInput("after", "no such channel")
+            listed = [each for each in listed if _place(each) > _place(self._channels[after])]
+        if search:
+            listed = [each for each in listed if search.casefold() in _words(each)]
+        return tuple(listed[:limit])
+
+    async def update_channel(self, channel: Channel) -> Channel:
+        self._answer()
+        before = self._channels.get(channel.id) or self._missing("channel", channel.id)
+        self._unique(channel.slug, channel.id)
+        self._channels[channel.id] = replace(
+            channel, active_source_id=before.active_source_id, created_at=before.created_at, updated_at=time.time()
+        )
+        return self._channels[channel.id]
+
+    async def delete_channel(self, channel_id: str) -> None:
+        self._answer()
+        if self._channels.pop(channel_id, None) is None:
+            self._missing("channel", channel_id)
+        self._sources = {key: each for key, each in self._sources.items() if each.channel_id != channel_id}
+
+    async def sources(self, channel_id: str) -> tuple[Source, ...]:
+        self._answer()
+        return self._of(channel_id)
+
+    async def source(self, source_id: str) -> Source:
+        self._answer()
+        return self._sources.get(source_id) or self._missing("source", source_id)
+
+    async def add_source(self, channel_id: str, source: NewSource, priority: int | None = None) -> Source:
+        self._answer()
+        if channel_id not in self._channels:
+            self._missing("channel", channel_id)
+        before = self._of(channel_id)
+        place = len(before) if priority is None else min(max(priority, 1), len(before) + 1) - 1
+        added = self._add(channel_id, source, 0)
+        self._order((*before[:place], added, *before[place:]))
+        return self._sources[added.id]
+
+    async def update_source(
+        self, source_id: str, *, url: str | None = None, user_agent: str | None = None,
+        headers: dict[str, str] | None = None, enabled: bool | None = None,
+    ) -> Source:  # fmt: skip
+        self._answer()
+        source = self._sources.get(source_id) or self._missing("source", source_id)
+        if url is not None and url != source.url:
+            disabled = source.status is SourceStatus.DISABLED
+            status = SourceStatus.DISABLED if disabled else SourceStatus.UNKNOWN
+            source = replace(source, url=url, media=None, status=status)
+        if user_agent is not None:
+            source = replace(source, user_agent=user_agent or None)
+        if headers is not None:
+            source = replace(source, headers=headers)
+        if enabled is not None:
+            source = replace(source, status=SourceStatus.UNKNOWN if enabled else SourceStatus.DISABLED)
+        return self._put(source)
+
+    async def delete_source(self, source_id: str) -> None:
+        self._answer()
+        source = self._sources.pop(source_id, None) or self._missing("source", source_id)
+        channel = self._channels[source.channel_id]
+        if channel.active_source_id == source_id:
+            self._channels[channel.id] = replace(channel, active_source_id=None)
+        self._order(self._of(channel.id))
+
+    async def order_sources(self, channel_id: str, source_ids: Sequence[str]) -> tuple[Source, ...]:
+        self._answer()
+        if channel_id not in self._channels:
+            self._missing("channel", channel_id)
+        if sorted(source_ids) != sorted(each.id for each in self._of(channel_id)):
+            raise InvalidInput("source_ids", "must name each source of the channel exactly once")
+        self._order([self._sources[source_id] for source_id in source_ids])
+        return self._of(channel_id)
+
+    async def record_probe(self, source_id: str, result: ProbeResult, now: float) -> Source:
+        self._answer()
+        source = self._sources.get(source_id) or self._missing("source", source_id)
+        source = replace(source, last_checked_at=now)
+        if result.media is None:
+            source = replace(source, status=SourceStatus.PROBLEMATIC, last_failed_at=now, last_failure_reason=result.reason)
+        elif source.status is SourceStatus.PROBLEMATIC:
+            source = replace(source, status=SourceStatus.RECOVERED, media=result.media)
+        elif source.status is SourceStatus.UNKNOWN:
+            source = replace(source, status=SourceStatus.HEALTHY, media=result.media)
+        else:
+            source = replace(source, media=result.media)
+        return self._put(source)
+
+    async def problematic_sources(self) -> tuple[Source, ...]:
+        self._answer()
+        return tuple(each for each in self._sources.values() if each.status is SourceStatus.PROBLEMATIC)
+
+    def played(self, channel_id: str, source_id: str, now: float) -> None:
+        """What an AttemptLive record says of the source and its channel."""
+        source, channel = self._sources.get(source_id), self._channels.get(channel_id)
+        if source is not None:
+            self._put(replace(source, status=SourceStatus.HEALTHY, last_checked_at=now))
+            if channel is not None and source.channel_id == channel_id:
+                self._channels[channel_id] = replace(channel, active_source_id=source_id)
+
+    def failed(self, record: SourceFailed, now: float) -> None:
+        source = self._sources.get(record.source_id)
+        if source is not None:
+            source = replace(
+                source,
+                status=SourceStatus.PROBLEMATIC,
+                failure_count=source.failure_count + (not record.stalled),
+                stall_count=source.stall_count + record.stalled,
+                last_failed_at=now,
+                last_failure_reason=record.reason,
+            )
+            self._put(source)
+
+    def _missing(self, noun: str, key: str) -> NoReturn:
+        raise NotFound(f"{noun} {key}")
+
+    def _unique(self, slug: str, own_id: str | None) -> None:
+        if any(each.slug == slug and each.id != own_id for each in self._channels.values()):
+            raise AlreadyExists(f"channel {slug}")
+
+    def _of(self, channel_id: str) -> tuple[Source, ...]:
+        own = (each for each in self._sources.values() if each.channel_id == channel_id)
+        return tuple(sorted(own, key=lambda each: each.priority))
+
+    def _add(self, channel_id: str, new: NewSource, priority: int) -> Source:
+        source = Source(
+            id=f"x-{next(self._numbers)}",
+            channel_id=channel_id,
+            url=new.url,
+            priority=priority,
+            user_agent=new.user_agent,
+            headers=new.headers,
+        )
+        self._sources[source.id] = source
+        return source
+
+    def _order(self, sources: Sequence[Source]) -> None:
+        for priority, source in enumerate(sources, start=1):
+            self._sources[source.id] = replace(source, priority=priority)
+
+    def _put(self, source: Source) -> Source:
+        """A disabled source stays disabled, unless it has just been enabled (which makes it unknown)."""
+        before = self._sources[source.id]
+        if before.status is SourceStatus.DISABLED and source.status is not SourceStatus.UNKNOWN:
+            source = replace(source, status=SourceStatus.DISABLED)
+        self._sources[source.id] = source
+        return source
+
+
+class FakeSessions:
+    """`ports.Sessions` in memory, over the catalogue whose sources it blames and praises."""
+
+    def __init__(self, catalogue: FakeCatalogue) -> None:
+        self.refusing = False
+        self._catalogue = catalogue
+        self._rows: dict[str, SessionRow] = {}
+        self._attempts: dict[tuple[str, int], AttemptRow] = {}
+        self._events: dict[str, list[Event]] = {}
+        self._numbers = itertools.count(1)
+
+    async def request(self, channel_id: str, viewer: str, token_hash: str, now: float) -> tuple[SessionRow, bool]:
+        self._answer()
+        for row in self._rows.values():
+            session = row.session
+            if (session.viewer, session.channel_id) == (viewer, channel_id) and _running(session):
+                self._rows[session.id] = replace(row, token_hash=token_hash, renewed_at=now)
+                return self._rows[session.id], False
+        session = Session(id=f"s-{next(self._numbers)}", channel_id=channel_id, viewer=viewer, created_at=now)
+        self._rows[session.id] = SessionRow(session=session, token_hash=token_hash, renewed_at=now)
+        self._events[session.id] = []
+        return self._rows[session.id], True
+
+    async def get(self, session_id: str) -> SessionRow:
+        self._answer()
+        return self._get(session_id)
+
+    async def unended(self) -> tuple[Session, ...]:
+        self._answer()
+        return tuple(row.session for row in self._rows.values() if row.session.phase is not Phase.ENDED)
+
+    async def recent(self, *, limit: int = 100, phase: Phase | None = None) -> tuple[SessionRow, ...]:
+        self._answer()
+        rows = sorted(self._rows.values(), key=lambda row: (row.session.created_at, row.session.id), reverse=True)
+        return tuple(row for row in rows if phase in (None, row.session.phase))[:limit]
+
+    async def stop(self, session_id: str, reason: str) -> None:
+        self._answer()
+        session = self._get(session_id).session
+        if _running(session):
+            self._write(replace(session, desired=Desired.STOP, end_reason=reason, version=session.version + 1))
+
+    async def switch(self, session_id: str, source_id: str | None) -> None:
+        self._answer()
+        session = self._get(session_id).session
+        if _running(session):
+            self._write(replace(session, switch_to=source_id or "next", version=session.version + 1))
+
+    async def renew(self, session_id: str, now: float) -> None:
+        self._answer()
+        self._rows[session_id] = replace(self._get(session_id), renewed_at=now)
+
+    async def commit(self, before: Session, decision: Decision, now: float) -> tuple[Event, ...]:
+        self._answer()
+        row = self._rows.get(before.id)
+        if row is None or row.session.version != before.version:
+            raise Stale(f"session {before.id} is no longer at version {before.version}")
+        self._write(replace(decision.session, version=before.version + 1))
+        return self._record(before.id, decision.records, now)
+
+    async def record(self, session_id: str, records: Sequence[Record], now: float) -> tuple[Event, ...]:
+        self._answer()
+        self._get(session_id)
+        return self._record(session_id, records, now)
+
+    async def events(self, session_id: str, after: int = 0, limit: int = 1000) -> tuple[Event, ...]:
+        self._answer()
+        return tuple(event for event in self._events.get(session_id, ()) if event.id > after)[:limit]
+
+    async def attempts(self, session_id: str) -> tuple[AttemptRow, ...]:
+        self._answer()
+        own = (row for (of, _), row in self._attempts.items() if of == session_id)
+        return tuple(sorted(own, key=lambda row: row.number))
+
+    async def check(self) -> None:
+        self._answer()
+
+    async def close(self) -> None:
+        pass
+
+    def _answer(self) -> None:
+        if self.refusing:
+            raise DatabaseUnavailable("refusing")
+
+    def _get(self, session_id: str) -> SessionRow:
+        if session_id not in self._rows:
+            raise NotFound(f"session {session_id}")
+        return self._rows[session_id]
+
+    def _write(self, session: Session) -> None:
+        self._rows[session.id] = replace(self._rows[session.id], session=session)
+
+    def _record(self, session_id: str, records: Sequence[Record], now: float) -> tuple[Event, ...]:
+        channel_id = self._rows[session_id].session.channel_id
+        told = self._events[session_id]
+        before = len(told)
+        for record in records:
+            match record:
+                case AttemptStarted():
+                    self._attempts[session_id, record.attempt] = AttemptRow(
+                        session_id=session_id,
+                        number=record.attempt,
+                        source_id=record.source_id,
+                        started_at=now,
+                        start_reason=record.reason,
+                    )
+                case AttemptLive():
+                    row = self._attempts.get((session_id, record.attempt))
+                    if row is not None and row.first_segment_at is None:
+                        self._attempts[session_id, record.attempt] = replace(row, first_segment_at=now)
+                    self._catalogue.played(channel_id, record.source_id, now)
+                case AttemptEnded():
+                    row = self._attempts.get((session_id, record.attempt))
+                    if row is not None:
+                        self._attempts[session_id, record.attempt] = replace(
+                            row, ended_at=now, exit_code=record.exit_code, end_reason=record.reason
+                        )
+                case SourceFailed():
+                    self._catalogue.failed(record, now)
+                case Happened():
+                    event = Event(id=len(told) + 1, session_id=session_id, type=record.type, at=now, fields=dict(record.fields))
+                    told.append(event)
+                case _:
+                    assert_never(record)
+        return tuple(told[before:])
+
+
+def _running(session: Session) -> bool:
+    return session.phase is not Phase.ENDED and session.desired is Desired.RUN
+
+
+def _place(channel: Channel) -> tuple[bool, int, str, str]:
+    return channel.number is None, channel.number or 0, channel.name, channel.id
+
+
+def _words(channel: Channel) -> str:
+    words = (channel.name, channel.slug, channel.group, channel.tvg_id, channel.tvg_name, channel.number)
+    return "\n".join(str(word) for word in words if word is not None).casefold()

@@ -281,8 +281,8 @@ def violations(before: MediaPlaylist, after: MediaPlaylist) -> list[str]:
             broken.append(f"{len(staying) - len(after.segments)} listed segments were taken back")
         if gone and after.duration_s < 3 * after.target_duration_s - _PDT_SLACK_S:
             broken.append(f"only {after.duration_s:.3f} s stayed listed, less than three target durations")
-        history = before.segments[:gone] + after.segments if not unseen else after.segments
-        broken += _disorder(history)
+        seam = len(before.segments) if unseen else 0
+        broken += _disorder(before.segments[:gone] + after.segments, seam)
     broken += [
         f"segment {segment.uri} of {segment.duration_s} s rounds to more than the target duration"
         for segment in after.segments
@@ -291,16 +291,17 @@ def violations(before: MediaPlaylist, after: MediaPlaylist) -> list[str]:
     return broken
 
 
-def _disorder(segments: tuple[ListedSegment, ...]) -> list[str]:
+def _disorder(segments: tuple[ListedSegment, ...], seam: int) -> list[str]:
+    """What is out of order among segments listed one after the other; before that at `seam`, if any, some are unseen."""
     broken = []
-    for previous, segment in pairwise(segments):
+    for n, (previous, segment) in enumerate(pairwise(segments), 1):
         if segment.program_date_time < previous.end_s - _PDT_SLACK_S:
             back_s = previous.end_s - segment.program_date_time
             broken.append(f"program date-time of {segment.uri} is {back_s:.3f} s before the end of {previous.uri}")
         was, now = attempt_of(previous.uri), attempt_of(segment.uri)
         if now < was:
             broken.append(f"attempt {now} published {segment.uri} after attempt {was}")
-        if now != was and not segment.discontinuity:
+        if now != was and not segment.discontinuity and n != seam:
             broken.append(f"no discontinuity where attempt {now} follows attempt {was}")
     if len({segment.uri for segment in segments}) < len(segments):
         broken.append("a URI is listed twice")

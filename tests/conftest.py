@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from orchestrator.migrations import upgrade
 from tests.postgres_server import PostgresServer, binaries
 from tests.support import require
 
@@ -19,3 +21,14 @@ def postgres() -> Iterator[PostgresServer]:
     server = PostgresServer(found)
     yield server
     server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A fresh, migrated database: the test runs once on each engine."""
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        return server.database()
+    url = f"sqlite+aiosqlite:///{tmp_path}/failover.db"
+    upgrade(url)
+    return url

@@ -1,0 +1,635 @@
+"""One meaning of `ports.Catalogue` and `ports.Sessions`, in memory, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from msgspec.structs import fields, replace
+
+from orchestrator.adapters.tables import open_tables
+from orchestrator.core.model import (
+    Attempt,
+    AttemptEnded,
+    AttemptLive,
+    AttemptStarted,
+    Channel,
+    ChannelPolicy,
+    Decision,
+    Desired,
+    Event,
+    EventType,
+    Happened,
+    Media,
+    Phase,
+    Session,
+    Source,
+    SourceFailed,
+    SourceStatus,
+)
+from orchestrator.errors import AlreadyExists, InvalidInput, NotFound, Stale
+from orchestrator.migrations import upgrade
+from orchestrator.ports import AttemptRow, Catalogue, NewSource, ProbeResult, Sessions
+from tests.fakes.tables import FakeTables
+
+MEDIA = Media(video="h264", audio="aac", channels=2, width=1280, height=720, bitrate_bps=1_500_000, cadence_s=2.0)
+
+
+class Tables(Protocol):
+    @property
+    def catalogue(self) -> Catalogue: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    async def close(self) -> None: ...
+
+
+@pytest.fixture(params=["fake", "sqlite", "postgresql"])
+async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Tables]:
+    tables: Tables
+    match request.param:
+        case "fake":
+            tables = FakeTables()
+        case "sqlite":
+            url = f"sqlite+aiosqlite:///{tmp_path}/failover.db"
+            upgrade(url)
+            tables = open_tables(url)
+        case _:
+            tables = open_tables(request.getfixturevalue("postgres").database())
+    yield tables
+    await tables.close()
+
+
+def news(*names: str) -> list[NewSource]:
+    return [NewSource(url=f"http://source.test/{name}.m3u8") for name in names]
+
+
+def named(slug: str, number: int | None = None, name: str | None = None) -> Channel:
+    return Channel(id="", slug=slug, name=name or slug, number=number)
+
+
+async def a_channel(tables: Tables, *names: str, slug: str = "news") -> tuple[Channel, tuple[Source, ...]]:
+    channel = await tables.catalogue.add_channel(named(slug), news(*names or ("a", "b")))
+    return channel, await tables.catalogue.sources(channel.id)
+
+
+async def a_session(tables: Tables, channel_id: str, viewer: str = "viewer") -> Session:
+    row, new = await tables.sessions.request(channel_id, viewer, "hash", 1000.0)
+    assert new
+    return row.session
+
+
+def letters(sources: tuple[Source, ...]) -> str:
+    return "".join(source.url.removesuffix(".m3u8")[-1] for source in sources)
+
+
+# --- channels ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_channel_is_read_back_as_it_was_added_by_id_and_by_slug(tables: Tables) -> None:
+    given = Channel(
+        id="ignored",
+        slug="news-1",
+        name="Новости “1”",
+        number=7,
+        group="News",
+        logo="http://logo.test/1.png",
+        tvg_id="news.one",
+        tvg_name="News One",
+        enabled=False,
+        policy=ChannelPolicy(profile="h264"),
+        active_source_id="ignored",
+        created_at=1.0,
+        updated_at=1.0,
+    )
+    before = time.time()
+    added = await tables.catalogue.add_channel(given, news("a"))
+    assert added.id != "ignored"
+    assert before <= added.created_at == added.updated_at <= time.time()
+    assert added == replace(given, id=added.id, active_source_id=None, created_at=added.created_at, updated_at=added.created_at)
+    assert await tables.catalogue.channel(added.id) == added
+    assert await tables.catalogue.channel("news-1") == added
+
+
+async def test_ids_are_safe_in_urls_and_container_names(tables: Tables) -> None:
+    channel, (source,) = await a_channel(tables, "a")
+    session = await a_session(tables, channel.id)
+    ids = (channel.id, source.id, session.id)
+    assert [each[:2] for each in ids] == ["c-", "x-", "s-"]
+    assert all(re.fullmatch(r"[a-z]-[0-9a-z]{1,20}", each) for each in ids)
+
+
+async def test_an_unknown_channel_is_not_found(tables: Tables) -> None:
+    channel, _ = await a_channel(tables)
+    gone = replace(channel, id="c-none", slug="other")
+    for call in (
+        tables.catalogue.channel("c-none"),
+        tables.catalogue.update_channel(gone),
+        tables.catalogue.delete_channel("c-none"),
+        tables.catalogue.add_source("c-none", news("a")[0]),
+        tables.catalogue.order_sources("c-none", []),
+    ):
+        with pytest.raises(NotFound):
+            await call
+    assert await tables.catalogue.sources("c-none") == ()
+
+
+async def test_a_slug_is_taken_once(tables: Tables) -> None:
+    one, _ = await a_channel(tables, slug="one")
+    two, _ = await a_channel(tables, slug="two")
+    with pytest.raises(AlreadyExists):
+        await tables.catalogue.add_channel(named("one"), news("z"))
+    with pytest.raises(AlreadyExists):
+        await tables.catalogue.update_channel(replace(two, slug="one"))
+    assert await tables.catalogue.channels() == (one, two)  # and nothing of the refused was kept
+
+
+async def test_an_update_writes_what_may_be_edited_and_nothing_else(tables: Tables) -> None:
+    channel, sources = await a_channel(tables)
+    session = await a_session(tables, channel.id)
+    await tables.sessions.record(session.id, [AttemptLive(1, sources[0].id)], 5.0)
+    edited = replace(channel, slug="renamed", name="New", number=3, enabled=False, policy=ChannelPolicy("h264"))
+    updated = await tables.catalogue.update_channel(replace(edited, active_source_id=None, created_at=0.0))
+    assert updated == replace(edited, active_source_id=sources[0].id, updated_at=updated.updated_at)
+    assert updated.updated_at >= channel.updated_at
+    assert await tables.catalogue.channel("renamed") == updated
+    assert await tables.catalogue.update_channel(updated) == replace(
+        updated, updated_at=(await tables.catalogue.channel(channel.id)).updated_at
+    )  # its own slug is free to itself
+
+
+async def test_channels_are_paged_by_number_then_name_with_the_unnumbered_last(tables: Tables) -> None:
+    for slug, number, name in (
+        ("e", None, "Zoo"),
+        ("a", 2, "B"),
+        ("b", 1, "Z"),
+        ("c", 2, "A"),
+        ("d", None, "Älpler"),
+        ("f", None, "Alp"),
+        ("g", None, "alp"),
+    ):
+        await tables.catalogue.add_channel(named(slug, number, name), [])
+    in_order = ["b", "c", "a", "f", "e", "g", "d"]
+    assert [channel.slug for channel in await tables.catalogue.channels()] == in_order
+    paged: list[str] = []
+    after = None
+    while page := await tables.catalogue.channels(limit=2, after=after):
+        assert len(page) <= 2
+        paged += [channel.slug for channel in page]
+        after = page[-1].id
+    assert paged == in_order
+
+
+async def test_a_page_after_a_channel_that_has_gone_is_refused(tables: Tables) -> None:
+    with pytest.raises(InvalidInput, match="after"):
+        await tables.catalogue.channels(after="c-none")
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [("éCL", "a"), ("sport", "ab"), ("100%", "b"), ("_", "c"), ("42", "c"), ("grou", "c"), ("tvg", "b"), ("nothing", "")],
+)
+async def test_a_search_looks_at_every_name_and_ignores_case(tables: Tables, search: str, found: str) -> None:
+    for channel in (
+        named("a", name="Éclair Sport"),
+        replace(named("b", name="100% SPORT"), tvg_id="TVG.b"),
+        replace(named("c", 42, name="under_score"), group="Group"),
+    ):
+        await tables.catalogue.add_channel(channel, [])
+    assert "".join(sorted(channel.slug for channel in await tables.catalogue.channels(search=search))) == found
+
+
+async def test_a_deleted_channel_takes_its_sources_and_leaves_its_sessions(tables: Tables) -> None:
+    channel, sources = await a_channel(tables)
+    other, _ = await a_channel(tables, slug="other")
+    session = await a_session(tables, channel.id)
+    await tables.sessions.record(session.id, [AttemptStarted(1, sources[0].id, "start"), AttemptLive(1, sources[0].id)], 5.0)
+    await tables.catalogue.delete_channel(channel.id)
+    assert await tables.catalogue.channels() == (other,)
+    with pytest.raises(NotFound):
+        await tables.catalogue.source(sources[0].id)
+    assert (await tables.sessions.get(session.id)).session == session
+    assert [each.source_id for each in await tables.sessions.attempts(session.id)] == [sources[0].id]
+    # and the session can still be brought to its end
+    ended = replace(session, phase=Phase.ENDED, ended_at=9.0, end_reason="channel_deleted")
+    failed = SourceFailed(sources[0].id, "gone"), AttemptLive(1, sources[0].id), AttemptEnded(1, 0, "gone")
+    await tables.sessions.commit(session, Decision(session=ended, records=failed), 9.0)
+    assert await tables.sessions.unended() == ()
+
+
+# --- sources ----------------------------------------------------------------------------------------------------------
+
+
+async def test_sources_come_in_the_order_given(tables: Tables) -> None:
+    given = NewSource(url="rtmp://user:pass@source.test/live", user_agent="VLC/3", headers={"Referer": "http://é.test"})
+    channel = await tables.catalogue.add_channel(named("news"), [given, *news("b", "c")])
+    first, second, third = await tables.catalogue.sources(channel.id)
+    assert first == Source(
+        id=first.id,
+        channel_id=channel.id,
+        url=given.url,
+        priority=1,
+        user_agent="VLC/3",
+        headers={"Referer": "http://é.test"},
+    )
+    assert (second.priority, third.priority) == (2, 3)
+    assert await tables.catalogue.source(first.id) == first
+
+
+@pytest.mark.parametrize(
+    ("priority", "order"), [(None, "abcz"), (1, "zabc"), (2, "azbc"), (4, "abcz"), (99, "abcz"), (-3, "zabc")]
+)
+async def test_a_source_is_added_at_a_place(tables: Tables, priority: int | None, order: str) -> None:
+    channel, _ = await a_channel(tables, "a", "b", "c")
+    other, _ = await a_channel(tables, "a", "b", "c", slug="other")
+    added = await tables.catalogue.add_source(channel.id, news("z")[0], priority)
+    sources = await tables.catalogue.sources(channel.id)
+    assert letters(sources) == order
+    assert [source.priority for source in sources] == [1, 2, 3, 4]
+    assert added in sources
+    assert [source.priority for source in await tables.catalogue.sources(other.id)] == [1, 2, 3]
+
+
+async def test_sources_are_put_in_order(tables: Tables) -> None:
+    channel, (a, b, c) = await a_channel(tables, "a", "b", "c")
+    ordered = await tables.catalogue.order_sources(channel.id, [c.id, a.id, b.id])
+    assert letters(ordered) == "cab"
+    assert [source.priority for source in ordered] == [1, 2, 3]
+    assert await tables.catalogue.sources(channel.id) == ordered
+
+
+async def test_an_order_names_each_source_exactly_once(tables: Tables) -> None:
+    channel, (a, b) = await a_channel(tables, "a", "b")
+    _, (foreign, _) = await a_channel(tables, "x", "y", slug="other")
+    for wrong in ([], [a.id], [a.id, a.id], [a.id, b.id, b.id], [a.id, foreign.id], [a.id, b.id, foreign.id]):
+        with pytest.raises(InvalidInput, match="source_ids"):
+            await tables.catalogue.order_sources(channel.id, wrong)
+    assert letters(await tables.catalogue.sources(channel.id)) == "ab"
+
+
+async def test_a_deleted_source_closes_its_gap_and_is_active_no_more(tables: Tables) -> None:
+    channel, (a, b, c) = await a_channel(tables, "a", "b", "c")
+    session = await a_session(tables, channel.id)
+    await tables.sessions.record(session.id, [AttemptLive(1, b.id)], 5.0)
+    await tables.catalogue.delete_source(b.id)
+    assert await tables.catalogue.sources(channel.id) == (a, replace(c, priority=2))
+    assert (await tables.catalogue.channel(channel.id)).active_source_id is None
+    for call in (
+        tables.catalogue.delete_source(b.id),
+        tables.catalogue.source(b.id),
+        tables.catalogue.update_source(b.id, url="http://z.test"),
+        tables.catalogue.record_probe(b.id, ProbeResult(MEDIA), 6.0),
+    ):
+        with pytest.raises(NotFound):
+            await call
+
+
+async def test_an_update_of_a_source_changes_what_is_given_alone(tables: Tables) -> None:
+    _, (a, _) = await a_channel(tables)
+    seen = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 5.0)
+    assert await tables.catalogue.update_source(a.id) == seen
+    assert await tables.catalogue.update_source(a.id, url=a.url) == seen
+    agent = await tables.catalogue.update_source(a.id, user_agent="VLC")
+    assert agent == replace(seen, user_agent="VLC")
+    headers = await tables.catalogue.update_source(a.id, headers={"X": "1"})
+    assert headers == replace(agent, headers={"X": "1"})
+    bare = await tables.catalogue.update_source(a.id, headers={}, user_agent="")
+    assert bare == seen
+
+
+async def test_a_changed_address_is_unknown_and_nothing_has_been_seen_there(tables: Tables) -> None:
+    _, (a, b) = await a_channel(tables)
+    await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 5.0)
+    changed = await tables.catalogue.update_source(a.id, url="http://other.test")
+    assert (changed.url, changed.status, changed.media) == ("http://other.test", SourceStatus.UNKNOWN, None)
+    await tables.catalogue.update_source(b.id, enabled=False)
+    assert (await tables.catalogue.update_source(b.id, url="http://b.test")).status is SourceStatus.DISABLED
+    both = await tables.catalogue.update_source(b.id, url="http://c.test", enabled=True)
+    assert both.status is SourceStatus.UNKNOWN
+
+
+async def test_a_disabled_source_stays_disabled_until_it_is_enabled(tables: Tables) -> None:
+    channel, (a, _) = await a_channel(tables)
+    session = await a_session(tables, channel.id)
+    assert (await tables.catalogue.update_source(a.id, enabled=False)).status is SourceStatus.DISABLED
+    await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 1.0)
+    await tables.catalogue.record_probe(a.id, ProbeResult(None, "404 Not Found"), 2.0)
+    await tables.sessions.record(session.id, [SourceFailed(a.id, "stalled", stalled=True)], 3.0)
+    await tables.sessions.record(session.id, [AttemptLive(1, a.id)], 4.0)
+    disabled = await tables.catalogue.source(a.id)
+    assert disabled.status is SourceStatus.DISABLED
+    assert (disabled.media, disabled.stall_count, disabled.last_checked_at) == (MEDIA, 1, 4.0)
+    assert await tables.catalogue.problematic_sources() == ()
+    assert (await tables.catalogue.update_source(a.id, enabled=True)).status is SourceStatus.UNKNOWN
+
+
+async def test_a_probe_tells_how_a_source_is(tables: Tables) -> None:
+    channel, (a, b) = await a_channel(tables)
+    healthy = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 5.0)
+    assert healthy == replace(a, status=SourceStatus.HEALTHY, media=MEDIA, last_checked_at=5.0)
+    failed = await tables.catalogue.record_probe(a.id, ProbeResult(None, "404 Not Found"), 6.0)
+    assert failed == replace(
+        healthy,
+        status=SourceStatus.PROBLEMATIC,
+        last_checked_at=6.0,
+        last_failed_at=6.0,
+        last_failure_reason="404 Not Found",
+    )  # what was seen before is kept, and the counters count what happened to sessions alone
+    assert await tables.catalogue.problematic_sources() == (failed,)
+    recovered = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 7.0)
+    assert recovered == replace(failed, status=SourceStatus.RECOVERED, last_checked_at=7.0)
+    again = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 8.0)
+    assert again.status is SourceStatus.RECOVERED
+    assert await tables.catalogue.sources(channel.id) == (again, b)
+    assert await tables.catalogue.problematic_sources() == ()
+
+
+# --- sessions ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_new_session_is_a_row_that_wants_to_run(tables: Tables) -> None:
+    channel, _ = await a_channel(tables)
+    row, new = await tables.sessions.request(channel.id, "viewer", "hash", 1000.5)
+    assert new
+    assert row.session == Session(id=row.session.id, channel_id=channel.id, viewer="viewer", created_at=1000.5)
+    assert (row.token_hash, row.renewed_at) == ("hash", 1000.5)
+    assert await tables.sessions.get(row.session.id) == row
+    assert await tables.sessions.unended() == (row.session,)
+    assert await tables.sessions.events(row.session.id) == ()
+    assert await tables.sessions.attempts(row.session.id) == ()
+
+
+async def test_the_same_viewer_gets_the_running_session_of_the_channel(tables: Tables) -> None:
+    channel, _ = await a_channel(tables)
+    other, _ = await a_channel(tables, slug="other")
+    first, _ = await tables.sessions.request(channel.id, "viewer", "hash", 1000.0)
+    again, new = await tables.sessions.request(channel.id, "viewer", "hash 2", 1001.0)
+    assert not new
+    assert again == replace(first, token_hash="hash 2", renewed_at=1001.0)
+    assert await tables.sessions.get(first.session.id) == again
+    elsewhere, new_elsewhere = await tables.sessions.request(other.id, "viewer", "hash", 1002.0)
+    somebody, new_somebody = await tables.sessions.request(channel.id, "somebody", "hash", 1003.0)
+    assert new_elsewhere
+    assert new_somebody
+    assert await tables.sessions.unended() == (first.session, elsewhere.session, somebody.session)
+
+
+async def test_a_session_that_stops_or_has_ended_is_not_given_again(tables: Tables) -> None:
+    channel, _ = await a_channel(tables)
+    first = await a_session(tables, channel.id)
+    await tables.sessions.stop(first.id, "client")
+    second = await a_session(tables, channel.id)
+    await tables.sessions.commit(second, Decision(session=replace(second, phase=Phase.ENDED)), 5.0)
+    third = await a_session(tables, channel.id)
+    assert len({first.id, second.id, third.id}) == 3
+
+
+async def test_twenty_requests_of_one_viewer_at_once_give_one_session(tables: Tables) -> None:
+    channel, _ = await a_channel(tables)
+    answers = await asyncio.gather(*(tables.sessions.request(channel.id, "v", f"{n}", 1000.0) for n in range(20)))
+    assert len({row.session.id for row, _ in answers}) == 1
+    assert [new for _, new in answers].count(True) == 1
+    assert len(await tables.sessions.unended()) == 1
+
+
+async def test_an_intent_bumps_the_version_and_a_heartbeat_does_not(tables: Tables) -> None:
+    channel, (_, b) = await a_channel(tables)
+    session = await a_session(tables, channel.id)
+    await tables.sessions.renew(session.id, 2000.0)
+    row = await tables.sessions.get(session.id)
+    assert (row.session, row.renewed_at) == (session, 2000.0)
+    await tables.sessions.switch(session.id, b.id)
+    asked = (await tables.sessions.get(session.id)).session
+    assert asked == replace(session, switch_to=b.id, version=1)
+    await tables.sessions.switch(session.id, None)
+    asked = (await tables.sessions.get(session.id)).session
+    assert asked == replace(session, switch_to="next", version=2)
+    await tables.sessions.stop(session.id, "client")
+    asked = (await tables.sessions.get(session.id)).session
+    assert asked == replace(session, switch_to="next", desired=Desired.STOP, end_reason="client", version=3)
+    assert await tables.sessions.unended() == (asked,)
+
+
+async def test_an_intent_for_a_session_that_stops_or_has_ended_changes_nothing(tables: Tables) -> None:
+    channel, _ = await a_channel(tables)
+    stopping = await a_session(tables, channel.id)
+    await tables.sessions.stop(stopping.id, "client")
+    ended = await a_session(tables, channel.id)
+    await tables.sessions.commit(ended, Decision(session=replace(ended, phase=Phase.ENDED, end_reason="idle")), 5.0)
+    for session_id in (stopping.id, ended.id):
+        before = await tables.sessions.get(session_id)
+        await tables.sessions.stop(session_id, "again")
+        await tables.sessions.switch(session_id, None)
+        assert await tables.sessions.get(session_id) == before
+
+
+async def test_an_unknown_session_is_not_found(tables: Tables) -> None:
+    for call in (
+        tables.sessions.get("s-none"),
+        tables.sessions.stop("s-none", "client"),
+        tables.sessions.switch("s-none", None),
+        tables.sessions.renew("s-none", 1.0),
+        tables.sessions.record("s-none", [], 1.0),
+    ):
+        with pytest.raises(NotFound):
+            await call
+    assert await tables.sessions.events("s-none") == ()
+    assert await tables.sessions.attempts("s-none") == ()
+
+
+async def test_recent_sessions_come_newest_first(tables: Tables) -> None:
+    channel, _ = await a_channel(tables)
+    rows = [(await tables.sessions.request(channel.id, f"v{n}", "hash", 1000.0 + n))[0] for n in range(5)]
+    ended = replace(rows[2].session, phase=Phase.ENDED)
+    await tables.sessions.commit(rows[2].session, Decision(session=ended), 5.0)
+    rows[2] = replace(rows[2], session=replace(ended, version=1))
+    assert await tables.sessions.recent() == tuple(reversed(rows))
+    assert await tables.sessions.recent(limit=2) == (rows[4], rows[3])
+    assert await tables.sessions.recent(phase=Phase.ENDED) == (rows[2],)
+    assert await tables.sessions.recent(phase=Phase.REQUESTED, limit=3) == (rows[4], rows[3], rows[1])
+
+
+# --- commit -----------------------------------------------------------------------------------------------------------
+
+# Every field differs from its default: what is committed is what is read
+STATE = Session(
+    id="",
+    channel_id="",
+    viewer="viewer",
+    desired=Desired.STOP,
+    phase=Phase.SWITCHING,
+    created_at=1000.0,
+    target_duration_s=4,
+    last_attempt=3,
+    attempt=Attempt(3, "x-3", 1003.25, None),
+    previous=Attempt(2, "x-2", 1002.25, 1002.75),
+    switch_to="x-9",
+    reason="source stalled",
+    from_source_id="x-2",
+    tried=("x-1", "x-2"),
+    fault_at=1001.5,
+    faults=2,
+    unavailable_since=1001.75,
+    retries=5,
+    retry_at=1010.0,
+    ended_at=1020.0,
+    end_reason="client",
+)
+
+
+async def test_the_whole_state_is_committed(tables: Tables) -> None:
+    channel, _ = await a_channel(tables)
+    session = await a_session(tables, channel.id)
+    state = replace(STATE, id=session.id, channel_id=channel.id)
+    same = {field.name for field in fields(Session) if getattr(state, field.name) == getattr(session, field.name)}
+    assert same == {"id", "channel_id", "viewer", "created_at", "version"}
+    assert await tables.sessions.commit(session, Decision(session=state), 1003.0) == ()
+    row = await tables.sessions.get(session.id)
+    assert row.session == replace(state, version=1)
+    assert (row.token_hash, row.renewed_at) == ("hash", 1000.0)
+    back = replace(session, version=1)
+    await tables.sessions.commit(row.session, Decision(session=back), 1004.0)
+    assert await tables.sessions.unended() == (replace(back, version=2),)
+
+
+async def test_a_stale_commit_leaves_no_trace(tables: Tables) -> None:
+    channel, (a, b) = await a_channel(tables)
+    session = await a_session(tables, channel.id)
+    await tables.sessions.stop(session.id, "client")
+    stopping = await tables.sessions.get(session.id)
+    records = (
+        AttemptStarted(1, a.id, "start"),
+        AttemptLive(1, a.id),
+        SourceFailed(b.id, "404"),
+        Happened(EventType.SESSION_LIVE),
+    )
+    live = replace(session, phase=Phase.LIVE, last_attempt=1, attempt=Attempt(1, a.id, 5.0, 5.0))
+    with pytest.raises(Stale):
+        await tables.sessions.commit(session, Decision(session=live, records=records), 5.0)
+    assert await tables.sessions.get(session.id) == stopping
+    assert await tables.catalogue.sources(channel.id) == (a, b)
+    assert await tables.catalogue.channel(channel.id) == channel
+    assert await tables.sessions.attempts(session.id) == ()
+    assert await tables.sessions.events(session.id) == ()
+    with pytest.raises(Stale):
+        await tables.sessions.commit(replace(session, id="s-none"), Decision(session=session), 5.0)
+
+
+async def test_of_commits_on_one_version_one_wins(tables: Tables) -> None:
+    channel, _ = await a_channel(tables)
+    session = await a_session(tables, channel.id)
+    decision = Decision(session=replace(session, phase=Phase.STARTING), records=(Happened(EventType.SESSION_LIVE, {"n": 1}),))
+    outcomes = await asyncio.gather(
+        *(tables.sessions.commit(session, decision, 5.0) for _ in range(10)), return_exceptions=True
+    )
+    assert sum(isinstance(outcome, Stale) for outcome in outcomes) == 9
+    assert (await tables.sessions.get(session.id)).session.version == 1
+    assert [event.id for event in await tables.sessions.events(session.id)] == [1]
+
+
+async def test_records_tell_the_history_of_a_session(tables: Tables) -> None:
+    channel, (a, b) = await a_channel(tables)
+    session = await a_session(tables, channel.id)
+    await tables.sessions.record(session.id, [AttemptStarted(1, a.id, "start")], 10.0)
+    assert (await tables.catalogue.channel(channel.id)).active_source_id is None
+    await tables.sessions.record(session.id, [AttemptLive(1, a.id)], 11.0)
+    assert (await tables.catalogue.channel(channel.id)).active_source_id == a.id
+    assert await tables.catalogue.source(a.id) == replace(a, status=SourceStatus.HEALTHY, last_checked_at=11.0)
+
+    swap = (
+        AttemptEnded(1, 13, "source stalled"),
+        SourceFailed(a.id, "no media for 3 s", stalled=True),
+        AttemptStarted(2, b.id, "source stalled"),
+    )
+    await tables.sessions.record(session.id, swap, 20.0)
+    await tables.sessions.record(session.id, [AttemptLive(2, b.id)], 21.0)
+    await tables.sessions.record(session.id, [AttemptLive(2, b.id)], 22.0)  # the first segment is first once
+    await tables.sessions.record(session.id, [SourceFailed(a.id, "404")], 30.0)
+    assert await tables.catalogue.sources(channel.id) == (
+        replace(
+            a,
+            status=SourceStatus.PROBLEMATIC,
+            failure_count=1,
+            stall_count=1,
+            last_checked_at=11.0,
+            last_failed_at=30.0,
+            last_failure_reason="404",
+        ),
+        replace(b, status=SourceStatus.HEALTHY, last_checked_at=22.0),
+    )
+    assert (await tables.catalogue.channel(channel.id)).active_source_id == b.id
+    assert await tables.sessions.attempts(session.id) == (
+        AttemptRow(
+            session_id=session.id,
+            number=1,
+            source_id=a.id,
+            started_at=10.0,
+            first_segment_at=11.0,
+            ended_at=20.0,
+            exit_code=13,
+            start_reason="start",
+            end_reason="source stalled",
+        ),
+        AttemptRow(
+            session_id=session.id,
+            number=2,
+            source_id=b.id,
+            started_at=20.0,
+            first_segment_at=21.0,
+            start_reason="source stalled",
+        ),
+    )
+    assert (await tables.sessions.get(session.id)).session == session  # no change of state
+
+
+async def test_events_are_numbered_from_one_and_read_from_anywhere(tables: Tables) -> None:
+    channel, _ = await a_channel(tables)
+    session = await a_session(tables, channel.id)
+    other = await a_session(tables, channel.id, "other")
+    switch = Happened(
+        EventType.STREAM_SWITCH,
+        {"from": None, "to": "x-1", "attempt": 2, "gap_ms": -12.5, "sources": {"x-1": "404 «нет»"}},
+    )
+    live = Happened(EventType.SESSION_LIVE)
+    first = await tables.sessions.commit(session, Decision(session=session, records=(live, switch)), 10.0)
+    assert first == (
+        Event(id=1, session_id=session.id, type=EventType.SESSION_LIVE, at=10.0),
+        Event(id=2, session_id=session.id, type=EventType.STREAM_SWITCH, at=10.0, fields=switch.fields),
+    )
+    second = await tables.sessions.record(session.id, [switch], 11.0)
+    assert [event.id for event in second] == [3]
+    assert [event.id for event in await tables.sessions.record(other.id, [live], 11.0)] == [1]
+    assert await tables.sessions.events(session.id) == (*first, *second)
+    assert await tables.sessions.events(session.id, after=1) == (first[1], *second)
+    assert await tables.sessions.events(session.id, limit=1) == (first[0],)
+    assert await tables.sessions.events(session.id, after=3) == ()
+
+
+async def test_concurrent_writers_leave_no_gap_between_events(tables: Tables) -> None:
+    channel, (a, b) = await a_channel(tables)
+    session = await a_session(tables, channel.id)
+
+    async def write(number: int) -> None:
+        # Each blames one source and praises the other, so that their locks cross
+        worse, better = (a, b) if number % 2 else (b, a)
+        records = SourceFailed(worse.id, "404"), AttemptLive(1, better.id), Happened(EventType.SESSION_LIVE)
+        await tables.sessions.record(session.id, records, float(number))
+
+    async def follow() -> list[int]:
+        seen: list[int] = []
+        while len(seen) < 40:  # an id that shows late, behind a greater one, would never be seen
+            seen += [event.id for event in await tables.sessions.events(session.id, after=seen[-1] if seen else 0)]
+            await asyncio.sleep(0)
+        return seen
+
+    seen, *_ = await asyncio.gather(follow(), *(write(number) for number in range(40)))
+    assert seen == list(range(1, 41))
+    assert sum(source.failure_count for source in await tables.catalogue.sources(channel.id)) == 40
+
+
+async def test_a_check_of_a_working_database_is_silent(tables: Tables) -> None:
+    await tables.sessions.check()

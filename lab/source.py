@@ -1,0 +1,198 @@
+"""One live source: what it shows at which moment, and the fault that it has. No sockets here: time is an argument.
+
+Segment k of every source holds the programme from k * segment_s to (k + 1) * segment_s, in seconds of Unix time, and
+can be fetched from that end on: sources are in step because they keep the same clock, and so is a lab that was
+restarted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from lab.media import Loop
+from lab.mpegts import TICKS_PER_S
+
+WINDOW_SEGMENTS = 6
+_KEPT_SEGMENTS = 12  # fetchable still after they left the window (RFC 8216 6.2.2)
+
+
+class Fault(StrEnum):
+    """What a source can suffer from: its playlists, segments and endless .ts, open connections included."""
+
+    REFUSE = "refuse"  # the server is gone: open connections are reset, the port refuses
+    RESET = "reset"  # the port accepts; every connection is reset once it has asked
+    HANG = "hang"  # accepts and never answers; what is being sent stops
+    HTTP_403 = "http_403"
+    HTTP_404 = "http_404"
+    HTTP_500 = "http_500"
+    HTML = "html"  # 200, with a page
+    EMPTY_PLAYLIST = "empty_playlist"  # 200, a media playlist without segments; the .ts ends at once
+    FROZEN = "frozen"  # the playlist stops advancing; the .ts stops sending, and stays open
+    LATE = "late"  # everything comes `amount` seconds later than before
+    TRICKLE = "trickle"  # `amount` bytes a second on each connection
+    END = "end"  # ENDLIST; the .ts ends
+    GARBAGE = "garbage"  # media are random bytes; playlists are as ever
+    CUT = "cut"  # media are reset half-way; playlists are as ever
+    SEGMENT_FAILS_ONCE = "segment_fails_once"  # the next segment asked for answers 500, then the source is well again
+    TIMESTAMP_JUMP = "timestamp_jump"  # timestamps are `amount` seconds later, from the next segment until it is well
+
+
+_DEFAULT_AMOUNT = {Fault.LATE: 1.5, Fault.TRICKLE: 16_000.0, Fault.TIMESTAMP_JUMP: 3600.0}
+
+
+class Addresses:
+    """Where a source can be had."""
+
+    name: str
+    base_url: str
+
+    @property
+    def hls_url(self) -> str:
+        """The live media playlist."""
+        return f"{self.base_url}/{self.name}/media.m3u8"
+
+    @property
+    def multivariant_url(self) -> str:
+        """The live multivariant playlist, of one variant."""
+        return f"{self.base_url}/{self.name}/index.m3u8"
+
+    @property
+    def ts_url(self) -> str:
+        """The endless MPEG-TS, in real time, from a keyframe on."""
+        return f"{self.base_url}/{self.name}.ts"
+
+    @property
+    def vod_url(self) -> str:
+        """One round of the loop as a media playlist with ENDLIST."""
+        return f"{self.base_url}/{self.name}/vod.m3u8"
+
+    @property
+    def mp4_url(self) -> str:
+        """One round of the loop as a file."""
+        return f"{self.base_url}/{self.name}.mp4"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asked for; header names in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+class Source(Addresses):
+    """A live source, its fault, and what it was asked for so far. For use in its lab's event loop alone."""
+
+    def __init__(self, name: str, loop: Loop, *, jump_s: float = 0.0) -> None:
+        self.name = name
+        self.base_url = ""
+        self.loop = loop
+        self.requests = 0
+        self.last_request: Request | None = None
+        self.on_fault: Callable[[], None] = lambda: None
+        self._fault: Fault | None = None
+        self._amount = 0.0
+        self._since_s = 0.0
+        self._shown_s = 0.0
+        # timestamps are later by the second from the first (a segment number) on
+        self._jumps: list[tuple[int, float]] = [(0, jump_s)]
+
+    @property
+    def segment_s(self) -> float:
+        """A segment's length."""
+        return self.loop.recipe.segment_s
+
+    @property
+    def fault(self) -> Fault | None:
+        """What is wrong with it; None if nothing is. Set it to make it so at once."""
+        return self._fault
+
+    @fault.setter
+    def fault(self, fault: Fault | None) -> None:
+        self.inject(fault)
+
+    @property
+    def amount(self) -> float:
+        """The fault's number, as `Fault` explains it."""
+        return self._amount
+
+    def inject(self, fault: Fault | str | None, amount: float | None = None) -> None:
+        """Sets the fault, with its number. ValueError: no such fault, or a number that it cannot have."""
+        now_s = time.time()
+        fault = None if fault is None else Fault(fault)
+        default = _DEFAULT_AMOUNT.get(fault, 0.0) if fault else 0.0
+        amount = default if amount is None else amount
+        if fault is Fault.TRICKLE and amount <= 0:
+            raise ValueError("a trickle needs an amount above 0 bytes a second")
+        self.clock_s(now_s)  # what was shown until now stays shown
+        if Fault.TIMESTAMP_JUMP in (fault, self._fault):
+            jump_s = self._jumps[0][1] + (amount if fault is Fault.TIMESTAMP_JUMP else 0.0)
+            self._jumps.append((self.newest(now_s) + 1, jump_s))
+        self._fault, self._amount, self._since_s = fault, amount, now_s
+        self.on_fault()
+
+    def clock_s(self, now_s: float) -> float:
+        """The programme time up to which the source shows its media at `now_s`. Never goes back."""
+        match self._fault:
+            case Fault.FROZEN | Fault.END | Fault.HANG:
+                shown_s = self._since_s
+            case Fault.LATE:
+                shown_s = now_s - self._amount
+            case _:
+                shown_s = now_s
+        self._shown_s = max(self._shown_s, shown_s)
+        return self._shown_s
+
+    def newest(self, now_s: float) -> int:
+        """The number of the newest segment that can be fetched."""
+        return int(self.clock_s(now_s) // self.segment_s) - 1
+
+    def media_playlist(self, now_s: float) -> str:
+        """The live media playlist (RFC 8216 4.3.3)."""
+        newest = self.newest(now_s)
+        if self._fault is Fault.EMPTY_PLAYLIST:
+            return self._playlist(newest + 1, 0)
+        ended = self._fault is Fault.END
+        return self._playlist(newest - WINDOW_SEGMENTS + 1, WINDOW_SEGMENTS, "#EXT-X-ENDLIST" if ended else "")
+
+    def multivariant_playlist(self) -> str:
+        """A multivariant playlist that names the media playlist (RFC 8216 4.3.4)."""
+        recipe = self.loop.recipe
+        stream = f'BANDWIDTH={self.loop.bandwidth_bps},CODECS="{self.loop.codecs}",RESOLUTION={recipe.width}x{recipe.height}'
+        return f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-STREAM-INF:{stream}\nmedia.m3u8\n"
+
+    def vod_playlist(self) -> str:
+        """One round of the loop, from its start, as VOD."""
+        rounds_first = len(self.loop.segments)  # not round 0, so that no decode time is before 0
+        return self._playlist(rounds_first, rounds_first, "#EXT-X-ENDLIST", vod=True)
+
+    def segment(self, number: int, now_s: float) -> bytes | None:
+        """A segment's bytes; None where it is not there yet, or no longer."""
+        newest = self.newest(now_s)
+        of_vod = len(self.loop.segments) <= number < 2 * len(self.loop.segments)
+        if not (newest - WINDOW_SEGMENTS - _KEPT_SEGMENTS < number <= newest or of_vod):
+            return None
+        return self.loop.segment(number, self._jump_ticks(number))
+
+    def frames(self, number: int) -> list[bytes]:
+        """A segment as the slices that the endless .ts sends, one for each video frame."""
+        return self.loop.frames(number, self._jump_ticks(number))
+
+    def _jump_ticks(self, number: int) -> int:
+        return int(next(jump_s for start, jump_s in reversed(self._jumps) if start <= number) * TICKS_PER_S)
+
+    def _playlist(self, first: int, count: int, last_line: str = "", vod: bool = False) -> str:
+        lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{max(1, round(self.segment_s))}"]
+        lines += ["#EXT-X-PLAYLIST-TYPE:VOD"] if vod else [f"#EXT-X-MEDIA-SEQUENCE:{first}"]
+        for number in range(first, first + count):
+            if not vod:
+                start = datetime.fromtimestamp(number * self.segment_s, UTC)
+                lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{start:%Y-%m-%dT%H:%M:%S}.{start.microsecond // 1000:03d}Z")
+            lines += [f"#EXTINF:{self.segment_s:.6f},", f"{number}.ts"]
+        return "\n".join([*lines, *([last_line] if last_line else [])]) + "\n"

@@ -1,0 +1,91 @@
+"""The API, on ports: the same app runs on fakes in tests and on real adapters in production."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import MutableScopeHeaders, State
+from litestar.di import Provide
+from litestar.types import Message, Scope
+
+from api import auth, channels, events, health, legacy, metrics, openapi, playback, problems, sessions, sources, watch
+from api.limits import BODY_BYTES
+from api.world import Tables, World
+from orchestrator.errors import BadSetting
+from orchestrator.ports import EventBus, ObjectStore, Prober
+from orchestrator.settings import PREFIX, Settings
+
+_CORS = CORSConfig(  # any page may call, with the token that it was given; cookies are never sent along
+    allow_origins=["*"],
+    allow_credentials=False,
+    allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Prefer"],
+    expose_headers=["Preference-Applied", "Retry-After"],
+    max_age=3600,
+)
+_SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",  # addresses may hold a token
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(
+    settings: Settings, tables: Tables, bus: EventBus, store: ObjectStore, prober: Prober, clock: Callable[[], float]
+) -> Litestar:
+    """Raises BadSetting where what the API cannot do without is not set. The ports stay the caller's to close."""
+    if settings.admin_key is None:
+        raise BadSetting(f"{PREFIX}ADMIN_KEY: must be set")
+    origin_url = settings.origin_url or f"{settings.s3_endpoint}/{settings.s3_bucket}"
+    world = World(
+        catalogue=tables.catalogue,
+        sessions=tables.sessions,
+        bus=bus,
+        store=store,
+        prober=prober,
+        clock=clock,
+        keys=auth.Keys(settings.admin_key),
+        origin_url=origin_url,
+        public_url=settings.public_url,
+    )
+    counters = metrics.Metrics()
+    app = Litestar(
+        route_handlers=[
+            channels.routes,
+            sources.routes,
+            sessions.routes,
+            playback.routes,
+            events.routes,
+            watch.routes,
+            watch.assets,
+            legacy.routes,
+            health.routes,
+            metrics.routes,
+        ],
+        dependencies={
+            "world": Provide(lambda: world, sync_to_thread=False),
+            "metrics": Provide(lambda: counters, sync_to_thread=False),
+            "row": Provide(auth.authorised, sync_to_thread=False),
+        },
+        state=State({"world": world}),
+        exception_handlers=problems.HANDLERS,
+        before_send=[_add_headers],
+        cors_config=_CORS,
+        openapi_config=openapi.CONFIG,
+        request_max_body_size=BODY_BYTES,
+        logging_config=None,
+    )
+    openapi.complete(app)
+    return app
+
+
+async def _add_headers(message: Message, scope: Scope) -> None:
+    """Whatever an answer does not say itself."""
+    if message["type"] == "http.response.start":
+        headers = MutableScopeHeaders.from_message(message)
+        for name, value in _SECURITY_HEADERS.items():
+            if name not in headers:
+                headers[name] = value

@@ -1,0 +1,141 @@
+"""Who may call what: management needs the admin key, a session's routes its own token. Open routes say so by having no guard.
+
+A token is an HMAC of the channel and the viewer under a key derived from the admin key: a viewer who asks again gets the same
+token, though only its SHA-256 is stored. All comparisons take constant time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from base64 import urlsafe_b64encode
+from typing import TYPE_CHECKING, Any, Final
+
+from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
+from litestar.exceptions import WebSocketException
+from litestar.handlers import BaseRouteHandler
+from litestar.openapi.spec import SecurityScheme
+
+from orchestrator.errors import NotFound, Unauthorized
+from orchestrator.ports import SessionRow
+
+if TYPE_CHECKING:
+    from api.world import World
+
+AnyConnection = ASGIConnection[Any, Any, Any, Any]
+
+SCHEMES: Final[dict[str, SecurityScheme]] = {
+    "adminKey": SecurityScheme(type="http", scheme="bearer", description="The admin key (`FAILOVER_ADMIN_KEY`)."),
+    "adminKeyInQuery": SecurityScheme(
+        type="apiKey", name="key", security_scheme_in="query", description="The admin key, for clients that cannot set headers."
+    ),
+    "sessionToken": SecurityScheme(type="http", scheme="bearer", description="The token that came with the session."),
+    "sessionTokenInQuery": SecurityScheme(
+        type="apiKey", name="token", security_scheme_in="query", description="The same, for EventSource and plain players."
+    ),
+}
+ADMIN: Final[list[dict[str, list[str]]]] = [{"adminKey": []}]
+ADMIN_OR_QUERY: Final[list[dict[str, list[str]]]] = [{"adminKey": []}, {"adminKeyInQuery": []}]
+SESSION: Final[list[dict[str, list[str]]]] = [{"sessionToken": []}, {"sessionTokenInQuery": []}, {"adminKey": []}]
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what an id or a slug can look like; anything else is not looked up
+
+
+class Keys:
+    """The admin key, and the tokens derived from it."""
+
+    def __init__(self, admin_key: str) -> None:
+        self._admin = hashlib.sha256(admin_key.encode()).digest()
+        self._derived = hmac.digest(admin_key.encode(), b"hls-failover session token, v1", "sha256")
+
+    def is_admin(self, credential: str | None) -> bool:
+        return credential is not None and hmac.compare_digest(hashlib.sha256(_bytes(credential)).digest(), self._admin)
+
+    def token(self, channel_id: str, viewer: str) -> str:
+        """The viewer's token for its sessions on this channel: 43 URL-safe characters."""
+        return _text(hmac.digest(self._derived, f"{channel_id}\n{viewer}".encode(), "sha256"))
+
+    def pseudonym(self, *parts: str) -> str:
+        """A name for a viewer that says nothing about what it was made from, and cannot be guessed: 22 characters."""
+        return _text(hmac.digest(self._derived, "\n".join(["viewer", *parts]).encode(), "sha256")[:16])
+
+
+def token_hash(token: str) -> str:
+    """What is stored of a token."""
+    return hashlib.sha256(_bytes(token)).hexdigest()
+
+
+def is_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
+
+
+def admin(connection: AnyConnection, _: BaseRouteHandler) -> None:
+    """Guard: the admin key as a Bearer credential."""
+    if not _world(connection).keys.is_admin(_bearer(connection)):
+        raise _unauthorized(connection, "the admin key is needed")
+
+
+def admin_or_query(connection: AnyConnection, _: BaseRouteHandler) -> None:
+    """Guard: the admin key as a Bearer credential or `?key=`."""
+    keys = _world(connection).keys
+    if not (keys.is_admin(_bearer(connection)) or keys.is_admin(connection.query_params.get("key"))):
+        raise _unauthorized(connection, "the admin key is needed")
+
+
+async def session_as_admin(connection: AnyConnection, _: BaseRouteHandler) -> None:
+    """Guard: the admin key alone, on a session's route. Leaves the row for `authorised`."""
+    admin(connection, _)
+    await session(connection, _)
+
+
+async def session(connection: AnyConnection, _: BaseRouteHandler) -> None:
+    """Guard: the session's own token, as a Bearer credential or `?token=`, or the admin key. Leaves the row for
+    `authorised`. To a stranger an unknown session looks like any other."""
+    world = _world(connection)
+    session_id = connection.path_params["session_id"]
+    bearer = _bearer(connection)
+    is_admin = world.keys.is_admin(bearer)
+    try:
+        if not is_id(session_id):
+            raise NotFound(f"no session {session_id!r}")
+        row = await world.sessions.get(session_id)
+    except NotFound as error:
+        raise (error if is_admin else _unauthorized(connection, "the session's token is needed")) from None
+    given = bearer if bearer is not None else connection.query_params.get("token")
+    if not is_admin and (given is None or not hmac.compare_digest(token_hash(given), row.token_hash)):
+        raise _unauthorized(connection, "the session's token is needed")
+    connection.scope["state"]["session"] = row
+
+
+def authorised(scope: dict[str, Any]) -> SessionRow:
+    """The row that the guard `session` has let in."""
+    row = scope["state"]["session"]
+    assert isinstance(row, SessionRow)
+    return row
+
+
+def _world(connection: AnyConnection) -> World:
+    world: World = connection.app.state.world
+    return world
+
+
+def _bearer(connection: AnyConnection) -> str | None:
+    """RFC 6750, 2.1."""
+    scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else None
+
+
+def _unauthorized(connection: AnyConnection, detail: str) -> Exception:
+    if connection.scope["type"] == ScopeType.WEBSOCKET:
+        return WebSocketException(detail=detail, code=4401)
+    return Unauthorized(detail)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _text(digest: bytes) -> str:
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()

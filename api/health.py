@@ -1,0 +1,62 @@
+"""Is the process alive, and do the parts that it needs answer? All parts are asked at once, each for a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+
+from litestar import Router, get
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Tag
+from msgspec import Struct
+
+from api.problems import MEDIA_TYPE, NotReady, Problem
+from api.world import World
+from orchestrator.errors import FailoverError
+
+TAG = Tag("Operation", "Health, readiness, metrics.")
+
+CHECK_S = 1.0
+
+
+class Health(Struct):
+    status: str
+
+
+class Readiness(Struct):
+    status: str
+    parts: dict[str, str]
+
+
+@get("/healthz", summary="The process answers", answer=Health("ok"))
+async def healthz() -> Health:
+    return Health("ok")
+
+
+@get(
+    "/readyz",
+    summary="Every part answers",
+    answer=Readiness("ready", {"database": "ok", "store": "ok", "bus": "ok"}),
+    responses={503: ResponseSpec(Problem, media_type=MEDIA_TYPE)},
+)
+async def readyz(world: World) -> Readiness:
+    """503 names the parts that do not."""
+    checks = {"database": world.sessions.check(), "store": world.store.check(), "bus": world.bus.check()}
+    parts = dict(zip(checks, await asyncio.gather(*map(_verdict, checks.values())), strict=True))
+    if down := {part: verdict for part, verdict in parts.items() if verdict != "ok"}:
+        raise NotReady(down)
+    return Readiness("ready", parts)
+
+
+async def _verdict(check: Awaitable[None]) -> str:
+    try:
+        async with asyncio.timeout(CHECK_S):
+            await check
+    except TimeoutError:
+        return f"no answer within {CHECK_S:g} s"
+    except FailoverError as error:
+        return error.title  # the message may hold addresses, and this route is open
+    return "ok"
+
+
+routes = Router(path="/", tags=[TAG.name], route_handlers=[healthz, readyz])

@@ -1,0 +1,95 @@
+"""The two routes of the system that this one replaces, for its clients. New clients ask for sessions under /v1."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+from litestar import Router, get
+from litestar.openapi.spec import Tag
+from litestar.params import Parameter
+from litestar.response import Redirect
+from msgspec import Struct
+
+from api import auth
+from api.limits import Viewer
+from api.playback import address
+from api.sessions import AnyRequest, Prefer, wait_s
+from api.viewing import join, settled
+from api.views import GRANTED, GrantedSession
+from api.world import World
+from orchestrator.ports import SessionRow
+
+TAG = Tag("Replaced system", "The routes of the system that this one replaces.")
+
+WAIT_S = 10.0  # its clients play at once what they are given, and know no `Prefer`
+
+
+class StreamRequest(Struct, kw_only=True):
+    """What the replaced system's clients read, and the rest of what they may need."""
+
+    session_id: str
+    channel_id: str
+    source_id: str | None
+    token: str
+    playlist_url: str
+    stream_url: str  # the same session for a plain player: redirects to a playlist whose reads renew the lease
+    events_url: str
+    ws_url: str
+    phase: str
+
+    @classmethod
+    def of(cls, granted: GrantedSession, stream_url: str) -> StreamRequest:
+        return cls(
+            session_id=granted.id,
+            channel_id=granted.channel.id,
+            source_id=granted.source_id,
+            token=granted.token,
+            playlist_url=granted.playlist_url,
+            stream_url=stream_url,
+            events_url=granted.events_url,
+            ws_url=granted.ws_url,
+            phase=granted.phase.value,
+        )
+
+
+@get(
+    "/stream/channel/{channel_id:str}/request",
+    summary="Request a session",
+    guards=[auth.admin_or_query],
+    security=auth.ADMIN_OR_QUERY,
+    answer=StreamRequest.of(
+        GRANTED, f"https://api.example.com/stream/hls/{GRANTED.id}/{GRANTED.source_id}/master.m3u8?token={GRANTED.token}"
+    ),
+)
+async def request_stream(
+    world: World,
+    request: AnyRequest,
+    channel_id: str,
+    viewer: Annotated[Viewer | None, Parameter(description="The same viewer gets its running session back.")] = None,
+    prefer: Prefer = None,
+) -> StreamRequest:
+    """Holds the answer until the session is live or refused, up to 10 seconds where `Prefer` says nothing else."""
+    viewing = await join(world, channel_id, viewer or f"anonymous-{secrets.token_hex(8)}")
+    asked_s = wait_s(prefer)
+    row = await settled(world, viewing.row, WAIT_S if asked_s is None else asked_s)
+    granted = GrantedSession.of(world, request, viewing.channel, row, token=viewing.token)
+    source = granted.source_id or "any"
+    stream_url = f"{world.base_url(request)}/stream/hls/{granted.id}/{source}/master.m3u8?token={viewing.token}"
+    return StreamRequest.of(granted, stream_url)
+
+
+@get(
+    "/stream/hls/{session_id:str}/{source_id:str}/master.m3u8",
+    summary="The session's playlist",
+    guards=[auth.session],
+    security=auth.SESSION,
+    status_code=302,
+)
+async def redirect_to_playlist(world: World, request: AnyRequest, row: SessionRow) -> Redirect:
+    """Whatever source the address names: a session has one playlist, and it outlives every source."""
+    token = world.keys.token(row.session.channel_id, row.session.viewer)
+    return Redirect(address(world, request, row.session.id, token), status_code=302, headers={"Cache-Control": "no-store"})
+
+
+routes = Router(path="/", tags=[TAG.name], route_handlers=[request_stream, redirect_to_playlist])

@@ -1,0 +1,87 @@
+"""The OpenAPI document: each operation's bodies and answers with an example, and every refusal as a problem document.
+
+A handler says `body=` and `answer=`: real values of the types that it takes and gives.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Litestar
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, OpenAPIMediaType, OpenAPIResponse, Operation, PathItem, Reference
+from litestar.routes import HTTPRoute
+
+from api import auth, channels, events, health, legacy, problems, sessions, sources, watch
+from orchestrator import errors
+
+CONFIG = OpenAPIConfig(
+    title="HLS stream failover",
+    version="1",
+    description="Channels with redundant sources; sessions whose playlist address outlives every source. Management carries "
+    "the admin key, a session's routes its own token. Errors are problem documents (RFC 9457).",
+    components=Components(security_schemes=dict(auth.SCHEMES)),
+    tags=[watch.TAG, sessions.TAG, events.TAG, channels.TAG, sources.TAG, health.TAG, legacy.TAG],
+    use_handler_docstrings=True,
+    operation_id_creator=lambda handler, _method, _path: handler.handler_name,
+    path="/schema",
+    render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin()],
+)
+
+_EXAMPLES: dict[int, Exception] = {
+    401: errors.Unauthorized("the admin key is needed"),
+    404: errors.NotFound("no such channel"),
+    409: errors.AlreadyExists("a channel with the slug 'news' exists"),
+    422: errors.InvalidInput("sources[0].url", "the scheme must be one of http, https, rtmp, rtmps, rtp, rtsp, srt, udp"),
+    503: errors.NoHealthySource({"x-9m2k4q7t": "404 Not Found", "x-5h1c8v3b": "no answer within 5 s"}),
+}
+
+
+def complete(app: Litestar) -> None:
+    """Adds the examples and the refusals to the document that Litestar has made of the handlers."""
+    document = app.openapi_schema
+    problem = next(
+        Reference(f"#/components/schemas/{name}") for name in document.components.schemas if name.endswith("Problem")
+    )
+    for route in app.routes:
+        item = (document.paths or {}).get(route.path_format)
+        if not isinstance(route, HTTPRoute) or not isinstance(item, PathItem):
+            continue
+        for method, (handler, _) in route.route_handler_map.items():
+            operation = getattr(item, method.lower(), None)
+            if isinstance(operation, Operation):
+                _complete(operation, handler.opt, problem)
+
+
+def _complete(operation: Operation, opt: dict[str, Any], problem: Reference) -> None:
+    body = operation.request_body
+    refusals = []
+    if operation.security:
+        refusals.append(401)
+    if any(parameter.param_in == "path" for parameter in operation.parameters or ()):  # type: ignore[union-attr]
+        refusals.append(404)
+    if body is not None or operation.parameters:
+        refusals.append(422)
+    refusals.append(503)
+    responses = operation.responses or {}
+    responses.pop("400", None)  # Litestar's own form of an error
+    for response in responses.values():
+        for media in (getattr(response, "content", None) or {}).values():
+            media.example = msgspec.to_builtins(opt.get("answer"))
+    if body is not None:
+        for media in body.content.values():  # type: ignore[union-attr]
+            media.example = msgspec.to_builtins(opt.get("body"))
+    for status in refusals:
+        responses[str(status)] = _refusal(status, problem)
+    operation.responses = responses
+
+
+def _refusal(status: int, problem: Reference) -> OpenAPIResponse:
+    example, _ = problems.describe(_EXAMPLES[status])
+    return OpenAPIResponse(
+        description=HTTPStatus(status).phrase,
+        content={problems.MEDIA_TYPE: OpenAPIMediaType(schema=problem, example=msgspec.to_builtins(example))},
+    )

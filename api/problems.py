@@ -1,0 +1,115 @@
+"""Every answer that is not a success is a problem document (RFC 9457): what is wrong, whose field it is, and nothing of our
+insides."""
+
+from __future__ import annotations
+
+import logging
+import re
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
+from litestar.routes import HTTPRoute
+from litestar.types import ExceptionHandlersMap
+
+from orchestrator.errors import FailoverError, InvalidInput, NoHealthySource, Temporary, Unauthorized
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """RFC 9457, 3.1, and our own members."""
+
+    type: str  # urn:hls-failover:problem:{name of the error}
+    title: str
+    status: int
+    detail: str | None = None
+    instance: str | None = None  # the path that was asked for
+    field: str | None = None  # the member, parameter or header that cannot be accepted
+    sources: dict[str, str] | None = None  # source id → why it does not work
+    parts: dict[str, str] | None = None  # part of the system → why it is not ready
+
+
+class NotReady(Temporary):
+    """Parts of the system do not answer."""
+
+    title = "Not ready"
+
+    def __init__(self, parts: dict[str, str]) -> None:
+        super().__init__(", ".join(f"{part}: {reason}" for part, reason in parts.items()))
+        self.parts = parts
+
+
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """The problem document of an error, whoever raised it."""
+    problem, headers = describe(error)
+    if isinstance(error, MethodNotAllowedException):
+        headers["Allow"] = ", ".join(sorted(_allowed(request)))  # RFC 9110, 15.5.6
+    problem.instance = request.scope["path"]
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+    return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def describe(error: Exception) -> tuple[Problem, dict[str, str]]:
+    """The document, and the headers that belong to it."""
+    match error:
+        case ValidationException(extra=[{"key": "data"}, *_]):  # Litestar's words where there is no body at all
+            return describe(InvalidInput("body", "is missing"))
+        case ValidationException(extra=[{"message": str(message), **rest}, *_]):  # of a parameter
+            return describe(InvalidInput(str(rest.get("key", "request")), message))
+        case HTTPException():
+            status = HTTPStatus(error.status_code)
+            internal = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            problem = Problem(
+                type=_urn(status.phrase),
+                title=status.phrase,
+                status=status,
+                detail=None if internal or error.detail == status.phrase else error.detail,
+            )
+            return problem, dict(error.headers or {})
+        case FailoverError():
+            internal = error.status == HTTPStatus.INTERNAL_SERVER_ERROR
+            problem = Problem(
+                type=_urn(type(error).__name__),
+                title=error.title,
+                status=error.status,
+                detail=None if internal else str(error) or None,
+                field=error.field if isinstance(error, InvalidInput) else None,
+                sources=error.reasons if isinstance(error, NoHealthySource) else None,
+                parts=error.parts if isinstance(error, NotReady) else None,
+            )
+            headers = {}
+            if isinstance(error, Unauthorized):
+                headers["WWW-Authenticate"] = "Bearer"
+            if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                headers["Retry-After"] = "2"
+            return problem, headers
+        case _:
+            return Problem(type=_urn("internal error"), title=FailoverError.title, status=FailoverError.status), {}
+
+
+HANDLERS: ExceptionHandlersMap = {Exception: answer}
+
+
+def _allowed(request: Request[Any, Any, Any]) -> set[str]:
+    """The methods of every route that the path could have meant."""
+    path = request.scope["path"].strip("/").split("/")
+    return {
+        str(method)
+        for route in request.app.routes
+        if isinstance(route, HTTPRoute)
+        and len(parts := [part for part in route.path_components if part != ""]) == len(path)
+        and all(not isinstance(part, str) or part == given for part, given in zip(parts, path, strict=True))
+        for method in route.methods
+    }
+
+
+def _urn(name: str) -> str:
+    """NoHealthySource, "Method Not Allowed" → urn:hls-failover:problem:no-healthy-source"""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+    return "urn:hls-failover:problem:" + "-".join(word.lower() for word in words)

@@ -1,0 +1,204 @@
+"""Sessions: one delivery of a channel behind one playlist address. The client's backend asks for one with the admin key; what
+belongs to a session is then reached with the session's own token."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any
+
+from litestar import Request, Response, Router, delete, get, post
+from litestar.openapi.spec import Tag
+from litestar.params import Parameter
+from msgspec import Struct
+from msgspec.structs import replace
+
+from api import auth
+from api.body import JsonBody
+from api.limits import WAIT_S, SourceId, Viewer
+from api.viewing import SessionEnded, join, settled
+from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView
+from api.world import World
+from orchestrator.core.model import Channel, Desired, Phase, SourceStatus
+from orchestrator.errors import InvalidInput, NotFound
+from orchestrator.ports import SessionRow
+
+TAG = Tag("Sessions", "One delivery of a channel behind one playlist address that never changes.")
+
+AnyRequest = Request[Any, Any, Any]
+Prefer = Annotated[
+    str | None,
+    Parameter(
+        header="Prefer", description=f"`wait=N`: hold the answer until live or refused, N up to {WAIT_S:.0f} s (RFC 7240)."
+    ),
+]
+
+
+class SessionRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    viewer: Viewer | None = None  # the same viewer gets its running session back; none: a new anonymous viewer
+
+
+class SwitchRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    source_id: SourceId | None = None  # none: the next one in order
+
+
+@post(
+    "/v1/channels/{channel:str}/sessions",
+    summary="Request a session",
+    guards=[auth.admin],
+    security=auth.ADMIN,
+    body=SessionRequest(viewer="alice"),
+    answer=GRANTED,
+)
+async def request_session(
+    world: World, request: AnyRequest, channel: str, data: SessionRequest | None = None, prefer: Prefer = None
+) -> Response[GrantedSession]:
+    """201: a new session. 200: the viewer's running one. `Prefer: wait=5` holds the answer until the session is live or
+    refused; a refusal is a 503 that names each source's reason."""
+    viewer = data.viewer if data and data.viewer else f"anonymous-{secrets.token_hex(8)}"
+    return await grant(world, request, channel, viewer, wait_s(prefer))
+
+
+async def grant(world: World, request: AnyRequest, channel: str, viewer: str, wait: float | None) -> Response[GrantedSession]:
+    """Join, wait where asked to, and answer."""
+    viewing = await join(world, channel, viewer)
+    row = viewing.row if wait is None else await settled(world, viewing.row, wait)
+    return Response(
+        GrantedSession.of(world, request, viewing.channel, row, token=viewing.token),
+        status_code=201 if viewing.is_new else 200,
+        headers={} if wait is None else {"Preference-Applied": f"wait={wait:.0f}"},
+    )
+
+
+def wait_s(prefer: str | None) -> float | None:
+    """The seconds of `Prefer: wait=N`, bounded; None where none are given. What cannot be read is ignored (RFC 7240, 2)."""
+    for preference in (prefer or "").split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        value = value.strip().strip('"')
+        if name.strip().lower() == "wait" and value.isascii() and value.isdigit():
+            return min(float(value), WAIT_S)
+    return None
+
+
+@get("/v1/sessions", summary="Sessions, newest first", guards=[auth.admin], security=auth.ADMIN, answer=[SESSION])
+async def list_sessions(
+    world: World,
+    request: AnyRequest,
+    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
+    phase: Phase | None = None,
+) -> list[SessionView]:
+    rows = await world.sessions.recent(limit=limit, phase=phase)
+    channels = {id: await _channel(world, id) for id in {row.session.channel_id for row in rows}}
+    return [SessionView.of(world, request, channels[row.session.channel_id], row) for row in rows]
+
+
+@get("/v1/sessions/{session_id:str}", summary="A session", guards=[auth.session], security=auth.SESSION, answer=SESSION)
+async def get_session(world: World, request: AnyRequest, row: SessionRow) -> SessionView:
+    return await _view(world, request, row)
+
+
+@post(
+    "/v1/sessions/{session_id:str}/heartbeat",
+    summary="Still watching",
+    status_code=204,
+    guards=[auth.session],
+    security=auth.SESSION,
+)
+async def heartbeat(world: World, row: SessionRow) -> None:
+    """Renews the viewer's lease. Every 10 seconds is often enough."""
+    await world.sessions.renew(row.session.id, world.clock())
+
+
+@delete(
+    "/v1/sessions/{session_id:str}",
+    summary="Stop a session",
+    status_code=202,
+    guards=[auth.session],
+    security=auth.SESSION,
+    answer=replace(SESSION, desired=Desired.STOP),
+)
+async def stop_session(world: World, request: AnyRequest, row: SessionRow) -> SessionView:
+    """Its container is stopped and its playlist finished in a moment; `session.ended` tells."""
+    await world.sessions.stop(row.session.id, "stopped")
+    await world.nudge(row.session.id)
+    return await _view(world, request, await world.sessions.get(row.session.id))
+
+
+@post(
+    "/v1/sessions/{session_id:str}/switch",
+    summary="Switch to another source",
+    status_code=202,
+    guards=[auth.session_as_admin],
+    security=auth.ADMIN,
+    body=SwitchRequest(source_id="x-5h1c8v3b"),
+    answer=SESSION,
+)
+async def switch_session(world: World, request: AnyRequest, row: SessionRow, data: SwitchRequest | None = None) -> SessionView:
+    """Without a gap: the running attempt plays until the new one takes over."""
+    session = row.session
+    if session.phase is Phase.ENDED or session.desired is Desired.STOP:
+        raise SessionEnded(session.end_reason or "it was stopped")
+    source_id = data.source_id if data else None
+    if source_id is not None:
+        source = next((each for each in await world.catalogue.sources(session.channel_id) if each.id == source_id), None)
+        if source is None:
+            raise InvalidInput("source_id", "not a source of the session's channel")
+        if source.status is SourceStatus.DISABLED:
+            raise InvalidInput("source_id", "the source is disabled")
+    await world.sessions.switch(session.id, source_id)
+    await world.nudge(session.id)
+    return await _view(world, request, await world.sessions.get(session.id))
+
+
+@get(
+    "/v1/sessions/{session_id:str}/attempts",
+    summary="What happened, container by container",
+    guards=[auth.session],
+    security=auth.SESSION,
+    answer=[ATTEMPT],
+)
+async def list_attempts(world: World, row: SessionRow) -> list[AttemptView]:
+    return [AttemptView.of(attempt) for attempt in await world.sessions.attempts(row.session.id)]
+
+
+@get(
+    "/v1/sessions/{session_id:str}/attempts/{number:int}/log",
+    summary="The log of an attempt that has ended",
+    media_type="text/plain",
+    guards=[auth.session_as_admin],
+    security=auth.ADMIN,
+    answer="21:04:10.113 first segment after 0.21 s\n21:09:31.870 source stalled: nothing for 3.0 s\n",
+)
+async def read_log(world: World, row: SessionRow, number: int) -> str:
+    """As the agent has written it: addresses of sources without user info and query."""
+    log = await world.store.read_log(row.session.id, number)
+    if log is None:
+        raise NotFound(f"attempt {number} of session {row.session.id} has no log (yet)")
+    return log
+
+
+async def _view(world: World, request: AnyRequest, row: SessionRow) -> SessionView:
+    return SessionView.of(world, request, await _channel(world, row.session.channel_id), row)
+
+
+async def _channel(world: World, channel_id: str) -> Channel | None:
+    try:
+        return await world.catalogue.channel(channel_id)
+    except NotFound:
+        return None  # deleted meanwhile; its sessions stay as history
+
+
+routes = Router(
+    path="/",
+    tags=[TAG.name],
+    dto=JsonBody,
+    route_handlers=[
+        request_session,
+        list_sessions,
+        get_session,
+        heartbeat,
+        stop_session,
+        switch_session,
+        list_attempts,
+        read_log,
+    ],
+)

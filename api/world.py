@@ -1,0 +1,89 @@
+"""What every handler of the API has at hand: the ports, the settings and what follows from them. It writes intent and nudges;
+it never touches a container (law 2)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from litestar.connection import ASGIConnection
+
+from api.auth import Keys, is_id
+from orchestrator.core.model import Channel, Source
+from orchestrator.errors import BusUnavailable, NotFound
+from orchestrator.ports import Catalogue, EventBus, ObjectStore, Prober, Sessions
+
+log = logging.getLogger(__name__)
+
+
+class Tables(Protocol):
+    """Both halves of the database."""
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+    @property
+    def sessions(self) -> Sessions: ...
+
+
+class Closing:
+    """The server is about to stop: whoever holds a connection open ends it now, and its client comes back elsewhere."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._waiting: set[asyncio.Event] = set()
+
+    def begin(self) -> None:
+        self.begun = True
+        for event in self._waiting:
+            event.set()
+
+    @contextmanager
+    def waking(self, event: asyncio.Event) -> Iterator[None]:
+        """`event` is also set when closing begins."""
+        self._waiting.add(event)
+        try:
+            yield
+        finally:
+            self._waiting.discard(event)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class World:
+    catalogue: Catalogue
+    sessions: Sessions
+    bus: EventBus
+    store: ObjectStore
+    prober: Prober
+    clock: Callable[[], float]  # unix seconds
+    keys: Keys
+    origin_url: str  # what viewers see in front of the bucket's keys
+    public_url: str | None  # of this API; None: as the client addressed it
+    closing: Closing = field(default_factory=Closing)
+
+    async def channel(self, channel: str) -> Channel:
+        """By id or slug. Raises NotFound, also for what cannot be either."""
+        if not is_id(channel):
+            raise NotFound("no such channel")
+        return await self.catalogue.channel(channel)
+
+    async def source(self, source_id: str) -> Source:
+        """Raises NotFound, also for what cannot be an id."""
+        if not is_id(source_id):
+            raise NotFound("no such source")
+        return await self.catalogue.source(source_id)
+
+    def base_url(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+        """Of this API, as the client reaches it; without a slash at the end."""
+        return (self.public_url or str(connection.base_url)).rstrip("/")
+
+    async def nudge(self, session_id: str) -> None:
+        """Tell the orchestrator that intent was written. With Redis gone it finds the row by itself (law 1)."""
+        try:
+            await self.bus.nudge(session_id)
+        except BusUnavailable as error:
+            log.warning("session %s: no nudge (%s); the orchestrator's resync will find the row", session_id, error)

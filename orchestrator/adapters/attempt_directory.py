@@ -1,0 +1,186 @@
+"""One attempt of the process runtime, as a directory: what was started is found again by whoever looks.
+
+started   the line of /proc/PID/stat of the attempt's first process: its pid, and its start time against the pid's reuse
+agent     the agent's pid
+exit      the agent's exit code
+log       what the agent says, its end at least
+healthy   touched by the agent whenever a segment has been stored
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from orchestrator.core.model import Container, ContainerState
+
+# The first process of an attempt: it outlives the orchestrator and keeps the agent's exit code. `set -C`: of two, one runs.
+_KEEPER = """
+cd "$0" || exit
+read -r stat </proc/$$/stat
+set -C
+printf '%s\\n' "$stat" >started || exit
+"$@" &
+printf '%s\\n' $! >agent
+wait $!
+printf '%s\\n' $? >exit
+"""
+
+_LOG_LIMIT = 1 << 20
+_SILENT_S = 120.0  # without a stored segment: unhealthy. As the image's HEALTHCHECK.
+
+
+class _Process(NamedTuple):
+    """A line of /proc/PID/stat. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
+
+    pid: int
+    state: str
+    group: int
+    started: str  # ticks since boot
+
+
+class AttemptDirectory:
+    """One attempt's directory, `{session}-{attempt}`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.session_id, _, number = path.name.rpartition("-")
+        self.number = int(number)
+
+    def spawn(self, agent: Sequence[str], environment: dict[str, str]) -> None:
+        # Not subprocess: its objects want to be waited for, and these processes are not ours alone.
+        os.posix_spawn(
+            "/bin/sh",
+            ["sh", "-c", _KEEPER, str(self.path), *agent],
+            environment,
+            setsid=True,  # a signal to the orchestrator's group, such as Ctrl-C, is not meant for them
+            setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGXFSZ],
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(self.path / "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+        )
+
+    def started(self) -> _Process | None:
+        return _parse(self._read("started"))
+
+    def keeper(self) -> _Process | None:
+        """The first process, if it lives."""
+        started = self.started()
+        if started is None:
+            return None
+        now = _process(started.pid)
+        if now is None or now.started != started.started:
+            return None
+        if now.state == "Z":
+            _reap(now.pid)
+            return None
+        return now
+
+    def runs(self) -> bool:
+        return self.keeper() is not None
+
+    def agent(self) -> _Process | None:
+        keeper, pid = self.keeper(), self._read("agent")
+        process = _process(int(pid)) if keeper and pid.endswith("\n") else None
+        return process if process and keeper and process.group == keeper.pid else None
+
+    def state(self) -> ContainerState:
+        if self.started() is None:
+            return ContainerState.CREATED
+        if not self.runs():
+            return ContainerState.EXITED
+        agent = self.agent()
+        return ContainerState.PAUSED if agent is not None and agent.state in "Tt" else ContainerState.RUNNING
+
+    def container(self) -> Container | None:
+        try:
+            created_at = self.path.stat().st_ctime
+            state = self.state()
+            healthy = self._healthy()
+            log = self.path / "log"
+            if log.exists() and log.stat().st_size > _LOG_LIMIT:
+                os.truncate(log, 0)  # it is written at its end, wherever that is
+        except FileNotFoundError:
+            return None  # removed meanwhile
+        return Container(
+            id=str(self.path),
+            session_id=self.session_id,
+            attempt=self.number,
+            state=state,
+            exit_code=self._exit_code() if state is ContainerState.EXITED else None,
+            healthy=healthy,
+            created_at=created_at,
+        )
+
+    def pidfd(self) -> int | None:
+        """Readable when the first process ends."""
+        keeper = self.keeper()
+        try:
+            return None if keeper is None else os.pidfd_open(keeper.pid)
+        except ProcessLookupError:
+            return None
+
+    def terminate(self) -> None:
+        agent = self.agent()
+        if agent is not None:
+            _signal(agent.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """The whole group: what a killed agent has left behind, too."""
+        started = self.started()
+        if started is None:
+            return
+        leader = _process(started.pid)
+        # While any of the group lives, the kernel gives its number to nobody else.
+        if leader is None or leader.started == started.started:
+            _signal(-started.pid, signal.SIGKILL)
+
+    def _exit_code(self) -> int:
+        code = self._read("exit").strip()
+        return int(code) if code else 128 + signal.SIGKILL  # nobody was left to write it
+
+    def _healthy(self) -> bool | None:
+        try:
+            return time.time() - (self.path / "healthy").stat().st_mtime < _SILENT_S
+        except FileNotFoundError:
+            return None
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text()
+        except FileNotFoundError:
+            return ""
+
+
+def _process(pid: int) -> _Process | None:
+    try:
+        return _parse(Path(f"/proc/{pid}/stat").read_text())
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _parse(stat: str) -> _Process | None:
+    if not stat.endswith("\n"):
+        return None  # half written
+    fields = stat.rpartition(")")[2].split()
+    return _Process(int(stat.split(maxsplit=1)[0]), state=fields[0], group=int(fields[2]), started=fields[19])
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass  # started by an orchestrator before this one

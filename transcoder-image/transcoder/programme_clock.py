@@ -1,34 +1,46 @@
 """Maps an attempt's media timeline to the wall clock, and says what continues the programme.
 
-Law: what is listed never runs ahead of the wall clock by more than half a segment, over any number of swaps;
-otherwise each swap would push the player further from the live edge, until it falls out of the window.
+Law: what is listed never runs ahead of the wall clock by more than half a segment, over any number of swaps; otherwise
+each swap would push the player further from the live edge, until it falls out of the window.
 
-A moment of the programme is dated by when it could first be had: media time plus the least `now - newest` seen
-lately, for any later arrival was late. All values are seconds; `now_s` is Unix time, media times are the segmenter's
-timeline.
+A moment of the programme is dated by when it could first be had: media time plus the least `now - newest` seen lately,
+for any other arrival was late. A source that sends whole segments does not say how long ago the newest was finished:
+its dates are late by up to one of its segments, and the law holds beside that; such errors do not add up either. All
+values are seconds; `now_s` is Unix time, media times are the segmenter's timeline.
 """
 
-_SETTLED_AFTER_S = 0.08  # longer than the gaps inside a first burst, too short to be felt
-_FALL_S = 0.02  # within that time: media that arrive at up to 1.25 times real time are no burst
+_SETTLED_AFTER_S = 0.08  # longer than the pauses inside a first burst from near by, too short to be felt
+_SETTLED_AFTER_AT_MOST_S = 1.0
+_ROUND_TRIPS = 3  # a connection, a playlist and a segment are asked for before the first media come
+_FALL_S = 0.02  # in that time: media that arrive at up to 1.25 times real time are no burst
 _BEST_OF_S = 60  # how long an arrival counts: long against any cadence, short against the drift between two clocks
-_SAME_S = 0.05  # media times that differ by less are the same
+_SAME_S = 0.02  # dates that differ by less are the same: playlists round them
 
 
 class ProgrammeClock:
-    """The clock of one attempt. `listed_end_s` is the program date-time at which what is listed ends, None where
-    nothing is; it follows what this attempt lists, and is set again where somebody else listed more."""
+    """The clock of one attempt.
 
-    def __init__(self, listed_end_s: float | None) -> None:
+    `listed_end_s` is the program date-time at which what is listed ends, None where nothing is. It follows the dates
+    given; set it to what the playlist says where they were not listed after all, or somebody else listed more.
+    `started_s`: when the source was first asked; one that was slow to answer pauses as long between the segments of its
+    first burst.
+    """
+
+    def __init__(self, listed_end_s: float | None, started_s: float | None = None) -> None:
         self.listed_end_s = listed_end_s
+        self._started_s = started_s
+        self._settled_after_s = _SETTLED_AFTER_S
         self._newest_s: float | None = None
         self._best: dict[int, float] = {}  # second -> the least `now - newest` in it
         self._level_s = float("inf")  # what `now - newest` must undercut to be falling still
         self._fell_at_s = 0.0
-        self._offset_s = 0.0  # program date-time minus media time, of what this attempt lists
-        self._media_end_s: float | None = None  # where what this attempt has listed ends, on the media timeline
+        self._offset_s: float | None = None  # date minus media time, of what this attempt lists
 
     def observe(self, now_s: float, newest_s: float) -> None:
         """Media arrived: `newest_s` is the newest media time seen."""
+        if self._newest_s is None and self._started_s is not None:
+            round_trip_s = (now_s - self._started_s) / _ROUND_TRIPS
+            self._settled_after_s = min(max(_SETTLED_AFTER_S, round_trip_s), _SETTLED_AFTER_AT_MOST_S)
         self._newest_s = newest_s
         behind_s = now_s - newest_s
         second = int(now_s)
@@ -42,8 +54,9 @@ class ProgrammeClock:
             self._level_s = max(self._level_s, self._best_s())
 
     def settled(self, now_s: float) -> bool:
-        """Whether the first burst has been read: for 0.08 s, media came no faster than real time explains."""
-        return self._newest_s is not None and now_s - self._fell_at_s >= _SETTLED_AFTER_S
+        """Whether the first burst has been read: for 0.08 s, or what `started_s` suggests, media came no faster than
+        real time explains."""
+        return self._newest_s is not None and now_s - self._fell_at_s >= self._settled_after_s
 
     def lag_s(self, now_s: float) -> float:
         """How far the newest media is behind where the best arrival of the last minute says that it should be; 0
@@ -62,23 +75,22 @@ class ProgrammeClock:
         return end_s + self._best_s() - self.listed_end_s > (end_s - start_s) / 2
 
     def program_date_time(self, start_s: float, duration_s: float) -> float:
-        """The date of the next segment to list, in Unix seconds; call it once for each, in the order of listing.
+        """The date of the segment to list next, in Unix seconds.
 
-        It is when `start_s` could first be had, but never before the end of what is listed. The clock's estimate is
-        kept while media follow one another, so that dates advance as the media do. Raises ValueError where no media
-        were observed.
+        It is when `start_s` could first be had, but never before the end of what is listed. What follows this attempt's
+        last listed segment is dated by it, so that dates advance as the media do. Raises ValueError where no media were
+        observed.
         """
-        if not self._follows(start_s):
-            self._offset_s = self._best_s()
-        date_s = start_s + self._offset_s
-        if self.listed_end_s is not None:
-            date_s = max(date_s, self.listed_end_s)
-        self._media_end_s = start_s + duration_s
-        self.listed_end_s = date_s + duration_s
-        return date_s
+        if self._offset_s is None or not self._follows(start_s):
+            date_s = start_s + self._best_s()
+            self._offset_s = (date_s if self.listed_end_s is None else max(date_s, self.listed_end_s)) - start_s
+        self.listed_end_s = start_s + self._offset_s + duration_s
+        return start_s + self._offset_s
 
     def _follows(self, start_s: float) -> bool:
-        return self._media_end_s is not None and abs(start_s - self._media_end_s) < _SAME_S
+        if self._offset_s is None or self.listed_end_s is None:
+            return False
+        return abs(start_s + self._offset_s - self.listed_end_s) < _SAME_S
 
     def _best_s(self) -> float:
         if not self._best:

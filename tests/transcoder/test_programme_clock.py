@@ -1,0 +1,326 @@
+"""The programme clock in simulated time: no swap pushes what is listed ahead of the wall clock, nothing is listed twice."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transcoder.programme_clock import ProgrammeClock
+
+T0 = 1_790_000_000.0
+TICK_S = 0.04  # the agent reads about this often
+
+
+class Piece(NamedTuple):
+    """A media segment on its source's timeline, and the wall clock at which its last byte arrives."""
+
+    start_s: float
+    end_s: float
+    arrives_s: float
+
+
+class Listing(NamedTuple):
+    date_s: float
+    duration_s: float
+    at_s: float
+    programme_s: float  # what moment of the programme it starts with
+    attempt: int
+
+
+class Attempt(NamedTuple):
+    """What one attempt finds: a source whose timeline is `offset_s` off the programme's."""
+
+    runs_s: float
+    pause_s: float
+    offset_s: float
+    lengths_s: tuple[float, ...]  # of its segments, over and over
+    backlog: int  # whole segments that it has at once; 0: media come in real time from the moment of asking
+    late_s: float  # how far behind the programme it is
+
+
+def attempts(lengths_s: st.SearchStrategy[float], backlogs: st.SearchStrategy[int]) -> st.SearchStrategy[Attempt]:
+    return st.builds(
+        Attempt,
+        runs_s=st.floats(0.2, 15),
+        pause_s=st.floats(0, 6),
+        offset_s=st.floats(-90_000, 90_000),
+        lengths_s=st.lists(lengths_s, min_size=1, max_size=4).map(tuple),
+        backlog=backlogs,
+        late_s=st.floats(0, 5),
+    )
+
+
+def pieces(attempt: Attempt, began_s: float) -> list[Piece]:
+    """What arrives when, on a clock that calls T0 the start of the programme; then moved to the source's own timeline."""
+    lengths = attempt.lengths_s
+    until_s = began_s + attempt.runs_s + sum(lengths)
+    if attempt.backlog:  # whole segments on a grid, each to be had once it is complete
+        ends_s, at_s, n = list[float](), T0 - 1000 - (T0 - 1000) % sum(lengths), 0
+        while at_s < until_s:
+            at_s += lengths[n % len(lengths)]
+            n += 1
+            ends_s.append(at_s)
+        had_s = [end_s + attempt.late_s for end_s in ends_s]
+        first = max(n for n, s in enumerate(had_s) if s <= began_s) - attempt.backlog + 1
+        found = []
+        for n in range(first, len(ends_s)):
+            burst_s = began_s + 0.03 * (n - first + 1)
+            found.append(Piece(ends_s[n - 1], ends_s[n], max(had_s[n], burst_s)))
+    else:
+        found, at_s = [], began_s - attempt.late_s
+        for n in range(100):
+            end_s = at_s + lengths[n % len(lengths)]
+            found.append(Piece(at_s, end_s, end_s + attempt.late_s))
+            at_s = end_s
+    return [Piece(p.start_s + attempt.offset_s, p.end_s + attempt.offset_s, p.arrives_s) for p in found]
+
+
+def run(attempt: Attempt, number: int, began_s: float, listed_end_s: float | None) -> list[Listing]:
+    """The agent's loop: reads, observes, and lists what has closed once the clock has settled."""
+    clock = ProgrammeClock(listed_end_s)
+    coming, waiting, listings = pieces(attempt, began_s), list[Piece](), list[Listing]()
+    first = coming[0]
+    now_s = began_s
+    while now_s < began_s + attempt.runs_s:
+        now_s += TICK_S
+        come = [p for p in coming if p.arrives_s <= now_s]
+        coming = coming[len(come) :]
+        waiting += come
+        if attempt.backlog and come:
+            clock.observe(now_s, come[-1].end_s)
+        elif not attempt.backlog:  # every frame as it is made
+            clock.observe(now_s, first.start_s + now_s - began_s)
+        if not clock.settled(now_s):
+            continue
+        for piece in waiting:
+            if clock.continues(piece.start_s, piece.end_s):
+                duration_s = piece.end_s - piece.start_s
+                date_s = clock.program_date_time(piece.start_s, duration_s)
+                assert clock.listed_end_s == pytest.approx(date_s + duration_s)
+                listings.append(Listing(date_s, duration_s, now_s, piece.start_s - attempt.offset_s, number))
+        waiting = []
+    return listings
+
+
+def play(history: list[Attempt]) -> list[Listing]:
+    listings: list[Listing] = []
+    now_s = T0
+    for number, attempt in enumerate(history, 1):
+        listed_end_s = round(listings[-1].date_s, 3) + listings[-1].duration_s if listings else None
+        listings += run(attempt, number, now_s, listed_end_s)
+        now_s += attempt.runs_s + attempt.pause_s
+    return listings
+
+
+REAL_TIME = attempts(st.floats(0.3, 4.4), st.just(0))
+WHOLE_SEGMENTS = attempts(st.floats(0.3, 4.4), st.integers(1, 4))
+SWAPS = settings(deadline=None, max_examples=150)
+
+
+@SWAPS
+@given(st.lists(REAL_TIME, min_size=1, max_size=12))
+def test_real_time_sources_never_run_half_a_segment_ahead(history: list[Attempt]) -> None:
+    for listing in play(history):
+        longest_s = max(history[listing.attempt - 1].lengths_s)
+        assert listing.date_s + listing.duration_s - listing.at_s <= longest_s / 2 + TICK_S
+
+
+@SWAPS
+@given(st.lists(REAL_TIME | WHOLE_SEGMENTS, min_size=1, max_size=12))
+def test_no_source_does_by_more_than_that_beside_its_own_cadence(history: list[Attempt]) -> None:
+    for listing in play(history):
+        attempt = history[listing.attempt - 1]
+        longest_s = max(attempt.lengths_s)
+        cadence_s = longest_s if attempt.backlog else 0
+        assert listing.date_s + listing.duration_s - listing.at_s <= longest_s / 2 + cadence_s + TICK_S
+
+
+@SWAPS
+@given(st.lists(REAL_TIME | WHOLE_SEGMENTS, min_size=1, max_size=12))
+def test_dates_never_overlap_and_advance_as_the_media_do(history: list[Attempt]) -> None:
+    for before, after in pairwise(play(history)):
+        assert after.date_s >= before.date_s + before.duration_s - 0.001
+        if after.attempt == before.attempt:
+            assert after.date_s == pytest.approx(before.date_s + before.duration_s, abs=1e-5)
+
+
+@SWAPS
+@given(st.data())
+def test_a_swap_between_sources_in_step_repeats_or_skips_one_segment_at_most(data: st.DataObject) -> None:
+    """The same segments from every source, at least four of them to be had at once, and no longer pause than they last."""
+    length_s = data.draw(st.floats(0.5, 4))
+    alike = st.builds(
+        Attempt,
+        runs_s=st.floats(length_s + 0.5, 5 * length_s),
+        pause_s=st.floats(0, length_s),
+        offset_s=st.floats(-90_000, 90_000),
+        lengths_s=st.just((length_s,)),
+        backlog=st.integers(4, 6),
+        late_s=st.just(0.2),
+    )
+    history = data.draw(st.lists(alike, min_size=2, max_size=10))
+    for before, after in pairwise(play(history)):
+        jump_s = after.programme_s - (before.programme_s + before.duration_s)
+        assert abs(jump_s) <= (length_s if after.attempt != before.attempt else 0) + 1e-4
+
+
+class TestSettled:
+    def test_not_before_any_media(self) -> None:
+        assert not ProgrammeClock(None).settled(T0)
+
+    def test_once_the_burst_is_over(self) -> None:
+        clock = ProgrammeClock(None)
+        for n in range(6):  # 6 s of media within 0.3 s
+            clock.observe(T0 + 0.05 * n, 1.0 + n)
+            assert not clock.settled(T0 + 0.05 * n + 0.04)
+        assert not clock.settled(T0 + 0.25 + 0.079)
+        assert clock.settled(T0 + 0.25 + 0.081)
+
+    def test_in_real_time_after_the_same_span(self) -> None:
+        clock = ProgrammeClock(None)
+        for n in range(10):
+            clock.observe(T0 + n * TICK_S, n * TICK_S)
+            assert clock.settled(T0 + n * TICK_S) == (n > 2) or n == 2  # 0.08 s itself is a matter of rounding
+
+    def test_jitter_does_not_unsettle(self) -> None:
+        clock = ProgrammeClock(None)
+        for n in range(100):
+            clock.observe(T0 + n * TICK_S + (0.5 if n % 3 else 0), n * TICK_S)
+            assert clock.settled(T0 + n * TICK_S) or n < 3
+
+    def test_a_source_that_was_slow_to_answer_is_given_longer(self) -> None:
+        clock = ProgrammeClock(None, started_s=T0)
+        clock.observe(T0 + 0.9, 1.0)  # three round trips
+        clock.observe(T0 + 1.0, 3.0)
+        assert not clock.settled(T0 + 1.29)
+        assert clock.settled(T0 + 1.31)
+
+    def test_but_not_for_ever(self) -> None:
+        clock = ProgrammeClock(None, started_s=T0)
+        clock.observe(T0 + 60, 1.0)
+        assert clock.settled(T0 + 61.01)
+
+    def test_a_new_burst_unsettles(self) -> None:
+        clock = ProgrammeClock(None)
+        clock.observe(T0, 1.0)
+        assert clock.settled(T0 + 0.1)
+        clock.observe(T0 + 0.2, 5.0)
+        assert not clock.settled(T0 + 0.2)
+        assert clock.settled(T0 + 0.3)
+
+
+class TestLag:
+    def test_none_before_any_media(self) -> None:
+        assert ProgrammeClock(None).lag_s(T0) == 0
+
+    def test_grows_by_a_second_each_second_when_nothing_comes(self) -> None:
+        clock = ProgrammeClock(None)
+        clock.observe(T0, 10.0)
+        assert [clock.lag_s(T0 + s) for s in (0, 1, 2.5, 300)] == pytest.approx([0, 1, 2.5, 300])
+
+    def test_grows_when_media_trickle(self) -> None:
+        clock = ProgrammeClock(None)
+        for n in range(250):  # 16 % of real time
+            clock.observe(T0 + n * TICK_S, 0.16 * n * TICK_S)
+        assert clock.lag_s(T0 + 10) == pytest.approx(8.4, abs=0.1)
+
+    def test_is_the_time_since_the_last_segment_where_whole_ones_come(self) -> None:
+        clock = ProgrammeClock(None)
+        for n in range(10):
+            clock.observe(T0 + 10 * n, 10.0 * n)
+            assert clock.lag_s(T0 + 10 * n + 9.9) == pytest.approx(9.9)
+
+    @pytest.mark.parametrize("drift", [-200e-6, 200e-6])
+    def test_does_not_grow_with_the_drift_of_two_clocks(self, drift: float) -> None:
+        clock = ProgrammeClock(None)
+        for second in range(24 * 3600):
+            clock.observe(T0 + second, second * (1 + drift))
+        assert clock.lag_s(T0 + 24 * 3600 - 1) < 0.02
+
+    def test_is_gone_once_the_source_has_caught_up(self) -> None:
+        clock = ProgrammeClock(None)
+        clock.observe(T0, 10.0)
+        clock.observe(T0 + 5, 15.0)
+        assert clock.lag_s(T0 + 5) == 0
+
+    def test_a_jump_of_the_timestamps_is_no_lag(self) -> None:
+        clock = ProgrammeClock(None)
+        clock.observe(T0, 10.0)
+        clock.observe(T0 + 1, 1011.0)
+        assert clock.lag_s(T0 + 1) == 0
+        assert clock.lag_s(T0 + 2) == pytest.approx(1)
+
+
+def at(listed_end_s: float | None, newest_s: float = 100.0) -> ProgrammeClock:
+    """A clock that has seen media time 100 arrive at T0."""
+    clock = ProgrammeClock(listed_end_s)
+    clock.observe(T0, newest_s)
+    return clock
+
+
+class TestContinues:
+    def test_always_where_nothing_is_listed(self) -> None:
+        assert at(None).continues(0, 2)
+
+    @pytest.mark.parametrize(("ahead_s", "continues"), [(-5, True), (0.99, True), (1.01, False), (2, False), (60, False)])
+    def test_what_ends_later_by_more_than_half_its_length(self, ahead_s: float, continues: bool) -> None:
+        """The segment ends at T0; what is listed, `ahead_s` after the segment's start."""
+        assert at(T0 - 2 + ahead_s).continues(98, 100) is continues
+
+    def test_what_follows_what_was_listed_even_if_it_is_short(self) -> None:
+        clock = at(T0 - 1.1)
+        clock.program_date_time(98, 2)  # from here on 0.9 s ahead
+        assert clock.continues(100, 100.2)
+
+    def test_not_after_a_jump_to_what_was_sent_before(self) -> None:
+        clock = at(None)
+        clock.program_date_time(98, 2)
+        clock.observe(T0 + 0.1, 106)  # six seconds once more, at once
+        assert [clock.continues(s, s + 2, discontinuity=True) for s in (100, 102, 104)] == [False, False, False]
+        assert clock.continues(106, 108, discontinuity=False)
+
+    def test_what_was_dated_but_not_listed_still_follows(self) -> None:
+        clock = at(T0 - 1.1)
+        first = clock.program_date_time(98, 2)
+        listed_end_s = clock.listed_end_s
+        second = clock.program_date_time(100, 0.2)
+        clock.listed_end_s = listed_end_s  # the write failed
+        assert clock.continues(100, 100.2)
+        assert clock.program_date_time(100, 0.2) == second == first + 2
+
+    def test_anew_where_somebody_else_listed_more(self) -> None:
+        clock = at(T0 - 2)
+        clock.program_date_time(98, 2)
+        clock.listed_end_s = T0 + 2
+        assert not clock.continues(100, 102)
+        assert clock.continues(102, 104)
+
+
+class TestProgramDateTime:
+    def test_is_when_the_media_could_first_be_had(self) -> None:
+        assert at(None).program_date_time(98, 2) == T0 - 2
+
+    def test_is_never_before_the_end_of_what_is_listed(self) -> None:
+        clock = at(T0 - 1.5)
+        assert clock.program_date_time(98, 2) == T0 - 1.5
+        assert clock.program_date_time(100, 2) == T0 + 0.5
+
+    def test_leaves_a_hole_where_the_programme_has_one(self) -> None:
+        clock = at(T0 - 60)
+        assert clock.program_date_time(98, 2) == T0 - 2
+        clock.observe(T0 + 5, 105)
+        assert clock.program_date_time(103, 2) == T0 + 3
+
+    def test_does_not_follow_a_jump_into_the_future(self) -> None:
+        clock = at(None)
+        clock.program_date_time(98, 2)
+        clock.observe(T0 + 1, 1101.0)
+        assert clock.program_date_time(1099, 2) == T0
+
+    def test_is_not_to_be_had_before_any_media(self) -> None:
+        with pytest.raises(ValueError, match="no media"):
+            ProgrammeClock(None).program_date_time(0, 2)

@@ -1,0 +1,250 @@
+"""FFmpeg's command line for one job: each flag with its reason.
+
+Law: the session goes on as it began. What the player has been given (video codec, audio codec, channels) decides what
+must be transcoded; else the profile does. One MPEG-TS to standard output; the agent cuts it.
+"""
+
+from typing import NamedTuple
+
+from transcoder.job import Job, Profile, Source, Streams
+
+_COPIED_VIDEO = frozenset(("h264", "hevc"))
+_ENCODERS = {"h264": "libx264", "hevc": "libx265"}
+_SAMPLE_RATE_HZ = 48_000
+
+# What a source of each scheme may lead FFmpeg to: the protocols beneath it, and for HTTP the keys of encrypted
+# segments. Neither file nor data nor concat: a playlist from outside could name them.
+_WHITELIST = {
+    "http": "http,https,tcp,tls,crypto",
+    "https": "http,https,tcp,tls,crypto",
+    "rtmp": "rtmp,rtmps,tcp,tls",
+    "rtmps": "rtmp,rtmps,tcp,tls",
+    "rtsp": "rtsp,rtp,srtp,udp,tcp,tls",
+    "srt": "srt,udp",
+    "udp": "udp",
+    "rtp": "rtp,udp",
+}
+
+# Used where no probe has said what a source sends: what most of them do.
+USUAL = Streams("h264", "aac", 2)
+
+
+class Unplayable(Exception):
+    """What the source sends cannot continue the session; the message says why."""
+
+
+class Plan(NamedTuple):
+    """What FFmpeg is to do with a source.
+
+    `video`: "copy", "drop" or the codec to encode; `audio`: the same, or "silence". `channels` of encoded audio.
+    `program`: which of the source's programs (variants), None for the only one. `paced`: the source is a file, to be
+    read in real time.
+    """
+
+    video: str
+    audio: str
+    channels: int
+    program: int | None = None
+    paced: bool = False
+
+    def sending(self, streams: Streams) -> Streams:
+        """What comes out when the source sends `streams`."""
+        video = {"copy": streams.video, "drop": None}.get(self.video, self.video)
+        if self.audio == "copy":
+            return Streams(video, streams.audio, streams.channels if streams.audio else 0)
+        return Streams(video, None, 0) if self.audio == "drop" else Streams(video, "aac", self.channels)
+
+
+def plan(profile: Profile, source: Streams, sending: Streams | None) -> Plan:
+    """What to do with a source that sends `source`, in a session that sends `sending` (None: nothing yet).
+
+    Raises Unplayable.
+    """
+    if not source.video and not source.audio:
+        raise Unplayable("neither video nor audio")
+    video = _video(profile, source.video, sending)
+    audio, channels = _audio(profile, source, sending)
+    return Plan(video, audio, channels)
+
+
+def _video(profile: Profile, source: str | None, sending: Streams | None) -> str:
+    if sending is None:
+        if source is None:
+            return "copy"  # radio: there is nothing to copy
+        return "copy" if profile == "copy" and source in _COPIED_VIDEO else "h264"
+    if sending.video is None:
+        return "drop"
+    if source is None:
+        raise Unplayable("no video, but the session has some")
+    return "copy" if profile == "copy" and source == sending.video else sending.video
+
+
+def _audio(profile: Profile, source: Streams, sending: Streams | None) -> tuple[str, int]:
+    if sending is None:
+        if source.audio is None or (profile == "copy" and source.audio == "aac"):
+            return "copy", 0
+        return "aac", 1 if source.channels == 1 else 2  # more than stereo is not every browser's
+    if sending.audio is None:
+        if source.video is None:
+            raise Unplayable("no video, but the session has nothing else")
+        return "drop", 0
+    if source.audio is None:
+        return "silence", sending.channels or 2
+    same = source.audio == sending.audio == "aac" and source.channels == sending.channels
+    return ("copy", 0) if same and profile == "copy" else ("aac", sending.channels or 2)
+
+
+def ffmpeg_argv(ffmpeg: str, job: Job, plan: Plan) -> list[str]:
+    """The whole command line. `ffmpeg`: the binary's name or path."""
+    return [
+        ffmpeg,
+        # Lines of a log, not a terminal's status: no banner, no statistics, nothing read from standard input. Each
+        # line says its level, and "info" is where FFmpeg tells which streams it found.
+        *("-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"),
+        *_input(job, plan),
+        *(_silence(plan.channels) if plan.audio == "silence" else ()),
+        *_mapping(plan),
+        *_video_flags(plan.video, job.segment_s),
+        *_audio_flags(plan),
+        *_output(),
+    ]
+
+
+def _input(job: Job, plan: Plan) -> list[str]:
+    source = job.source
+    flags = [
+        # Names from outside reach nothing but the network.
+        *("-protocol_whitelist", _WHITELIST[source.scheme]),
+        # Codec parameters are known after the first keyframe; a stream that is announced and never sent must not hold
+        # up the start for the default of 5 s (7 s for MPEG-TS).
+        *("-analyzeduration", "1500000"),
+        # Frames read to guess a frame rate: a copy needs none, and at a live source they take as long as they last.
+        *("-fpsprobesize", "0"),
+    ]
+    if source.scheme in ("http", "https"):
+        flags += _http(source, job, plan)
+    elif source.scheme == "rtsp":
+        flags += [
+            # One TCP connection passes NAT and firewalls, and loses nothing.
+            *("-rtsp_transport", "tcp"),
+            *("-timeout", _microseconds(job.start_limit_s)),
+        ]
+    elif source.scheme in ("rtmp", "rtmps"):
+        flags += [
+            *("-rtmp_live", "live"),  # never a recording of the same name
+            *("-rw_timeout", _microseconds(job.start_limit_s)),
+        ]
+    if plan.paced:
+        flags += [
+            # A file comes as fast as the network; it is played in real time.
+            *("-readrate", "1"),
+            # What a live playlist has in store: enough to start a player with.
+            *("-readrate_initial_burst", f"{2 * job.segment_s:g}"),
+        ]
+    return [*flags, "-i", source.url]
+
+
+def _http(source: Source, job: Job, plan: Plan) -> list[str]:
+    flags = [
+        # A dead connection ends by itself. The watchdog is faster; this is for its absence.
+        *("-rw_timeout", _microseconds(job.start_limit_s)),
+    ]
+    if source.user_agent:
+        flags += ["-user_agent", source.user_agent]
+    if source.headers:
+        flags += ["-headers", "".join(f"{name}: {value}\r\n" for name, value in source.headers.items())]
+    path = source.url.partition("?")[0].lower()
+    if path.endswith((".m3u8", ".m3u")):
+        flags += [
+            # The third newest segment: two closed ones at once, and as little delay as that allows.
+            *("-live_start_index", "-3"),
+            # A segment that fails once is asked for again; a hole is worse than the moment that this takes.
+            *("-seg_max_retry", "2"),
+            # Providers name segments as they like; the protocol whitelist is what keeps FFmpeg in bounds.
+            *("-allowed_extensions", "ALL"),
+        ]
+    if plan.paced:
+        # A server that tires of a slow reader is asked again from the same byte. Live sources get no second
+        # connection: the next source is faster, and a provider counts connections.
+        flags += ["-reconnect", "1", "-reconnect_delay_max", "2"]
+    return flags
+
+
+def _silence(channels: int) -> list[str]:
+    layout = "mono" if channels == 1 else "stereo" if channels == 2 else f"{channels}c"
+    return ["-f", "lavfi", "-i", f"anullsrc=channel_layout={layout}:sample_rate={_SAMPLE_RATE_HZ}"]
+
+
+def _mapping(plan: Plan) -> list[str]:
+    program = "" if plan.program is None else f"p:{plan.program}:"
+    flags = []
+    if plan.video != "drop":
+        # The first picture that moves (V: no cover art), where there is one: radio has none.
+        flags += ["-map", f"0:{program}V:0?"]
+    if plan.audio == "silence":
+        # The silence ends with the picture.
+        flags += ["-map", "1:a:0", "-shortest"]
+    elif plan.audio != "drop":
+        flags += ["-map", f"0:{program}a:0?"]
+    # No subtitles, no data: players of a plain HLS variant have no use for them, and sparse streams hold up a muxer.
+    return [*flags, "-sn", "-dn"]
+
+
+def _video_flags(video: str, segment_s: float) -> list[str]:
+    match video:
+        case "drop":
+            return ["-vn"]
+        case "copy":
+            return ["-c:v", "copy"]
+        case _:
+            return [
+                *("-c:v", _ENCODERS[video]),
+                # Real time on a share of a core.
+                *("-preset", "veryfast" if video == "h264" else "ultrafast"),
+                # No frames held back: what the source has sent is what can be listed.
+                *("-tune", "zerolatency"),
+                # Constant quality, but never more than a segment's upload allows for.
+                *("-crf", "23", "-maxrate", "6M", "-bufsize", "6M"),
+                # A keyframe where each segment is to be cut, and no others.
+                *("-force_key_frames", f"expr:gte(t,n_forced*{segment_s:g})", "-sc_threshold", "0"),
+                # 8 bit 4:2:0: what every player decodes.
+                *("-pix_fmt", "yuv420p"),
+                # Broadcast is often interlaced; progressive frames pass untouched.
+                *("-vf", "yadif=deint=interlaced"),
+            ]
+
+
+def _audio_flags(plan: Plan) -> list[str]:
+    match plan.audio:
+        case "drop":
+            return ["-an"]
+        case "copy":
+            return ["-c:a", "copy"]
+        case "silence":
+            return ["-c:a", "aac", "-b:a", "32k"]
+        case _:
+            return [
+                *("-c:a", "aac", "-b:a", f"{64 * plan.channels}k"),
+                *("-ac", str(plan.channels), "-ar", str(_SAMPLE_RATE_HZ)),
+                # Holes in the sound become silence, so that it stays with the picture.
+                *("-af", "aresample=async=1"),
+            ]
+
+
+def _output() -> list[str]:
+    return [
+        *("-f", "mpegts"),
+        # Each packet at once: what is in the pipe can be listed, what is in FFmpeg's buffer cannot.
+        *("-flush_packets", "1"),
+        # Audio frames share a PES packet for 0.1 s (half of this) instead of paying a packet's padding each.
+        *("-muxdelay", "0.2", "-muxpreload", "0"),
+        # A segment starts with tables of the agent's making; FFmpeg's own every 2 s are enough to read along.
+        *("-pat_period", "2"),
+        # Where one stream falls silent, the other waits this long for it and no longer (default 10 s: a stall).
+        *("-max_interleave_delta", "1000000"),
+        "pipe:1",
+    ]
+
+
+def _microseconds(seconds: float) -> str:
+    return str(round(seconds * 1e6))

@@ -1,0 +1,81 @@
+"""The log of one attempt: on standard error as it happens, and in memory for the upload at the end.
+
+Laws: no line has a source's user info or query, whoever wrote it; memory is bounded.
+"""
+
+import re
+import sys
+import time
+from collections import deque
+
+_LIMIT_BYTES = 1 << 20
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^\s'\"<>|]*)")
+_BURST_LINES = 40  # FFmpeg's lines in one window of time; what it repeats beyond that is counted only
+_WINDOW_S = 10.0
+
+
+def redacted(text: str) -> str:
+    """The same text with user info and query taken out of every URL in it (RFC 3986, 3.2.1 and 3.4)."""
+    return _URL.sub(_without_secrets, text)
+
+
+def _without_secrets(match: re.Match[str]) -> str:
+    # User info ends at the last "@" before the path (RFC 3986, 3.2.1); where a password has an unescaped "?" or "/" it
+    # ends later for its owner, so whatever stands before an "@" further on is taken out, too.
+    host, slash, path = match[2].partition("/")
+    rest, question, _ = (host.rpartition("@")[2] + slash + path).partition("?")
+    rest, fragment, _ = rest.partition("#")
+    return match[1] + rest.rpartition("@")[2] + ("?..." if question else "#..." if fragment else "")
+
+
+class AttemptLog:
+    """Timestamped lines; the first and the newest ones are kept when there are too many."""
+
+    def __init__(self, limit_bytes: int = _LIMIT_BYTES) -> None:
+        self._head: list[str] = []
+        self._tail: deque[str] = deque()
+        self._head_left = limit_bytes // 4
+        self._tail_left = limit_bytes - self._head_left
+        self._lost = 0
+        self._window_at = 0.0
+        self._in_window = 0
+
+    def __call__(self, text: str) -> None:
+        """Writes one line."""
+        line = f"{_timestamp(time.time())} {redacted(text)}\n"
+        try:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+        except OSError:  # nobody reads standard error any more; the upload has the line
+            pass
+        size = len(line.encode())
+        if self._head_left >= size and not self._tail:
+            self._head.append(line)
+            self._head_left -= size
+            return
+        self._tail.append(line)
+        self._tail_left -= size
+        while self._tail_left < 0 and self._tail:
+            self._tail_left += len(self._tail.popleft().encode())
+            self._lost += 1
+
+    def ffmpeg(self, line: str) -> None:
+        """Writes a line of FFmpeg's, unless it has said too much lately."""
+        now_s = time.monotonic()
+        if now_s - self._window_at > _WINDOW_S:
+            if self._in_window > _BURST_LINES:
+                self(f"ffmpeg: {self._in_window - _BURST_LINES} more lines")
+            self._window_at, self._in_window = now_s, 0
+        self._in_window += 1
+        if self._in_window <= _BURST_LINES:
+            self(f"ffmpeg: {line[:2000]}")
+
+    def document(self) -> bytes:
+        """Everything that was kept, for the upload."""
+        gap = [f"... {self._lost} lines left out ...\n"] if self._lost else []
+        return "".join([*self._head, *gap, *self._tail]).encode()
+
+
+def _timestamp(unix_s: float) -> str:
+    milliseconds = int(unix_s * 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000)) + f".{milliseconds % 1000:03d}Z"

@@ -1,0 +1,357 @@
+"""What of an attempt is stored and listed, when, and in which order: the continuity protocol, without I/O.
+
+Laws: segment first, playlist second; a listed segment is never taken back; a later attempt fences this one. The
+publisher says which requests are to be made now, is told what came of each, and never waits: whoever owns it moves the
+bytes. It knows nothing of where segments come from, so an attempt that is kept ready can go on cutting and not publish.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, assert_never
+
+from transcoder.ending import Ending
+from transcoder.job import VARIANT, Streams
+from transcoder.media_playlist import (
+    ListedSegment,
+    MalformedPlaylist,
+    MediaPlaylist,
+    MultivariantPlaylist,
+    Sending,
+    Variant,
+    segment_uri,
+)
+from transcoder.programme_clock import ProgrammeClock
+from transcoder.segmenter import Segment
+from transcoder.store import (
+    Absent,
+    Failure,
+    Found,
+    GetIndex,
+    GetMain,
+    PostSegment,
+    PutIndex,
+    PutMain,
+    Reply,
+    Request,
+    Stored,
+)
+
+_PARALLEL_POSTS = 2  # while one segment is on its way, the next may start; more would only share the same line
+_HELD_BYTES = 64 << 20  # of segments that the store has not taken yet
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 1.0
+_TRIES_IN_FRONT = 3  # so often one segment may fail while later ones are stored
+
+
+class Publisher:
+    """One attempt's side of the protocol; every time is the same clock's, in seconds."""
+
+    def __init__(self, session: str, attempt: int, target_duration_s: int, window_s: float, log: Callable[[str], None]) -> None:
+        self._session, self._attempt = session, attempt
+        self._target_duration_s, self._window_s = target_duration_s, window_s
+        self._log = log
+        self._playlist: MediaPlaylist | None = None  # as last seen in the store; None: not read yet
+        self._stale = True  # it must be read before anything is written
+        self._etag: str | None = None
+        self._joined = False  # the first read is done: what it had of us would be another run's
+        self._index_known = False  # whether there is one has been found out
+        self._index_stored = False
+        self._entries: list[_Entry] = []
+        self._next_n = 0
+        self._in_flight: set[str] = set()
+        self._retries: dict[str, _Retry] = {}
+        self._on_its_way: MediaPlaylist | None = None
+        self.sending: Streams | None = None
+        self.over: tuple[Ending, str] | None = None  # why this attempt may publish no more
+        self.listed = 0  # how many segments of ours have been listed
+        self.due_s: float | None = None  # when the player needs more than is listed
+        self.failing_since_s: float | None = None
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is known what is listed and what the session sends."""
+        return not self._stale and self._index_known
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything offered has been listed or given up."""
+        return not self._entries and self._on_its_way is None
+
+    @property
+    def listed_end_s(self) -> float | None:
+        """The program date-time at which what is listed ends."""
+        return self._playlist.end_s if self._playlist else None
+
+    def begin_sending(self, streams: Streams) -> None:
+        """What the session sends from now on, where no attempt before has begun it."""
+        if self.sending is None:
+            self.sending = streams
+
+    def offer(self, segment: Segment, clock: ProgrammeClock) -> None:
+        """Takes the next segment; `clock` is the one of the timeline that it stands on."""
+        self._entries.append(_Entry(self._next_n, segment, clock))
+        self._next_n += 1
+
+    def withdraw(self, clock: ProgrammeClock) -> None:
+        """Takes back what was offered from that timeline and is not listed yet."""
+        self._entries = [entry for entry in self._entries if entry.clock is not clock]
+
+    def look_again(self) -> None:
+        """Reads the media playlist before anything else is written: this attempt has slept."""
+        self._stale = True
+
+    def requests(self, now_s: float) -> list[Request]:
+        """What is to be asked of the store now; each is to be answered by `reply`."""
+        if self.over:
+            return []
+        wanted: list[Request] = []
+        if self._stale and self._may("main", now_s):
+            wanted.append(GetMain())
+        if not self._index_known and self._may("index", now_s):
+            wanted.append(GetIndex())
+        if self._on_its_way is None:
+            self._bound()
+        if self.joined:
+            wanted += self._posts(now_s)
+            wanted += self._playlists(now_s)
+        self._in_flight |= {_name(request) for request in wanted}
+        return wanted
+
+    def reply(self, request: Request, reply: Reply, now_s: float) -> None:
+        """What came of a request."""
+        name = _name(request)
+        self._in_flight.discard(name)
+        if isinstance(reply, Failure):
+            self._failed(request, reply, now_s)
+            return
+        if self.failing_since_s is not None:
+            self._log(f"store works again after {now_s - self.failing_since_s:.1f} s")
+        self.failing_since_s = None
+        self._retries.pop(name, None)
+        match request:
+            case GetMain():
+                self._read_main(reply, now_s)
+            case GetIndex():
+                self._read_index(reply, now_s)
+            case PutIndex():
+                # Somebody else's is as good, but says what we must go on with.
+                self._index_stored = isinstance(reply, Stored)
+                if not self._index_stored:
+                    self._index_known, self.sending = False, None
+            case PutMain():
+                self._wrote_main(reply, now_s)
+            case PostSegment(n):
+                for entry in self._entries:
+                    if entry.n == n:
+                        entry.has_been_stored()
+            case _:
+                assert_never(request)
+
+    def _may(self, name: str, now_s: float) -> bool:
+        retry = self._retries.get(name)
+        return name not in self._in_flight and (retry is None or now_s >= retry.at_s)
+
+    def _posts(self, now_s: float) -> list[Request]:
+        """The oldest segments that continue the programme and are not stored; the others are dropped here."""
+        posts: list[Request] = []
+        room = _PARALLEL_POSTS - sum(name.isdecimal() for name in self._in_flight)
+        for entry in list(self._entries):
+            if entry.stored or str(entry.n) in self._in_flight:
+                continue
+            if len(posts) >= room:
+                break
+            if self.listed_end_s is not None and not entry.clock.settled(now_s):
+                break
+            if not self.listed and not entry.continues(self.listed_end_s):
+                self._entries.remove(entry)
+            elif self._may(str(entry.n), now_s):
+                posts.append(PostSegment(entry.n, entry.segment.data))
+        return posts
+
+    def _playlists(self, now_s: float) -> list[Request]:
+        if self._on_its_way is not None or not self._entries or not self._entries[0].stored:
+            return []
+        if not self._index_stored:
+            return [PutIndex(self._index())] if self.sending and self._may("index", now_s) else []
+        if not self._may("main", now_s) or not self._entries[0].clock.settled(now_s):
+            return []
+        following = self._compose(now_s)
+        if following is None:
+            return []
+        self._on_its_way = following
+        return [PutMain(following.render(), self._etag)]
+
+    def _compose(self, now_s: float) -> MediaPlaylist | None:
+        """The stored playlist and every stored segment that comes next; None where there is none."""
+        assert self._playlist is not None
+        playlist = self._playlist
+        for entry in list(self._entries):
+            if not entry.stored or not entry.clock.settled(now_s):
+                break
+            if not entry.date_after(playlist.end_s):
+                self._entries.remove(entry)
+                continue
+            playlist = playlist.append(self._listed(entry, playlist), self._window_s)
+        return None if playlist is self._playlist else playlist
+
+    def _listed(self, entry: "_Entry", playlist: MediaPlaylist) -> ListedSegment:
+        segment = entry.segment
+        last = playlist.segments[-1].uri if playlist.segments else None
+        # Whatever is not our previous segment is another attempt's, or one was left out between.
+        discontinuity = last is not None and (segment.discontinuity or last != self._uri(entry.n - 1))
+        return ListedSegment(self._uri(entry.n), segment.duration_s, entry.date_s, discontinuity)
+
+    def _uri(self, n: int) -> str:
+        return segment_uri(self._session, self._attempt, VARIANT, n)
+
+    def _index(self) -> str:
+        assert self.sending is not None
+        # The peak segment bit rate is required, with an upper bound for what is to come (RFC 8216, 4.3.4.2).
+        peak = max(entry.bandwidth for entry in self._entries)
+        variant = Variant(f"{VARIANT}.m3u8", bandwidth=round(peak * 1.25))
+        return MultivariantPlaylist((variant,), Sending(*self.sending)).render()
+
+    def _read_main(self, reply: Reply, now_s: float) -> None:
+        if isinstance(reply, Absent):
+            # Gone although we have listed: what was listed goes on from memory, the numbers too.
+            empty = MediaPlaylist(self._target_duration_s, 0, 0, (), False)
+            self._adopt(self._playlist or empty, None, now_s)
+            return
+        if not isinstance(reply, Found):
+            return
+        try:
+            playlist = MediaPlaylist.parse(reply.text)
+        except MalformedPlaylist as error:
+            self._failed(GetMain(), Failure(f"main.m3u8: {error}"), now_s)
+            return
+        latest = playlist.last_attempt
+        if playlist.ended:
+            self.over = Ending.FENCED, "the playlist has ended"
+        elif latest > self._attempt:
+            self.over = Ending.FENCED, f"attempt {latest} has taken over"
+        elif latest == self._attempt and not self._joined:
+            self.over = Ending.FENCED, "another run of this attempt has published"
+        elif playlist.target_duration_s != self._target_duration_s:
+            self.over = Ending.BAD_JOB, f"the playlist's target duration is {playlist.target_duration_s} s"
+        else:
+            self._adopt(playlist, reply.etag, now_s)
+
+    def _adopt(self, playlist: MediaPlaylist, etag: str | None, now_s: float) -> None:
+        """Goes on from what is stored; what of ours is listed there needs no listing any more."""
+        ours = {segment.uri for segment in playlist.segments}
+        listed = [entry for entry in self._entries if self._uri(entry.n) in ours]
+        if listed:
+            self._entries = [entry for entry in self._entries if entry.n > listed[-1].n]
+            self.listed += len(listed)
+            self.due_s = now_s + playlist.segments[-1].duration_s
+        self._playlist, self._etag, self._stale, self._joined = playlist, etag, False, True
+
+    def _read_index(self, reply: Reply, now_s: float) -> None:
+        if isinstance(reply, Found):
+            try:
+                sending = MultivariantPlaylist.parse(reply.text).sending
+            except MalformedPlaylist as error:
+                self._failed(GetIndex(), Failure(f"index.m3u8: {error}"), now_s)
+                return
+            self.sending = Streams(*sending) if sending else None
+            self._index_stored = True
+        self._index_known = True
+
+    def _wrote_main(self, reply: Reply, now_s: float) -> None:
+        written, self._on_its_way = self._on_its_way, None
+        if isinstance(reply, Stored) and reply.etag and written is not None:
+            first = not self.listed
+            self._adopt(written, reply.etag, now_s)
+            if first:
+                last = written.segments[-1]
+                self._log(f"first listing: {self.listed} segments, up to media sequence {_last_number(written)}, {last.uri}")
+        else:
+            # Somebody else has written, or we have and were not told: read it, and go on from there.
+            self._stale = True
+
+    def _failed(self, request: Request, failure: Failure, now_s: float) -> None:
+        name = _name(request)
+        if isinstance(request, PutMain):
+            self._on_its_way = None  # if it was done, the next one will not match, and the truth is read
+        if self.failing_since_s is None:
+            self.failing_since_s = now_s
+            self._log(f"store: {type(request).__name__} failed: {failure.reason}")
+        tries = self._retries[name].tries + 1 if name in self._retries else 1
+        wait_s = min(_LAST_RETRY_S, _FIRST_RETRY_S * 2 ** (tries - 1))
+        self._retries[name] = _Retry(now_s + wait_s, tries)
+        if isinstance(request, PostSegment):
+            later = any(entry.stored for entry in self._entries if entry.n > request.n)
+            if failure.final or (tries >= _TRIES_IN_FRONT and later):
+                self._give_up([entry for entry in self._entries if entry.n == request.n], failure.reason)
+
+    def _bound(self) -> None:
+        """Lets go of the oldest segments where they are more than the window, or than memory allows."""
+        media_s = sum(entry.segment.duration_s for entry in self._entries)
+        held = sum(len(entry.segment.data) for entry in self._entries if not entry.stored)
+        gone = []
+        for entry in self._entries:
+            if media_s <= self._window_s and held <= _HELD_BYTES:
+                break
+            gone.append(entry)
+            media_s -= entry.segment.duration_s
+            held -= 0 if entry.stored else len(entry.segment.data)
+        if gone:
+            self._give_up(gone, "the store has not taken them in time")
+
+    def _give_up(self, entries: "list[_Entry]", reason: str) -> None:
+        for entry in entries:
+            self._log(f"segment {entry.n} ({entry.segment.duration_s:.1f} s) left out: {reason}")
+            self._entries.remove(entry)
+            self._retries.pop(str(entry.n), None)
+
+
+class _Entry:
+    """A segment on its way to the playlist."""
+
+    def __init__(self, n: int, segment: Segment, clock: ProgrammeClock) -> None:
+        self.n = n
+        self.segment = segment
+        self.clock = clock
+        self.stored = False
+        self.bandwidth = len(segment.data) * 8 / max(segment.duration_s, 0.1)
+        self.date_s = 0.0
+        self._dated_after: float | None = -1.0  # the end of what was listed when it was dated
+
+    def has_been_stored(self) -> None:
+        """The store has its bytes; memory need not."""
+        self.stored = True
+        self.segment = self.segment._replace(data=b"")
+
+    def continues(self, listed_end_s: float | None) -> bool:
+        """Whether it is to be listed after what ends at `listed_end_s`."""
+        # What is listed is the truth for every clock, also after somebody else has listed more.
+        self.clock.listed_end_s = listed_end_s
+        segment = self.segment
+        return self.clock.continues(segment.start_s, segment.start_s + segment.duration_s, segment.discontinuity)
+
+    def date_after(self, listed_end_s: float | None) -> bool:
+        """Dates it as what follows `listed_end_s`, once; False where it does not continue that."""
+        if self._dated_after != listed_end_s:
+            if not self.continues(listed_end_s):
+                return False
+            self.date_s = self.clock.program_date_time(self.segment.start_s, self.segment.duration_s)
+            self._dated_after = listed_end_s
+        return True
+
+
+class _Retry(NamedTuple):
+    at_s: float
+    tries: int
+
+
+def _name(request: Request) -> str:
+    """What a request is about: there is never more than one about the same."""
+    match request:
+        case GetMain() | PutMain():
+            return "main"
+        case GetIndex() | PutIndex():
+            return "index"
+        case PostSegment(n):
+            return str(n)
+
+
+def _last_number(playlist: MediaPlaylist) -> int:
+    return playlist.media_sequence + len(playlist.segments) - 1

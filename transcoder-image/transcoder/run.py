@@ -1,0 +1,255 @@
+"""One attempt, start to end: FFmpeg's bytes in, segments and playlists out, one ending.
+
+A single thread owns all state and waits in one place; it reads FFmpeg's pipes, asks the watchdog, cuts what is
+overdue and hands the publisher's requests to the lanes. Every rule is in the modules that it calls.
+"""
+
+import os
+import select
+import signal
+import time
+
+from transcoder.argv import Plan, Unplayable, ffmpeg_argv, plan
+from transcoder.attempt_log import AttemptLog
+from transcoder.ending import Ending
+from transcoder.ffmpeg_process import FfmpegProcess
+from transcoder.job import Job, Streams
+from transcoder.lanes import Lanes
+from transcoder.publisher import Publisher
+from transcoder.store import PostSegment, Store, Stored
+from transcoder.take import Take
+from transcoder.watchdog import Limits, Verdict, judge, second_chance
+
+HEALTH_VARIABLE = "TRANSCODER_HEALTH_FILE"
+
+_BATCH_S = 0.04  # media are read in batches of this length: waking up for each packet would cost a core's share
+_TICK_S = 0.25  # the watchdog's pace while all is well
+_STARTING_TICK_S = 0.01  # and until the first listing, which waits for the clock to settle
+_SLEPT_S = 1.5  # a longer way round the loop: this process was paused
+_OVERDUE_S = 0.25  # so late the player needs media more than a keyframe at their start
+_LAST_LISTING_S = 0.8  # how long an ending waits for what was cut last
+_LOG_UPLOAD_S = 0.5
+_SUMMARY_EVERY_S = 60.0
+
+
+class Attempt:
+    """The attempt's loop."""
+
+    def __init__(self, job: Job, ffmpeg: str, first: Plan, process: FfmpegProcess) -> None:
+        self._job = job
+        self._ffmpeg = ffmpeg
+        self._log = AttemptLog()
+        # Unix time that nobody sets while we run: a step of the system's clock is no stall.
+        self._epoch_s = time.time() - time.monotonic()
+        self._wake_out, self._wake_in = os.pipe()
+        os.set_blocking(self._wake_in, False)
+        os.set_blocking(self._wake_out, False)
+        self._term = False
+        signal.signal(signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGINT, self._on_term)
+        signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
+        now_s = self._now_s()
+        self._take = Take(job, first, process, now_s)
+        self._publisher = Publisher(job.session, job.attempt, job.target_duration_s, job.window_s, self._log)
+        self._lanes = Lanes(job, self._wake_in)
+        self._limits = Limits(job.start_limit_s, job.stall_limit_s)
+        self._accepted_for: Streams | None = None
+        self._looked_s = self._awake_since_s = now_s
+        self._batch_until_s = 0.0
+        self._last_chance_s: float | None = None
+        self._summary_s = now_s
+        self._listed_before = 0
+
+    def run(self) -> Ending:
+        """Runs until there is a verdict; publishes what is left, uploads the log, gives the ending."""
+        job = self._job
+        self._log(
+            f"session {job.session} attempt {job.attempt}: {job.profile} {job.source.url}; "
+            f"this process is {_age_s():.2f} s old, FFmpeg runs ({_described(self._take.plan)})"
+        )
+        while (verdict := self._turn()) is None:
+            pass
+        self._finish(verdict)
+        return verdict.ending
+
+    def _turn(self) -> Verdict | None:
+        """Once round: waits, reads, judges, cuts, publishes."""
+        self._wait()
+        now_s = self._now_s()
+        if now_s - self._looked_s > _SLEPT_S:
+            self._log(f"slept for {now_s - self._looked_s:.1f} s: reading the playlist before anything is written")
+            self._awake_since_s = now_s
+            self._publisher.look_again()
+        self._looked_s = now_s
+        self._take_replies(now_s)
+        if now_s >= self._batch_until_s:
+            self._read(now_s)
+        verdict = self._verdict(now_s)
+        if verdict is None:
+            self._publish(now_s)
+        return verdict
+
+    def _wait(self) -> None:
+        """Until there is something to do: media (a batch of them), messages, answers, a signal, or a time."""
+        now_s = self._now_s()
+        due_s = self._publisher.due_s
+        timeout_s = _STARTING_TICK_S if due_s is None else _TICK_S
+        if due_s is not None and due_s + _OVERDUE_S > now_s:
+            timeout_s = min(timeout_s, due_s + _OVERDUE_S - now_s)
+        fds = {self._wake_out, *self._take.process.open_fds}
+        if now_s < self._batch_until_s:
+            fds.discard(self._take.process.media_fd)
+            timeout_s = min(timeout_s, self._batch_until_s - now_s)
+        readable, _, _ = select.select(fds, (), (), timeout_s)
+        if self._wake_out in readable:
+            os.read(self._wake_out, 4096)
+        if due_s is not None and readable == [self._take.process.media_fd]:
+            self._batch_until_s = self._now_s() + _BATCH_S
+
+    def _read(self, now_s: float) -> None:
+        for line in self._take.read(now_s):
+            self._log.ffmpeg(line)
+
+    def _take_replies(self, now_s: float) -> None:
+        for request, reply in self._lanes.replies():
+            if isinstance(request, PostSegment) and isinstance(reply, Stored):
+                _touch_health_file()
+            self._publisher.reply(request, reply, now_s)
+
+    def _verdict(self, now_s: float) -> Verdict | None:
+        publisher = self._publisher
+        if self._term:
+            return Verdict(Ending.BY_REQUEST, "asked to end")
+        if publisher.over:
+            return Verdict(*publisher.over)
+        down_since_s = publisher.failing_since_s
+        if down_since_s is not None and now_s - down_since_s > self._job.store_limit_s:
+            return Verdict(Ending.STORE_UNREACHABLE, f"the store has failed for {now_s - down_since_s:.0f} s")
+        seen = self._take.observe(now_s, self._awake_since_s)
+        verdict = judge(seen, self._limits)
+        if verdict and publisher.listed and second_chance(verdict, seen, self._last_chance_s):
+            self._log(f"{verdict.ending.words}: {verdict.reason}; once more in place")
+            self._last_chance_s = now_s
+            self._start_again(self._take.plan, now_s, keep=True)
+            return None
+        return verdict or self._accept(now_s)
+
+    def _accept(self, now_s: float) -> Verdict | None:
+        """Checks once the streams and the session are known that FFmpeg does what the session needs."""
+        take, publisher = self._take, self._publisher
+        if take.accepted and self._accepted_for == publisher.sending:
+            return None
+        if not (take.report.complete and publisher.joined):
+            return None
+        streams = take.report.streams
+        try:
+            needed = plan(self._job.profile, streams, publisher.sending)
+        except Unplayable as error:
+            return Verdict(Ending.SOURCE_UNDECODABLE, f"cannot be played: {error}")
+        needed = needed._replace(program=take.report.program, paced=take.report.finite)
+        self._log(
+            f"source is {take.report.format}{' (a file)' if take.report.finite else ''}: {_named(streams)}; "
+            f"session sends {_named(publisher.sending) if publisher.sending else 'nothing yet'}"
+        )
+        if needed != take.plan:
+            self._start_again(needed, now_s, keep=False)
+            return None
+        publisher.begin_sending(needed.sending(streams))
+        take.accepted, self._accepted_for = True, publisher.sending
+        return None
+
+    def _start_again(self, needed: Plan, now_s: float, keep: bool) -> None:
+        """A new take in place; `keep`: what the old one sent is listed first."""
+        for line in self._take.stop(now_s):
+            self._log.ffmpeg(line)
+        if keep:
+            self._offer()
+        else:
+            self._publisher.withdraw(self._take.clock)
+        self._log(f"FFmpeg anew: {_described(needed)}")
+        process = FfmpegProcess(ffmpeg_argv(self._ffmpeg, self._job, needed))
+        self._take = Take(self._job, needed, process, now_s, follows=keep)
+        self._batch_until_s = 0.0
+
+    def _publish(self, now_s: float) -> None:
+        publisher, take = self._publisher, self._take
+        overdue = publisher.due_s is not None and now_s > publisher.due_s + _OVERDUE_S
+        if overdue and publisher.idle and take.pending_s >= min(1.0, self._job.segment_s / 2):
+            take.cut()
+        self._offer()
+        for request in publisher.requests(now_s):
+            self._lanes.carry(request)
+        if now_s - self._summary_s > _SUMMARY_EVERY_S:
+            listed = publisher.listed - self._listed_before
+            self._log(f"{listed} segments listed in {now_s - self._summary_s:.0f} s, lag {take.clock.lag_s(now_s):.1f} s")
+            self._summary_s, self._listed_before = now_s, publisher.listed
+
+    def _offer(self) -> None:
+        take = self._take
+        if take.accepted:
+            for segment in take.closed:
+                self._publisher.offer(segment, take.clock)
+            take.closed.clear()
+
+    def _finish(self, verdict: Verdict) -> None:
+        """Lists what is left where that is wanted, ends everything, uploads the log."""
+        self._log(f"{verdict.ending.words} ({int(verdict.ending)}): {verdict.reason}")
+        deadline_s = self._now_s() + _LAST_LISTING_S
+        for line in self._take.stop(self._now_s()):
+            self._log.ffmpeg(line)
+        self._offer()
+        publisher = self._publisher
+        while not publisher.over and publisher.joined and not publisher.idle and self._now_s() < deadline_s:
+            for request in publisher.requests(self._now_s()):
+                self._lanes.carry(request)
+            select.select([self._wake_out], (), (), 0.02)
+            self._drain_wake()
+            self._take_replies(self._now_s())
+        self._log(f"{publisher.listed} segments listed")
+        store = Store(self._job)
+        store.put_log(self._log.document(), _LOG_UPLOAD_S)
+        store.close()
+        self._lanes.close(timeout_s=0.1)
+
+    def _drain_wake(self) -> None:
+        try:
+            os.read(self._wake_out, 4096)
+        except BlockingIOError:
+            pass
+
+    def _on_term(self, _number: int, _frame: object) -> None:
+        self._term = True
+
+    def _now_s(self) -> float:
+        return self._epoch_s + time.monotonic()
+
+
+def _touch_health_file() -> None:
+    """What the image's HEALTHCHECK looks at: when a segment was last stored."""
+    path = os.environ.get(HEALTH_VARIABLE)
+    if path:
+        try:
+            with open(path, "wb"):
+                pass
+        except OSError:
+            pass
+
+
+def _named(streams: Streams) -> str:
+    sound = f"{streams.audio} {streams.channels} ch" if streams.audio else "no audio"
+    return f"{streams.video or 'no video'}, {sound}"
+
+
+def _described(plan: Plan) -> str:
+    extras = (", in real time" if plan.paced else "") + (f", program {plan.program}" if plan.program is not None else "")
+    return f"video {plan.video}, audio {plan.audio}{extras}"
+
+
+def _age_s() -> float:
+    """How long this process has been running, by the kernel's count (proc(5), stat, field 22); 0 where it has none."""
+    try:
+        with open("/proc/self/stat", "rb") as stat:
+            ticks = int(stat.read().rpartition(b")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError, ValueError, IndexError):
+        return 0.0

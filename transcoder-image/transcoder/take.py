@@ -1,0 +1,116 @@
+"""One run of FFmpeg on the source, from its bytes to closed segments on one timeline.
+
+An attempt is one take, unless FFmpeg must be started anew in place: because the source turned out to send something
+else than expected, or because it failed once. Each take has its own timeline, and so its own clock.
+"""
+
+from transcoder.argv import Plan
+from transcoder.ffmpeg_process import FfmpegProcess
+from transcoder.job import Job
+from transcoder.programme_clock import ProgrammeClock
+from transcoder.report import Report
+from transcoder.segmenter import Segment, Segmenter
+from transcoder.watchdog import Observation
+
+_WORTH_LISTING_S = 0.2  # less than that is not worth a request of the player's
+
+
+class Take:
+    """A running FFmpeg and all that is known of what it sends."""
+
+    def __init__(self, job: Job, plan: Plan, process: FfmpegProcess, now_s: float, follows: bool = False) -> None:
+        self.plan = plan
+        self.process = process
+        self.report = Report()
+        self.clock = ProgrammeClock(None)
+        self.accepted = False  # what FFmpeg does is what the session needs
+        self.closed: list[Segment] = []  # segments for the publisher to take
+        self._job = job
+        self._follows = follows  # an earlier take has been listed: this one's timeline is another
+        self._segmenter: Segmenter | None = None
+        self._started_s = now_s
+        self._first_media_s: float | None = None
+        self._first_newest_s = 0.0
+        self._newest_s: float | None = None
+        self._exit_code: int | None = None
+        process.widen()
+
+    @property
+    def pending_s(self) -> float:
+        """How much media the open segment holds."""
+        return self._segmenter.pending_s if self._segmenter else 0.0
+
+    @property
+    def cadence_s(self) -> float:
+        """The average length of the source's own segments; 0 where it has none."""
+        if self._newest_s is None or not self.report.segments_opened or not self.report.format.startswith("hls"):
+            return 0.0
+        return (self._newest_s - self._first_newest_s) / self.report.segments_opened
+
+    def read(self, now_s: float) -> list[str]:
+        """Reads what has come; gives FFmpeg's lines for the log."""
+        # The media first: what FFmpeg says about its streams is written before them, so it has then come, too.
+        data = self.process.read(self.process.media_fd)
+        lines = self.report.feed(self.process.read(self.process.messages_fd))
+        if data:
+            self._feed(data, now_s)
+        if self.process.ended:
+            self._exit_code = self.process.stop()
+        return lines
+
+    def cut(self) -> None:
+        """Closes the open segment now: the player needs it."""
+        if self._segmenter and (segment := self._segmenter.flush()):
+            self._close(segment)
+
+    def stop(self, now_s: float) -> list[str]:
+        """Ends FFmpeg and closes the last segment; gives FFmpeg's last lines."""
+        self.process.kill()
+        lines = self.read(now_s)
+        self._exit_code = self.process.stop()
+        last = self._segmenter.flush(ended=True) if self._segmenter else None
+        if last and last.duration_s >= _WORTH_LISTING_S:
+            self._close(last)
+        return lines
+
+    def observe(self, now_s: float, awake_since_s: float) -> Observation:
+        """What the watchdog judges by; nothing that this process slept through is held against the source."""
+        return Observation(
+            now_s=now_s,
+            started_s=max(self._started_s, awake_since_s),
+            first_media_s=self._first_media_s,
+            lag_s=min(self.clock.lag_s(now_s), now_s - awake_since_s),
+            cadence_s=self.cadence_s,
+            fault=self.report.fault,
+            playlists_lost=self.report.playlists_lost,
+            segments_lost=self.report.segments_lost,
+            exit_code=self._exit_code,
+        )
+
+    def _feed(self, data: bytes, now_s: float) -> None:
+        if self._segmenter is None:
+            self._segmenter = self._new_segmenter()
+        for segment in self._segmenter.feed(data):
+            self._close(segment)
+        newest_s = self._segmenter.newest_s
+        if newest_s is None or newest_s == self._newest_s:
+            return
+        if self._first_media_s is None:
+            self._first_media_s, self._first_newest_s = now_s, newest_s
+        self._newest_s = newest_s
+        self.clock.observe(now_s, newest_s)
+        self.report.media_came()
+
+    def _close(self, segment: Segment) -> None:
+        self.closed.append(segment._replace(discontinuity=True) if self._follows else segment)
+        self._follows = False
+
+    def _new_segmenter(self) -> Segmenter:
+        job = self._job
+        # A source without backlog gives one segment's media in one segment's time: the first is cut short.
+        backlog = self.report.format.startswith("hls") or self.plan.paced
+        return Segmenter(
+            segment_s=job.segment_s,
+            target_duration_s=job.target_duration_s,
+            first_segment_s=None if backlog else job.segment_s / 2,
+        )

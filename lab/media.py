@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -23,12 +23,11 @@ from lab import mpegts
 from lab.picture import graph
 
 FPS = 25
-_VERSION = 1  # of the made media: raise it when what FFmpeg is asked for changes
 _VIDEO_PID = 0x100  # FFmpeg's first elementary PID
 _AUDIO_CYCLE_S = 24  # a whole number of AAC (1,024), MP2 (1,152) and AC-3 (1,536 samples) frames at 48 kHz
 
 _VIDEO_ENCODERS = {"h264": "libx264", "hevc": "libx265"}
-_CODECS = {"h264": "avc1.42c01e", "hevc": "hvc1.1.6.L63.90", "aac": "mp4a.40.2", "mp2": "mp4a.40.33", "ac3": "ac-3"}
+_CODECS = {"h264": "avc1.", "hevc": "hvc1.1.6.L63.90", "aac": "mp4a.40.2", "mp2": "mp4a.40.33", "ac3": "ac-3"}
 
 
 @dataclass(frozen=True)
@@ -50,18 +49,24 @@ class Recipe:
     audio: Literal["aac", "mp2", "ac3"] | None = "aac"
     channels: int = 2
 
+    def __post_init__(self) -> None:
+        if not self.gop_frames or self.segment_frames % self.gop_frames or self.segment_frames != self.segment_s * FPS:
+            raise ValueError(f"segments of {self.segment_s} s are no whole number of GOPs of frames at {FPS} a second")
+
+    @property
+    def segment_frames(self) -> int:
+        """Video frames in a segment."""
+        return round(self.segment_s * FPS)
+
+    @property
+    def gop_frames(self) -> int:
+        """Video frames from one keyframe to the next."""
+        return round((self.gop_s or self.segment_s) * FPS)
+
     @property
     def loop_s(self) -> int:
         """The shortest loop that whole segments and whole audio frames both fill."""
-        segment_frames = self.segment_s * FPS
-        if segment_frames != int(segment_frames) or segment_frames < 1:
-            raise ValueError(f"segment_s={self.segment_s} is not a whole number of frames at {FPS} a second")
-        return math.lcm(int(segment_frames), _AUDIO_CYCLE_S * FPS) // FPS
-
-    @property
-    def keyframe_s(self) -> float:
-        """How far keyframes stand apart."""
-        return self.gop_s or self.segment_s
+        return math.lcm(self.segment_frames, _AUDIO_CYCLE_S * FPS) // FPS
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,12 @@ class Loop:
     @property
     def codecs(self) -> str:
         """RFC 6381 codecs, for EXT-X-STREAM-INF."""
-        return ",".join(_CODECS[name] for name in (self.recipe.video, self.recipe.audio) if name)
+        video = _CODECS[self.recipe.video]
+        if self.recipe.video == "h264":
+            # profile, constraints and level follow the type byte of the sequence parameter set
+            at = self.segments[0].data.index(b"\x00\x00\x01\x67") + 4
+            video += self.segments[0].data[at : at + 3].hex()
+        return f"{video},{_CODECS[self.recipe.audio]}" if self.recipe.audio else video
 
     def segment(self, number: int, jump_ticks: int = 0) -> bytes:
         """Segment `number` of the endless programme: decoded from number * segment_s + jump on, mod 2^33."""
@@ -113,11 +123,12 @@ class Loop:
             self._cached[key] = mpegts.moved(self.segments[at].data, ticks, counted)
         return self._cached[key]
 
-    def frames(self, number: int, jump_ticks: int = 0) -> list[bytes]:
-        """Segment `number` as one slice for each video frame: what a live sender sends every 1/25 s."""
-        data = self.segment(number, jump_ticks)
+    def frame(self, number: int, frame: int, jump_ticks: int = 0) -> bytes:
+        """The packets from one video frame's start to the next one's: what a live sender sends in 1/25 s."""
         offsets = self.segments[number % len(self.segments)].frame_offsets
-        return [data[a:b] for a, b in zip((0, *offsets[1:]), (*offsets[1:], len(data)), strict=True)]
+        start = offsets[frame] if frame else 0  # the tables before the first frame go with it
+        end = offsets[frame + 1] if frame + 1 < len(offsets) else None
+        return self.segment(number, jump_ticks)[start:end]
 
 
 def default_ffmpeg() -> str:
@@ -139,8 +150,9 @@ def default_cache_dir() -> Path:
 
 def make(recipe: Recipe, cache_dir: Path, ffmpeg: str) -> Loop:
     """The recipe's loop, from the cache or newly made. Blocks while FFmpeg runs (a second or two)."""
-    asked = json.dumps({"version": _VERSION, **asdict(recipe)}, sort_keys=True)
-    home = cache_dir / hashlib.sha256(asked.encode()).hexdigest()[:16]
+    # the key is all that FFmpeg is asked for, so media made by another version of this file are never taken
+    key = hashlib.sha256("\n".join(_encode_options(recipe)).encode()).hexdigest()[:16]
+    home = cache_dir / key
     if not home.exists():
         cache_dir.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(dir=cache_dir, prefix=".making-"))
@@ -157,30 +169,9 @@ def make(recipe: Recipe, cache_dir: Path, ffmpeg: str) -> Loop:
 
 
 def _encode(recipe: Recipe, work: Path, ffmpeg: str) -> None:
-    # One segment is left out at each end: there the encoders are not yet, or no longer, in their stride.
-    lead_frames = int(recipe.segment_s * FPS)
-    picture = graph(
-        recipe.picture,
-        width=recipe.width,
-        height=recipe.height,
-        fps=FPS,
-        first_frame=lead_frames,
-        loop_frames=recipe.loop_s * FPS,
-    )
-    command = [ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin"]
-    command += ["-f", "lavfi", "-i", picture]
-    if recipe.audio:
-        # A whole number of periods fits the loop, so the tone has no click at the seam; `sine` is at -18 dB, so -20 dB.
-        command += ["-f", "lavfi", "-i", f"sine=frequency={440 + 220 * recipe.picture}:sample_rate=48000,volume=0.8"]
-    command += ["-t", str(recipe.loop_s + 2 * recipe.segment_s), *_video_options(recipe)]
-    if recipe.audio:
-        command += ["-c:a", recipe.audio, "-b:a", f"{48 * recipe.channels}k", "-ac", str(recipe.channels)]
-    command += ["-f", "hls", "-hls_time", str(recipe.segment_s), "-hls_list_size", "0"]
-    # Each audio frame in a PES packet of its own: its place depends on its time alone, the same in each round.
-    command += ["-hls_segment_options", "pes_payload_size=0"]
-    command += ["-hls_segment_filename", str(work / "%05d.ts"), str(work / "made.m3u8")]
-    subprocess.run(command, check=True)
-
+    quiet = [ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin"]
+    made = ["-hls_segment_filename", str(work / "%05d.ts"), str(work / "made.m3u8")]
+    subprocess.run([*quiet, *_encode_options(recipe), *made], check=True)
     count = round(recipe.loop_s / recipe.segment_s)
     segments = [(work / f"{number:05d}.ts").read_bytes() for number in range(1, count + 1)]
     for path in work.iterdir():
@@ -189,15 +180,36 @@ def _encode(recipe: Recipe, work: Path, ffmpeg: str) -> None:
     loop.write_bytes(b"".join(segments))
     (work / "loop.json").write_text(json.dumps({"segment_bytes": [len(segment) for segment in segments]}))
     # faststart: a player can begin before it has the whole file
-    remux = [ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin", "-i", str(loop), "-c", "copy"]
-    subprocess.run([*remux, "-movflags", "+faststart", str(work / "loop.mp4")], check=True)
+    remux = ["-i", str(loop), "-c", "copy", "-movflags", "+faststart", str(work / "loop.mp4")]
+    subprocess.run([*quiet, *remux], check=True)
+
+
+def _encode_options(recipe: Recipe) -> list[str]:
+    # One segment more at each end, to be left out: there the encoders are not yet, or no longer, in their stride.
+    picture = graph(
+        recipe.picture,
+        width=recipe.width,
+        height=recipe.height,
+        fps=FPS,
+        first_frame=recipe.segment_frames,
+        loop_frames=recipe.loop_s * FPS,
+    )
+    options = ["-f", "lavfi", "-i", picture]
+    if recipe.audio:
+        # A whole number of periods fits the loop, so the tone has no click at the seam; `sine` is at -18 dB, so -20 dB.
+        options += ["-f", "lavfi", "-i", f"sine=frequency={440 + 220 * recipe.picture}:sample_rate=48000,volume=0.8"]
+    options += ["-t", str(recipe.loop_s + 2 * recipe.segment_s), *_video_options(recipe)]
+    if recipe.audio:
+        options += ["-c:a", recipe.audio, "-b:a", f"{48 * recipe.channels}k", "-ac", str(recipe.channels)]
+    options += ["-f", "hls", "-hls_time", str(recipe.segment_s), "-hls_list_size", "0"]
+    # Each audio frame in a PES packet of its own: its place depends on its time alone, the same in each round.
+    return [*options, "-hls_segment_options", "pes_payload_size=0"]
 
 
 def _video_options(recipe: Recipe) -> list[str]:
-    gop = int(recipe.keyframe_s * FPS)
-    rate = str(recipe.bitrate_bps)
+    gop, rate = str(recipe.gop_frames), str(recipe.bitrate_bps)
     options = ["-c:v", _VIDEO_ENCODERS[recipe.video], "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
-    options += ["-g", str(gop), "-keyint_min", str(gop), "-bf", str(recipe.b_frames)]
+    options += ["-g", gop, "-keyint_min", gop, "-bf", str(recipe.b_frames)]
     options += ["-b:v", rate, "-maxrate", rate, "-bufsize", rate]
     match recipe.video:
         case "h264":

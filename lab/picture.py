@@ -57,7 +57,8 @@ def graph(picture: int, *, width: int, height: int, fps: int, first_frame: int, 
     hue = 40 * picture
     band = height // 32 * 2
     unit = height // 16
-    boxes = [
+    boxes = [_box(width // 2 - 3 * unit, height // 5 - unit, 6 * unit, 9 * unit, "black@0.6")]
+    boxes += [
         _box(width // 2 - 2 * unit + x * unit, height // 5 + y * unit, w * unit, h * unit, "white")
         for x, y, w, h in (_SEGMENTS[name] for name in _LETTERS[picture])
     ]

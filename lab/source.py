@@ -1,4 +1,4 @@
-"""One live source: what it shows at which moment, and the fault that it has. No sockets here: time is an argument.
+"""One live source: what it shows at which moment, and the fault that it has. No sockets here.
 
 Segment k of every source holds the programme from k * segment_s to (k + 1) * segment_s, in seconds of Unix time, and
 can be fetched from that end on: sources are in step because they keep the same clock, and so is a lab that was
@@ -89,19 +89,19 @@ class Request:
 class Source(Addresses):
     """A live source, its fault, and what it was asked for so far. For use in its lab's event loop alone."""
 
-    def __init__(self, name: str, loop: Loop, *, jump_s: float = 0.0) -> None:
+    def __init__(self, name: str, loop: Loop, *, later_s: float = 0.0, clock: Callable[[], float] = time.time) -> None:
         self.name = name
         self.base_url = ""
         self.loop = loop
+        self._clock = clock
         self.requests = 0
         self.last_request: Request | None = None
         self.on_fault: Callable[[], None] = lambda: None
         self._fault: Fault | None = None
         self._amount = 0.0
-        self._since_s = 0.0
         self._shown_s = 0.0
         # timestamps are later by the second from the first (a segment number) on
-        self._jumps: list[tuple[int, float]] = [(0, jump_s)]
+        self._jumps: list[tuple[int, float]] = [(0, later_s)]
 
     @property
     def segment_s(self) -> float:
@@ -124,75 +124,81 @@ class Source(Addresses):
 
     def inject(self, fault: Fault | str | None, amount: float | None = None) -> None:
         """Sets the fault, with its number. ValueError: no such fault, or a number that it cannot have."""
-        now_s = time.time()
         fault = None if fault is None else Fault(fault)
         default = _DEFAULT_AMOUNT.get(fault, 0.0) if fault else 0.0
         amount = default if amount is None else amount
         if fault is Fault.TRICKLE and amount <= 0:
             raise ValueError("a trickle needs an amount above 0 bytes a second")
-        self.clock_s(now_s)  # what was shown until now stays shown
+        self.clock_s()  # what was shown until now stays shown
         if Fault.TIMESTAMP_JUMP in (fault, self._fault):
             jump_s = self._jumps[0][1] + (amount if fault is Fault.TIMESTAMP_JUMP else 0.0)
-            self._jumps.append((self.newest(now_s) + 1, jump_s))
-        self._fault, self._amount, self._since_s = fault, amount, now_s
+            self._jumps.append((self.newest() + 1, jump_s))
+        self._fault, self._amount = fault, amount
         self.on_fault()
 
-    def clock_s(self, now_s: float) -> float:
-        """The programme time up to which the source shows its media at `now_s`. Never goes back."""
+    def clock_s(self) -> float:
+        """The programme time up to which the source shows its media. Never goes back."""
         match self._fault:
             case Fault.FROZEN | Fault.END | Fault.HANG:
-                shown_s = self._since_s
+                shown_s = self._shown_s
             case Fault.LATE:
-                shown_s = now_s - self._amount
+                shown_s = self._clock() - self._amount
             case _:
-                shown_s = now_s
+                shown_s = self._clock()
         self._shown_s = max(self._shown_s, shown_s)
         return self._shown_s
 
-    def newest(self, now_s: float) -> int:
+    def newest(self) -> int:
         """The number of the newest segment that can be fetched."""
-        return int(self.clock_s(now_s) // self.segment_s) - 1
+        return int(self.clock_s() // self.segment_s) - 1
 
-    def media_playlist(self, now_s: float) -> str:
-        """The live media playlist (RFC 8216 4.3.3)."""
-        newest = self.newest(now_s)
+    def playlist(self, name: str) -> str | None:
+        """A playlist by its file name: live media, live multivariant, VOD; None for any other name."""
+        match name:
+            case "media.m3u8":
+                return self._live_playlist()
+            case "index.m3u8":
+                return self._multivariant_playlist()
+            case "vod.m3u8":
+                first = len(self.loop.segments)  # not round 0: its first timestamps would be below 0
+                return self._media_playlist(first, first, vod=True, ended=True)
+        return None
+
+    def _live_playlist(self) -> str:
+        newest = self.newest()
         if self._fault is Fault.EMPTY_PLAYLIST:
-            return self._playlist(newest + 1, 0)
+            return self._media_playlist(newest + 1, 0)
         ended = self._fault is Fault.END
-        return self._playlist(newest - WINDOW_SEGMENTS + 1, WINDOW_SEGMENTS, "#EXT-X-ENDLIST" if ended else "")
+        return self._media_playlist(newest - WINDOW_SEGMENTS + 1, WINDOW_SEGMENTS, ended=ended)
 
-    def multivariant_playlist(self) -> str:
-        """A multivariant playlist that names the media playlist (RFC 8216 4.3.4)."""
+    def _multivariant_playlist(self) -> str:
         recipe = self.loop.recipe
         stream = f'BANDWIDTH={self.loop.bandwidth_bps},CODECS="{self.loop.codecs}",RESOLUTION={recipe.width}x{recipe.height}'
         return f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-STREAM-INF:{stream}\nmedia.m3u8\n"
 
-    def vod_playlist(self) -> str:
-        """One round of the loop, from its start, as VOD."""
-        rounds_first = len(self.loop.segments)  # not round 0, so that no decode time is before 0
-        return self._playlist(rounds_first, rounds_first, "#EXT-X-ENDLIST", vod=True)
-
-    def segment(self, number: int, now_s: float) -> bytes | None:
+    def segment(self, number: int) -> bytes | None:
         """A segment's bytes; None where it is not there yet, or no longer."""
-        newest = self.newest(now_s)
+        newest = self.newest()
         of_vod = len(self.loop.segments) <= number < 2 * len(self.loop.segments)
         if not (newest - WINDOW_SEGMENTS - _KEPT_SEGMENTS < number <= newest or of_vod):
             return None
         return self.loop.segment(number, self._jump_ticks(number))
 
-    def frames(self, number: int) -> list[bytes]:
-        """A segment as the slices that the endless .ts sends, one for each video frame."""
-        return self.loop.frames(number, self._jump_ticks(number))
+    def frame(self, number: int, frame: int) -> bytes:
+        """What the endless .ts sends for one video frame of a segment."""
+        return self.loop.frame(number, frame, self._jump_ticks(number))
 
     def _jump_ticks(self, number: int) -> int:
         return int(next(jump_s for start, jump_s in reversed(self._jumps) if start <= number) * TICKS_PER_S)
 
-    def _playlist(self, first: int, count: int, last_line: str = "", vod: bool = False) -> str:
+    def _media_playlist(self, first: int, count: int, *, vod: bool = False, ended: bool = False) -> str:
         lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{max(1, round(self.segment_s))}"]
-        lines += ["#EXT-X-PLAYLIST-TYPE:VOD"] if vod else [f"#EXT-X-MEDIA-SEQUENCE:{first}"]
+        lines.append("#EXT-X-PLAYLIST-TYPE:VOD" if vod else f"#EXT-X-MEDIA-SEQUENCE:{first}")
         for number in range(first, first + count):
             if not vod:
                 start = datetime.fromtimestamp(number * self.segment_s, UTC)
                 lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{start:%Y-%m-%dT%H:%M:%S}.{start.microsecond // 1000:03d}Z")
             lines += [f"#EXTINF:{self.segment_s:.6f},", f"{number}.ts"]
-        return "\n".join([*lines, *([last_line] if last_line else [])]) + "\n"
+        if ended:
+            lines.append("#EXT-X-ENDLIST")
+        return "\n".join(lines) + "\n"

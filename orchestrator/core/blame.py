@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from orchestrator.core.model import Absent, Container, ContainerState, Observation, Playlist, Session, Unknown
+from orchestrator.core.model import Container, ContainerState, Observation, Playlist, Session, Unknown
 from orchestrator.core.policy import Policy
 from transcoder.ending import Ending
 
@@ -22,18 +22,24 @@ class Failure(Struct, frozen=True):
     exit_code: int | None = None
 
 
+class Patience(Struct, frozen=True):
+    """Silence `until` then is nothing; beyond, it is a failure for this reason."""
+
+    until: float
+    reason: str
+
+
 def of_exit(exit_code: int | None, *, oom_killed: bool = False) -> Failure:
     """What an exit code says."""
     if oom_killed:
         return Failure("container out of memory", exit_code=exit_code)
-    try:
-        ending = Ending(exit_code)
-    except ValueError:
+    ending = next((each for each in Ending if each == exit_code), None)
+    if ending is None:
         killed = exit_code in (137, 143) or (exit_code is not None and exit_code < 0)
         return Failure("container killed" if killed else f"container failed with {exit_code}", exit_code=exit_code)
-    # The agent does as it is told; told by somebody else than us, its end is a container's.
-    words = "container stopped" if ending is Ending.BY_REQUEST else ending.words
-    return Failure(words, source=ending.blames_source, stall=ending is Ending.SOURCE_STALLED, exit_code=exit_code)
+    if ending is Ending.BY_REQUEST:
+        return Failure("container stopped", exit_code=exit_code)  # by somebody else: what we stop is not looked at any more
+    return Failure(ending.words, source=ending.blames_source, stall=ending is Ending.SOURCE_STALLED, exit_code=exit_code)
 
 
 def of_container(container: Container) -> Failure | None:
@@ -49,30 +55,44 @@ def of_container(container: Container) -> Failure | None:
 
 
 def diagnose(session: Session, seen: Observation, now: float, policy: Policy) -> Failure | None:
-    """Why the session's current attempt is over, or None: it is not, or nobody can say (law 3)."""
+    """Why the session's current attempt is over, or None: it is not, or nobody can say (law 3).
+
+    Where the engine does not answer nobody can: what is silent may be started again only by it, and it may yet say why.
+    """
     attempt = session.attempt
-    if attempt is None:
+    if attempt is None or isinstance(seen.containers, Unknown):
         return None
-    container = None
-    if not isinstance(seen.containers, Unknown):
-        container = next((each for each in seen.containers if each.attempt == attempt.number), None)
-        if container is None:
-            return Failure("container is gone")
-        failure = of_container(container)
-        if failure is not None:
-            return failure
-    match seen.playlist:
-        case Unknown():
-            return None
-        case Absent():
-            listed = False
-            silent_s = now - attempt.started_at
-        case Playlist() as playlist:
-            listed = playlist.attempt >= attempt.number
-            silent_s = now - max(playlist.changed_at, attempt.started_at)
-    if not listed:
-        return Failure("no segment within the start budget") if silent_s > policy.start_budget_s else None
+    container = next((each for each in seen.containers if each.attempt == attempt.number), None)
+    if container is None:
+        return Failure("container is gone")
+    failure = of_container(container)
+    if failure is not None:
+        return failure
+    patience = patience_with(session, seen, policy)
+    if patience is None or isinstance(seen.playlist, Unknown):
+        return None
+    looked_at = min(now, seen.playlist.at)
+    return Failure(patience.reason) if looked_at > patience.until else None
+
+
+def patience_with(session: Session, seen: Observation, policy: Policy) -> Patience | None:
+    """How long the current attempt may be silent. Only time in which the store answered counts (law 3). None: no attempt
+    runs, or the store does not answer."""
+    attempt, playlist = session.attempt, seen.playlist
+    if attempt is None or isinstance(playlist, Unknown):
+        return None
+    since = max(attempt.started_at, playlist.since)
+    if not isinstance(playlist, Playlist) or playlist.attempt < attempt.number:
+        reason = "no segment within the start budget" if attempt.live_at is None else "playlist is gone"
+        return Patience(since + policy.start_budget_s, reason)
+    since = max(since, playlist.changed_at)
     target_duration_s = session.target_duration_s or 1
-    if container is not None and container.healthy is False and silent_s > target_duration_s:
-        return Failure("container unhealthy")
-    return Failure("playlist stalled") if silent_s > policy.stall_limit_s(target_duration_s) else None
+    if _is_unhealthy(attempt.number, seen):
+        return Patience(since + target_duration_s, "container unhealthy")
+    source = next((each for each in seen.sources if each.id == attempt.source_id), None)
+    return Patience(since + policy.stall_limit_s(target_duration_s, source), "playlist stalled")
+
+
+def _is_unhealthy(number: int, seen: Observation) -> bool:
+    containers = () if isinstance(seen.containers, Unknown) else seen.containers
+    return any(each.attempt == number and each.healthy is False for each in containers)

@@ -15,25 +15,23 @@ def enabled(sources: Iterable[Source]) -> list[Source]:
     return sorted((each for each in sources if each.status is not SourceStatus.DISABLED), key=lambda each: each.priority)
 
 
+def sound(sources: Iterable[Source]) -> Source | None:
+    """The best source that nothing speaks against."""
+    return next((each for each in enabled(sources) if each.status is not SourceStatus.PROBLEMATIC), None)
+
+
 def after_failure(sources: Iterable[Source], tried: tuple[str, ...], now: float, policy: Policy) -> Source | None:
     """The next source of an incident: the best one that is not problematic; else, as a last resort, the problematic one
     that has rested longest. None: no source is left."""
     left = [each for each in enabled(sources) if each.id not in tried]
-    sound = [each for each in left if each.status is not SourceStatus.PROBLEMATIC]
-    if sound:
-        return sound[0]
-    rested = [each for each in left if now - (each.last_failed_at or 0.0) > policy.hold_off_s]
-    return min(rested, key=lambda each: each.last_failed_at or 0.0, default=None)
+    return sound(left) or _rested([each for each in left if now - (each.last_failed_at or 0.0) > policy.hold_off_s])
 
 
-def for_retry(sources: Iterable[Source]) -> Source | None:
-    """While nothing works, in turn: the source that failed longest ago."""
-    return min(enabled(sources), key=lambda each: max(each.last_failed_at or 0.0, each.last_checked_at or 0.0), default=None)
-
-
-def sound(sources: Iterable[Source]) -> Source | None:
-    """The best source that nothing speaks against."""
-    return next((each for each in enabled(sources) if each.status is not SourceStatus.PROBLEMATIC), None)
+def for_retry(sources: Iterable[Source], tried: tuple[str, ...]) -> Source | None:
+    """While nothing works, in turn: each source once in a round (`tried` are this round's), whatever it failed by."""
+    left = enabled(sources)
+    fresh = [each for each in left if each.id not in tried]
+    return sound(fresh) or _rested(fresh or left)
 
 
 def healed_since(at: float, sources: Iterable[Source]) -> Source | None:
@@ -51,30 +49,35 @@ class Verdict(Struct, frozen=True):
 
 
 def for_start(sources: tuple[Source, ...], requested_at: float, now: float, policy: Policy) -> Verdict:
-    """The best healthy source, by priority. A better one whose probe has not answered is waited for, but not for long."""
+    """The best healthy source, by priority. A better one whose probe has not answered is waited for, but not for long.
+
+    A verdict from shortly before the request spares a probe where some source works; a refusal is never from memory.
+    """
     candidates = enabled(sources)
-    since = requested_at - policy.probe_fresh_s
-    fresh = {each.id for each in candidates if _seen_at(each) > since}
-    unknown = tuple(each.id for each in candidates if each.id not in fresh)
-    healthy = [each for each in candidates if each.id in fresh and each.status is not SourceStatus.PROBLEMATIC]
+    known = {each.id for each in candidates if _seen_at(each) > requested_at - policy.probe_fresh_s}
+    healthy = [each for each in candidates if each.id in known and each.status is not SourceStatus.PROBLEMATIC]
     if healthy:
         best = healthy[0]
-        better = [each for each in candidates[: candidates.index(best)] if each.id in unknown]
+        better = [each for each in candidates[: candidates.index(best)] if each.id not in known]
         patience_until = requested_at + policy.probe_patience_s
         if not better or now >= patience_until:
             return Verdict(best=best)
-        return Verdict(ask=unknown, wait_until=patience_until)
+        return Verdict(ask=tuple(each.id for each in candidates if each.id not in known), wait_until=patience_until)
+    unanswered = tuple(each.id for each in candidates if _seen_at(each) <= requested_at)
     limit = requested_at + policy.probe_limit_s
-    if unknown and now < limit:
-        return Verdict(ask=unknown, wait_until=limit)
-    return Verdict(
-        reasons={
-            each.id: (each.last_failure_reason or "does not work") if each.id in fresh else "did not answer the probe in time"
-            for each in candidates
-        }
-    )
+    if unanswered and now < limit:
+        return Verdict(ask=unanswered, wait_until=limit)
+    return Verdict(reasons={each.id: _why(each, known=each.id not in unanswered) for each in candidates})
+
+
+def _rested(sources: Iterable[Source]) -> Source | None:
+    return min(sources, key=lambda each: each.last_failed_at or 0.0, default=None)
 
 
 def _seen_at(source: Source) -> float:
     failed_at = source.last_failed_at if source.status is SourceStatus.PROBLEMATIC else None
     return max(source.last_checked_at or 0.0, failed_at or 0.0)
+
+
+def _why(source: Source, *, known: bool) -> str:
+    return (source.last_failure_reason or "does not work") if known else "did not answer the probe in time"

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from orchestrator.core import choose
-from orchestrator.core.blame import Failure, diagnose, of_container
+from orchestrator.core.blame import Failure, diagnose, of_container, patience_with
 from orchestrator.core.model import (
+    Absent,
     Action,
     Attempt,
     AttemptEnded,
@@ -34,6 +35,7 @@ from orchestrator.core.model import (
     Session,
     Source,
     SourceFailed,
+    SourceStatus,
     StartAttempt,
     StopAttempt,
     Unknown,
@@ -51,7 +53,7 @@ def decide(session: Session, seen: Observation, now: float, policy: Policy) -> D
         decision = rule(session, seen, now, policy)
         if decision is not None:
             return _with_leftovers_stopped(decision, seen)
-    return _with_leftovers_stopped(Decision(session=session, wake_at=_next_look(session, seen, policy)), seen)
+    return _with_leftovers_stopped(Decision(session=session, wake_at=_next_look(session, seen, now, policy)), seen)
 
 
 # --- the rules, in order ----------------------------------------------------------------------------------------------
@@ -68,18 +70,22 @@ def channel_is_gone(session: Session, seen: Observation, now: float, policy: Pol
 
 
 def is_unwanted(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
-    """Stop the containers, then finish the playlist, then end: each step follows from what is seen."""
+    """Stop the containers, then finish the playlist, then end: each step follows from what is seen, none from `Unknown`."""
     if session.desired is not Desired.STOP:
         return None
+    again_at = now + policy.look_again_s
     if isinstance(seen.containers, Unknown):
-        return Decision(session=session, wake_at=now + 1.0)
+        return Decision(session=session, wake_at=again_at)
     if seen.containers:
-        return Decision(
-            session=session, actions=tuple(StopAttempt(each.attempt) for each in seen.containers), wake_at=now + 1.0
-        )
-    if isinstance(seen.playlist, Playlist) and not seen.playlist.ended:
-        return Decision(session=session, actions=(FinishPlaylist(),), wake_at=now)
-    return _end(session, session.end_reason or "stopped", now)
+        stops = tuple(StopAttempt(each.attempt) for each in seen.containers)
+        return Decision(session=session, actions=stops, wake_at=again_at)
+    match seen.playlist:
+        case Unknown():
+            return Decision(session=session, wake_at=again_at)
+        case Playlist(ended=False):
+            return Decision(session=session, actions=(FinishPlaylist(),), wake_at=again_at)
+        case Playlist() | Absent():
+            return _end(session, session.end_reason or "stopped", now)
 
 
 def wants_a_source(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -87,6 +93,8 @@ def wants_a_source(session: Session, seen: Observation, now: float, policy: Poli
         return None
     verdict = choose.for_start(seen.sources, session.created_at, now, policy)
     if verdict.best is not None:
+        if isinstance(seen.containers, Unknown):
+            return Decision(session=session, wake_at=now + policy.look_again_s)
         return _start(session, seen, verdict.best, "requested", Phase.STARTING, now, policy)
     if verdict.ask:
         return Decision(session=session, actions=(ProbeSources(verdict.ask),), wake_at=verdict.wait_until)
@@ -118,13 +126,16 @@ def has_gone_live(session: Session, seen: Observation, now: float, policy: Polic
         records.append(AttemptEnded(session.previous.number, None, f"replaced: {session.reason}"))
     live = replace(
         session, phase=Phase.LIVE, attempt=replace(attempt, live_at=now), previous=None, tried=(),
-        unavailable_since=None, retries=0, retry_at=None,
+        unavailable_since=None, retry_at=None,
     )  # fmt: skip
-    return Decision(session=live, records=tuple(records), wake_at=_next_look(live, seen, policy))
+    return Decision(session=live, records=tuple(records), wake_at=_next_look(live, seen, now, policy))
 
 
 def planned_swap_failed(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
-    """The attempt that should have taken over failed while the previous one goes on publishing: nothing happened."""
+    """The attempt that should have taken over failed while the previous one goes on publishing: nothing happened.
+
+    What is not asked for by an operator is not tried again at once: the fault may be in every attempt.
+    """
     attempt, previous = session.attempt, session.previous
     if attempt is None or previous is None:
         return None
@@ -135,8 +146,11 @@ def planned_swap_failed(session: Session, seen: Observation, now: float, policy:
     failure = diagnose(session, seen, now, policy)
     if failure is None:
         return None
-    back = replace(session, phase=Phase.LIVE, attempt=previous, previous=None, reason=None, from_source_id=None)
-    return Decision(session=back, records=_records_of(failure, attempt), wake_at=_next_look(back, seen, policy))
+    back = replace(
+        session, phase=Phase.LIVE, attempt=previous, previous=None, reason=None, from_source_id=None,
+        retries=session.retries + 1, retry_at=now + policy.retry_delay_s(session.retries),
+    )  # fmt: skip
+    return Decision(session=back, records=_records_of(failure, attempt), wake_at=_next_look(back, seen, now, policy))
 
 
 def attempt_failed(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -145,22 +159,24 @@ def attempt_failed(session: Session, seen: Observation, now: float, policy: Poli
     if attempt is None or failure is None:
         return None
     records = _records_of(failure, attempt)
-    gone = replace(session, previous=None, from_source_id=session.from_source_id or attempt.source_id)
-    if session.phase is Phase.LIVE:
-        gone = replace(gone, from_source_id=attempt.source_id)
+    if session.previous is not None:
+        records = (AttemptEnded(session.previous.number, None, "replaced"), *records)
+    steady = attempt.live_at is not None and now - attempt.live_at >= policy.steady_s
+    gone = replace(
+        session,
+        previous=None,
+        from_source_id=attempt.source_id if session.phase is Phase.LIVE else session.from_source_id or attempt.source_id,
+        retries=0 if steady else session.retries,
+    )
     if failure.source:
-        gone = replace(gone, tried=(*session.tried, attempt.source_id))
+        gone = replace(gone, tried=_once(*session.tried, attempt.source_id))
         source = choose.after_failure(seen.sources, gone.tried, now, policy)
     else:
         again = session.fault_at is not None and now - session.fault_at < policy.fault_memory_s
-        faults = session.faults + 1 if again else 1
-        gone = replace(gone, fault_at=now, faults=faults)
-        source = _after_fault(gone, seen, attempt.source_id, faults, now, policy)
-    if session.unavailable_since is not None:
-        # A retry failed: the delay grows, whichever source comes next.
-        return _unavailable(gone, failure.reason, records, now, policy, seen)
-    if source is None:
-        return _unavailable(gone, failure.reason, records, now, policy, seen)
+        gone = replace(gone, fault_at=now, faults=session.faults + 1 if again else 1)
+        source = _after_fault(gone, seen, attempt.source_id, now, policy, steady=steady)
+    if source is None or session.unavailable_since is not None:  # a retry failed: the delay grows, whatever comes next
+        return _unavailable(gone, failure, attempt, records, seen, now, policy)
     phase = Phase.STARTING if session.phase is Phase.STARTING else Phase.SWITCHING
     return _start(gone, seen, source, failure.reason, phase, now, policy, records=records)
 
@@ -168,7 +184,9 @@ def attempt_failed(session: Session, seen: Observation, now: float, policy: Poli
 def source_is_gone(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
     """The playing source was deleted or disabled: swap to another one, without a gap."""
     attempt = session.attempt
-    if session.phase is not Phase.LIVE or attempt is None:
+    if session.phase is not Phase.LIVE or attempt is None or isinstance(seen.containers, Unknown):
+        return None
+    if session.retry_at is not None and now < session.retry_at:
         return None
     if any(each.id == attempt.source_id for each in choose.enabled(seen.sources)):
         return None
@@ -177,17 +195,24 @@ def source_is_gone(session: Session, seen: Observation, now: float, policy: Poli
 
 
 def switch_is_asked_for(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
-    """The operator asks for a source: a planned swap, the old attempt publishes until the new one has taken over."""
-    if session.switch_to is None or session.phase is not Phase.LIVE or session.attempt is None:
+    """The operator asks for a source: a planned swap, the old attempt publishes until the new one has taken over. Where
+    nothing plays, it is the next one to be tried."""
+    if session.switch_to is None or isinstance(seen.containers, Unknown):
         return None
+    playing = session.attempt
+    if session.phase not in (Phase.LIVE, Phase.UNAVAILABLE) or (playing is None) is (session.phase is Phase.LIVE):
+        return None  # what is under way comes first
     asked = replace(session, switch_to=None)
-    others = [each for each in choose.enabled(seen.sources) if each.id != session.attempt.source_id]
+    usable = choose.enabled(seen.sources)
     if session.switch_to == NEXT:
-        source = choose.sound(others) or next(iter(others), None)
+        others = [each for each in usable if playing is None or each.id != playing.source_id]
+        source = choose.sound(others) or choose.for_retry(others, session.tried)
     else:
-        source = next((each for each in choose.enabled(seen.sources) if each.id == session.switch_to), None)
+        source = next((each for each in usable if each.id == session.switch_to), None)
     if source is None:
         return Decision(session=asked, wake_at=now)
+    if playing is None:
+        return _start(asked, seen, source, "operator", Phase.UNAVAILABLE, now, policy)
     return _swap(asked, seen, source, "operator", now, policy)
 
 
@@ -198,9 +223,9 @@ def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -
     failed_at = retry_at - policy.retry_delay_s(session.retries - 1)
     source = choose.healed_since(failed_at, seen.sources)
     if source is None and now >= retry_at:
-        source = choose.for_retry(seen.sources)
+        source = choose.for_retry(seen.sources, session.tried)
     if source is None or isinstance(seen.containers, Unknown):
-        return Decision(session=session, wake_at=max(retry_at, now + 1.0) if now >= retry_at else retry_at)
+        return Decision(session=session, wake_at=max(retry_at, now + policy.look_again_s))
     return _start(session, seen, source, session.reason or "retry", Phase.UNAVAILABLE, now, policy)
 
 
@@ -226,7 +251,8 @@ def _start(
     *, records: tuple[Record, ...] = (), previous: Attempt | None = None,
 ) -> Decision:  # fmt: skip
     listed = seen.playlist.attempt if isinstance(seen.playlist, Playlist) else 0
-    number = max(session.last_attempt, listed) + 1
+    present = () if isinstance(seen.containers, Unknown) else (each.attempt for each in seen.containers)
+    number = max(session.last_attempt, listed, *present) + 1
     started = replace(
         session,
         phase=phase,
@@ -251,45 +277,57 @@ def _swap(session: Session, seen: Observation, source: Source, reason: str, now:
     return _start(leaving, seen, source, reason, Phase.SWITCHING, now, policy, previous=session.attempt)
 
 
-def _after_fault(session: Session, seen: Observation, source_id: str, faults: int, now: float, policy: Policy) -> Source | None:
-    """Not the source's fault: the same source at once; on a second fault within the memory the next one; then with delays."""
+def _after_fault(
+    session: Session, seen: Observation, source_id: str, now: float, policy: Policy, *, steady: bool
+) -> Source | None:
+    """Not the source's fault: the same source at once; if it happens again, the next one; then with delays, unless the
+    attempt had proved itself."""
     same = next((each for each in choose.enabled(seen.sources) if each.id == source_id), None)
-    if faults == 1 and same is not None:
+    if session.faults == 1 and same is not None:
         return same
-    if faults <= 2:
+    if session.faults <= 2 or steady:
         return choose.after_failure(seen.sources, (*session.tried, source_id), now, policy) or same
     return None
 
 
 def _unavailable(
-    session: Session, reason: str, records: tuple[Record, ...], now: float, policy: Policy, seen: Observation
-) -> Decision:
+    session: Session, failure: Failure, attempt: Attempt, records: tuple[Record, ...], seen: Observation, now: float,
+    policy: Policy,
+) -> Decision:  # fmt: skip
     first = session.unavailable_since is None
-    retry_at = now + policy.retry_delay_s(session.retries)
     if first:
-        reasons = {each.id: each.last_failure_reason or reason for each in choose.enabled(seen.sources)}
-        event = Happened(EventType.STREAM_UNAVAILABLE, {"reason": reason, "sources": reasons})
-        records = (*records, event)
+        reasons = {each.id: _why_not(each, failure, attempt) for each in choose.enabled(seen.sources)}
+        records = (*records, Happened(EventType.STREAM_UNAVAILABLE, {"reason": failure.reason, "sources": reasons}))
+    tried = _once(*session.tried, attempt.source_id)
+    if all(each.id in tried for each in choose.enabled(seen.sources)):
+        tried = ()  # the next round
+    retry_at = now + policy.retry_delay_s(session.retries)
     waiting = replace(
-        session, phase=Phase.UNAVAILABLE, attempt=None, reason=reason, retry_at=retry_at, retries=session.retries + 1,
-        unavailable_since=now if first else session.unavailable_since,
+        session, phase=Phase.UNAVAILABLE, attempt=None, reason=failure.reason, retry_at=retry_at, retries=session.retries + 1,
+        unavailable_since=now if first else session.unavailable_since, tried=tried,
     )  # fmt: skip
     return Decision(session=waiting, records=records, wake_at=retry_at)
 
 
-def _end(
-    session: Session, reason: str, now: float, *, records: tuple[Record, ...] = (), sources: dict[str, str] | None = None
-) -> Decision:
+def _why_not(source: Source, failure: Failure, attempt: Attempt) -> str:
+    known = source.id != attempt.source_id and source.status is SourceStatus.PROBLEMATIC
+    return (source.last_failure_reason or failure.reason) if known else failure.reason
+
+
+def _once(*source_ids: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(source_ids))
+
+
+def _end(session: Session, reason: str, now: float, *, sources: dict[str, str] | None = None) -> Decision:
     fields: Fields = {"reason": reason}
     if sources is not None:
         fields["sources"] = sources
-    if session.attempt is not None and not records:
-        records = (AttemptEnded(session.attempt.number, None, reason),)
+    ran = [AttemptEnded(each.number, None, reason) for each in (session.previous, session.attempt) if each is not None]
     ended = replace(
         session, phase=Phase.ENDED, desired=Desired.STOP, attempt=None, previous=None, ended_at=now, end_reason=reason,
         retry_at=None, switch_to=None,
     )  # fmt: skip
-    return Decision(session=ended, records=(*records, Happened(EventType.SESSION_ENDED, fields)))
+    return Decision(session=ended, records=(*ran, Happened(EventType.SESSION_ENDED, fields)))
 
 
 def _records_of(failure: Failure, attempt: Attempt) -> tuple[Record, ...]:
@@ -314,14 +352,13 @@ def _with_leftovers_stopped(decision: Decision, seen: Observation) -> Decision:
     return replace(decision, actions=(*decision.actions, *leftovers)) if leftovers else decision
 
 
-def _next_look(session: Session, seen: Observation, policy: Policy) -> float | None:
-    """When silence alone would mean something."""
-    attempt = session.attempt
-    if attempt is None:
+def _next_look(session: Session, seen: Observation, now: float, policy: Policy) -> float | None:
+    """When silence alone would mean something; soon, where nobody has looked lately."""
+    if session.attempt is None:
         return session.retry_at
-    if attempt.live_at is None:
-        return attempt.started_at + policy.start_budget_s
-    if isinstance(seen.playlist, Playlist):
-        changed_at = max(seen.playlist.changed_at, attempt.started_at)
-        return changed_at + policy.stall_limit_s(session.target_duration_s or 1)
-    return None
+    patience = patience_with(session, seen, policy)
+    looks = [now if patience is None else patience.until]
+    if session.retry_at is not None and session.retry_at > now:
+        looks.append(session.retry_at)
+    at = min(looks)
+    return at if at > now else now + policy.look_again_s

@@ -6,6 +6,7 @@ Times are unix seconds (float). Every struct is frozen: a new state is a new val
 from __future__ import annotations
 
 from enum import StrEnum
+from math import inf
 
 from msgspec import Struct
 
@@ -90,11 +91,11 @@ class Session(Struct, frozen=True, kw_only=True):
     switch_to: str | None = None  # a source the operator asked for; the API writes it
     reason: str | None = None  # why the current attempt was started; goes into `stream.switch`
     from_source_id: str | None = None  # the source before the current swap
-    tried: tuple[str, ...] = ()  # sources that failed since the session was last live: one incident
+    tried: tuple[str, ...] = ()  # sources that failed since the session was last live, or in this round of retries
     fault_at: float | None = None  # the last failure that was not the source's ...
     faults: int = 0  # ... and how many within the policy's memory
     unavailable_since: float | None = None
-    retries: int = 0
+    retries: int = 0  # since an attempt last proved itself: they make the delays grow
     retry_at: float | None = None
     ended_at: float | None = None
     end_reason: str | None = None
@@ -110,7 +111,10 @@ class Unknown(Struct, frozen=True, tag=True):
 
 
 class Absent(Struct, frozen=True, tag=True):
-    """It answered: there is none."""
+    """It answered: there is none. Silence counts only from `since` to `at`, in which the store has always answered."""
+
+    since: float = 0.0
+    at: float = inf
 
 
 class ContainerState(StrEnum):
@@ -139,9 +143,11 @@ class Playlist(Struct, frozen=True, tag=True):
     """A session's media playlist, as the sweep has followed it."""
 
     attempt: int  # that listed the last segment
-    changed_at: float  # when the sweep last saw it change, or since when the store has answered again, if later
+    changed_at: float  # when the sweep last saw it change
     gap_s: float = 0.0  # programme skipped where the last attempt took over; negative: repeated
     ended: bool = False  # it has EXT-X-ENDLIST
+    since: float = 0.0  # as for Absent
+    at: float = inf
 
 
 class Observation(Struct, frozen=True, kw_only=True):

@@ -21,12 +21,16 @@ class Policy(Struct, frozen=True, kw_only=True):
     hold_off_s: float = 10.0  # a source that failed this recently is not a last resort
     retry_first_s: float = 0.5  # unavailable: the first retry, doubling ...
     retry_max_s: float = 30.0  # ... up to this
+    steady_s: float = 10.0  # an attempt that was live for so long has proved itself: what fails then fails anew
+    look_again_s: float = 0.5  # where silence would mean something, but nobody has looked lately
 
     def retry_delay_s(self, retries: int) -> float:
         return min(self.retry_max_s, self.retry_first_s * 2.0 ** min(retries, 16))
 
-    def stall_limit_s(self, target_duration_s: int) -> float:
-        return self.stall_factor * target_duration_s + self.stall_margin_s
+    def stall_limit_s(self, target_duration_s: int, source: Source | None = None) -> float:
+        """Never sooner than the source's own cadence explains: one with 10-second segments arrives in 10-second bursts."""
+        cadence_s = (source.media.cadence_s if source and source.media else None) or 0.0
+        return self.stall_factor * max(target_duration_s, cadence_s) + self.stall_margin_s
 
     def target_duration_s(self, sources: tuple[Source, ...]) -> int:
         """A session's target duration, fixed at its first attempt (law 5).

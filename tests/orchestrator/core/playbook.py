@@ -1,0 +1,304 @@
+"""A session's story, told to `decide` one look at a time: what is seen at which time goes in, what follows comes out.
+
+    play = Playbook("a", "b").live()
+    play.exits(1, Ending.SOURCE_REFUSED)
+    play.then(start(2, "b"), stop(1), records=[ended(1, 11, "source refused"), blamed("a", "source refused")])
+
+Times are seconds from when the session was requested. Each `then` is one decision; the state that it leads to is kept, and
+what the tables would write on the sources is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec.structs import replace
+
+from orchestrator.core.decide import decide
+from orchestrator.core.model import (
+    Absent,
+    Action,
+    AttemptEnded,
+    AttemptLive,
+    AttemptStarted,
+    Container,
+    ContainerState,
+    Decision,
+    Desired,
+    EventType,
+    Fields,
+    FinishPlaylist,
+    Happened,
+    Media,
+    Observation,
+    Phase,
+    Playlist,
+    ProbeSources,
+    Record,
+    Session,
+    Source,
+    SourceFailed,
+    SourceStatus,
+    StartAttempt,
+    StopAttempt,
+    Unknown,
+)
+from orchestrator.core.policy import Policy
+
+REQUESTED_AT = 1_000_000.0  # unix time of the request: stories count from here
+MEDIA = Media(video="h264", audio="aac", channels=2, cadence_s=2.0)
+
+
+def start(attempt: int, source: str) -> Action:
+    return StartAttempt(attempt, source)
+
+
+def stop(attempt: int, grace_s: float = 0.0) -> Action:
+    return StopAttempt(attempt, grace_s)
+
+
+def probe(*sources: str) -> Action:
+    return ProbeSources(sources)
+
+
+FINISH = FinishPlaylist()
+
+
+def started(attempt: int, source: str, reason: str) -> Record:
+    return AttemptStarted(attempt, source, reason)
+
+
+def went_live(attempt: int, source: str) -> Record:
+    return AttemptLive(attempt, source)
+
+
+def ended(attempt: int, exit_code: int | None, reason: str) -> Record:
+    return AttemptEnded(attempt, exit_code, reason)
+
+
+def blamed(source: str, reason: str, *, stalled: bool = False) -> Record:
+    return SourceFailed(source, reason, stalled)
+
+
+def told(event: EventType, fields: Fields | None = None, **more: Any) -> Record:
+    return Happened(event, (fields or {}) | more)
+
+
+class Playbook:
+    def __init__(self, *names: str, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        self.session = Session(id="s", channel_id="c", viewer="v", created_at=REQUESTED_AT)
+        self.sources = {
+            name: Source(id=name, channel_id="c", url=f"http://{name}/", priority=priority)
+            for priority, name in enumerate(names, start=1)
+        }
+        self.containers: dict[int, Container] | Unknown = {}
+        self.playlist: Playlist | Absent | Unknown = Absent()
+        self.channel_enabled = True
+        self._now = REQUESTED_AT
+
+    # --- what is seen -------------------------------------------------------------------------------------------------
+
+    def at(self, seconds: float) -> Playbook:
+        assert REQUESTED_AT + seconds >= self._now, "a story goes forward"
+        self._now = REQUESTED_AT + seconds
+        return self
+
+    def after(self, seconds: float) -> Playbook:
+        return self.at(self.elapsed + seconds)
+
+    @property
+    def elapsed(self) -> float:
+        return self._now - REQUESTED_AT
+
+    def source(self, name: str, **changes: Any) -> Playbook:
+        self.sources[name] = replace(self.sources[name], **changes)
+        return self
+
+    def answers(self, *names: str) -> Playbook:
+        """The probe of each has found media, now."""
+        for name in names:
+            before = self.sources[name].status
+            after = SourceStatus.RECOVERED if before is SourceStatus.PROBLEMATIC else SourceStatus.HEALTHY
+            self.source(name, status=after, last_checked_at=self._now, media=MEDIA)
+        return self
+
+    def fails_probe(self, name: str, reason: str) -> Playbook:
+        return self.source(
+            name,
+            status=SourceStatus.PROBLEMATIC,
+            last_checked_at=self._now,
+            last_failed_at=self._now,
+            last_failure_reason=reason,
+        )
+
+    def runs(self, attempt: int, **changes: Any) -> Playbook:
+        container = Container(id=f"id-{attempt}", session_id="s", attempt=attempt, state=ContainerState.RUNNING)
+        return self._contain(replace(container, **changes))
+
+    def exits(self, attempt: int, exit_code: int | None, **changes: Any) -> Playbook:
+        return self.runs(attempt, state=ContainerState.EXITED, exit_code=exit_code, **changes)
+
+    def pauses(self, attempt: int) -> Playbook:
+        return self.runs(attempt, state=ContainerState.PAUSED)
+
+    def refuses(self, attempt: int, detail: str = "") -> Playbook:
+        return self.runs(attempt, state=ContainerState.REFUSED, detail=detail)
+
+    def has_gone(self, *attempts: int) -> Playbook:
+        for attempt in attempts:
+            assert not isinstance(self.containers, Unknown)
+            del self.containers[attempt]
+        return self
+
+    def engine_is_silent(self) -> Playbook:
+        self.containers = Unknown("engine")
+        return self
+
+    def engine_answers(self, *running: int) -> Playbook:
+        self.containers = {}
+        for attempt in running:
+            self.runs(attempt)
+        return self
+
+    def lists(self, attempt: int, *, gap_s: float = 0.0, done: bool = False) -> Playbook:
+        """A segment of this attempt was listed, now."""
+        since = 0.0 if isinstance(self.playlist, Unknown) else self.playlist.since
+        self.playlist = Playlist(attempt=attempt, changed_at=self._now, gap_s=gap_s, ended=done, since=since)
+        return self
+
+    def store_is_silent(self) -> Playbook:
+        self.playlist = Unknown("store")
+        return self
+
+    def store_answers(self, playlist: Playlist | Absent) -> Playbook:
+        """Again, since now; this is what it shows."""
+        self.playlist = replace(playlist, since=self._now)
+        return self
+
+    def wants(self, **intent: Any) -> Playbook:
+        """The API wrote this into the row."""
+        self.session = replace(self.session, **intent)
+        return self
+
+    # --- what follows -------------------------------------------------------------------------------------------------
+
+    def look(self) -> Decision:
+        """One decision; the story goes on from there."""
+        containers = self.containers if isinstance(self.containers, Unknown) else tuple(self.containers.values())
+        seen = Observation(
+            channel_enabled=self.channel_enabled,
+            sources=tuple(self.sources.values()),
+            containers=containers,
+            playlist=self.playlist,
+        )
+        decision = decide(self.session, seen, self._now, self.policy)
+        assert decide(self.session, seen, self._now, self.policy) == decision, "the same inputs give the same decision"
+        self.session = decision.session
+        for record in decision.records:
+            self._write(record)
+        return decision
+
+    def then(
+        self,
+        *actions: Action,
+        records: Sequence[Record] | None = None,
+        phase: Phase | None = None,
+        on: tuple[int, str] | None = None,
+        wake_in: float | None = None,
+    ) -> Decision:
+        """Look once: exactly these actions follow, and these records, phase, current attempt and next look where given."""
+        decision = self.look()
+        assert decision.actions == actions
+        if records is not None:
+            assert list(decision.records) == list(records)
+        if phase is not None:
+            assert self.session.phase is phase
+        if on is not None:
+            assert self.session.attempt is not None
+            assert (self.session.attempt.number, self.session.attempt.source_id) == on
+        if wake_in is not None:
+            assert decision.wake_at is not None
+            assert round(decision.wake_at - self._now, 6) == wake_in
+        return decision
+
+    def nothing(self) -> Decision:
+        """Look once: nothing is concluded."""
+        before = self.session
+        decision = self.then(records=[])
+        assert decision.session == before
+        return decision
+
+    # --- where stories begin ------------------------------------------------------------------------------------------
+
+    def starting(self) -> Playbook:
+        """Attempt 1 runs on the first source, nothing is listed yet; all sources were found healthy."""
+        self.answers(*self.sources)
+        self.look()
+        return self.runs(1)
+
+    def live(self, since_s: float = 60.0) -> Playbook:
+        """Attempt 1 has been live on the first source for `since_s`."""
+        self.starting().after(0.3).lists(1).look()
+        self.after(since_s).lists(1)
+        assert self.session.phase is Phase.LIVE
+        return self
+
+    def unavailable(self) -> Playbook:
+        """Live on the first source, then one source after the other refused."""
+        self.live()
+        while self.session.attempt is not None:
+            self.exits(self.session.attempt.number, 11).look()
+            self._settle()
+        assert self.session.phase is Phase.UNAVAILABLE
+        return self
+
+    def goes_live(self, *, gap_s: float = 0.0) -> Playbook:
+        """The current attempt runs and lists; everything older has been removed."""
+        assert self.session.attempt is not None
+        number = self.session.attempt.number
+        self.engine_answers(number).lists(number, gap_s=gap_s).look()
+        assert self.session.phase is Phase.LIVE
+        return self
+
+    def of(self, event: EventType, decision: Decision) -> Fields:
+        """The fields of the one event of this type."""
+        (fields,) = (each.fields for each in decision.records if isinstance(each, Happened) and each.type is event)
+        return fields
+
+    # --- the world's part ---------------------------------------------------------------------------------------------
+
+    def _contain(self, container: Container) -> Playbook:
+        if isinstance(self.containers, Unknown):
+            self.containers = {}
+        self.containers[container.attempt] = container
+        return self
+
+    def _settle(self) -> None:
+        """What was started runs, what was stopped has gone."""
+        attempt = self.session.attempt
+        self.engine_answers(*(() if attempt is None else (attempt.number,)))
+
+    def _write(self, record: Record) -> None:
+        match record:
+            case AttemptLive(_, source):
+                self._mark(source, SourceStatus.HEALTHY, last_checked_at=self._now)
+            case SourceFailed(source, reason):
+                self._mark(source, SourceStatus.PROBLEMATIC, last_failed_at=self._now, last_failure_reason=reason)
+            case _:
+                pass
+
+    def _mark(self, name: str, status: SourceStatus, **changes: Any) -> None:
+        if name in self.sources:
+            kept = self.sources[name].status is SourceStatus.DISABLED
+            self.source(name, status=SourceStatus.DISABLED if kept else status, **changes)
+
+
+def desired_stop(reason: str = "stopped") -> dict[str, Any]:
+    return {"desired": Desired.STOP, "end_reason": reason}
+
+
+def blames(decisions: Iterable[Decision]) -> list[str]:
+    """The sources that were marked."""
+    return [record.source_id for each in decisions for record in each.records if isinstance(record, SourceFailed)]

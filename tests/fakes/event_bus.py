@@ -1,0 +1,65 @@
+"""An event bus in memory, with the same meaning as Redis: whoever listens hears, nothing is kept, outages lose messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+
+from orchestrator.core.model import Event
+from orchestrator.errors import BusUnavailable
+
+
+class FakeEventBus:
+    """`refusing = True`: nobody can send, listeners hear nothing, and `check` says so."""
+
+    def __init__(self) -> None:
+        self.refusing = False
+        self.published: list[tuple[Event, bytes]] = []
+        self.nudged: list[str] = []
+        self._listeners: dict[str, set[asyncio.Queue[bytes]]] = defaultdict(set)
+
+    async def publish(self, event: Event, payload: bytes) -> None:
+        await self.check()
+        self.published.append((event, payload))
+        self._tell(f"stream-session.{event.session_id}", payload)
+
+    def subscribe(self, session_id: str) -> AsyncIterator[bytes]:
+        return self._listen(f"stream-session.{session_id}")
+
+    async def nudge(self, session_id: str) -> None:
+        await self.check()
+        self.nudged.append(session_id)
+        self._tell("nudge", session_id.encode())
+
+    async def nudges(self) -> AsyncIterator[str]:
+        listening = self._listen("nudge")
+        try:
+            async for payload in listening:
+                yield payload.decode()
+        finally:
+            await listening.aclose()  # type: ignore[attr-defined]
+
+    async def check(self) -> None:
+        if self.refusing:
+            raise BusUnavailable("the fake bus refuses")
+
+    async def close(self) -> None:
+        self._listeners.clear()
+
+    @property
+    def listeners(self) -> int:
+        return sum(map(len, self._listeners.values()))
+
+    def _tell(self, channel: str, payload: bytes) -> None:
+        for queue in self._listeners.get(channel, ()):
+            queue.put_nowait(payload)
+
+    async def _listen(self, channel: str) -> AsyncIterator[bytes]:
+        queue: asyncio.Queue[bytes] = asyncio.Queue()
+        self._listeners[channel].add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._listeners[channel].discard(queue)

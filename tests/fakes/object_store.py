@@ -1,0 +1,120 @@
+"""An object store in memory, with the conditional writes of S3."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import NamedTuple
+
+from orchestrator.errors import StoreUnavailable
+from orchestrator.ports import Stamp, StoredObject
+from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist
+
+PAGE = 1000
+
+
+class Kept(NamedTuple):
+    data: bytes
+    content_type: str
+    etag: str
+    modified_at: float
+
+
+class PreconditionFailed(Exception):
+    """412: the object is not the one that the writer had read."""
+
+
+class FakeObjectStore:
+    """`refusing = True`: nothing answers. `objects_by_key` is the bucket."""
+
+    def __init__(self) -> None:
+        self.refusing = False
+        self.objects_by_key: dict[str, Kept] = {}
+
+    def put(self, key: str, data: bytes, content_type: str = "application/octet-stream", *, if_match: str | None = None) -> str:
+        """What a container would write. Returns the ETag. Raises PreconditionFailed; `if_match=""`: only where it is new."""
+        self._answer()
+        before = self.objects_by_key.get(key)
+        if if_match is not None and if_match != (before.etag if before else ""):
+            raise PreconditionFailed(key)
+        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        self.objects_by_key[key] = Kept(data, content_type, etag, time.time())
+        return etag
+
+    async def prepare(self) -> None:
+        self._answer()
+
+    async def check(self) -> None:
+        self._answer()
+
+    def sign(self, session_id: str, attempt: int) -> dict[str, object]:
+        base = "http://store.test/hls"
+        addresses = {
+            name: {way: f"{base}/playlists/{session_id}/{name}.m3u8?signed={way}" for way in ("get", "put")}
+            for name in ("index", "main")
+        }
+        return {
+            "segments": {"url": base, "fields": {"policy": "signed"}, "prefix": f"segments/{session_id}/{attempt}/"},
+            "playlists": addresses,
+            "log": {"put": f"{base}/logs/{session_id}/{attempt}.log?signed=put"},
+        }
+
+    async def playlists(self) -> Mapping[str, Stamp]:
+        self._answer()
+        return {
+            key.split("/")[1]: Stamp(kept.etag, kept.modified_at)
+            for key, kept in self.objects_by_key.items()
+            if key.startswith("playlists/") and key.endswith("/main.m3u8")
+        }
+
+    async def read_playlist(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
+        kept = self._get(f"playlists/{session_id}/main.m3u8")
+        if kept is None:
+            return None
+        try:
+            return MediaPlaylist.parse(kept.data.decode()), kept.etag
+        except MalformedPlaylist as error:
+            raise StoreUnavailable(str(error)) from error
+
+    async def read_multivariant(self, session_id: str) -> str | None:
+        kept = self._get(f"playlists/{session_id}/index.m3u8")
+        return None if kept is None else kept.data.decode()
+
+    async def finish_playlist(self, session_id: str) -> None:
+        found = await self.read_playlist(session_id)
+        if found is None or found[0].ended:
+            return
+        playlist, etag = found
+        text = playlist.finish().render()
+        self.put(f"playlists/{session_id}/main.m3u8", text.encode(), "application/vnd.apple.mpegurl", if_match=etag)
+
+    async def objects(self, prefix: str) -> AsyncIterator[Sequence[StoredObject]]:
+        after = ""
+        while True:
+            self._answer()
+            keys = sorted(key for key in self.objects_by_key if key.startswith(prefix) and key > after)[:PAGE]
+            if not keys:
+                return
+            kept = [(key, self.objects_by_key[key]) for key in keys]
+            yield [StoredObject(key, each.modified_at, len(each.data)) for key, each in kept]
+            after = keys[-1]
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        self._answer()
+        for key in keys:
+            self.objects_by_key.pop(key, None)
+
+    async def read_log(self, session_id: str, attempt: int) -> str | None:
+        kept = self._get(f"logs/{session_id}/{attempt}.log")
+        return None if kept is None else kept.data.decode(errors="replace")
+
+    async def close(self) -> None: ...
+
+    def _get(self, key: str) -> Kept | None:
+        self._answer()
+        return self.objects_by_key.get(key)
+
+    def _answer(self) -> None:
+        if self.refusing:
+            raise StoreUnavailable("the fake store refuses")

@@ -15,8 +15,8 @@ import psycopg
 
 from orchestrator.migrations import upgrade
 
-# Durability costs time, and no test outlives a power cut
-_SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60", "shared_buffers=16MB")
+# No test outlives a power cut; but a commit must outlive the server's process, as it does in life
+_SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=16MB")
 
 
 def binaries() -> Path | None:
@@ -88,6 +88,12 @@ class PostgresServer:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(30)
             self._process = None
+
+    def processes(self) -> list[int]:
+        """Process ids: the server's and of all that serve a connection."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        return [self._process.pid, *map(int, children.split())]
 
     def close(self) -> None:
         self.stop()

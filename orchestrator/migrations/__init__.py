@@ -13,11 +13,11 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from orchestrator.adapters.tables.engine import database_url as parse
+from orchestrator.adapters.tables import engine as tables_engine
 from orchestrator.errors import DatabaseUnavailable
 
 WAIT_LIMIT_S = 60.0  # for another process that is migrating
-_LOCK_KEY = 0x6661696C6F766572  # "failover": ours among the server's advisory locks
+LOCK_KEY = 0x6661696C6F766572  # "failover": ours among the server's advisory locks
 _one_thread = Lock()  # Alembic keeps its context in module globals
 
 
@@ -26,11 +26,10 @@ def upgrade(database_url: str, revision: str = "head") -> None:
 
     Raises BadSetting, DatabaseUnavailable.
     """
-    url = parse(database_url)
+    url = tables_engine.database_url(database_url)
     sqlite = url.get_backend_name() == "sqlite"
-    # The drivers of the tables, used without an event loop
     engine = create_engine(
-        url.set(drivername="sqlite+pysqlite" if sqlite else url.drivername),
+        url,
         poolclass=NullPool,
         connect_args={"timeout": WAIT_LIMIT_S, "isolation_level": None} if sqlite else {"connect_timeout": 5},
         hide_parameters=True,
@@ -42,11 +41,11 @@ def upgrade(database_url: str, revision: str = "head") -> None:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{int(WAIT_LIMIT_S)}s'")
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
             command.upgrade(_config(connection), revision)
             connection.commit()
     except DBAPIError as error:
-        raise DatabaseUnavailable(str(error.orig).strip() or type(error.orig).__name__) from error
+        raise DatabaseUnavailable(tables_engine.words(error)) from error
     finally:
         engine.dispose()
 

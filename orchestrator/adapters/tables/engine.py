@@ -1,151 +1,179 @@
-"""The connection pool, and what a transaction is in each engine: bounded in time, all or nothing, one kind of error.
+"""What a unit of work is in each engine: bounded in time, all or nothing, and with one kind of error.
 
-SQLite: WAL (set once, by the migration), so readers never wait; a writer takes the lock at its start (BEGIN IMMEDIATE), for a
-reader that becomes a writer half way is refused at once instead of waiting. Within a process writers queue in order; against
-the other process SQLite's busy handler waits, at most BUSY_LIMIT_S.
+Work runs in threads over SQLAlchemy's synchronous engine. A caller that is cancelled thus never tears a transaction: work that
+has begun is finished, work that has not is dropped. It also keeps long result sets off the event loop, and SQLite, which
+knows no other way than a thread, is reached once per transaction instead of four times per statement.
+
+SQLite: WAL (set once, by the migration), so readers never wait. A process has one writer, a thread with a queue; against the
+other processes it takes the lock at its start (BEGIN IMMEDIATE), for a reader that becomes a writer half way would be refused
+at once instead of waiting its turn.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+import os
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+from weakref import WeakSet
 
-from sqlalchemy import URL, event, make_url
-from sqlalchemy.engine import Connection
+import psycopg
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from orchestrator.errors import BadSetting, DatabaseUnavailable, InvalidInput, Stale
 
-BUSY_LIMIT_S = 5.0  # for a lock, a statement, a connection
-LIMIT_S = 3 * BUSY_LIMIT_S  # for everything together: a network that swallows packets must not hold a session for ever
+BUSY_LIMIT_S = 5.0  # for a free thread, for a lock, for a connection, for a statement
+LIMIT_S = 3 * BUSY_LIMIT_S  # for the whole: a server that has frozen must not hold a session for ever
+_SQLITE_READERS = 4
+_POSTGRESQL_CONNECTIONS = 12
 
-_WRITES = "failover_writes"
+T = TypeVar("T")
+
+
+class Database:
+    """A bounded pool of threads and connections; connects on first use. Raises BadSetting for a URL of another engine."""
+
+    def __init__(self, url: str) -> None:
+        where = database_url(url)
+        self._sockets: WeakSet[psycopg.Connection[Any]] = WeakSet()
+        if where.get_backend_name() == "sqlite":
+            self.engine = _sqlite(where)
+            self._reading = self.engine
+            self._readers = ThreadPoolExecutor(_SQLITE_READERS, "sqlite-reader")
+            self._writers = ThreadPoolExecutor(1, "sqlite-writer")
+        else:
+            self.engine = _postgresql(where)
+            # A single SELECT needs no BEGIN and ROLLBACK around it: two round trips less
+            self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+            self._readers = self._writers = ThreadPoolExecutor(_POSTGRESQL_CONNECTIONS, "postgresql")
+            event.listen(self.engine, "connect", lambda connection, _: self._sockets.add(connection))
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Single statements, each seeing what is committed. Raises DatabaseUnavailable, InvalidInput."""
+
+        def unit() -> T:
+            with self._reading.connect() as connection:
+                return work(connection)
+
+        return await self._run(self._readers, unit)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """One transaction, rolled back on any error. Raises DatabaseUnavailable, Stale for what another transaction has made
+        impossible, InvalidInput for text or numbers that the engine cannot hold."""
+
+        def unit() -> T:
+            with self.engine.connect() as connection:
+                if connection.dialect.name == "sqlite":
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                result = work(connection)
+                connection.commit()
+                return result
+
+        return await self._run(self._writers, unit)
+
+    async def close(self) -> None:
+        """Finishes what has begun; drops what has not."""
+        pools = {self._readers, self._writers}
+        ending = [asyncio.create_task(asyncio.to_thread(pool.shutdown, cancel_futures=True)) for pool in pools]
+        _, late = await asyncio.wait(ending, timeout=BUSY_LIMIT_S)
+        if late:
+            self._cut()
+            await asyncio.wait(late, timeout=BUSY_LIMIT_S)
+        self.engine.dispose()
+
+    async def _run(self, threads: ThreadPoolExecutor, unit: Callable[[], T]) -> T:
+        running = threads.submit(_translated, unit)
+        future = asyncio.wrap_future(running)
+        try:
+            await asyncio.wait((future,), timeout=BUSY_LIMIT_S)
+            if not future.done():
+                if running.cancel():
+                    raise DatabaseUnavailable(f"nothing has left its queue for {BUSY_LIMIT_S:g} s")
+                await asyncio.wait((future,), timeout=LIMIT_S - BUSY_LIMIT_S)
+            if not future.done():
+                self._cut()
+                raise DatabaseUnavailable(f"no answer within {LIMIT_S:g} s")
+            return future.result()
+        finally:
+            future.cancel()
+
+    def _cut(self) -> None:
+        """Ends all connections to a server that has not kept its own time limit, so that the threads are free again.
+
+        The threads sit in reads that nothing else can end; a socket shut down beneath them is an error to them at once.
+        """
+        for connection in list(self._sockets):
+            if not connection.closed:
+                with socket.socket(fileno=os.dup(connection.fileno())) as beneath:
+                    beneath.shutdown(socket.SHUT_RDWR)
 
 
 def database_url(url: str) -> URL:
     """The URL with the driver that the project uses. Raises BadSetting for what is neither SQLite in a file nor PostgreSQL."""
     try:
-        parsed = make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
+        given = make_url(f"postgresql://{url.removeprefix('postgres://')}" if url.startswith("postgres://") else url)
     except ArgumentError:
         raise BadSetting("FAILOVER_DATABASE_URL: not a database URL") from None
-    match parsed.get_backend_name():
-        case "sqlite" if parsed.database and ":memory:" not in parsed.database:
-            return parsed.set(drivername="sqlite+aiosqlite")
+    match given.get_backend_name():
+        case "sqlite" if given.database and ":memory:" not in given.database:
+            return given.set(drivername="sqlite+pysqlite")
         case "postgresql":
-            return parsed.set(drivername="postgresql+psycopg")
+            return given.set(drivername="postgresql+psycopg")
         case name:
-            raise BadSetting(f"FAILOVER_DATABASE_URL: wants postgresql:// or a file as sqlite:///path, not {name}")
+            raise BadSetting(f"FAILOVER_DATABASE_URL: must be postgresql://... or sqlite:///path of a file, not {name}")
 
 
-def connect_args(url: URL) -> dict[str, Any]:
-    """What the driver is told for either engine, sync or async."""
-    if url.get_backend_name() == "sqlite":
-        return {"timeout": BUSY_LIMIT_S, "isolation_level": None}  # None: the module begins no transaction of its own
-    own = url.query.get("options", "")
-    limit_ms = int(BUSY_LIMIT_S * 1000)
-    return {
-        "connect_timeout": int(BUSY_LIMIT_S),
-        "options": f"{own if isinstance(own, str) else ' '.join(own)} -c statement_timeout={limit_ms}".strip(),
-    }
-
-
-class Database:
-    """One bounded pool. Raises BadSetting for a URL of another engine."""
-
-    def __init__(self, url: str) -> None:
-        self._url = database_url(url)
-        if self._url.get_backend_name() == "sqlite":
-            self._engine = _sqlite(self._url)
-            self._reading = self._engine
-            self._queue: asyncio.Lock | None = asyncio.Lock()
-        else:
-            self._engine = _postgresql(self._url)
-            # A single SELECT needs no BEGIN and ROLLBACK around it: two round trips less
-            self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-            self._queue = None
-        self._writing = self._engine.execution_options(**{_WRITES: True})
-
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for single statements, each seeing what is committed. Raises DatabaseUnavailable."""
-        async with _answered(), self._reading.connect() as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction: committed at the end, rolled back on any error. Raises DatabaseUnavailable; Stale for what another
-        transaction has made impossible; InvalidInput for what the engine cannot hold."""
-        async with _answered(), _turn(self._queue), self._writing.begin() as connection:
-            yield connection
-
-    async def close(self) -> None:
-        await self._engine.dispose()
-
-
-@asynccontextmanager
-async def _turn(queue: asyncio.Lock | None) -> AsyncIterator[None]:
-    if queue is None:
-        yield
-        return
-    async with asyncio.timeout(BUSY_LIMIT_S):
-        await queue.acquire()
-    try:
-        yield
-    finally:
-        queue.release()
-
-
-@asynccontextmanager
-async def _answered() -> AsyncIterator[None]:
-    """Turns whatever the engine does into the port's errors. Never shows a statement's parameters: they hold credentials."""
-    try:
-        async with asyncio.timeout(LIMIT_S):
-            yield
-    except IntegrityError as error:
-        raise Stale(_words(error)) from error
-    except (DataError, UnicodeEncodeError, OverflowError) as error:
-        raise InvalidInput("value", "the database cannot hold it") from error
-    except (SQLAlchemyError, OSError) as error:  # TimeoutError is an OSError
-        raise DatabaseUnavailable(_words(error)) from error
-
-
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """What the engine said, without the statement and its parameters: they hold credentials."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     lines = str(cause).strip().splitlines()
     return lines[0] if lines else type(cause).__name__
 
 
-def _sqlite(url: URL) -> AsyncEngine:
-    # Each connection is a thread; one writes at a time, the others read
-    engine = create_async_engine(
-        url, connect_args=connect_args(url), pool_size=4, max_overflow=0, pool_timeout=BUSY_LIMIT_S, hide_parameters=True
+def _translated(unit: Callable[[], T]) -> T:
+    try:
+        return unit()
+    except IntegrityError as error:
+        raise Stale(words(error)) from error
+    except (DataError, UnicodeEncodeError, OverflowError) as error:
+        raise InvalidInput("value", "the database cannot hold it") from error
+    except (SQLAlchemyError, OSError) as error:
+        raise DatabaseUnavailable(words(error)) from error
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        # No isolation level: the module is to begin no transaction of its own. Any thread may take any connection in turn
+        connect_args={"timeout": BUSY_LIMIT_S, "isolation_level": None, "check_same_thread": False},
+        pool_size=_SQLITE_READERS + 1,
+        max_overflow=0,
+        pool_timeout=BUSY_LIMIT_S,
+        hide_parameters=True,
     )
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def _connected(connection: Any, _: object) -> None:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA foreign_keys = ON")
-        # In WAL mode a commit survives the death of the process; what a power cut takes is the last moment, never the file
-        cursor.execute("PRAGMA synchronous = NORMAL")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def _begun(connection: Connection) -> None:
-        if connection.get_execution_options().get(_WRITES):
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.execute("PRAGMA foreign_keys = ON")
+        # In WAL mode a commit outlives the process; what a power cut takes is the last moments, never the file
+        connection.execute("PRAGMA synchronous = NORMAL")
 
     return engine
 
 
-def _postgresql(url: URL) -> AsyncEngine:
-    return create_async_engine(
+def _postgresql(url: URL) -> Engine:
+    own = url.query.get("options", "")
+    limit_ms = int(BUSY_LIMIT_S * 1000)
+    options = f"{own if isinstance(own, str) else ' '.join(own)} -c statement_timeout={limit_ms}".strip()
+    return create_engine(
         url,
-        connect_args=connect_args(url),
-        pool_size=8,
-        max_overflow=8,
+        # tcp_user_timeout: a network that swallows packets
+        connect_args={"connect_timeout": int(BUSY_LIMIT_S), "tcp_user_timeout": limit_ms, "options": options},
+        pool_size=_POSTGRESQL_CONNECTIONS,
+        max_overflow=0,
         pool_timeout=BUSY_LIMIT_S,
         pool_pre_ping=True,  # after a restart of the server the pool holds dead connections
         hide_parameters=True,

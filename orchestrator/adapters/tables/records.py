@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from sqlalchemy import Update, case, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Update, case, insert, select, update
 
 from orchestrator.adapters.tables.schema import attempts, channels, events, sources
 from orchestrator.core.model import (
@@ -25,8 +24,8 @@ from orchestrator.core.model import (
 )
 
 
-async def write_records(
-    connection: AsyncConnection, session_id: str, channel_id: str, records: Sequence[Record], now: float, last_event: int
+def write_records(
+    connection: Connection, session_id: str, channel_id: str, records: Sequence[Record], now: float, last_event: int
 ) -> tuple[Event, ...]:
     """Writes them all; the events get the ids that end with `last_event`."""
     of_sources: list[tuple[str, Update]] = []
@@ -36,15 +35,15 @@ async def write_records(
             case AttemptStarted():
                 values = {"session_id": session_id, "number": record.attempt, "source_id": record.source_id}
                 values |= {"started_at": now, "start_reason": record.reason}
-                await connection.execute(insert(attempts), values)
+                connection.execute(insert(attempts), values)
             case AttemptLive():
-                await connection.execute(_attempt(session_id, record.attempt, live=True).values(first_segment_at=now))
-                await connection.execute(_plays(channel_id, record.source_id))
+                connection.execute(_attempt(session_id, record.attempt, live=True).values(first_segment_at=now))
+                connection.execute(_plays(channel_id, record.source_id))
                 of_sources.append((record.source_id, _healthy(record.source_id, now)))
             case AttemptEnded():
                 ended = _attempt(session_id, record.attempt)
                 ended = ended.values(ended_at=now, exit_code=record.exit_code, end_reason=record.reason)
-                await connection.execute(ended)
+                connection.execute(ended)
             case SourceFailed():
                 of_sources.append((record.source_id, _failed(record, now)))
             case Happened():
@@ -52,13 +51,13 @@ async def write_records(
             case _:
                 assert_never(record)
     for _, statement in sorted(of_sources, key=lambda each: each[0]):
-        await connection.execute(statement)
+        connection.execute(statement)
     written = tuple(
         Event(id=number, session_id=session_id, type=each.type, at=now, fields=each.fields)
         for number, each in enumerate(happened, start=last_event - len(happened) + 1)
     )
     if written:
-        await connection.execute(
+        connection.execute(
             insert(events),
             [{"session_id": e.session_id, "id": e.id, "type": e.type, "at": e.at, "fields": e.fields} for e in written],
         )

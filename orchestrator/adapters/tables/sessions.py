@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import astuple, fields
-from sqlalchemy import Row, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, insert, select, update
 
 from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.ids import SESSION, new_id
@@ -26,6 +25,8 @@ _PREVIOUS = ("previous_attempt", "previous_source_id", "previous_started_at", "p
 _FIXED = frozenset({"id", "channel_id", "viewer", "created_at"})
 _SESSION = tuple(sessions.c[name] for name in (*_FLAT, *_ATTEMPT, *_PREVIOUS))
 _ROW = (*_SESSION, sessions.c.token_hash, sessions.c.renewed_at)
+_EVENT = tuple(events.c[field.name] for field in fields(Event))
+_ATTEMPT_ROW = tuple(attempts.c[field.name] for field in fields(AttemptRow))
 _UNENDED = tuple(phase for phase in Phase if phase is not Phase.ENDED)
 
 
@@ -47,30 +48,30 @@ class SqlSessions:
     async def _request(self, channel_id: str, viewer: str, token_hash: str, now: float) -> tuple[SessionRow, bool]:
         running = (sessions.c.viewer == viewer, sessions.c.channel_id == channel_id, RUNNING)
         lease = {"token_hash": token_hash, "renewed_at": now}
-        async with self._database.write() as connection:
-            found = await connection.scalar(select(sessions.c.id).where(*running).with_for_update())
+
+        def work(connection: Connection) -> tuple[SessionRow, bool]:
+            found = connection.scalar(select(sessions.c.id).where(*running).with_for_update())
             if found is not None:
-                await connection.execute(update(sessions).where(sessions.c.id == found).values(lease))
-                return await _read(connection, found), False
+                connection.execute(update(sessions).where(sessions.c.id == found).values(lease))
+                return _read(connection, found), False
             session = Session(id=new_id(SESSION, now), channel_id=channel_id, viewer=viewer, created_at=now)
-            await connection.execute(insert(sessions).values(_columns(session) | lease))
+            connection.execute(insert(sessions).values(_columns(session) | lease))
             return SessionRow(session=session, token_hash=token_hash, renewed_at=now), True
 
+        return await self._database.write(work)
+
     async def get(self, session_id: str) -> SessionRow:
-        async with self._database.read() as connection:
-            return await _read(connection, session_id)
+        return await self._database.read(lambda connection: _read(connection, session_id))
 
     async def unended(self) -> tuple[Session, ...]:
         query = select(*_SESSION).where(sessions.c.phase.in_(_UNENDED)).order_by(sessions.c.created_at, sessions.c.id)
-        async with self._database.read() as connection:
-            return tuple(_session(row) for row in await connection.execute(query))
+        return await self._database.read(lambda connection: tuple(_session(row) for row in connection.execute(query)))
 
     async def recent(self, *, limit: int = 100, phase: Phase | None = None) -> tuple[SessionRow, ...]:
         query = select(*_ROW).order_by(sessions.c.created_at.desc(), sessions.c.id.desc()).limit(limit)
         if phase is not None:
             query = query.where(sessions.c.phase == phase)
-        async with self._database.read() as connection:
-            return tuple(_session_row(row) for row in await connection.execute(query))
+        return await self._database.read(lambda connection: tuple(_session_row(row) for row in connection.execute(query)))
 
     async def stop(self, session_id: str, reason: str) -> None:
         """The reason becomes the session's `end_reason`. A no-op where it is stopping or has ended."""
@@ -81,10 +82,13 @@ class SqlSessions:
         await self._intend(session_id, switch_to=source_id or NEXT)
 
     async def renew(self, session_id: str, now: float) -> None:
-        async with self._database.write() as connection:
-            renewed = update(sessions).where(sessions.c.id == session_id).values(renewed_at=now)
-            if (await connection.execute(renewed)).rowcount == 0:
+        renewed = update(sessions).where(sessions.c.id == session_id).values(renewed_at=now)
+
+        def work(connection: Connection) -> None:
+            if connection.execute(renewed).rowcount == 0:
                 raise NotFound(f"session {session_id}")
+
+        await self._database.write(work)
 
     async def commit(self, before: Session, decision: Decision, now: float) -> tuple[Event, ...]:
         state = {name: value for name, value in _columns(decision.session).items() if name not in _FIXED}
@@ -93,43 +97,47 @@ class SqlSessions:
         if count:
             state["last_event"] = sessions.c.last_event + count
         swap = update(sessions).where(sessions.c.id == before.id, sessions.c.version == before.version).values(state)
-        async with self._database.write() as connection:
-            if (await connection.execute(swap)).rowcount == 0:
+        given = select(sessions.c.last_event).where(sessions.c.id == before.id)
+
+        def work(connection: Connection) -> tuple[Event, ...]:
+            if connection.execute(swap).rowcount == 0:
                 raise Stale(f"session {before.id} is no longer at version {before.version}")
-            own = select(sessions.c.last_event).where(sessions.c.id == before.id)
-            last_event = (await connection.scalar(own) or 0) if count else 0
-            return await write_records(connection, before.id, before.channel_id, decision.records, now, last_event)
+            last_event = connection.scalar(given) if count else None
+            return write_records(connection, before.id, before.channel_id, decision.records, now, last_event or 0)
+
+        return await self._database.write(work)
 
     async def record(self, session_id: str, records: Sequence[Record], now: float) -> tuple[Event, ...]:
         """Raises NotFound."""
         own = sessions.c.id == session_id
         count = count_events(records)
-        async with self._database.write() as connection:
-            query = select(sessions.c.channel_id, sessions.c.last_event).where(own).with_for_update()
-            row = (await connection.execute(query)).one_or_none()
+        query = select(sessions.c.channel_id, sessions.c.last_event).where(own).with_for_update()
+
+        def work(connection: Connection) -> tuple[Event, ...]:
+            row = connection.execute(query).one_or_none()
             if row is None:
                 raise NotFound(f"session {session_id}")
             last_event = row.last_event + count
             if count:
-                await connection.execute(update(sessions).where(own).values(last_event=last_event))
-            return await write_records(connection, session_id, row.channel_id, records, now, last_event)
+                connection.execute(update(sessions).where(own).values(last_event=last_event))
+            return write_records(connection, session_id, row.channel_id, records, now, last_event)
+
+        return await self._database.write(work)
 
     async def events(self, session_id: str, after: int = 0, limit: int = 1000) -> tuple[Event, ...]:
-        columns = (events.c[field.name] for field in fields(Event))
-        query = select(*columns).where(events.c.session_id == session_id, events.c.id > after)
-        async with self._database.read() as connection:
-            rows = await connection.execute(query.order_by(events.c.id).limit(limit))
-            return tuple(Event(**row._asdict()) for row in rows)
+        query = select(*_EVENT).where(events.c.session_id == session_id, events.c.id > after)
+        query = query.order_by(events.c.id).limit(limit)
+        return await self._database.read(lambda connection: tuple(Event(**row._asdict()) for row in connection.execute(query)))
 
     async def attempts(self, session_id: str) -> tuple[AttemptRow, ...]:
-        columns = (attempts.c[field.name] for field in fields(AttemptRow))
-        query = select(*columns).where(attempts.c.session_id == session_id).order_by(attempts.c.number)
-        async with self._database.read() as connection:
-            return tuple(AttemptRow(**row._asdict()) for row in await connection.execute(query))
+        query = select(*_ATTEMPT_ROW).where(attempts.c.session_id == session_id).order_by(attempts.c.number)
+        return await self._database.read(
+            lambda connection: tuple(AttemptRow(**row._asdict()) for row in connection.execute(query))
+        )
 
     async def check(self) -> None:
-        async with self._database.read() as connection:
-            await connection.execute(select(sessions.c.id).limit(1))
+        query = select(sessions.c.id).limit(1)
+        await self._database.read(lambda connection: connection.execute(query).all())
 
     async def close(self) -> None:
         await self._database.close()
@@ -137,9 +145,13 @@ class SqlSessions:
     async def _intend(self, session_id: str, **intent: Any) -> None:
         """Bumps the version, so that a decision made without knowing of the intent is stale."""
         wanted = update(sessions).where(sessions.c.id == session_id, RUNNING)
-        async with self._database.write() as connection:
-            if (await connection.execute(wanted.values(version=sessions.c.version + 1, **intent))).rowcount == 0:
-                await _read(connection, session_id)  # NotFound, or nothing left to want
+        wanted = wanted.values(version=sessions.c.version + 1, **intent)
+
+        def work(connection: Connection) -> None:
+            if connection.execute(wanted).rowcount == 0:
+                _read(connection, session_id)  # NotFound, or there is nothing left to want
+
+        await self._database.write(work)
 
 
 def _columns(session: Session) -> dict[str, Any]:
@@ -168,8 +180,8 @@ def _session_row(row: Row[Any]) -> SessionRow:
     return SessionRow(session=_session(row), token_hash=row.token_hash, renewed_at=row.renewed_at)
 
 
-async def _read(connection: AsyncConnection, session_id: str) -> SessionRow:
-    row = (await connection.execute(select(*_ROW).where(sessions.c.id == session_id))).one_or_none()
+def _read(connection: Connection, session_id: str) -> SessionRow:
+    row = (connection.execute(select(*_ROW).where(sessions.c.id == session_id))).one_or_none()
     if row is None:
         raise NotFound(f"session {session_id}")
     return _session_row(row)

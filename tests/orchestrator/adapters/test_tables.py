@@ -1,0 +1,430 @@
+"""What the engines do to the tables: locks, death, freezing, races between processes. Faults are real."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import event, make_url
+
+from orchestrator.adapters.tables import Tables, engine, open_tables
+from orchestrator.core.model import (
+    Attempt,
+    AttemptEnded,
+    AttemptLive,
+    AttemptStarted,
+    Channel,
+    Decision,
+    EventType,
+    Happened,
+    Phase,
+    Session,
+    SourceFailed,
+)
+from orchestrator.errors import BadSetting, DatabaseUnavailable, InvalidInput, Stale
+from orchestrator.migrations import upgrade
+from orchestrator.ports import NewSource
+from tests.postgres_server import PostgresServer, binaries
+from tests.support import eventually, require
+
+BUSY_LIMIT_S = 0.5
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The waits of the tables, short enough for a test."""
+    monkeypatch.setattr(engine, "BUSY_LIMIT_S", BUSY_LIMIT_S)
+    monkeypatch.setattr(engine, "LIMIT_S", 3 * BUSY_LIMIT_S)
+
+
+@pytest.fixture
+async def tables(impatient: None, database_url: str) -> AsyncIterator[Tables]:
+    tables = open_tables(database_url)
+    yield tables
+    await tables.close()
+
+
+def sqlite_file(url: str) -> str:
+    path = make_url(url).database
+    assert path is not None
+    return path
+
+
+@contextmanager
+def locked(url: str, postgres: Callable[[], PostgresServer]) -> Iterator[None]:
+    """Somebody else holds the lock that every writer needs."""
+    if url.startswith("sqlite"):
+        connection = sqlite3.connect(sqlite_file(url), isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
+            connection.close()
+    else:
+        with postgres().connect(str(make_url(url).database)) as other, other.transaction():
+            other.execute("LOCK TABLE sessions, sources, channels, events, attempts IN SHARE MODE")
+            yield
+
+
+@pytest.fixture
+def lock(request: pytest.FixtureRequest, database_url: str) -> Callable[[], Any]:
+    return lambda: locked(database_url, lambda: request.getfixturevalue("postgres"))
+
+
+async def a_session(tables: Tables, viewer: str = "viewer") -> Session:
+    slug = f"news-{viewer}"
+    sources = [NewSource(url="http://a.test/secret"), NewSource(url="http://b.test/secret")]
+    channel = await tables.catalogue.add_channel(Channel(id="", slug=slug, name=slug), sources)
+    return (await tables.sessions.request(channel.id, viewer, "hash", 1000.0))[0].session
+
+
+async def next_attempt(tables: Tables, session: Session) -> Session:
+    """A commit with every kind of record: attempt n+1 takes over on the other source."""
+    worse, better = await tables.catalogue.sources(session.channel_id)
+    number = session.last_attempt + 1
+    if number % 2:
+        worse, better = better, worse
+    after = replace(session, phase=Phase.LIVE, last_attempt=number, attempt=Attempt(number, better.id, 1.0, 1.0))
+    records = (
+        AttemptEnded(session.last_attempt, 13, "stalled"),
+        SourceFailed(worse.id, "stalled", stalled=True),
+        AttemptStarted(number, better.id, "stalled"),
+        AttemptLive(number, better.id),
+        Happened(EventType.STREAM_SWITCH, {"attempt": number}),
+    )
+    await tables.sessions.commit(session, Decision(session=after, records=records), float(number))
+    return replace(after, version=session.version + 1)
+
+
+async def assert_whole(tables: Tables, session_id: str) -> Session:
+    """Each commit of `next_attempt` is there with all that belongs to it, or not at all."""
+    session = (await tables.sessions.get(session_id)).session
+    count = session.version
+    assert session.last_attempt == count
+    assert [row.number for row in await tables.sessions.attempts(session_id)] == list(range(1, count + 1))
+    assert [event.id for event in await tables.sessions.events(session_id)] == list(range(1, count + 1))
+    sources = await tables.catalogue.sources(session.channel_id)
+    assert sum(source.stall_count for source in sources) == count
+    return session
+
+
+# --- locks ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_lock_that_stays_is_an_unavailable_database_and_nothing_is_half_written(
+    tables: Tables, lock: Callable[[], Any]
+) -> None:
+    session = await next_attempt(tables, await a_session(tables))
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0.01)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    with lock():
+        began = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            await next_attempt(tables, session)
+        assert BUSY_LIMIT_S * 0.9 < time.monotonic() - began < 2 * BUSY_LIMIT_S
+        for write in (
+            tables.sessions.stop(session.id, "client"),
+            tables.sessions.renew(session.id, 1.0),
+            tables.catalogue.update_source(session.attempt.source_id, enabled=False) if session.attempt else None,
+        ):
+            assert write is not None
+            with pytest.raises(DatabaseUnavailable):
+                await write
+        assert await assert_whole(tables, session.id) == session  # whoever reads does not wait
+        await tables.sessions.check()
+    ticking.cancel()
+    assert ticks > 50  # nor did the event loop
+    session = await next_attempt(tables, session)
+    assert await assert_whole(tables, session.id) == session
+
+
+async def test_writers_that_queue_for_a_lock_all_hear_of_it_in_time(tables: Tables, lock: Callable[[], Any]) -> None:
+    sessions = [await a_session(tables, f"{number}") for number in range(30)]
+    with lock():
+        began = time.monotonic()
+        writes = (tables.sessions.renew(session.id, 5.0) for session in sessions)
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        assert all(isinstance(outcome, DatabaseUnavailable) for outcome in outcomes), outcomes
+        assert time.monotonic() - began < 4 * BUSY_LIMIT_S
+    await asyncio.gather(*(tables.sessions.renew(session.id, 6.0) for session in sessions))
+    assert {row.renewed_at for row in await tables.sessions.recent()} == {6.0}
+
+
+async def test_a_lock_that_goes_in_time_only_delays(tables: Tables, lock: Callable[[], Any]) -> None:
+    session = await a_session(tables)
+    with lock():
+        write = asyncio.create_task(next_attempt(tables, session))
+        await asyncio.sleep(BUSY_LIMIT_S / 3)
+        assert not write.done()
+    session = await write
+    assert await assert_whole(tables, session.id) == session
+
+
+async def test_a_cancelled_commit_is_whole_or_absent_and_frees_the_lock(tables: Tables) -> None:
+    session = await a_session(tables)
+    session_id = session.id
+    outcomes: list[type] = []
+    for step in range(60):
+        write = asyncio.create_task(next_attempt(tables, session))
+        await asyncio.sleep(step * 0.0001)
+        write.cancel()
+        outcome, *_ = await asyncio.gather(write, return_exceptions=True)
+        outcomes.append(type(outcome))
+        # What had begun goes on by itself; Stale: it had not ended when the row was read for the next one
+        session = await eventually(lambda: assert_whole(tables, session_id), every_s=0.001)
+    assert set(outcomes) <= {Session, asyncio.CancelledError, Stale}
+    assert outcomes.count(asyncio.CancelledError) > 5
+    assert session.version < 60  # some had not begun
+    session = await next_attempt(tables, session)
+    assert await assert_whole(tables, session.id) == session
+
+
+# --- processes --------------------------------------------------------------------------------------------------------
+
+WRITER = """
+import asyncio, sys
+from orchestrator.adapters.tables import open_tables
+from orchestrator.core.model import EventType, Happened
+from tests.orchestrator.adapters.test_tables import next_attempt
+
+async def main(url, own_id, shared_id, count):
+    tables = open_tables(url)
+    session = (await tables.sessions.get(own_id)).session
+    print("ready", flush=True)
+    for number in range(count):
+        session = await next_attempt(tables, session)
+        await tables.sessions.record(shared_id, [Happened(EventType.SESSION_LIVE)], 1.0)
+    await tables.close()
+
+asyncio.run(main(*sys.argv[1:4], int(sys.argv[4])))
+"""
+
+
+def writer(url: str, own: Session, shared: Session, count: int) -> subprocess.Popen[str]:
+    argv = [sys.executable, "-c", WRITER, url, own.id, shared.id, str(count)]
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3])
+
+
+async def test_two_processes_write_at_once(database_url: str) -> None:
+    tables = open_tables(database_url)
+    own = [await a_session(tables, viewer) for viewer in ("a", "b")]
+    shared = await a_session(tables, "shared")
+    with writer(database_url, own[0], shared, 100) as one, writer(database_url, own[1], shared, 100) as two:
+        for process in (one, two):
+            _, errors = await asyncio.to_thread(process.communicate, timeout=50)
+            assert process.returncode == 0, errors
+    for session in own:
+        assert (await assert_whole(tables, session.id)).version == 100
+    assert [each.id for each in await tables.sessions.events(shared.id)] == list(range(1, 201))
+    await tables.close()
+
+
+async def test_a_writer_killed_in_the_act_leaves_whole_commits_and_no_lock(database_url: str) -> None:
+    tables = open_tables(database_url)
+    own, shared = await a_session(tables, "own"), await a_session(tables, "shared")
+
+    async def has_written() -> bool:
+        return (await tables.sessions.get(own.id)).session.version > 20
+
+    with writer(database_url, own, shared, 100_000) as process:
+        try:
+            await eventually(has_written, timeout_s=30, every_s=0.01)
+        finally:
+            process.kill()
+    session = await assert_whole(tables, own.id)
+    assert await assert_whole(tables, own.id) == session
+    session = await next_attempt(tables, session)
+    assert await assert_whole(tables, own.id) == session
+    await tables.close()
+
+
+async def test_a_viewer_who_asks_two_processes_at_once_gets_one_session(database_url: str) -> None:
+    apis = [open_tables(database_url) for _ in range(3)]
+    await apis[0].catalogue.add_channel(Channel(id="", slug="news", name="News"), [])
+    for number in range(5):
+        viewer = f"viewer-{number}"
+        requests = (api.sessions.request("c-1", viewer, "hash", 1.0) for api in apis for _ in range(4))
+        answers = await asyncio.gather(*requests)
+        assert len({row.session.id for row, _ in answers}) == 1
+        assert sum(new for _, new in answers) == 1
+    for api in apis:
+        await api.close()
+
+
+async def test_the_order_of_sources_stays_dense_whoever_changes_it_at_once(database_url: str) -> None:
+    apis = [open_tables(database_url) for _ in range(2)]
+    session = await a_session(apis[0])
+    channel_id = session.channel_id
+
+    async def edit(api: Tables, number: int) -> None:
+        added = await api.catalogue.add_source(channel_id, NewSource(url=f"http://{number}.test"), 1)
+        await api.catalogue.add_source(channel_id, NewSource(url=f"http://{number}.test"), 2)
+        await api.sessions.record(session.id, [AttemptLive(1, added.id)], 1.0)
+        await api.catalogue.delete_source(added.id)
+
+    await asyncio.gather(*(edit(apis[number % 2], number) for number in range(16)))
+    sources = await apis[0].catalogue.sources(channel_id)
+    assert [source.priority for source in sources] == list(range(1, 2 + 16 + 1))
+    assert (await apis[0].catalogue.channel(channel_id)).active_source_id is None
+    for api in apis:
+        await api.close()
+
+
+# --- PostgreSQL's own faults ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server that may be hurt."""
+    found = binaries()
+    require("PostgreSQL", found, "no server under /usr/lib/postgresql or on PATH")
+    assert found is not None
+    server = PostgresServer(found)
+    yield server
+    server.close()
+
+
+async def test_a_restarted_server_is_found_again(impatient: None, own_postgres: PostgresServer) -> None:
+    tables = open_tables(own_postgres.database())
+    session = await next_attempt(tables, await a_session(tables))
+    own_postgres.stop()
+    for call in (tables.sessions.check(), next_attempt(tables, session), tables.catalogue.channels()):
+        with pytest.raises(DatabaseUnavailable):
+            await call
+    await asyncio.to_thread(own_postgres.start)
+    await tables.sessions.check()
+    session = await next_attempt(tables, session)
+    assert await assert_whole(tables, session.id) == session
+    await tables.close()
+
+
+async def test_a_frozen_server_does_not_hold_anybody_for_ever(impatient: None, own_postgres: PostgresServer) -> None:
+    url = own_postgres.database()
+    tables = open_tables(url)
+    session = await next_attempt(tables, await a_session(tables))
+    frozen = own_postgres.processes()
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        for call in (tables.sessions.check(), next_attempt(tables, session)):
+            with pytest.raises(DatabaseUnavailable):
+                await call
+        assert time.monotonic() - began < 20
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    session = await next_attempt(tables, session)
+    assert await assert_whole(tables, session.id) == session
+    await tables.close()
+
+
+# --- what cannot work -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "mysql://host/db", "sqlite://", "sqlite+aiosqlite:///:memory:"])
+def test_a_url_of_another_engine_is_a_bad_setting(url: str) -> None:
+    with pytest.raises(BadSetting, match="FAILOVER_DATABASE_URL"):
+        open_tables(url)
+    with pytest.raises(BadSetting, match="FAILOVER_DATABASE_URL"):
+        upgrade(url)
+
+
+async def test_a_database_that_is_not_there_or_not_migrated_is_unavailable(impatient: None, tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    (tmp_path / "rubbish.db").write_bytes(b"rubbish" * 1000)
+    for url in (
+        f"sqlite:///{tmp_path}/none/failover.db",
+        f"sqlite:///{tmp_path}/empty.db",
+        f"sqlite:///{tmp_path}/rubbish.db",
+        f"postgresql://failover@/failover?host={tmp_path}",
+        "postgresql://failover:hush@127.0.0.1:1/failover",
+    ):
+        tables = open_tables(url)
+        for call in (tables.sessions.check(), tables.catalogue.channels(), tables.sessions.renew("s", 1.0)):
+            with pytest.raises(DatabaseUnavailable) as caught:
+                await call
+            assert "hush" not in str(caught.value)
+        await tables.close()
+
+
+async def test_text_that_an_engine_cannot_hold_is_invalid_input(database_url: str) -> None:
+    tables = open_tables(database_url)
+    refused: list[bool] = []
+    for text in ("nul\0", "\ud800"):
+        try:
+            await tables.catalogue.add_channel(Channel(id="", slug=text, name="x"), [])
+        except InvalidInput as error:
+            refused.append("secret" not in str(error))
+        else:
+            assert (await tables.catalogue.channel(text)).slug == text
+            refused.append(False)
+    assert refused == [database_url.startswith("postgresql"), True]
+    await tables.close()
+
+
+async def test_an_attempt_is_recorded_once(tables: Tables) -> None:
+    session = await a_session(tables)
+    started = AttemptStarted(1, "x-1", "start")
+    await tables.sessions.record(session.id, [started], 1.0)
+    with pytest.raises(Stale):
+        await tables.sessions.record(session.id, [started, Happened(EventType.SESSION_LIVE)], 2.0)
+    assert [row.started_at for row in await tables.sessions.attempts(session.id)] == [1.0]
+    assert await tables.sessions.events(session.id) == ()
+
+
+# --- indexes ----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_asked_often_is_found_by_an_index(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/failover.db"
+    upgrade(url)
+    tables = open_tables(url)
+    asked: list[tuple[str, Any]] = []
+
+    @event.listens_for(tables.database.engine, "before_cursor_execute")
+    def _note(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+        asked.append((statement, parameters))
+
+    channel = await tables.catalogue.add_channel(Channel(id="", slug="news", name="News"), [])
+    session = (await tables.sessions.request(channel.id, "viewer", "hash", 1.0))[0].session
+    asked.clear()
+    await tables.catalogue.channel("news")
+    await tables.catalogue.channels(after=channel.id)
+    await tables.catalogue.sources(channel.id)
+    await tables.catalogue.problematic_sources()
+    await tables.sessions.request(channel.id, "viewer", "hash", 2.0)
+    await tables.sessions.unended()
+    await tables.sessions.recent()
+    await tables.sessions.recent(phase=Phase.LIVE)
+    await tables.sessions.events(session.id, after=3)
+    await tables.sessions.attempts(session.id)
+    await next_attempt(tables, session) if await tables.catalogue.sources(channel.id) else None
+    await tables.close()
+    queries = [each for each in asked if each[0].startswith(("SELECT", "UPDATE", "DELETE"))]
+    assert len(queries) >= 12
+    with sqlite3.connect(sqlite_file(url)) as connection:
+        for statement, parameters in queries:
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            scans = [step for step in plan if step.startswith("SCAN") and " INDEX " not in step]
+            assert not scans, f"{statement}: {plan}"
+    connection.close()

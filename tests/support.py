@@ -7,16 +7,20 @@ import inspect
 import os
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import pytest
 
 T = TypeVar("T")
 
 
+@overload
 async def eventually(
-    condition: Callable[[], T | Awaitable[T]], timeout_s: float = 10.0, every_s: float = 0.05, what: str = ""
-) -> T:
+    condition: Callable[[], Awaitable[T]], timeout_s: float = 10.0, every_s: float = 0.05, what: str = ""
+) -> T: ...
+@overload
+async def eventually(condition: Callable[[], T], timeout_s: float = 10.0, every_s: float = 0.05, what: str = "") -> T: ...
+async def eventually(condition: Callable[[], Any], timeout_s: float = 10.0, every_s: float = 0.05, what: str = "") -> Any:
     """Await until `condition()` (plain or async) is truthy, and return it. An AssertionError in it means: not yet.
 
     Fails with the last value, or the last assertion, when `timeout_s` have passed.
@@ -27,7 +31,7 @@ async def eventually(
             result = condition()
             value: Any = await result if inspect.isawaitable(result) else result
             if value:
-                return value  # type: ignore[no-any-return]
+                return value
             last = repr(value)
         except AssertionError as error:
             last = str(error) or "an assertion that does not hold"

@@ -45,6 +45,10 @@ class ContainerEvent(Struct, frozen=True):
 class ContainerRuntime(Protocol):
     """Runs attempts. The name of a container is `{deployment}-{session}-{attempt}`; its labels carry all three."""
 
+    @property
+    def kind(self) -> str:
+        """As `FAILOVER_RUNTIME` names it."""
+
     async def start(self, launch: Launch) -> None:
         """Create and start; a no-op where it runs already. Raises EngineUnavailable, ImageMissing."""
 

@@ -105,3 +105,8 @@ def environ_of(settings: Settings) -> dict[str, str]:
     """The variables that `read` turns into these settings again: for child processes and for the data directory."""
     values = {field.name: getattr(settings, field.name) for field in msgspec.structs.fields(Settings)}
     return {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items() if value is not None}
+
+
+def replaced(settings: Settings, **changes: Any) -> Settings:
+    """The same settings but for these."""
+    return msgspec.structs.replace(settings, **changes)

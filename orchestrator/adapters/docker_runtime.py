@@ -42,6 +42,8 @@ _NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: the engine's word for "not ye
 class DockerRuntime:
     """`ports.ContainerRuntime` on the engine that DOCKER_HOST names, or the one at the usual socket."""
 
+    kind = "docker"
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pool = ThreadPoolExecutor(settings.docker_pool, thread_name_prefix="docker")

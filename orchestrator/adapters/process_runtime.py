@@ -33,6 +33,8 @@ _INHERITED = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # of the orchestrator's environm
 class ProcessRuntime:
     """`ports.ContainerRuntime` without containers. `agent` is the command that is run, `directory` where its state is kept."""
 
+    kind = "process"
+
     def __init__(self, settings: Settings, *, directory: Path | None = None, agent: Sequence[str] | None = None) -> None:
         self._settings = settings
         self._base = directory or Path(tempfile.gettempdir()) / f"hls-failover-{os.getuid()}"

@@ -1,0 +1,104 @@
+"""`failover play URL ...`: a stack of its own, a channel from these addresses, one session, until Ctrl-C. Leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+
+from failover.stack import Stack
+from orchestrator.errors import FailoverError
+from orchestrator.settings import Settings
+
+console = Console(highlight=False)
+
+_COMMON = frozenset(("id", "type", "at", "session_id", "playlist_url"))  # of every event
+
+
+class Client:
+    """The API as a client's backend uses it."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def call(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
+        """The answer's JSON. Raises FailoverError with the problem document's own words."""
+        answer = await self._http.request(method, path, json=body, headers=headers)
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        try:
+            problem = answer.json()
+            said = str(problem.get("detail") or problem.get("title"))
+            said += "".join(f"\n  {reason}" for reason in (problem.get("sources") or {}).values())
+        except ValueError:
+            said = f"{answer.status_code} {answer.reason_phrase}"
+        raise FailoverError(said)
+
+    async def events(self, session_id: str) -> AsyncIterator[dict[str, Any]]:
+        """The session's events, from its first on, until it ends (server-sent events)."""
+        async with self._http.stream("GET", f"/v1/sessions/{session_id}/events", timeout=None) as answer:
+            async for line in answer.aiter_lines():
+                if line.startswith("data:"):
+                    yield json.loads(line.removeprefix("data:"))
+
+    async def add_channel(self, slug: str, name: str, urls: Sequence[str], profile: str = "copy") -> Any:
+        body = {"slug": slug, "name": name, "sources": [{"url": url} for url in urls], "policy": {"profile": profile}}
+        return await self.call("POST", "/v1/channels", body)
+
+    async def session(self, channel: str) -> Any:
+        return await self.call("POST", f"/v1/channels/{channel}/sessions", {}, {"Prefer": "wait=20"})
+
+
+@contextlib.asynccontextmanager
+async def playing(
+    settings: Settings, data_dir: Path | None, slug: str, name: str, urls: Sequence[str], profile: str = "copy"
+) -> AsyncIterator[tuple[Stack, Client, Any, Any]]:
+    """(stack, client, channel, session). A data directory that nobody named is temporary."""
+    with contextlib.ExitStack() as files:
+        if data_dir is None:
+            data_dir = Path(
+                files.enter_context(tempfile.TemporaryDirectory(prefix="hls-failover-", ignore_cleanup_errors=True))
+            )
+        async with Stack(settings, data_dir, port=None) as stack:
+            headers = {"Authorization": f"Bearer {stack.settings.admin_key}"}
+            async with httpx.AsyncClient(base_url=stack.api_url, headers=headers, timeout=30.0, trust_env=False) as http:
+                client = Client(http)
+                channel = await client.add_channel(slug, name, urls, profile)
+                session = await client.session(channel["id"])
+                try:
+                    yield stack, client, channel, session
+                finally:
+                    with contextlib.suppress(FailoverError, httpx.HTTPError):
+                        await client.call("DELETE", f"/v1/sessions/{session['id']}")
+                        await _ended(client, session["id"])
+
+
+async def _ended(client: Client, session_id: str) -> None:
+    for _ in range(50):
+        if (await client.call("GET", f"/v1/sessions/{session_id}"))["phase"] == "ended":
+            return
+        await asyncio.sleep(0.1)
+
+
+async def play(settings: Settings, data_dir: Path | None, urls: Sequence[str], profile: str) -> int:
+    async with playing(settings, data_dir, "play", "Play", urls, profile) as (stack, client, channel, session):
+        console.print(f"page      {stack.api_url}/watch/{channel['slug']}", soft_wrap=True)
+        console.print(f"playlist  {session['playlist_url']}", soft_wrap=True)
+        console.print("[dim]Ctrl-C ends it[/]")
+        async for event in client.events(session["id"]):
+            own = {name: value for name, value in event.items() if name not in _COMMON}
+            console.print(f"{event['at']}  {event['type']:<20} {in_words(own)}", soft_wrap=True)
+            if event["type"] == "session.ended":
+                return 1
+    return 0
+
+
+def in_words(fields: dict[str, Any]) -> str:
+    return "  ".join(f"{name}={value}" for name, value in fields.items())

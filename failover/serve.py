@@ -1,0 +1,32 @@
+"""`failover serve`: everything in the foreground, until SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+from rich.console import Console
+
+from failover import data_dir as stacks
+from failover.stack import Stack
+from orchestrator.settings import Settings
+
+console = Console(highlight=False, stderr=True)
+
+
+async def serve(settings: Settings, data_dir: Path | None, port: int | None) -> int:
+    data_dir = data_dir or stacks.DEFAULT
+    stop = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    async with Stack(settings, data_dir, port=port if port is not None else settings.port) as stack:
+        console.print(f"API        {stack.api_url}  (its documentation: {stack.api_url}/schema)", soft_wrap=True)
+        console.print(f"admin key  in {data_dir / 'settings.json'}", soft_wrap=True)
+        console.print(f"origin     {stack.settings.origin_url}", soft_wrap=True)
+        console.print(f"runtime    {stack.runtime}")
+        console.print(f"logs       {data_dir / 'logs'}", soft_wrap=True)
+        console.print("[dim]Ctrl-C ends it[/]")
+        await stop.wait()
+        console.print("stopping")
+    return 0

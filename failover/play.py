@@ -1,4 +1,4 @@
-"""`failover play URL ...`: a stack of its own, a channel from these addresses, one session, until Ctrl-C. Leaves nothing behind."""
+"""`failover play URL ...`: a stack of its own, a channel from these addresses, one session, until Ctrl-C."""
 
 from __future__ import annotations
 

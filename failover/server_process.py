@@ -7,6 +7,7 @@ called `spawn`: call it from the main thread (where the event loop runs), never 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -111,9 +112,8 @@ class ServerProcess:
         if self.pid is None or self._process is None:
             return
         self._process.send_signal(self._stop_signal)
-        deadline = time.monotonic() + self._stop_limit_s
-        while self.pid is not None and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(self._process.wait, self._stop_limit_s)
         self.kill()
 
     def _last_words(self) -> str:

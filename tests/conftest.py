@@ -9,7 +9,22 @@ import pytest
 
 from orchestrator.migrations import upgrade
 from tests.postgres_server import PostgresServer, binaries
+from tests.servers import RedisServer, Seaweed, running_redis, running_seaweed
 from tests.support import require
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[Seaweed]:
+    """A running SeaweedFS: take a bucket of your own."""
+    with running_seaweed() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A running Redis; who kills it starts it again."""
+    with running_redis() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

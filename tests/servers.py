@@ -1,0 +1,70 @@
+"""The store and the bus that tests run against: the embedded ones, in directories of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from failover.embedded import SEAWEEDFS_PORTS, kept_ports, redis, seaweedfs
+from failover.server_process import ServerProcess
+
+
+class Seaweed(NamedTuple):
+    """A running SeaweedFS."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+    process: ServerProcess
+
+
+class RedisServer(NamedTuple):
+    """A Redis that can be killed and started again on the same port."""
+
+    url: str
+    process: ServerProcess
+
+    def kill(self) -> None:
+        """SIGKILL, at once."""
+        self.process.kill()
+
+    def start(self) -> None:
+        """Start it again and return at once: await `ready` where it matters."""
+        if self.process.pid is None:
+            self.process.spawn()
+
+
+@contextmanager
+def running_seaweed() -> Iterator[Seaweed]:
+    with tempfile.TemporaryDirectory(prefix="failover-s3-", ignore_cleanup_errors=True) as name:
+        directory = _with_logs(name)
+        ports = kept_ports(directory, "seaweedfs", SEAWEEDFS_PORTS)
+        access_key, secret_key = "test-access-key", "test-secret-key"
+        process = seaweedfs(directory, ports, access_key, secret_key)
+        asyncio.run(process.start())
+        try:
+            yield Seaweed(f"http://127.0.0.1:{ports[0]}", access_key, secret_key, process)
+        finally:
+            process.kill()
+
+
+@contextmanager
+def running_redis() -> Iterator[RedisServer]:
+    with tempfile.TemporaryDirectory(prefix="failover-redis-") as name:
+        directory = _with_logs(name)
+        port = kept_ports(directory, "redis", 1)[0]
+        process = redis(directory, port, "test-password")
+        asyncio.run(process.start())
+        try:
+            yield RedisServer(f"redis://:test-password@127.0.0.1:{port}/0", process)
+        finally:
+            process.kill()
+
+
+def _with_logs(name: str) -> Path:
+    (Path(name) / "logs").mkdir()
+    return Path(name)

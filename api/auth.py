@@ -17,6 +17,7 @@ from litestar.enums import ScopeType
 from litestar.exceptions import WebSocketException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityScheme
+from litestar.types import Scope
 
 from orchestrator.errors import NotFound, Unauthorized
 from orchestrator.ports import SessionRow
@@ -109,7 +110,7 @@ async def session(connection: AnyConnection, _: BaseRouteHandler) -> None:
     connection.scope["state"]["session"] = row
 
 
-def authorised(scope: dict[str, Any]) -> SessionRow:
+def authorised(scope: Scope) -> SessionRow:
     """The row that the guard `session` has let in."""
     row = scope["state"]["session"]
     assert isinstance(row, SessionRow)

@@ -42,7 +42,7 @@ def invalid(error: msgspec.ValidationError) -> InvalidInput:
     return InvalidInput(path or "body", message)
 
 
-class JsonBody(AbstractDTO[Any]):
+class StrictBody(AbstractDTO[Any]):
     """How Litestar is told to decode `data` with `decode`, and with nothing else."""
 
     def decode_bytes(self, value: bytes) -> Any:

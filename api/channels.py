@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from litestar import Router, delete, get, patch, post
+from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
-from litestar.params import Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from api import auth
-from api.body import JsonBody
+from api.body import StrictBody
 from api.limits import SOURCES, Name, Number, Slug, Text, Url, slug_of
 from api.sources import HLS, MPEG_TS, NewSourceBody, SourceView
 from api.world import World
@@ -126,10 +127,10 @@ NEWS_WITH_SOURCES = ChannelWithSources(**_members(_NEWS), sources=[HLS, MPEG_TS]
 
 @get("/", summary="Channels", answer=ChannelPage(items=[NEWS], next=None))
 async def list_channels(
-    world: World,
-    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
-    after: Annotated[str | None, Parameter(max_length=64, description="`next` of the page before.")] = None,
-    search: Annotated[str | None, Parameter(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")] = None,
+    world: NamedDependency[World],
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
+    after: Annotated[str | None, QueryParameter(max_length=64, description="`next` of the page before.")] = None,
+    search: Annotated[str | None, QueryParameter(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")] = None,
 ) -> ChannelPage:
     """By number, then name."""
     if after is not None and not auth.is_id(after):
@@ -152,8 +153,9 @@ async def list_channels(
         ],
     ),
     answer=NEWS_WITH_SOURCES,
+    refusals=[409],
 )
-async def create_channel(world: World, data: NewChannel) -> ChannelWithSources:
+async def create_channel(world: NamedDependency[World], data: JSONBody[NewChannel]) -> ChannelWithSources:
     """The list's order is the sources' priority. Without a slug one is made from the name."""
     sources = [source.checked(f"sources[{index}].") for index, source in enumerate(data.sources)]
     channel = Channel(
@@ -173,13 +175,21 @@ async def create_channel(world: World, data: NewChannel) -> ChannelWithSources:
 
 
 @get("/{channel:str}", summary="A channel", answer=NEWS_WITH_SOURCES)
-async def get_channel(world: World, channel: str) -> ChannelWithSources:
+async def get_channel(world: NamedDependency[World], channel: FromPath[str]) -> ChannelWithSources:
     found = await world.channel(channel)
     return ChannelWithSources.with_sources(found, await world.catalogue.sources(found.id))
 
 
-@patch("/{channel:str}", summary="Change a channel", body=ChannelChange(name="News", enabled=True), answer=NEWS_WITH_SOURCES)
-async def change_channel(world: World, channel: str, data: ChannelChange) -> ChannelWithSources:
+@patch(
+    "/{channel:str}",
+    summary="Change a channel",
+    body=ChannelChange(name="News", enabled=True),
+    answer=NEWS_WITH_SOURCES,
+    refusals=[409],
+)
+async def change_channel(
+    world: NamedDependency[World], channel: FromPath[str], data: JSONBody[ChannelChange]
+) -> ChannelWithSources:
     """Disabling a channel ends its sessions."""
     found = await world.channel(channel)
     changes = {name: value for name in data.__struct_fields__ if (value := getattr(data, name)) is not UNSET}
@@ -193,7 +203,7 @@ async def change_channel(world: World, channel: str, data: ChannelChange) -> Cha
 
 
 @delete("/{channel:str}", summary="Delete a channel")
-async def delete_channel(world: World, channel: str) -> None:
+async def delete_channel(world: NamedDependency[World], channel: FromPath[str]) -> None:
     """Its sources go with it, and its sessions end."""
     await world.catalogue.delete_channel((await world.channel(channel)).id)
 
@@ -220,6 +230,6 @@ routes = Router(
     guards=[auth.admin],
     security=auth.ADMIN,
     tags=[TAG.name],
-    dto=JsonBody,
+    dto=StrictBody,
     route_handlers=[list_channels, create_channel, get_channel, change_channel, delete_channel],
 )

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, Router, WebSocket, get, websocket
+from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
 from litestar.openapi.spec import Tag
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from msgspec import Struct
 
@@ -38,9 +39,9 @@ _FIRST_LOOK_S = 0.2  # what happened between the first look and the subscription
 _PAGE = 1000
 _GOING_AWAY = 1001  # RFC 6455, 7.4.1
 
-After = Annotated[int | None, Parameter(ge=0, le=1 << 53, description="Only events with greater ids.")]
+After = Annotated[int | None, QueryParameter(ge=0, le=1 << 53, description="Only events with greater ids.")]
 LastEventId = Annotated[
-    str | None, Parameter(header="Last-Event-ID", description="The same, as EventSource sends it when it reconnects.")
+    str | None, HeaderParameter(name="Last-Event-ID", description="The same, as EventSource sends it when it reconnects.")
 ]
 
 
@@ -109,9 +110,9 @@ async def is_over(world: World, session_id: str) -> bool:
     answer=f"id: 2\nevent: stream.switch\ndata: {msgspec.json.encode(SWITCHED).decode()}\n\n",
 )
 async def stream_events(
-    world: World,
-    metrics: Metrics,
-    row: SessionRow,
+    world: NamedDependency[World],
+    metrics: NamedDependency[Metrics],
+    row: NamedDependency[SessionRow],
     after: After = None,
     last_event_id: LastEventId = None,
 ) -> Response[Any]:
@@ -126,14 +127,18 @@ async def stream_events(
 
 
 async def _messages(world: World, metrics: Metrics, session_id: str, after: int) -> AsyncIterator[ServerSentEventMessage]:
-    yield ServerSentEventMessage(data=None, retry=RETRY_MS)
     async with contextlib.aclosing(follow(world, session_id, after)) as events:  # type: ignore[type-var]
         async for event in events:
             if event is None:
                 yield ServerSentEventMessage(data=None, comment="keep-alive")
             else:
                 metrics.delivered(event)
-                yield ServerSentEventMessage(id=event.id, event=event.type.value, data=payload.encode(event, world.origin_url))
+                yield ServerSentEventMessage(
+                    id=event.id,
+                    event=event.type.value,
+                    data=payload.encode(event, world.origin_url),
+                    retry=RETRY_MS,
+                )
 
 
 @get(
@@ -141,7 +146,7 @@ async def _messages(world: World, metrics: Metrics, session_id: str, after: int)
     summary="Events of a session so far",
     answer=History([SWITCHED]),
 )
-async def read_history(world: World, row: SessionRow, after: After = None) -> History:
+async def read_history(world: NamedDependency[World], row: NamedDependency[SessionRow], after: After = None) -> History:
     """The same without waiting, for whoever polls: at most 1,000 events, oldest first."""
     events = await world.sessions.events(row.session.id, after or 0, _PAGE)
     return History([payload.document(event, world.origin_url) for event in events])
@@ -149,7 +154,11 @@ async def read_history(world: World, row: SessionRow, after: After = None) -> Hi
 
 @websocket("/v1/sessions/{session_id:str}/ws")
 async def socket_events(
-    socket: WebSocket[Any, Any, Any], world: World, metrics: Metrics, row: SessionRow, after: After = None
+    socket: WebSocket[Any, Any, Any],
+    world: NamedDependency[World],
+    metrics: NamedDependency[Metrics],
+    row: NamedDependency[SessionRow],
+    after: After = None,
 ) -> None:
     """The same over WebSocket: one JSON text message for each event."""
     await socket.accept()

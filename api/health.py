@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 
 from litestar import Router, get
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Tag
 from msgspec import Struct
@@ -39,7 +40,7 @@ async def healthz() -> Health:
     answer=Readiness("ready", {"database": "ok", "store": "ok", "bus": "ok"}),
     responses={503: ResponseSpec(Problem, media_type=MEDIA_TYPE)},
 )
-async def readyz(world: World) -> Readiness:
+async def readyz(world: NamedDependency[World]) -> Readiness:
     """503 names the parts that do not."""
     checks = {"database": world.sessions.check(), "store": world.store.check(), "bus": world.bus.check()}
     parts = dict(zip(checks, await asyncio.gather(*map(_verdict, checks.values())), strict=True))

@@ -6,8 +6,9 @@ import secrets
 from typing import Annotated
 
 from litestar import Router, get
+from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 from msgspec import Struct
 
@@ -61,12 +62,13 @@ class StreamRequest(Struct, kw_only=True):
     answer=StreamRequest.of(
         GRANTED, f"https://api.example.com/stream/hls/{GRANTED.id}/{GRANTED.source_id}/master.m3u8?token={GRANTED.token}"
     ),
+    refusals=[409],
 )
 async def request_stream(
-    world: World,
+    world: NamedDependency[World],
     request: AnyRequest,
-    channel_id: str,
-    viewer: Annotated[Viewer | None, Parameter(description="The same viewer gets its running session back.")] = None,
+    channel_id: FromPath[str],
+    viewer: Annotated[Viewer | None, QueryParameter(description="The same viewer gets its running session back.")] = None,
     prefer: Prefer = None,
 ) -> StreamRequest:
     """Holds the answer until the session is live or refused, up to 10 seconds where `Prefer` says nothing else."""
@@ -86,7 +88,9 @@ async def request_stream(
     security=auth.SESSION,
     status_code=302,
 )
-async def redirect_to_playlist(world: World, request: AnyRequest, row: SessionRow) -> Redirect:
+async def redirect_to_playlist(
+    world: NamedDependency[World], request: AnyRequest, row: NamedDependency[SessionRow]
+) -> Redirect:
     """Whatever source the address names: a session has one playlist, and it outlives every source."""
     token = world.keys.token(row.session.channel_id, row.session.viewer)
     return Redirect(address(world, request, row.session.id, token), status_code=302, headers={"Cache-Control": "no-store"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter as Counts
 
 from litestar import Response, Router, get
+from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
 from api import auth
@@ -46,7 +47,7 @@ class Metrics:
     media_type=CONTENT_TYPE_LATEST,
     answer='# TYPE hls_failover_sessions gauge\nhls_failover_sessions{phase="live"} 42.0\n',
 )
-async def read_metrics(world: World, metrics: Metrics) -> Response[bytes]:
+async def read_metrics(world: NamedDependency[World], metrics: NamedDependency[Metrics]) -> Response[bytes]:
     phases = Counts(session.phase for session in await world.sessions.unended())
     return Response(metrics.render(phases), media_type=CONTENT_TYPE_LATEST)
 

@@ -1,6 +1,6 @@
 """The OpenAPI document: each operation's bodies and answers with an example, and every refusal as a problem document.
 
-A handler says `body=` and `answer=`: real values of the types that it takes and gives.
+A handler says `body=` and `answer=`: real values of the types that it takes and gives; and `refusals=`, where it has its own.
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, OpenAPIMediaType, OpenAPIResponse, Operation, PathItem, Reference
 from litestar.routes import HTTPRoute
 
@@ -28,7 +27,7 @@ CONFIG = OpenAPIConfig(
     use_handler_docstrings=True,
     operation_id_creator=lambda handler, _method, _path: handler.handler_name,
     path="/schema",
-    render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin()],
+    render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
 )
 
 _EXAMPLES: dict[int, Exception] = {
@@ -58,7 +57,7 @@ def complete(app: Litestar) -> None:
 
 def _complete(operation: Operation, opt: dict[str, Any], problem: Reference) -> None:
     body = operation.request_body
-    refusals = []
+    refusals: list[int] = list(opt.get("refusals", ()))
     if operation.security:
         refusals.append(401)
     if any(parameter.param_in == "path" for parameter in operation.parameters or ()):  # type: ignore[union-attr]
@@ -70,11 +69,11 @@ def _complete(operation: Operation, opt: dict[str, Any], problem: Reference) -> 
     responses.pop("400", None)  # Litestar's own form of an error
     for response in responses.values():
         for media in (getattr(response, "content", None) or {}).values():
-            media.example = msgspec.to_builtins(opt.get("answer"))
+            media.example = opt.get("answer")
     if body is not None:
         for media in body.content.values():  # type: ignore[union-attr]
-            media.example = msgspec.to_builtins(opt.get("body"))
-    for status in refusals:
+            media.example = opt.get("body")
+    for status in sorted(refusals):
         responses[str(status)] = _refusal(status, problem)
     operation.responses = responses
 
@@ -83,5 +82,5 @@ def _refusal(status: int, problem: Reference) -> OpenAPIResponse:
     example, _ = problems.describe(_EXAMPLES[status])
     return OpenAPIResponse(
         description=HTTPStatus(status).phrase,
-        content={problems.MEDIA_TYPE: OpenAPIMediaType(schema=problem, example=msgspec.to_builtins(example))},
+        content={problems.MEDIA_TYPE: OpenAPIMediaType(schema=problem, example=example)},
     )

@@ -8,14 +8,15 @@ from urllib.parse import quote
 
 from litestar import Response, Router, get
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
 
 from api import auth
 from api.sessions import TAG, AnyRequest
 from api.world import World
 from orchestrator.core.payload import playlist_url
-from orchestrator.errors import NotFound
+from orchestrator.errors import NotFound, StoreUnavailable
 from orchestrator.ports import SessionRow
-from transcoder.media_playlist import MultivariantPlaylist
+from transcoder.media_playlist import MalformedPlaylist, MultivariantPlaylist
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
 RENEW_S = 5.0  # a player reads every few seconds; not each read must be a write
@@ -35,7 +36,9 @@ def address(world: World, connection: ASGIConnection[Any, Any, Any, Any], sessio
     answer="#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1600000\n"
     "https://api.example.com/v1/sessions/s-1gj4r0c7k2m9x5t8w3q6/main.m3u8?token=oV3p\n",
 )
-async def read_multivariant(world: World, request: AnyRequest, row: SessionRow) -> Response[str]:
+async def read_multivariant(
+    world: NamedDependency[World], request: AnyRequest, row: NamedDependency[SessionRow]
+) -> Response[str]:
     """The multivariant playlist, with its media playlist read through the API as well."""
     session = row.session
     text = await world.store.read_multivariant(session.id)
@@ -43,7 +46,11 @@ async def read_multivariant(world: World, request: AnyRequest, row: SessionRow) 
         raise NotFound(f"session {session.id} has no playlist (yet): it is {session.phase.value}")
     await _renew(world, row)
     token = world.keys.token(session.channel_id, session.viewer)
-    playlist = MultivariantPlaylist.parse(text).absolute(f"{world.base_url(request)}/v1/sessions/{session.id}/index.m3u8")
+    try:
+        parsed = MultivariantPlaylist.parse(text)
+    except MalformedPlaylist as error:
+        raise StoreUnavailable(f"the session's playlist cannot be read: {error}") from None
+    playlist = parsed.absolute(f"{world.base_url(request)}/v1/sessions/{session.id}/index.m3u8")
     variants = tuple(variant._replace(uri=f"{variant.uri}?token={quote(token, safe='')}") for variant in playlist.variants)
     return Response(playlist._replace(variants=variants).render(), media_type=MEDIA_TYPE, headers=_HEADERS)
 
@@ -56,7 +63,7 @@ async def read_multivariant(world: World, request: AnyRequest, row: SessionRow) 
     "#EXT-X-PROGRAM-DATE-TIME:2025-06-01T21:04:08.113Z\n#EXTINF:2.0,\n"
     "https://cdn.example.com/segments/s-1gj4r0c7k2m9x5t8w3q6/1/main/7.ts\n",
 )
-async def read_media_playlist(world: World, row: SessionRow) -> Response[str]:
+async def read_media_playlist(world: NamedDependency[World], row: NamedDependency[SessionRow]) -> Response[str]:
     """Segments at the origin's address."""
     found = await world.store.read_playlist(row.session.id)
     if found is None:

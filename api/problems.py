@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
-from litestar.routes import HTTPRoute
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from orchestrator.errors import FailoverError, InvalidInput, NoHealthySource, Temporary, Unauthorized
@@ -47,8 +46,6 @@ class NotReady(Temporary):
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """The problem document of an error, whoever raised it."""
     problem, headers = describe(error)
-    if isinstance(error, MethodNotAllowedException):
-        headers["Allow"] = ", ".join(sorted(_allowed(request)))  # RFC 9110, 15.5.6
     problem.instance = request.scope["path"]
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
@@ -94,19 +91,6 @@ def describe(error: Exception) -> tuple[Problem, dict[str, str]]:
 
 
 HANDLERS: ExceptionHandlersMap = {Exception: answer}
-
-
-def _allowed(request: Request[Any, Any, Any]) -> set[str]:
-    """The methods of every route that the path could have meant."""
-    path = request.scope["path"].strip("/").split("/")
-    return {
-        str(method)
-        for route in request.app.routes
-        if isinstance(route, HTTPRoute)
-        and len(parts := [part for part in route.path_components if part != ""]) == len(path)
-        and all(not isinstance(part, str) or part == given for part, given in zip(parts, path, strict=True))
-        for method in route.methods
-    }
 
 
 def _urn(name: str) -> str:

@@ -7,13 +7,14 @@ import secrets
 from typing import Annotated, Any
 
 from litestar import Request, Response, Router, delete, get, post
+from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from msgspec import Struct
 from msgspec.structs import replace
 
 from api import auth
-from api.body import JsonBody
+from api.body import StrictBody
 from api.limits import WAIT_S, SourceId, Viewer
 from api.viewing import SessionEnded, join, settled
 from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView
@@ -27,8 +28,8 @@ TAG = Tag("Sessions", "One delivery of a channel behind one playlist address tha
 AnyRequest = Request[Any, Any, Any]
 Prefer = Annotated[
     str | None,
-    Parameter(
-        header="Prefer", description=f"`wait=N`: hold the answer until live or refused, N up to {WAIT_S:.0f} s (RFC 7240)."
+    HeaderParameter(
+        name="Prefer", description=f"`wait=N`: hold the answer until live or refused, N up to {WAIT_S:.0f} s (RFC 7240)."
     ),
 ]
 
@@ -48,9 +49,14 @@ class SwitchRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     security=auth.ADMIN,
     body=SessionRequest(viewer="alice"),
     answer=GRANTED,
+    refusals=[409],
 )
 async def request_session(
-    world: World, request: AnyRequest, channel: str, data: SessionRequest | None = None, prefer: Prefer = None
+    world: NamedDependency[World],
+    request: AnyRequest,
+    channel: FromPath[str],
+    data: JSONBody[SessionRequest | None] = None,
+    prefer: Prefer = None,
 ) -> Response[GrantedSession]:
     """201: a new session. 200: the viewer's running one. `Prefer: wait=5` holds the answer until the session is live or
     refused; a refusal is a 503 that names each source's reason."""
@@ -81,10 +87,10 @@ def wait_s(prefer: str | None) -> float | None:
 
 @get("/v1/sessions", summary="Sessions, newest first", guards=[auth.admin], security=auth.ADMIN, answer=[SESSION])
 async def list_sessions(
-    world: World,
+    world: NamedDependency[World],
     request: AnyRequest,
-    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
-    phase: Phase | None = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
+    phase: FromQuery[Phase | None] = None,
 ) -> list[SessionView]:
     rows = await world.sessions.recent(limit=limit, phase=phase)
     channels = {id: await _channel(world, id) for id in {row.session.channel_id for row in rows}}
@@ -92,7 +98,7 @@ async def list_sessions(
 
 
 @get("/v1/sessions/{session_id:str}", summary="A session", guards=[auth.session], security=auth.SESSION, answer=SESSION)
-async def get_session(world: World, request: AnyRequest, row: SessionRow) -> SessionView:
+async def get_session(world: NamedDependency[World], request: AnyRequest, row: NamedDependency[SessionRow]) -> SessionView:
     return await _view(world, request, row)
 
 
@@ -103,7 +109,7 @@ async def get_session(world: World, request: AnyRequest, row: SessionRow) -> Ses
     guards=[auth.session],
     security=auth.SESSION,
 )
-async def heartbeat(world: World, row: SessionRow) -> None:
+async def heartbeat(world: NamedDependency[World], row: NamedDependency[SessionRow]) -> None:
     """Renews the viewer's lease. Every 10 seconds is often enough."""
     await world.sessions.renew(row.session.id, world.clock())
 
@@ -116,7 +122,7 @@ async def heartbeat(world: World, row: SessionRow) -> None:
     security=auth.SESSION,
     answer=replace(SESSION, desired=Desired.STOP),
 )
-async def stop_session(world: World, request: AnyRequest, row: SessionRow) -> SessionView:
+async def stop_session(world: NamedDependency[World], request: AnyRequest, row: NamedDependency[SessionRow]) -> SessionView:
     """Its container is stopped and its playlist finished in a moment; `session.ended` tells."""
     await world.sessions.stop(row.session.id, "stopped")
     await world.nudge(row.session.id)
@@ -131,8 +137,14 @@ async def stop_session(world: World, request: AnyRequest, row: SessionRow) -> Se
     security=auth.ADMIN,
     body=SwitchRequest(source_id="x-5h1c8v3b"),
     answer=SESSION,
+    refusals=[409],
 )
-async def switch_session(world: World, request: AnyRequest, row: SessionRow, data: SwitchRequest | None = None) -> SessionView:
+async def switch_session(
+    world: NamedDependency[World],
+    request: AnyRequest,
+    row: NamedDependency[SessionRow],
+    data: JSONBody[SwitchRequest | None] = None,
+) -> SessionView:
     """Without a gap: the running attempt plays until the new one takes over."""
     session = row.session
     if session.phase is Phase.ENDED or session.desired is Desired.STOP:
@@ -156,7 +168,7 @@ async def switch_session(world: World, request: AnyRequest, row: SessionRow, dat
     security=auth.SESSION,
     answer=[ATTEMPT],
 )
-async def list_attempts(world: World, row: SessionRow) -> list[AttemptView]:
+async def list_attempts(world: NamedDependency[World], row: NamedDependency[SessionRow]) -> list[AttemptView]:
     return [AttemptView.of(attempt) for attempt in await world.sessions.attempts(row.session.id)]
 
 
@@ -168,7 +180,7 @@ async def list_attempts(world: World, row: SessionRow) -> list[AttemptView]:
     security=auth.ADMIN,
     answer="21:04:10.113 first segment after 0.21 s\n21:09:31.870 source stalled: nothing for 3.0 s\n",
 )
-async def read_log(world: World, row: SessionRow, number: int) -> str:
+async def read_log(world: NamedDependency[World], row: NamedDependency[SessionRow], number: FromPath[int]) -> str:
     """As the agent has written it: addresses of sources without user info and query."""
     log = await world.store.read_log(row.session.id, number)
     if log is None:
@@ -190,7 +202,7 @@ async def _channel(world: World, channel_id: str) -> Channel | None:
 routes = Router(
     path="/",
     tags=[TAG.name],
-    dto=JsonBody,
+    dto=StrictBody,
     route_handlers=[
         request_session,
         list_sessions,

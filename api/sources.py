@@ -6,11 +6,13 @@ from __future__ import annotations
 from typing import Annotated, Literal, TypeVar
 
 from litestar import Router, delete, get, patch, post, put
+from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import auth
-from api.body import JsonBody
+from api.body import StrictBody
 from api.limits import SOURCES, Headers, Priority, Url, UserAgent, check_url
 from api.views import optional_timestamp
 from api.world import World
@@ -120,13 +122,15 @@ MPEG_TS = SourceView(
 
 
 @get("/v1/sources", summary="Sources with a status", answer=[HLS])
-async def list_sources(world: World, status: Literal["problematic"] = "problematic") -> list[SourceView]:
+async def list_sources(
+    world: NamedDependency[World], status: FromQuery[Literal["problematic"]] = "problematic"
+) -> list[SourceView]:
     """The sources of all channels that are problematic: what is broken right now."""
     return [SourceView.of(source) for source in await world.catalogue.problematic_sources()]
 
 
 @get("/v1/sources/{source_id:str}", summary="A source", answer=HLS)
-async def get_source(world: World, source_id: str) -> SourceView:
+async def get_source(world: NamedDependency[World], source_id: FromPath[str]) -> SourceView:
     return SourceView.of(await world.source(source_id))
 
 
@@ -136,7 +140,7 @@ async def get_source(world: World, source_id: str) -> SourceView:
     body=SourceChange(url="https://cdn2.example.com/news/index.m3u8", enabled=True),
     answer=HLS,
 )
-async def change_source(world: World, source_id: str, data: SourceChange) -> SourceView:
+async def change_source(world: NamedDependency[World], source_id: FromPath[str], data: JSONBody[SourceChange]) -> SourceView:
     """A changed URL, or `"enabled": true`, sets the status to `unknown`. An empty `user_agent` removes it."""
     await world.source(source_id)
     if data.url is not UNSET:
@@ -152,14 +156,14 @@ async def change_source(world: World, source_id: str, data: SourceChange) -> Sou
 
 
 @delete("/v1/sources/{source_id:str}", summary="Delete a source")
-async def delete_source(world: World, source_id: str) -> None:
+async def delete_source(world: NamedDependency[World], source_id: FromPath[str]) -> None:
     """Sessions that play it move on to the next source."""
     await world.source(source_id)
     await world.catalogue.delete_source(source_id)
 
 
 @post("/v1/sources/{source_id:str}/probe", summary="Probe a source now", status_code=200, answer=HLS)
-async def probe_source(world: World, source_id: str) -> SourceView:
+async def probe_source(world: NamedDependency[World], source_id: FromPath[str]) -> SourceView:
     """What works becomes `healthy`, or `recovered` where it had failed; what does not, `problematic`, with the reason."""
     source = await world.source(source_id)
     result = await world.prober.probe(source)
@@ -167,7 +171,7 @@ async def probe_source(world: World, source_id: str) -> SourceView:
 
 
 @get("/v1/channels/{channel:str}/sources", summary="A channel's sources, in order", answer=[HLS, MPEG_TS])
-async def list_channel_sources(world: World, channel: str) -> list[SourceView]:
+async def list_channel_sources(world: NamedDependency[World], channel: FromPath[str]) -> list[SourceView]:
     found = await world.channel(channel)
     return [SourceView.of(source) for source in await world.catalogue.sources(found.id)]
 
@@ -178,7 +182,7 @@ async def list_channel_sources(world: World, channel: str) -> list[SourceView]:
     body=AddedSource(url=MPEG_TS.url, user_agent=MPEG_TS.user_agent, priority=2),
     answer=MPEG_TS,
 )
-async def add_source(world: World, channel: str, data: AddedSource) -> SourceView:
+async def add_source(world: NamedDependency[World], channel: FromPath[str], data: JSONBody[AddedSource]) -> SourceView:
     found = await world.channel(channel)
     if len(await world.catalogue.sources(found.id)) >= SOURCES:
         raise InvalidInput("sources", f"a channel has at most {SOURCES} sources")
@@ -191,7 +195,7 @@ async def add_source(world: World, channel: str, data: AddedSource) -> SourceVie
     body=SourceOrder(source_ids=[MPEG_TS.id, HLS.id]),
     answer=[MPEG_TS, HLS],
 )
-async def order_sources(world: World, channel: str, data: SourceOrder) -> list[SourceView]:
+async def order_sources(world: NamedDependency[World], channel: FromPath[str], data: JSONBody[SourceOrder]) -> list[SourceView]:
     found = await world.channel(channel)
     return [SourceView.of(source) for source in await world.catalogue.order_sources(found.id, data.source_ids)]
 
@@ -206,7 +210,7 @@ routes = Router(
     guards=[auth.admin],
     security=auth.ADMIN,
     tags=[TAG.name],
-    dto=JsonBody,
+    dto=StrictBody,
     route_handlers=[
         list_sources,
         get_source,

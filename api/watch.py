@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 
 from litestar import Response, Router, get, post
 from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
+from litestar.params import FromPath
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
@@ -48,8 +50,9 @@ class NotLiveYet(Temporary):
     summary="A page that plays the channel; with .m3u8 its playlist",
     media_type="text/html",
     answer="<!doctype html>…",
+    refusals=[409],
 )
-async def watch(world: World, request: AnyRequest, channel: str) -> Response[bytes] | Redirect:
+async def watch(world: NamedDependency[World], request: AnyRequest, channel: FromPath[str]) -> Response[bytes] | Redirect:
     """`/watch/{channel}.m3u8`, for players that know only a URL, starts or joins the viewer's session, waits until it is live
     and redirects (302) to a playlist whose reads keep the session alive."""
     if channel.endswith(PLAYLIST):
@@ -74,8 +77,10 @@ async def watch(world: World, request: AnyRequest, channel: str) -> Response[byt
     )
 
 
-@post("/watch/{channel:str}/session", summary="The page's session", answer=GRANTED)
-async def watch_session(world: World, request: AnyRequest, channel: str, prefer: Prefer = None) -> Response[GrantedSession]:
+@post("/watch/{channel:str}/session", summary="The page's session", answer=GRANTED, refusals=[409])
+async def watch_session(
+    world: NamedDependency[World], request: AnyRequest, channel: FromPath[str], prefer: Prefer = None
+) -> Response[GrantedSession]:
     """The browser's session on the channel, as `POST /v1/channels/{channel}/sessions` gives it."""
     asked_s = wait_s(prefer)
     return await grant(
@@ -90,7 +95,7 @@ async def watch_session(world: World, request: AnyRequest, channel: str, prefer:
     answer='#EXTM3U\n#EXTINF:-1 tvg-id="news.example" tvg-chno="1" group-title="Information",News\n'
     "https://api.example.com/watch/news.m3u8\n",
 )
-async def list_for_players(world: World, request: AnyRequest) -> Response[str]:
+async def list_for_players(world: NamedDependency[World], request: AnyRequest) -> Response[str]:
     """Enabled channels, by number, then name."""
     base_url = world.base_url(request)
     lines = ["#EXTM3U"]

@@ -1,0 +1,63 @@
+"""The app on fakes, in the test's own event loop, and a client that speaks HTTP to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from api.app import create_app
+from orchestrator.settings import Settings
+from tests.api.stage import KEY, ORIGIN, Stage, calling
+from tests.fakes.event_bus import FakeEventBus
+from tests.fakes.object_store import FakeObjectStore
+from tests.fakes.prober import FakeProber
+from tests.fakes.tables import FakeTables
+
+
+@pytest.fixture
+def tables() -> FakeTables:
+    return FakeTables()
+
+
+@pytest.fixture
+def bus() -> FakeEventBus:
+    return FakeEventBus()
+
+
+@pytest.fixture
+def store() -> FakeObjectStore:
+    return FakeObjectStore()
+
+
+@pytest.fixture
+def prober() -> FakeProber:
+    return FakeProber()
+
+
+@pytest.fixture
+def app(tables: FakeTables, bus: FakeEventBus, store: FakeObjectStore, prober: FakeProber) -> Litestar:
+    settings = Settings(admin_key=KEY, origin_url=ORIGIN)
+    return create_app(settings, tables, bus, store, prober, time.time)
+
+
+@pytest.fixture
+async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """Carries no credential."""
+    async with calling(app) as client:
+        yield client
+
+
+@pytest.fixture
+async def admin(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """Carries the admin key."""
+    async with calling(app, Authorization=f"Bearer {KEY}") as client:
+        yield client
+
+
+@pytest.fixture
+def stage(tables: FakeTables, bus: FakeEventBus, admin: httpx.AsyncClient) -> Stage:
+    return Stage(tables, bus, admin)

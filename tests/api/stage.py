@@ -1,0 +1,98 @@
+"""What a test of the API needs of the rest of the world: a channel, and an orchestrator that does as it is told."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import httpx
+from litestar import Litestar
+from msgspec.structs import replace
+
+from orchestrator.core import payload
+from orchestrator.core.model import (
+    Attempt,
+    AttemptLive,
+    AttemptStarted,
+    Decision,
+    Desired,
+    EventType,
+    Happened,
+    Phase,
+    Record,
+    Session,
+)
+from orchestrator.errors import BusUnavailable
+from tests.fakes.event_bus import FakeEventBus
+from tests.fakes.tables import FakeTables
+
+KEY = "admin-key-of-the-tests"
+ORIGIN = "http://cdn.test/hls"
+
+SOURCES: list[dict[str, Any]] = [
+    {"url": "http://user:secret@one.test/live.m3u8?token=hidden", "headers": {"Referer": "http://one.test/"}},
+    {"url": "http://two.test/live.ts", "user_agent": "VLC/3.0"},
+]
+
+
+def calling(app: Litestar, **headers: str) -> httpx.AsyncClient:
+    """A client of the app in the test's own event loop."""
+    app_of_httpx: Any = app  # ASGI's types differ by name alone
+    transport = httpx.ASGITransport(app=app_of_httpx)
+    return httpx.AsyncClient(transport=transport, base_url="http://api.test", headers=headers, timeout=20)
+
+
+class Stage:
+    def __init__(self, tables: FakeTables, bus: FakeEventBus, admin: httpx.AsyncClient) -> None:
+        self._tables = tables
+        self._bus = bus
+        self._admin = admin
+
+    async def channel(self, slug: str = "news", name: str = "News", **more: Any) -> dict[str, Any]:
+        answer = await self._admin.post("/v1/channels", json={"slug": slug, "name": name, "sources": SOURCES, **more})
+        assert answer.status_code == 201, answer.text
+        channel: dict[str, Any] = answer.json()
+        return channel
+
+    async def session(self, channel: str = "news", viewer: str | None = None) -> dict[str, Any]:
+        answer = await self._admin.post(f"/v1/channels/{channel}/sessions", json={"viewer": viewer} if viewer else {})
+        assert answer.status_code in (200, 201), answer.text
+        session: dict[str, Any] = answer.json()
+        return session
+
+    async def only_session(self) -> Session:
+        rows = await self._tables.sessions.recent()
+        assert len(rows) == 1
+        return rows[0].session
+
+    async def go_live(self, session_id: str) -> None:
+        session = (await self._tables.sessions.get(session_id)).session
+        source = (await self._tables.catalogue.sources(session.channel_id))[0]
+        now = time.time()
+        await self._commit(
+            replace(session, phase=Phase.LIVE, attempt=Attempt(1, source.id, now, now), last_attempt=1),
+            AttemptStarted(1, source.id, "requested"),
+            AttemptLive(1, source.id),
+            Happened(EventType.SESSION_LIVE, {"source": source.id, "attempt": 1}),
+        )
+
+    async def tell(self, session_id: str, event_type: EventType, **fields: Any) -> None:
+        """An event without a change of state."""
+        await self._commit((await self._tables.sessions.get(session_id)).session, Happened(event_type, fields))
+
+    async def end(self, session_id: str, reason: str = "stopped", sources: dict[str, str] | None = None) -> None:
+        session = (await self._tables.sessions.get(session_id)).session
+        fields: dict[str, Any] = {"reason": reason} | ({} if sources is None else {"sources": sources})
+        await self._commit(
+            replace(session, phase=Phase.ENDED, desired=Desired.STOP, end_reason=reason, ended_at=time.time()),
+            Happened(EventType.SESSION_ENDED, fields),
+        )
+
+    async def _commit(self, after: Session, *records: Record) -> None:
+        before = (await self._tables.sessions.get(after.id)).session
+        events = await self._tables.sessions.commit(before, Decision(session=after, records=records), time.time())
+        for event in events:
+            try:
+                await self._bus.publish(event, payload.encode(event, ORIGIN))
+            except BusUnavailable:
+                pass

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import docker
+import docker.errors
 import pytest
 
 from orchestrator.migrations import upgrade
@@ -47,3 +52,22 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     url = f"sqlite+aiosqlite:///{tmp_path}/failover.db"
     upgrade(url)
     return url
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> None:
+    """A Docker engine answers."""
+    try:
+        with contextlib.closing(docker.APIClient(version="auto", timeout=10)) as client:
+            client.ping()
+    except (docker.errors.DockerException, OSError) as error:
+        require("Docker", None, f"no engine answers ({error})")
+
+
+@pytest.fixture(scope="session")
+def transcoder_image(docker_engine: None) -> str:
+    """The name of the real image, built from this checkout."""
+    tag = "hls-failover-transcoder"
+    build = subprocess.run([sys.executable, "transcoder-image/build", "--tag", tag], capture_output=True, text=True)
+    assert build.returncode == 0, build.stdout + build.stderr
+    return tag

@@ -6,7 +6,7 @@ become `Unknown` observations (law 3).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -211,6 +211,10 @@ class Catalogue(Protocol):
     async def record_probe(self, source_id: str, result: ProbeResult, now: float) -> Source:
         """Healthy: unknown → healthy, problematic → recovered. Failed: → problematic, with the reason; counters untouched.
         A disabled source stays disabled. Raises NotFound."""
+
+    async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Of these channels, those that are there and enabled, each with the ids of its sources that are not disabled: by
+        one query, what the orchestrator compares with what it knows."""
 
     async def problematic_sources(self) -> tuple[Source, ...]:
         """Of all channels: what the recovery job probes."""

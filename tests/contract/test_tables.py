@@ -348,6 +348,22 @@ async def test_a_probe_tells_how_a_source_is(tables: Tables) -> None:
     assert await tables.catalogue.problematic_sources() == ()
 
 
+async def test_lineups_are_what_may_be_played_of_the_channels_that_are_enabled(tables: Tables) -> None:
+    one, (a, b) = await a_channel(tables, "a", "b", slug="one")
+    two, _ = await a_channel(tables, "c", slug="two")
+    bare, (d,) = await a_channel(tables, "d", slug="bare")
+    gone, _ = await a_channel(tables, "e", slug="gone")
+    await tables.catalogue.update_source(b.id, enabled=False)
+    await tables.catalogue.update_source(d.id, enabled=False)
+    await tables.catalogue.record_probe(a.id, ProbeResult(None, "404 Not Found"), 1000.0)
+    await tables.catalogue.update_channel(replace(two, enabled=False))
+    await tables.catalogue.delete_channel(gone.id)
+    asked = {one.id, two.id, bare.id, gone.id}
+    assert await tables.catalogue.lineups(asked) == {one.id: frozenset({a.id}), bare.id: frozenset()}
+    assert await tables.catalogue.lineups({bare.id}) == {bare.id: frozenset()}
+    assert await tables.catalogue.lineups(set()) == {}
+
+
 # --- sessions ---------------------------------------------------------------------------------------------------------
 
 

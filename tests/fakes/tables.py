@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn, assert_never
 
 from msgspec.structs import replace
@@ -168,6 +168,14 @@ class FakeCatalogue:
         else:
             source = replace(source, media=result.media)
         return self._put(source)
+
+    async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        self._answer()
+        return {
+            channel_id: frozenset(each.id for each in self._of(channel_id) if each.status is not SourceStatus.DISABLED)
+            for channel_id in channel_ids
+            if channel_id in self._channels and self._channels[channel_id].enabled
+        }
 
     async def problematic_sources(self) -> tuple[Source, ...]:
         self._answer()

@@ -6,11 +6,11 @@ Whatever touches the order locks the channel's row first; a session's commit tak
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import fields
-from sqlalchemy import Connection, Insert, Row, Update, case, delete, insert, literal, or_, select, tuple_, update
+from sqlalchemy import Connection, Insert, Row, Update, and_, case, delete, insert, literal, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.adapters.tables.engine import Database
@@ -155,6 +155,20 @@ class SqlCatalogue:
             return {"last_checked_at": now, "status": status, **failure}
 
         return await self._database.write(lambda connection: _change_source(connection, source_id, change))
+
+    async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        usable = and_(sources.c.channel_id == channels.c.id, sources.c.status != SourceStatus.DISABLED)
+        query = (
+            select(channels.c.id, sources.c.id)
+            .join(sources, usable, isouter=True)
+            .where(channels.c.id.in_(channel_ids), channels.c.enabled)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        lineups: dict[str, set[str]] = {channel_id: set() for channel_id, _ in rows}
+        for channel_id, source_id in rows:
+            if source_id is not None:
+                lineups[channel_id].add(source_id)
+        return {channel_id: frozenset(ids) for channel_id, ids in lineups.items()}
 
     async def problematic_sources(self) -> tuple[Source, ...]:
         query = select(*_SOURCE).where(PROBLEMATIC).order_by(sources.c.id)

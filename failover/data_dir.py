@@ -37,7 +37,7 @@ def resolve(settings: Settings, data_dir: Path | None) -> Settings:
         saved = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
     except FileNotFoundError:
         raise BadSetting(
-            f"no stack is known: set FAILOVER_DATABASE_URL, or name the --data-dir of a `failover serve` ({path.parent} is none)"
+            f"no stack known: set FAILOVER_DATABASE_URL, or name the --data-dir of a `failover serve` ({path.parent} is none)"
         ) from None
     return settings_module.read(
         saved | {name: value for name, value in os.environ.items() if name.startswith(settings_module.PREFIX)}

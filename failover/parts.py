@@ -6,7 +6,7 @@ from pathlib import Path
 
 from failover import data_dir as stacks
 from orchestrator.errors import BadSetting
-from orchestrator.settings import PREFIX, Settings
+from orchestrator.settings import PREFIX, Settings, derived
 
 
 def _complete(settings: Settings, data_dir: Path | None) -> Settings:
@@ -14,7 +14,7 @@ def _complete(settings: Settings, data_dir: Path | None) -> Settings:
     for name in ("database_url", "redis_url", "s3_endpoint", "s3_access_key", "s3_secret_key", "admin_key"):
         if getattr(settings, name) is None:
             raise BadSetting(f"{PREFIX}{name.upper()}: must be set; only `failover serve` embeds what is missing")
-    return settings
+    return derived(settings)
 
 
 async def api(settings: Settings, data_dir: Path | None) -> int:

@@ -26,7 +26,7 @@ from orchestrator.errors import FailoverError
 from orchestrator.migrations import upgrade
 from orchestrator.ports import ContainerRuntime
 from orchestrator.runtime import open_runtime
-from orchestrator.settings import Settings, environ_of, replaced
+from orchestrator.settings import Settings, derived, environ_of, replaced
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,8 @@ class Stack:
 
     @property
     def api_url(self) -> str:
-        return self.settings.public_url or f"http://127.0.0.1:{self.settings.port}"
+        assert self.settings.public_url is not None
+        return self.settings.public_url
 
     async def __aenter__(self) -> Self:
         try:
@@ -62,8 +63,8 @@ class Stack:
 
     async def _open(self) -> None:
         own_store = self.settings.s3_endpoint is None
-        embedded = await self._exits.enter_async_context(Embedded(self.settings, self._data_dir))
-        settings = replaced(embedded.settings, port=self._choose_port(embedded.settings))
+        settings = await self._exits.enter_async_context(Embedded(self.settings, self._data_dir))
+        settings = derived(replaced(settings, port=self._choose_port(settings)))
         if settings.deployment == Settings().deployment:
             # Two data directories on one engine must not take each other's containers for their own.
             digest = hashlib.sha256(os.fsencode(self._data_dir)).hexdigest()[:8]

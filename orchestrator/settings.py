@@ -110,3 +110,14 @@ def environ_of(settings: Settings) -> dict[str, str]:
 def replaced(settings: Settings, **changes: Any) -> Settings:
     """The same settings but for these."""
     return msgspec.structs.replace(settings, **changes)
+
+
+def derived(settings: Settings) -> Settings:
+    """The addresses that follow from others where they are not given. `s3_endpoint` must be known."""
+    endpoint = (settings.s3_endpoint or "").rstrip("/")
+    return replaced(
+        settings,
+        s3_transcoder_endpoint=settings.s3_transcoder_endpoint or endpoint,
+        origin_url=settings.origin_url or f"{endpoint}/{settings.s3_bucket}",
+        public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
+    )

@@ -184,7 +184,8 @@ def test_without_any_table_there_is_no_segment(encode: Encode) -> None:
 def test_the_first_segment_alone_may_be_short(encode: Encode) -> None:
     segments = cut([encode("television")], first_segment_s=0.5)
     assert segments[0].duration_s == pytest.approx(0.5, abs=0.05)
-    assert all(s.duration_s >= 1.95 for s in segments[1:-1])
+    assert segments[1].duration_s == pytest.approx(1.5, abs=0.05), "up to the next keyframe, not beyond it"
+    assert all(s.independent and s.duration_s >= 1.95 for s in segments[2:-1])
 
 
 def test_a_flush_holds_back_the_newest_frame_which_may_not_be_complete(encode: Encode) -> None:

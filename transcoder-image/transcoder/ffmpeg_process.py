@@ -1,6 +1,7 @@
 """One FFmpeg child: started with as few imports as possible, read without blocking, never left behind."""
 
 import os
+import time
 
 JOB_VARIABLE = "TRANSCODER_JOB"
 BINARY_VARIABLE = "TRANSCODER_FFMPEG"
@@ -12,7 +13,8 @@ _READ_BYTES = 1 << 20
 
 
 class FfmpegProcess:
-    """A running FFmpeg; `media_fd` and `messages_fd` are the read ends of its standard output and error."""
+    """A running FFmpeg; `media_fd` and `messages_fd` are the read ends of its standard output and error.
+    `started_s`: when it was started, on the monotonic clock."""
 
     def __init__(self, argv: list[str]) -> None:
         """Starts it. Raises OSError where there is no such binary."""
@@ -36,6 +38,7 @@ class FfmpegProcess:
         finally:
             os.close(media)
             os.close(messages)
+        self.started_s = time.monotonic()
         os.set_blocking(self.media_fd, False)
         os.set_blocking(self.messages_fd, False)
         self._open = {self.media_fd, self.messages_fd}

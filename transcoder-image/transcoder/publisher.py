@@ -186,7 +186,7 @@ class Publisher:
         for entry in list(self._entries):
             if not entry.stored or not entry.clock.settled(now_s):
                 break
-            if not entry.date_after(playlist.end_s):
+            if not entry.continues(playlist.end_s):
                 self._entries.remove(entry)
                 continue
             playlist = playlist.append(self._listed(entry, playlist), self._window_s)
@@ -197,7 +197,8 @@ class Publisher:
         last = playlist.segments[-1].uri if playlist.segments else None
         # Whatever is not our previous segment is another attempt's, or one was left out between.
         discontinuity = last is not None and (segment.discontinuity or last != self._uri(entry.n - 1))
-        return ListedSegment(self._uri(entry.n), segment.duration_s, entry.date_s, discontinuity)
+        date_s = entry.clock.program_date_time(segment.start_s, segment.duration_s)
+        return ListedSegment(self._uri(entry.n), segment.duration_s, date_s, discontinuity)
 
     def _uri(self, n: int) -> str:
         return segment_uri(self._session, self._attempt, VARIANT, n)
@@ -233,6 +234,9 @@ class Publisher:
             self.over = Ending.BAD_JOB, f"the playlist's target duration is {playlist.target_duration_s} s"
         else:
             self._adopt(playlist, reply.etag, now_s)
+            if self.due_s is None and playlist.segments and reply.written_s is not None:
+                # The attempt before has kept the player waiting since then; half a second for HTTP's whole ones.
+                self.due_s = min(now_s, reply.written_s + 0.5) + playlist.segments[-1].duration_s
 
     def _adopt(self, playlist: MediaPlaylist, etag: str | None, now_s: float) -> None:
         """Goes on from what is stored; what of ours is listed there needs no listing any more."""
@@ -312,8 +316,6 @@ class _Entry:
         self.clock = clock
         self.stored = False
         self.bandwidth = len(segment.data) * 8 / max(segment.duration_s, 0.1)
-        self.date_s = 0.0
-        self._dated_after: float | None = -1.0  # the end of what was listed when it was dated
 
     def has_been_stored(self) -> None:
         """The store has its bytes; memory need not."""
@@ -322,19 +324,10 @@ class _Entry:
 
     def continues(self, listed_end_s: float | None) -> bool:
         """Whether it is to be listed after what ends at `listed_end_s`."""
-        # What is listed is the truth for every clock, also after somebody else has listed more.
+        # What is listed is the truth for every clock, also where somebody else has listed more, or we less.
         self.clock.listed_end_s = listed_end_s
         segment = self.segment
         return self.clock.continues(segment.start_s, segment.start_s + segment.duration_s, segment.discontinuity)
-
-    def date_after(self, listed_end_s: float | None) -> bool:
-        """Dates it as what follows `listed_end_s`, once; False where it does not continue that."""
-        if self._dated_after != listed_end_s:
-            if not self.continues(listed_end_s):
-                return False
-            self.date_s = self.clock.program_date_time(self.segment.start_s, self.segment.duration_s)
-            self._dated_after = listed_end_s
-        return True
 
 
 class _Retry(NamedTuple):

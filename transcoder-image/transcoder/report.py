@@ -16,6 +16,7 @@ _CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "quad": 4, "5.0": 5, "5.1": 6, "6
 _OPENING = re.compile(r"Opening '([^']*)' for reading")
 _PROGRAM = re.compile(r"^\s*Program (\d+)")
 _BITRATE = re.compile(r"variant_bitrate\s*: (\d+)")
+_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 _LEVEL = re.compile(r"\[(info|verbose|warning|error|fatal|panic)\] ?")
 
 # The server says no: asking again will not help.
@@ -47,6 +48,10 @@ _NOISE = re.compile(
 )
 
 
+_INF = float("inf")
+_HELD_BACK_S = 0.5  # of media that FFmpeg's muxer may hold, waiting for the other stream
+
+
 class Fault(NamedTuple):
     """One thing that went wrong with the source: the ending that it would explain, and FFmpeg's line."""
 
@@ -70,6 +75,8 @@ class Report:
         self._programs: list[_Program] = []
         self._opened: list[str] = []
         self._faults: list[Fault] = []
+        self._newest_s = 0.0
+        self._faulty_until_s = _INF
         self._tail = b""
 
     @property
@@ -94,13 +101,17 @@ class Report:
 
     @property
     def fault(self) -> Fault | None:
-        """The weightiest fault since media last came; None where there was none."""
-        return min(self._faults, key=lambda fault: _WEIGHT.index(fault.ending), default=None)
+        """The weightiest fault since media last came, the latest of several; None where there was none."""
+        return min(reversed(self._faults), key=lambda fault: _WEIGHT.index(fault.ending), default=None)
 
-    def media_came(self) -> None:
-        """Whatever went wrong before is over."""
-        self._faults.clear()
-        self.playlists_lost = self.segments_lost = 0
+    def media_came(self, newest_s: float) -> None:
+        """Media up to `newest_s` have come: what went wrong before is over, unless they are only what FFmpeg had held
+        back."""
+        self._newest_s = newest_s
+        if newest_s > self._faulty_until_s:
+            self._faults.clear()
+            self.playlists_lost = self.segments_lost = 0
+            self._faulty_until_s = _INF
 
     def feed(self, data: bytes) -> list[str]:
         """Takes what FFmpeg wrote, in slices of any size; gives the whole lines that people may want to read."""
@@ -110,14 +121,16 @@ class Report:
         return [line for raw in lines if (line := self._take(raw.decode("utf-8", "replace")))]
 
     def _take(self, line: str) -> str:
-        text = _LEVEL.sub("", line, count=1)
+        text = _ADDRESS.sub("", _LEVEL.sub("", line, count=1))
         if self._describing or not self.complete:
             self._describe(text)
         if opened := _OPENING.search(text):
             self._open(opened[1])
         else:
             self._blame(text)
-        return "" if not text.strip() or _NOISE.search(text) else line
+        if not text.strip() or _NOISE.search(text) or ("[info]" in line and not self._describing):
+            return ""
+        return text
 
     def _describe(self, text: str) -> None:
         if text.startswith("Input #0, "):
@@ -165,7 +178,11 @@ class Report:
             self.segments_lost += "skipping" in text
         elif _WHATEVER.search(text) and not self._faults and not self.closed:
             self._faults.append(Fault(Ending.SOURCE_UNREACHABLE, text))
+        else:
+            return
         del self._faults[:-32]
+        if self._faulty_until_s == _INF:
+            self._faulty_until_s = self._newest_s + _HELD_BACK_S
 
 
 # Which of several faults says most: a server's answer more than a broken connection, that more than odd bytes.

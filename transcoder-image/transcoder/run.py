@@ -49,7 +49,7 @@ class Attempt:
         signal.signal(signal.SIGINT, self._on_term)
         signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
         now_s = self._now_s()
-        self._take = Take(job, first, process, now_s)
+        self._take = Take(job, first, process, self._epoch_s + process.started_s)
         self._publisher = Publisher(job.session, job.attempt, job.target_duration_s, job.window_s, self._log)
         self._lanes = Lanes(job, self._wake_in)
         self._limits = Limits(job.start_limit_s, job.stall_limit_s)
@@ -93,7 +93,8 @@ class Attempt:
         """Until there is something to do: media (a batch of them), messages, answers, a signal, or a time."""
         now_s = self._now_s()
         due_s = self._publisher.due_s
-        timeout_s = _STARTING_TICK_S if due_s is None else _TICK_S
+        starting = not self._publisher.listed
+        timeout_s = _STARTING_TICK_S if starting else _TICK_S
         if due_s is not None and due_s + _OVERDUE_S > now_s:
             timeout_s = min(timeout_s, due_s + _OVERDUE_S - now_s)
         fds = {self._wake_out, *self._take.process.open_fds}
@@ -103,7 +104,7 @@ class Attempt:
         readable, _, _ = select.select(fds, (), (), timeout_s)
         if self._wake_out in readable:
             os.read(self._wake_out, 4096)
-        if due_s is not None and readable == [self._take.process.media_fd]:
+        if not starting and readable == [self._take.process.media_fd]:
             self._batch_until_s = self._now_s() + _BATCH_S
 
     def _read(self, now_s: float) -> None:
@@ -168,14 +169,15 @@ class Attempt:
             self._publisher.withdraw(self._take.clock)
         self._log(f"FFmpeg anew: {_described(needed)}")
         process = FfmpegProcess(ffmpeg_argv(self._ffmpeg, self._job, needed))
-        self._take = Take(self._job, needed, process, now_s, follows=keep)
+        self._take = Take(self._job, needed, process, self._epoch_s + process.started_s, follows=keep)
         self._batch_until_s = 0.0
 
     def _publish(self, now_s: float) -> None:
         publisher, take = self._publisher, self._take
         overdue = publisher.due_s is not None and now_s > publisher.due_s + _OVERDUE_S
-        if overdue and publisher.idle and take.pending_s >= min(1.0, self._job.segment_s / 2):
-            take.cut()
+        if overdue and publisher.idle and take.accepted and take.clock.settled(now_s):
+            take.clock.listed_end_s = publisher.listed_end_s
+            take.cut_overdue(now_s, lag_s=_OVERDUE_S)
         self._offer()
         for request in publisher.requests(now_s):
             self._lanes.carry(request)

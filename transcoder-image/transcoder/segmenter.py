@@ -215,7 +215,8 @@ class Segmenter:
             return True
         if self._first_wanted is not None and length >= self._first_wanted:
             return True
-        return keyframe and length >= self._wanted
+        # What does not start with a keyframe ends early, so that the next one does again.
+        return keyframe and length >= (self._wanted if self._independent else self._wanted // 2)
 
     def _before_tables(self, offset: int) -> int:
         """Where to cut before a frame: in front of the PAT and PMT if they stand right before it."""

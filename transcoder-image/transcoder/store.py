@@ -52,10 +52,11 @@ class Stored(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is stored."""
+    """What is stored; `written_s`: when it was, in Unix seconds (HTTP knows whole ones), None where not said."""
 
     text: str
     etag: str | None
+    written_s: float | None = None
 
 
 class Absent(NamedTuple):
@@ -114,16 +115,16 @@ class Store:
         answer = self._exchange("GET", url, [], {})
         if isinstance(answer, Failure):
             return answer
-        status, body, etag = answer
+        status, body, etag, written_s = answer
         if status == 200:
-            return Found(body.decode("utf-8", "replace"), etag)
+            return Found(body.decode("utf-8", "replace"), etag, written_s)
         return Absent() if status == 404 else _failure(status, body)
 
     def _put(self, url: str, body: bytes, headers: dict[str, str], timeout_s: float | None = None) -> Reply:
         answer = self._exchange("PUT", url, [body], headers, timeout_s)
         if isinstance(answer, Failure):
             return answer
-        status, text, etag = answer
+        status, text, etag, _ = answer
         if status in (200, 201, 204):
             return Stored(etag)
         # 412: the condition does not hold; 409: somebody is writing right now; 404: there is nothing to match.
@@ -143,12 +144,12 @@ class Store:
         answer = self._exchange("POST", upload.url, body, headers)
         if isinstance(answer, Failure):
             return answer
-        status, text, etag = answer
+        status, text, etag, _ = answer
         return Stored(etag) if status in (200, 201, 204) else _failure(status, text)
 
     def _exchange(
         self, method: str, url: str, body: list[bytes], headers: dict[str, str], timeout_s: float | None = None
-    ) -> "tuple[int, bytes, str | None] | Failure":
+    ) -> "Answer | Failure":
         scheme, _, rest = url.partition("://")
         host, slash, path = rest.partition("/")
         connection = self._connections.get(host)
@@ -159,6 +160,15 @@ class Store:
         except Exception as error:  # http.client raises more kinds than its documentation lists
             connection.close()
             return Failure(f"{type(error).__name__}: {error}")
+
+
+class Answer(NamedTuple):
+    """An HTTP response, as far as it matters."""
+
+    status: int
+    body: bytes
+    etag: str | None
+    written_s: float | None
 
 
 class _Connection:
@@ -174,10 +184,8 @@ class _Connection:
         # A kept connection may have been closed by the other side: these say that no answer began.
         self._stale = (client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, client.CannotSendRequest)
 
-    def exchange(
-        self, method: str, path: str, body: list[bytes], headers: dict[str, str], timeout_s: float
-    ) -> tuple[int, bytes, str | None]:
-        """One request and its answer: status, body, ETag. Each is safe to make twice: segments are written once under
+    def exchange(self, method: str, path: str, body: list[bytes], headers: dict[str, str], timeout_s: float) -> Answer:
+        """One request and its answer. Each is safe to make twice: segments are written once under
         their own key, playlists under a condition."""
         kept = self._client.sock is not None
         self._client.timeout = timeout_s
@@ -191,18 +199,26 @@ class _Connection:
                 raise
             return self._attempt(method, path, body, headers)
 
-    def _attempt(self, method: str, path: str, body: list[bytes], headers: dict[str, str]) -> tuple[int, bytes, str | None]:
+    def _attempt(self, method: str, path: str, body: list[bytes], headers: dict[str, str]) -> Answer:
         length = {"Content-Length": str(sum(map(len, body)))} if method != "GET" else {}
         self._client.request(method, path, body=iter(body) if body else None, headers=headers | length)
         response = self._client.getresponse()
         data = response.read(4 << 20)
         if not response.isclosed():  # more than any playlist has
             self._client.close()
-        return response.status, data, response.headers.get("ETag")
+        return Answer(response.status, data, response.headers["ETag"], _unix_s(response.headers["Last-Modified"]))
 
     def close(self) -> None:
         """Closes it; the next request opens it again."""
         self._client.close()
+
+
+def _unix_s(date: str | None) -> float | None:
+    """An HTTP date (RFC 9110, 5.6.7) in Unix seconds."""
+    from email.utils import mktime_tz, parsedate_tz  # http.client has imported them
+
+    parts = parsedate_tz(date) if date else None
+    return float(mktime_tz(parts)) if parts else None
 
 
 def _failure(status: int, body: bytes) -> Failure:

@@ -18,27 +18,22 @@ _WORTH_LISTING_S = 0.2  # less than that is not worth a request of the player's
 class Take:
     """A running FFmpeg and all that is known of what it sends."""
 
-    def __init__(self, job: Job, plan: Plan, process: FfmpegProcess, now_s: float, follows: bool = False) -> None:
+    def __init__(self, job: Job, plan: Plan, process: FfmpegProcess, started_s: float, follows: bool = False) -> None:
         self.plan = plan
         self.process = process
         self.report = Report()
-        self.clock = ProgrammeClock(None)
+        self.clock = ProgrammeClock(None, started_s)
         self.accepted = False  # what FFmpeg does is what the session needs
         self.closed: list[Segment] = []  # segments for the publisher to take
         self._job = job
         self._follows = follows  # an earlier take has been listed: this one's timeline is another
         self._segmenter: Segmenter | None = None
-        self._started_s = now_s
+        self._started_s = started_s
         self._first_media_s: float | None = None
         self._first_newest_s = 0.0
         self._newest_s: float | None = None
         self._exit_code: int | None = None
         process.widen()
-
-    @property
-    def pending_s(self) -> float:
-        """How much media the open segment holds."""
-        return self._segmenter.pending_s if self._segmenter else 0.0
 
     @property
     def cadence_s(self) -> float:
@@ -58,9 +53,16 @@ class Take:
             self._exit_code = self.process.stop()
         return lines
 
-    def cut(self) -> None:
-        """Closes the open segment now: the player needs it."""
-        if self._segmenter and (segment := self._segmenter.flush()):
+    def cut_overdue(self, now_s: float, lag_s: float) -> None:
+        """Closes the open segment now, if the source falters (media are `lag_s` behind: else a keyframe is on its way)
+        and if that gives the player something: half a segment, 1 s at most, that continues what is listed."""
+        segmenter, newest_s = self._segmenter, self._newest_s
+        if segmenter is None or newest_s is None or self.clock.lag_s(now_s) < lag_s:
+            return
+        pending_s = segmenter.pending_s
+        if pending_s < min(1.0, self._job.segment_s / 2) or not self.clock.continues(newest_s - pending_s, newest_s):
+            return
+        if segment := segmenter.flush():
             self._close(segment)
 
     def stop(self, now_s: float) -> list[str]:
@@ -99,7 +101,7 @@ class Take:
             self._first_media_s, self._first_newest_s = now_s, newest_s
         self._newest_s = newest_s
         self.clock.observe(now_s, newest_s)
-        self.report.media_came()
+        self.report.media_came(newest_s)
 
     def _close(self, segment: Segment) -> None:
         self.closed.append(segment._replace(discontinuity=True) if self._follows else segment)

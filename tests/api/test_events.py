@@ -29,13 +29,13 @@ class Served:
     """The app behind a real server on a free port."""
 
     def __init__(self, app: Litestar) -> None:
-        self._app = app
+        self.app = app
         self._stop = asyncio.Event()
 
     async def __aenter__(self) -> Served:
         listener = serve.listen(Settings(port=0, admin_key=KEY))
         self.port: int = listener.getsockname()[1]
-        self._serving = asyncio.create_task(serve.serve(self._app, listener, self._stop))
+        self._serving = asyncio.create_task(serve.serve(self.app, listener, self._stop))
         self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=10, trust_env=False)
         return self
 

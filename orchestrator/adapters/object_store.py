@@ -1,0 +1,263 @@
+"""The CDN's origin: any S3 store with conditional writes, through the minio SDK. The one module that imports it.
+
+The SDK is synchronous: its calls run in a pool of threads of their own, never on the loop, and never twice by themselves: a
+store that does not answer becomes StoreUnavailable within seconds, and the next sweep asks again (law 3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+import urllib3
+from minio import Minio
+from minio.credentials.credentials import Credentials
+from minio.datatypes import Object, PostPolicy
+from minio.deleteobjects import DeleteObject
+from minio.error import MinioException, S3Error
+from minio.signer import presign_v4
+
+from orchestrator.errors import BadSetting, StoreUnavailable
+from orchestrator.ports import Stamp, StoredObject
+from orchestrator.settings import PREFIX, Settings
+from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist
+
+T = TypeVar("T")
+
+_THREADS = 8
+_TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
+_PAGE = 1000  # the most that S3 lists or deletes at once
+_SEGMENT_BYTES = (1, 64 << 20)
+_SEGMENT_HEADERS = {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}
+_PLAYLIST_HEADERS = {"Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "public, max-age=1"}
+_FINISH_TRIES = 5
+
+# Players in any page may read; nobody may write from one.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketCors.html
+_CORS = (
+    b'<CORSConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><CORSRule>'
+    b"<AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod><AllowedMethod>HEAD</AllowedMethod>"
+    b"<AllowedHeader>*</AllowedHeader><ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>86400</MaxAgeSeconds>"
+    b"</CORSRule></CORSConfiguration>"
+)
+
+
+class MinioObjectStore:
+    """ports.ObjectStore. Raises BadSetting where the settings name no store or no key."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.s3_endpoint is None or settings.s3_access_key is None or settings.s3_secret_key is None:
+            raise BadSetting(f"{PREFIX}S3_ENDPOINT, {PREFIX}S3_ACCESS_KEY, {PREFIX}S3_SECRET_KEY: must be set")
+        self._endpoint = _address("S3_ENDPOINT", settings.s3_endpoint)
+        self._bucket = settings.s3_bucket
+        self._region = settings.s3_region
+        self._credentials = Credentials(settings.s3_access_key, settings.s3_secret_key)
+        self._http = urllib3.PoolManager(timeout=_TIMEOUT, retries=False, maxsize=_THREADS)
+        self._signature_life = timedelta(seconds=settings.signature_s)
+        self._transcoder_endpoint = self._endpoint
+        if settings.s3_transcoder_endpoint is not None:
+            self._transcoder_endpoint = _address("S3_TRANSCODER_ENDPOINT", settings.s3_transcoder_endpoint)
+        try:
+            self._client = self._connect(self._endpoint)
+            # A client of its own for the host that containers use: the host is part of a signature. It never connects.
+            self._signer = self._connect(self._transcoder_endpoint)
+            self.sign("session", 1)
+        except ValueError as error:
+            raise BadSetting(f"{PREFIX}S3_...: {error}") from None
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="object-store")
+
+    def _connect(self, endpoint: SplitResult) -> Minio:
+        return Minio(
+            endpoint.netloc, self._credentials.access_key, self._credentials.secret_key,
+            secure=endpoint.scheme == "https", region=self._region, http_client=self._http,
+        )  # fmt: skip
+
+    # --- signed addresses ---------------------------------------------------------------------------------------------
+
+    def sign(self, session_id: str, attempt: int) -> dict[str, object]:
+        prefix = f"segments/{session_id}/{attempt}/"
+        policy = PostPolicy(self._bucket, datetime.now(UTC) + self._signature_life)
+        policy.add_starts_with_condition("key", prefix)
+        for name, value in _SEGMENT_HEADERS.items():
+            policy.add_equals_condition(name, value)
+        policy.add_content_length_range_condition(*_SEGMENT_BYTES)
+        return {
+            "segments": {
+                "url": f"{self._transcoder_endpoint.geturl()}/{self._bucket}",
+                "fields": {**_SEGMENT_HEADERS, **self._signer.presigned_post_policy(policy)},
+                "prefix": prefix,
+            },
+            "playlists": {
+                name: {
+                    "get": self._signed("GET", _playlist_key(session_id, name)),
+                    "put": self._signed("PUT", _playlist_key(session_id, name)),
+                }
+                for name in ("index", "main")
+            },
+            "log": {"put": self._signed("PUT", _log_key(session_id, attempt))},
+        }
+
+    def _signed(self, method: str, key: str) -> str:
+        return self._signer.get_presigned_url(method, self._bucket, key, expires=self._signature_life)
+
+    # --- the bucket ---------------------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        await self._run(self._prepare)
+
+    def _prepare(self) -> None:
+        if not self._client.bucket_exists(self._bucket):
+            try:
+                self._client.make_bucket(self._bucket)
+            except S3Error as error:
+                if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):  # another process was faster
+                    raise
+        readable = [f"arn:aws:s3:::{self._bucket}/{prefix}/*" for prefix in ("playlists", "segments")]
+        statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": readable}
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        self._client.set_bucket_policy(self._bucket, json.dumps(policy))
+        self._put_cors()
+
+    def _put_cors(self) -> None:
+        """PutBucketCors, which the SDK does not have; signed with its signer."""
+        url = presign_v4(
+            method="PUT", url=urlsplit(f"{self._endpoint.geturl()}/{self._bucket}?cors="), region=self._region,
+            credentials=self._credentials, date=datetime.now(UTC), expires=60,
+        )  # fmt: skip
+        digest = base64.b64encode(hashlib.md5(_CORS, usedforsecurity=False).digest()).decode()
+        answer = self._http.request("PUT", url.geturl(), headers={"Content-MD5": digest}, body=_CORS)
+        if answer.status not in (200, 204):
+            raise StoreUnavailable(f"the store refuses the bucket's CORS rules: {answer.status} {answer.data[:200]!r}")
+
+    async def check(self) -> None:
+        if not await self._run(lambda: self._client.bucket_exists(self._bucket)):
+            raise StoreUnavailable(f"there is no bucket {self._bucket}")
+
+    # --- playlists ----------------------------------------------------------------------------------------------------
+
+    async def playlists(self) -> Mapping[str, Stamp]:
+        return await self._run(self._playlists)
+
+    def _playlists(self) -> dict[str, Stamp]:
+        stamps = {}
+        for item in self._list("playlists/"):
+            match (item.object_name or "").split("/"):
+                case [_, session_id, "main.m3u8"]:
+                    stamps[session_id] = Stamp(item.etag or "", _modified_at(item))
+        return stamps
+
+    async def read_playlist(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
+        found = await self._run(self._read, _playlist_key(session_id, "main"))
+        if found is None:
+            return None
+        return _parsed(found[0]), found[1]
+
+    async def read_multivariant(self, session_id: str) -> str | None:
+        found = await self._run(self._read, _playlist_key(session_id, "index"))
+        return None if found is None else found[0]
+
+    async def finish_playlist(self, session_id: str) -> None:
+        await self._run(self._finish, _playlist_key(session_id, "main"))
+
+    def _finish(self, key: str) -> None:
+        url = self._client.get_presigned_url("PUT", self._bucket, key, expires=timedelta(minutes=1))
+        for _ in range(_FINISH_TRIES):
+            found = self._read(key)
+            if found is None or (playlist := _parsed(found[0])).ended:
+                return
+            body = playlist.finish().render().encode()
+            answer = self._http.request("PUT", url, body=body, headers=_PLAYLIST_HEADERS | {"If-Match": f'"{found[1]}"'})
+            if answer.status == 200:
+                return
+            if answer.status not in (404, 409, 412):  # these mean: somebody was faster, look again
+                raise StoreUnavailable(f"the store answers {answer.status} to a playlist")
+        raise StoreUnavailable(f"{key} keeps changing")
+
+    # --- everything else ----------------------------------------------------------------------------------------------
+
+    async def objects(self, prefix: str) -> AsyncIterator[Sequence[StoredObject]]:
+        listing = self._list(prefix)
+        while True:
+            page = await self._run(lambda: list(itertools.islice(listing, _PAGE)))
+            if not page:
+                return
+            yield [StoredObject(item.object_name or "", _modified_at(item), item.size or 0) for item in page]
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        for start in range(0, len(keys), _PAGE):
+            await self._run(self._delete, keys[start : start + _PAGE])
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        errors = list(self._client.remove_objects(self._bucket, [DeleteObject(key) for key in keys]))
+        if errors:
+            raise StoreUnavailable(f"{len(errors)} objects could not be deleted; the first: {errors[0].message}")
+
+    async def read_log(self, session_id: str, attempt: int) -> str | None:
+        found = await self._run(self._read, _log_key(session_id, attempt))
+        return None if found is None else found[0]
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+        self._http.clear()
+
+    # --- how ----------------------------------------------------------------------------------------------------------
+
+    def _list(self, prefix: str) -> Iterator[Object]:
+        return iter(self._client.list_objects(self._bucket, prefix=prefix, recursive=True))
+
+    def _read(self, key: str) -> tuple[str, str] | None:
+        """The text and the ETag, without its quotes."""
+        try:
+            answer = self._client.get_object(self._bucket, key)
+        except S3Error as error:
+            if error.code == "NoSuchKey":
+                return None
+            raise
+        try:
+            return answer.read().decode(errors="replace"), answer.headers.get("ETag", "").strip('"')
+        finally:
+            answer.release_conn()
+
+    async def _run(self, call: Callable[..., T], *arguments: object) -> T:
+        """In a thread; every failure of the store becomes StoreUnavailable."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+        except S3Error as error:
+            raise StoreUnavailable(f"the store answers {error.code}: {error.message}") from error
+        except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise StoreUnavailable(f"{self._endpoint.geturl()}: {error}") from error
+
+
+def _playlist_key(session_id: str, name: str) -> str:
+    return f"playlists/{session_id}/{name}.m3u8"
+
+
+def _log_key(session_id: str, attempt: int) -> str:
+    return f"logs/{session_id}/{attempt}.log"
+
+
+def _parsed(text: str) -> MediaPlaylist:
+    try:
+        return MediaPlaylist.parse(text)
+    except MalformedPlaylist as error:
+        raise StoreUnavailable(f"the store holds a playlist that is none: {error}") from error
+
+
+def _modified_at(item: Object) -> float:
+    return item.last_modified.timestamp() if item.last_modified else 0.0
+
+
+def _address(name: str, text: str) -> SplitResult:
+    """http(s)://host[:port]"""
+    url = urlsplit(text.rstrip("/"))
+    if url.scheme not in ("http", "https") or not url.netloc or url.path or url.query:
+        raise BadSetting(f"{PREFIX}{name}: must be http(s)://host:port, is {text}")
+    return url

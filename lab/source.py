@@ -7,6 +7,7 @@ restarted.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -126,9 +127,11 @@ class Source(Addresses):
         """Sets the fault, with its number. ValueError: no such fault, or a number that it cannot have."""
         fault = None if fault is None else Fault(fault)
         default = _DEFAULT_AMOUNT.get(fault, 0.0) if fault else 0.0
-        amount = default if amount is None else amount
+        amount = default if amount is None else float(amount)
         if fault is Fault.TRICKLE and amount <= 0:
-            raise ValueError("a trickle needs an amount above 0 bytes a second")
+            raise ValueError(f"a trickle is some bytes a second, not {amount}")
+        if not math.isfinite(amount) or (fault is Fault.LATE and amount < 0):
+            raise ValueError(f"{fault} by {amount} s is no time")
         self.clock_s()  # what was shown until now stays shown
         if Fault.TIMESTAMP_JUMP in (fault, self._fault):
             jump_s = self._jumps[0][1] + (amount if fault is Fault.TIMESTAMP_JUMP else 0.0)

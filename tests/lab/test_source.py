@@ -1,0 +1,147 @@
+"""A source shows what its clock and its fault say."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from lab import Fault, Recipe, Source, default_ffmpeg
+from lab.media import default_cache_dir, make
+from lab.mpegts import TICKS_PER_S, WRAP_TICKS, frame_starts
+from lab.source import WINDOW_SEGMENTS
+
+NOON_S = 1_800_000_000.0
+
+
+class Clock:
+    """A clock that stands until it is told."""
+
+    def __init__(self) -> None:
+        self.now_s = NOON_S + 0.5
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def source(clock: Clock, segment_s: float = 2.0, later_s: float = 0.0) -> Source:
+    loop = make(Recipe(segment_s=segment_s, width=320, height=180, bitrate_bps=100_000), default_cache_dir(), default_ffmpeg())
+    return Source("a", loop, later_s=later_s, clock=clock)
+
+
+def listed(source: Source) -> list[int]:
+    return [int(number) for number in re.findall(r"^(\d+)\.ts$", source.playlist("media.m3u8") or "", re.MULTILINE)]
+
+
+def first_ticks(source: Source, number: int) -> int:
+    segment = source.segment(number)
+    assert segment is not None
+    return frame_starts(segment, 0x100)[0][1]
+
+
+def test_the_window_follows_the_clock(clock: Clock) -> None:
+    a = source(clock)
+    newest = int(clock.now_s // 2) - 1
+    assert listed(a) == list(range(newest - WINDOW_SEGMENTS + 1, newest + 1))
+    assert f"#EXT-X-MEDIA-SEQUENCE:{newest - WINDOW_SEGMENTS + 1}\n" in (a.playlist("media.m3u8") or "")
+    clock.now_s += 1.4
+    assert listed(a)[-1] == newest
+    clock.now_s += 0.2
+    assert listed(a)[-1] == newest + 1
+
+
+def test_what_is_listed_is_there_and_what_is_not_due_is_not(clock: Clock) -> None:
+    a = source(clock)
+    numbers = listed(a)
+    assert all(a.segment(number) for number in numbers)
+    assert a.segment(numbers[-1] + 1) is None
+    assert a.segment(numbers[0] - 60) is None
+
+
+def test_sources_are_in_step_whatever_their_segments(clock: Clock) -> None:
+    """At each moment both show the same programme second: their segments' dates and timestamps are the same clock."""
+    short, long = source(clock, 2.0), source(clock, 4.0)
+    for _ in range(8):
+        for one in (short, long):
+            number = listed(one)[-1]
+            assert 0 <= clock.now_s - (number + 1) * one.segment_s < one.segment_s
+            assert first_ticks(one, number) == int(number * one.segment_s) * TICKS_PER_S % WRAP_TICKS
+        clock.now_s += 1.0
+
+
+def test_frozen_holds_and_healing_catches_up(clock: Clock) -> None:
+    a = source(clock)
+    before = listed(a)
+    a.fault = Fault.FROZEN
+    clock.now_s += 10
+    assert listed(a) == before
+    a.fault = None
+    assert listed(a)[-1] == before[-1] + 5
+
+
+@pytest.mark.parametrize("late_s", [1.0, 5.0])
+def test_late_delays_and_never_goes_back(clock: Clock, late_s: float) -> None:
+    a = source(clock)
+    before = listed(a)
+    a.inject(Fault.LATE, late_s)
+    assert listed(a) == before
+    clock.now_s += late_s + 20
+    assert listed(a)[-1] == int((clock.now_s - late_s) // 2) - 1
+    held = listed(a)
+    a.fault = Fault.FROZEN
+    assert listed(a) == held
+
+
+def test_end_lists_no_more_and_says_so(clock: Clock) -> None:
+    a = source(clock)
+    before = listed(a)
+    a.fault = Fault.END
+    clock.now_s += 10
+    assert listed(a) == before
+    assert (a.playlist("media.m3u8") or "").endswith("#EXT-X-ENDLIST\n")
+
+
+def test_an_empty_playlist_is_a_playlist(clock: Clock) -> None:
+    a = source(clock)
+    a.fault = Fault.EMPTY_PLAYLIST
+    assert listed(a) == []
+    assert (a.playlist("media.m3u8") or "").startswith("#EXTM3U\n")
+
+
+def test_a_timestamp_jump_begins_with_the_next_segment(clock: Clock) -> None:
+    a = source(clock)
+    number = listed(a)[-1]
+    before = first_ticks(a, number)
+    a.inject(Fault.TIMESTAMP_JUMP, -50)
+    clock.now_s += 2
+    assert first_ticks(a, number) == before
+    assert first_ticks(a, number + 1) == (before + (2 - 50) * TICKS_PER_S) % WRAP_TICKS
+    a.fault = None
+    clock.now_s += 2
+    assert first_ticks(a, number + 1) == (before + (2 - 50) * TICKS_PER_S) % WRAP_TICKS
+    assert first_ticks(a, number + 2) == (before + 4 * TICKS_PER_S) % WRAP_TICKS
+
+
+def test_vod_is_one_round(clock: Clock) -> None:
+    a = source(clock)
+    playlist = a.playlist("vod.m3u8") or ""
+    numbers = [int(number) for number in re.findall(r"^(\d+)\.ts$", playlist, re.MULTILINE)]
+    assert len(numbers) * a.segment_s == a.loop.recipe.loop_s
+    assert all(a.segment(number) for number in numbers)
+    assert playlist.endswith("#EXT-X-ENDLIST\n")
+
+
+@pytest.mark.parametrize(
+    ("fault", "amount"),
+    [("no such fault", None), (Fault.TRICKLE, 0.0), (Fault.TRICKLE, -1.0), (Fault.LATE, -1.0), (Fault.LATE, float("nan"))],
+)
+def test_what_a_source_cannot_have_is_refused(clock: Clock, fault: str, amount: float | None) -> None:
+    a = source(clock)
+    with pytest.raises(ValueError):
+        a.inject(fault, amount)
+    assert a.fault is None

@@ -55,7 +55,7 @@ async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         case "fake":
             tables = FakeTables()
         case "sqlite":
-            url = f"sqlite+aiosqlite:///{tmp_path}/failover.db"
+            url = f"sqlite:///{tmp_path}/failover.db"
             upgrade(url)
             tables = open_tables(url)
         case _:

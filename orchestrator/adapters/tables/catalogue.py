@@ -1,6 +1,7 @@
 """Channels and their ordered sources. Law: a channel's order is dense from 1, whoever writes at the same time.
 
-Whatever touches the order locks the channel's row first; a session's commit takes the same order of locks (records.py).
+Whoever touches the order locks the channel's row, then its sources by id: the order of locks of a session's commit, too
+(records.py), so that they wait for each other but never for ever.
 """
 
 from __future__ import annotations
@@ -77,8 +78,8 @@ class SqlCatalogue:
 
     async def delete_channel(self, channel_id: str) -> None:
         def work(connection: Connection) -> None:
-            if connection.execute(delete(channels).where(channels.c.id == channel_id)).rowcount == 0:
-                raise NotFound(f"channel {channel_id}")
+            _lock(connection, channel_id)
+            connection.execute(delete(channels).where(channels.c.id == channel_id))
 
         await self._database.write(work)
 
@@ -229,9 +230,11 @@ def _unique_slug(connection: Connection, statement: Insert | Update, slug: str) 
 
 
 def _lock(connection: Connection, channel_id: str) -> None:
-    query = select(channels.c.id).where(channels.c.id == channel_id).with_for_update()
-    if (connection.execute(query)).one_or_none() is None:
+    channel = select(channels.c.id).where(channels.c.id == channel_id).with_for_update()
+    if connection.execute(channel).one_or_none() is None:
         raise NotFound(f"channel {channel_id}")
+    own = select(sources.c.id).where(sources.c.channel_id == channel_id).order_by(sources.c.id).with_for_update()
+    connection.execute(own).all()
 
 
 def _shift(connection: Connection, channel_id: str, priority: int, *, by: int) -> None:
@@ -250,7 +253,7 @@ def _change_source(connection: Connection, source_id: str, change: Callable[[Sou
 def _read_channel(connection: Connection, channel: str) -> Channel:
     query = select(*_CHANNEL).where(or_(channels.c.id == channel, channels.c.slug == channel))
     # A slug may look like another channel's id: the id wins
-    row = (connection.execute(query.order_by(case((channels.c.id == channel, 0), else_=1)).limit(1))).one_or_none()
+    row = connection.execute(query.order_by(case((channels.c.id == channel, 0), else_=1)).limit(1)).one_or_none()
     if row is None:
         raise NotFound(f"channel {channel}")
     return _channel(row)
@@ -263,7 +266,7 @@ def _read_sources(connection: Connection, channel_id: str) -> tuple[Source, ...]
 
 def _read_source(connection: Connection, source_id: str, *, lock: bool = False) -> Source:
     query = select(*_SOURCE).where(sources.c.id == source_id)
-    row = (connection.execute(query.with_for_update() if lock else query)).one_or_none()
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise NotFound(f"source {source_id}")
     return _source(row)

@@ -16,6 +16,7 @@ import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -85,7 +86,10 @@ class Database:
         self.engine.dispose()
 
     async def _run(self, threads: ThreadPoolExecutor, unit: Callable[[], T]) -> T:
-        running = threads.submit(_translated, unit)
+        try:
+            running = threads.submit(_translated, unit)
+        except RuntimeError:  # the pool has ended
+            raise DatabaseUnavailable("closed") from None
         future = asyncio.wrap_future(running)
         try:
             await asyncio.wait((future,), timeout=BUSY_LIMIT_S)
@@ -96,6 +100,8 @@ class Database:
             if not future.done():
                 self._cut()
                 raise DatabaseUnavailable(f"no answer within {LIMIT_S:g} s")
+            if future.cancelled():  # dropped by `close`
+                raise DatabaseUnavailable("closed")
             return future.result()
         finally:
             future.cancel()
@@ -106,9 +112,11 @@ class Database:
         The threads sit in reads that nothing else can end; a socket shut down beneath them is an error to them at once.
         """
         for connection in list(self._sockets):
-            if not connection.closed:
-                with socket.socket(fileno=os.dup(connection.fileno())) as beneath:
-                    beneath.shutdown(socket.SHUT_RDWR)
+            with (
+                suppress(OSError, psycopg.Error),  # it has ended by itself
+                socket.socket(fileno=os.dup(connection.fileno())) as beneath,
+            ):
+                beneath.shutdown(socket.SHUT_RDWR)
 
 
 def database_url(url: str) -> URL:

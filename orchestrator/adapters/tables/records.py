@@ -1,7 +1,7 @@
 """How a decision's records become rows, within the transaction of the state that they belong to.
 
-Law: rows are locked in one order (session, channel, sources by id), so two sessions that blame and praise the same sources at
-once wait for each other but never for ever. The session's row is locked already when these functions run.
+Law: rows are locked in one order (session, channel, sources by id), so sessions that blame and praise the same sources at once
+wait for each other but never for ever. The session's row is locked already when these functions run.
 """
 
 from __future__ import annotations

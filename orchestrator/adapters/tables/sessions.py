@@ -181,7 +181,7 @@ def _session_row(row: Row[Any]) -> SessionRow:
 
 
 def _read(connection: Connection, session_id: str) -> SessionRow:
-    row = (connection.execute(select(*_ROW).where(sessions.c.id == session_id))).one_or_none()
+    row = connection.execute(select(*_ROW).where(sessions.c.id == session_id)).one_or_none()
     if row is None:
         raise NotFound(f"session {session_id}")
     return _session_row(row)

@@ -10,12 +10,12 @@ from litestar.datastructures import MutableScopeHeaders, State
 from litestar.di import Provide
 from litestar.types import Message, Scope
 
-from api import auth, channels, events, health, legacy, metrics, openapi, playback, problems, sessions, sources, watch
+from api import assets, auth, channels, events, health, legacy, metrics, openapi, playback, problems, sessions, sources, watch
 from api.limits import BODY_BYTES
 from api.world import Tables, World
 from orchestrator.errors import BadSetting
 from orchestrator.ports import EventBus, ObjectStore, Prober
-from orchestrator.settings import PREFIX, Settings
+from orchestrator.settings import PREFIX, Settings, derived
 
 _CORS = CORSConfig(  # any page may call, with the token that it was given; cookies are never sent along
     allow_origins=["*"],
@@ -39,7 +39,8 @@ def create_app(
     """Raises BadSetting where what the API cannot do without is not set. The ports stay the caller's to close."""
     if settings.admin_key is None:
         raise BadSetting(f"{PREFIX}ADMIN_KEY: must be set")
-    origin_url = settings.origin_url or f"{settings.s3_endpoint}/{settings.s3_bucket}"
+    origin_url = derived(settings).origin_url
+    assert origin_url is not None
     world = World(
         catalogue=tables.catalogue,
         sessions=tables.sessions,
@@ -60,7 +61,7 @@ def create_app(
             playback.routes,
             events.routes,
             watch.routes,
-            watch.assets,
+            assets.routes,
             legacy.routes,
             health.routes,
             metrics.routes,

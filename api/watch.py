@@ -7,7 +7,6 @@ so nobody can take over another viewer's session by naming it.
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,8 +16,8 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
 from litestar.params import FromPath
 from litestar.response import Redirect
-from litestar.static_files import create_static_files_router
 
+from api.assets import page
 from api.playback import address
 from api.sessions import AnyRequest, Prefer, grant, wait_s
 from api.viewing import join, settled
@@ -29,8 +28,6 @@ from orchestrator.errors import Temporary
 
 TAG = Tag("Watching", "Open to everybody.")
 
-WEB: Final = Path(__file__).parent / "web"
-PLAYER: Final = WEB / "node_modules" / "hls.js" / "dist"
 PLAYLIST: Final = ".m3u8"
 WAIT_S: Final = 20.0
 PAGE_WAIT_S: Final = 25.0
@@ -60,7 +57,7 @@ async def watch(world: NamedDependency[World], request: AnyRequest, channel: Fro
     await world.channel(channel)
     cookie = _cookie(request) or secrets.token_urlsafe(24)
     return Response(
-        (WEB / "watch.html").read_bytes(),
+        page("watch.html"),
         media_type="text/html",
         headers={"Content-Security-Policy": _policy(world.origin_url), "Cache-Control": "no-cache"},
         cookies=[
@@ -101,13 +98,13 @@ async def list_for_players(world: NamedDependency[World], request: AnyRequest) -
     lines = ["#EXTM3U"]
     after: str | None = None
     while True:
-        page = await world.catalogue.channels(limit=_PAGE, after=after)
-        for channel in page:
+        channels = await world.catalogue.channels(limit=_PAGE, after=after)
+        for channel in channels:
             if channel.enabled:
                 lines += [_extinf(channel), f"{base_url}/watch/{channel.slug}{PLAYLIST}"]
-        if len(page) < _PAGE:
+        if len(channels) < _PAGE:
             break
-        after = page[-1].id
+        after = channels[-1].id
     return Response("\n".join(lines) + "\n", media_type="audio/x-mpegurl", headers={"Cache-Control": "no-cache"})
 
 
@@ -155,7 +152,4 @@ def _policy(origin_url: str) -> str:
     )
 
 
-assets = create_static_files_router(
-    path="/assets", directories=[path for path in (WEB / "assets", PLAYER) if path.is_dir()], name="assets"
-)
 routes = Router(path="/", tags=[TAG.name], route_handlers=[watch, watch_session, list_for_players])

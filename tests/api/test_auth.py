@@ -31,7 +31,6 @@ def filled(path: str, session: dict[str, Any]) -> str:
         .replace("{source_id}", "x-1")
         .replace("{number}", "1")
         .replace("{path}", "x")
-        .replace("{file_path}", "x")
     )
 
 

@@ -166,7 +166,9 @@ async def test_the_page_is_self_contained(client: httpx.AsyncClient, stage: Stag
         answer = await client.get(f"/assets/{asset}")
         assert answer.status_code == 200 and kind in answer.headers["content-type"], asset
         assert asset in page.text
-    for outside in ("../watch.html", "%2e%2e/watch.html", "..%2f..%2fapp.py", "/etc/passwd"):
+        unchanged = await client.get(f"/assets/{asset}", headers={"If-None-Match": answer.headers["etag"]})
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+    for outside in ("../watch.html", "%2e%2e/watch.html", "..%2f..%2fapp.py", "/etc/passwd", "package.json", "%00"):
         assert (await client.get(f"/assets/{outside}")).status_code == 404
 
 

@@ -5,6 +5,7 @@ const HEARTBEAT_MS = 10_000;
 const SAMPLE_MS = 100;
 const EVENTS_SHOWN = 8;
 
+// Addresses are relative to the page: whatever host and path it is reached by is the one that its policy lets it call.
 const channel = location.pathname.replace(/\/+$/, "").split("/").pop();
 const at = (id) => document.getElementById(id);
 const video = at("video");
@@ -57,7 +58,7 @@ function play(url) {
 }
 
 function listen(session) {
-  const source = new EventSource(`${session.events_url}?token=${encodeURIComponent(session.token)}`);
+  const source = new EventSource(`../v1/sessions/${session.id}/events?token=${encodeURIComponent(session.token)}`);
   const told = {
     "session.live": (event) => show({ phase: "live", source: event.source }),
     "stream.switch": (event) => show({ phase: "live", source: event.to }),
@@ -84,9 +85,9 @@ function listen(session) {
 
 // False where the session is not known any more.
 async function heartbeat(session) {
-  const url = session.events_url.replace(/events$/, "heartbeat");
+  const headers = { Authorization: `Bearer ${session.token}` };
   try {
-    const answer = await fetch(url, { method: "POST", headers: { Authorization: `Bearer ${session.token}` } });
+    const answer = await fetch(`../v1/sessions/${session.id}/heartbeat`, { method: "POST", headers });
     return answer.ok || answer.status >= 500;
   } catch {
     return true;

@@ -9,12 +9,13 @@ from threading import Lock
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from orchestrator.adapters.tables import engine as tables_engine
-from orchestrator.errors import DatabaseUnavailable
+from orchestrator.errors import BadSetting, DatabaseUnavailable
 
 WAIT_LIMIT_S = 60.0  # for another process that is migrating
 LOCK_KEY = 0x6661696C6F766572  # "failover": ours among the server's advisory locks
@@ -44,6 +45,8 @@ def upgrade(database_url: str, revision: str = "head") -> None:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
             command.upgrade(_config(connection), revision)
             connection.commit()
+    except CommandError as error:  # a later release has been here
+        raise BadSetting(f"FAILOVER_DATABASE_URL: not a database of this release: {error}") from None
     except DBAPIError as error:
         raise DatabaseUnavailable(tables_engine.words(error)) from error
     finally:

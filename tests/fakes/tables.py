@@ -9,6 +9,7 @@ from typing import NoReturn, assert_never
 
 from msgspec.structs import replace
 
+from orchestrator.core.decide import NEXT
 from orchestrator.core.model import (
     AttemptEnded,
     AttemptLive,
@@ -284,7 +285,7 @@ class FakeSessions:
         self._answer()
         session = self._get(session_id).session
         if _running(session):
-            self._write(replace(session, switch_to=source_id or "next", version=session.version + 1))
+            self._write(replace(session, switch_to=source_id or NEXT, version=session.version + 1))
 
     async def renew(self, session_id: str, now: float) -> None:
         self._answer()

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from orchestrator import migrations
 from orchestrator.adapters.tables.schema import metadata
-from orchestrator.errors import DatabaseUnavailable
+from orchestrator.errors import BadSetting, DatabaseUnavailable
 from orchestrator.migrations import upgrade
 from tests.postgres_server import PostgresServer
 
@@ -177,6 +177,19 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(empty_database: Callable[[]
     assert schema_is_empty(url)
     upgrade(url)
     assert not schema_is_empty(url)
+
+
+def test_a_database_of_a_later_release_is_left_alone(empty_database: Callable[[], str]) -> None:
+    url = empty_database()
+    upgrade(url)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    before = schema(url)
+    with pytest.raises(BadSetting, match="9999"):
+        upgrade(url)
+    assert schema(url) == before
 
 
 def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:

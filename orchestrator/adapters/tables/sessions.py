@@ -12,11 +12,10 @@ from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.ids import SESSION, new_id
 from orchestrator.adapters.tables.records import count_events, write_records
 from orchestrator.adapters.tables.schema import RUNNING, attempts, events, sessions
+from orchestrator.core.decide import NEXT
 from orchestrator.core.model import Attempt, Decision, Desired, Event, Phase, Record, Session
 from orchestrator.errors import DatabaseUnavailable, NotFound, Stale
 from orchestrator.ports import AttemptRow, SessionRow
-
-NEXT = "next"  # `switch_to`: whichever source comes next
 
 # The struct's fields are columns of the same name, but for the two attempts, which are four columns each
 _FLAT = tuple(field.name for field in fields(Session) if field.name not in ("attempt", "previous"))

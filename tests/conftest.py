@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,11 +12,17 @@ from pathlib import Path
 import docker
 import docker.errors
 import pytest
+from hypothesis import settings
 
 from orchestrator.migrations import upgrade
 from tests.postgres_server import PostgresServer, binaries
 from tests.servers import RedisServer, Seaweed, running_redis, running_seaweed
 from tests.support import require
+
+# Each example as slow as it must be: deadlines measure the machine. HYPOTHESIS_PROFILE=thorough looks for longer.
+settings.register_profile("default", deadline=None, max_examples=100, stateful_step_count=30)
+settings.register_profile("thorough", deadline=None, max_examples=2000, stateful_step_count=60)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +56,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
         return server.database()
-    url = f"sqlite+aiosqlite:///{tmp_path}/failover.db"
+    url = f"sqlite:///{tmp_path}/failover.db"
     upgrade(url)
     return url
 

@@ -108,9 +108,12 @@ async def get_session(world: NamedDependency[World], request: AnyRequest, row: N
     status_code=204,
     guards=[auth.session],
     security=auth.SESSION,
+    refusals=[409],
 )
 async def heartbeat(world: NamedDependency[World], row: NamedDependency[SessionRow]) -> None:
-    """Renews the viewer's lease. Every 10 seconds is often enough."""
+    """Renews the viewer's lease. Every 10 seconds is often enough. 409: the session has ended, there is nothing to renew."""
+    if row.session.phase is Phase.ENDED:
+        raise SessionEnded(row.session.end_reason or "it was stopped")
     await world.sessions.renew(row.session.id, world.clock())
 
 

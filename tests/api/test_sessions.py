@@ -153,6 +153,8 @@ async def test_a_session_is_shown_renewed_and_stopped_with_its_token(
     assert stopped.status_code == 202 and stopped.json()["desired"] == "stop"
     assert (await tables.sessions.get(session["id"])).session.desired is Desired.STOP
     assert (await client.delete(path, headers=token)).status_code == 202
+    await stage.end(session["id"])
+    assert_problem(await client.post(f"{path}/heartbeat", headers=token), 409)
 
 
 async def test_a_session_outlives_its_channel_on_record(admin: httpx.AsyncClient, stage: Stage) -> None:

@@ -83,7 +83,7 @@ function listen(session) {
   }
 }
 
-// False where the session is not known any more.
+// False where the session has ended or is not known any more.
 async function heartbeat(session) {
   const headers = { Authorization: `Bearer ${session.token}` };
   try {

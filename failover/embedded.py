@@ -81,7 +81,7 @@ class Embedded:
         if settings.admin_key is None:
             changes["admin_key"] = keys.admin_key
         if settings.database_url is None:
-            changes["database_url"] = f"sqlite+aiosqlite:///{directory}/failover.db"
+            changes["database_url"] = f"sqlite:///{directory}/failover.db"
         if settings.redis_url is None:
             port = kept_ports(directory, "redis", 1)[0]
             self._servers.append(redis(directory, port, keys.redis_password))

@@ -21,7 +21,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting, its unit and its default. `.env.example` is generated from here."""
 
     # Where things are
-    database_url: str | None = None  # SQLAlchemy URL: postgresql+psycopg://… or sqlite+aiosqlite:///…
+    database_url: str | None = None  # postgresql://user:password@host/database or sqlite:////path
     redis_url: str | None = None
     s3_endpoint: str | None = None  # http(s)://host:port
     s3_transcoder_endpoint: str | None = None  # as the containers reach it, where that differs: the host is signed

@@ -23,7 +23,7 @@ from transcoder.watchdog import Limits, Verdict, judge, second_chance
 HEALTH_VARIABLE = "TRANSCODER_HEALTH_FILE"
 
 _BATCH_S = 0.04  # media are read in batches of this length: waking up for each packet would cost a core's share
-_TICK_S = 0.25  # the watchdog's pace while all is well
+_TICK_S = 0.1  # the watchdog's pace
 _STARTING_TICK_S = 0.01  # and until the first listing, which waits for the clock to settle
 _SLEPT_S = 1.5  # a longer way round the loop: this process was paused
 _OVERDUE_S = 0.25  # so late the player needs media more than a keyframe at their start

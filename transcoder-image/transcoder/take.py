@@ -30,7 +30,7 @@ class Take:
         self._segmenter: Segmenter | None = None
         self._started_s = started_s
         self._first_media_s: float | None = None
-        self._first_newest_s = 0.0
+        self._media_start_s = 0.0
         self._newest_s: float | None = None
         self._exit_code: int | None = None
         process.widen()
@@ -40,7 +40,7 @@ class Take:
         """The average length of the source's own segments; 0 where it has none."""
         if self._newest_s is None or not self.report.segments_opened or not self.report.format.startswith("hls"):
             return 0.0
-        return (self._newest_s - self._first_newest_s) / self.report.segments_opened
+        return (self._newest_s - self._media_start_s) / self.report.segments_opened
 
     def read(self, now_s: float) -> list[str]:
         """Reads what has come; gives FFmpeg's lines for the log."""
@@ -98,7 +98,8 @@ class Take:
         if newest_s is None or newest_s == self._newest_s:
             return
         if self._first_media_s is None:
-            self._first_media_s, self._first_newest_s = now_s, newest_s
+            first_s = self.closed[0].start_s if self.closed else newest_s - self._segmenter.pending_s
+            self._first_media_s, self._media_start_s = now_s, first_s
         self._newest_s = newest_s
         self.clock.observe(now_s, newest_s)
         self.report.media_came(newest_s)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from transcoder.ending import Ending
 from transcoder.report import Fault
 
-# A source in 10-second segments arrives in 10-second bursts, each up to half a segment late (FFmpeg asks again for a
-# playlist that did not advance after half its target duration), and half a second for the way.
+# FFmpeg asks again for a playlist that did not advance after half its target duration: a burst may come so much later
+# than the source's cadence says, and half a second more for the way.
 _CADENCES, _WAY_S = 1.5, 0.5
 _PLAYLISTS_LOST = 2  # reloads in a row: one may be an accident
 _SEGMENTS_LOST_AT_START = 3  # all that FFmpeg starts with
@@ -64,8 +64,9 @@ def judge(seen: Observation, limits: Limits) -> Verdict | None:
 
 
 def patience_s(limits: Limits, cadence_s: float) -> float:
-    """How far media may fall behind before the source counts as stalled."""
-    return max(limits.stall_s, _CADENCES * cadence_s + _WAY_S if cadence_s else 0.0)
+    """How far media may fall behind before the source counts as stalled: `limits.stall_s` later than due, where a
+    source in segments is due once per segment (one in 10-second segments arrives in 10-second bursts)."""
+    return max(cadence_s + limits.stall_s, _CADENCES * cadence_s + _WAY_S if cadence_s else 0.0)
 
 
 def second_chance(verdict: Verdict, seen: Observation, last_chance_s: float | None) -> bool:

@@ -9,6 +9,7 @@ healthy   touched by the agent whenever a segment has been stored
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -63,6 +64,7 @@ class AttemptDirectory:
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(self.path / "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
+                *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
             ],
         )
 
@@ -156,6 +158,16 @@ class AttemptDirectory:
             return (self.path / name).read_text()
         except FileNotFoundError:
             return ""
+
+
+def _inheritable() -> list[int]:
+    """File descriptors that whoever started the orchestrator has left open: whoever reads their other end would wait for us."""
+    inheritable = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                inheritable.append(int(name))
+    return inheritable
 
 
 def _process(pid: int) -> _Process | None:

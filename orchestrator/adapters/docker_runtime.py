@@ -73,7 +73,7 @@ class DockerRuntime:
 
     def events(self) -> AsyncIterator[ContainerEvent]:
         # From this moment on, not from when the engine has answered: nothing falls between.
-        return self._events(since=int(time.time()))
+        return self._events(since=time.time())
 
     async def check(self) -> None:
         image = self._settings.transcoder_image
@@ -166,7 +166,7 @@ class DockerRuntime:
 
     # --- events -------------------------------------------------------------------------------------------------------
 
-    async def _events(self, since: int) -> AsyncIterator[ContainerEvent]:
+    async def _events(self, since: float) -> AsyncIterator[ContainerEvent]:
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[ContainerEvent | EngineUnavailable] = asyncio.Queue()
         feed = _EventFeed(self._settings.deployment, since, lambda item: loop.call_soon_threadsafe(queue.put_nowait, item))
@@ -184,7 +184,7 @@ class DockerRuntime:
 class _EventFeed(threading.Thread):
     """Reads the engine's event stream and hands on what concerns this deployment, until it breaks or is closed."""
 
-    def __init__(self, deployment: str, since: int, emit: Callable[[ContainerEvent | EngineUnavailable], object]) -> None:
+    def __init__(self, deployment: str, since: float, emit: Callable[[ContainerEvent | EngineUnavailable], object]) -> None:
         super().__init__(name="docker-events", daemon=True)
         self._filters = {"type": "container", "label": f"{_LABEL}.deployment={deployment}", "event": list(_EVENTS)}
         self._since = since
@@ -198,7 +198,9 @@ class _EventFeed(threading.Thread):
         try:
             with _connect() as client:
                 client.ping()  # bounded in time, as the stream is not
-                stream = client.events(since=self._since, filters=self._filters, decode=True)
+                # The engine takes fractions of a second, though the SDK's types know whole ones only.
+                since: Any = f"{self._since:.6f}"
+                stream = client.events(since=since, filters=self._filters, decode=True)
                 with self._lock:
                     self._stream = stream
                     if self._closed:

@@ -150,7 +150,8 @@ class ProcessRuntime:
                 for path in changed:
                     yield ContainerEvent(AttemptDirectory(path).session_id, AttemptDirectory(path).number)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(wake.wait(), _LOOK_S)
+                    async with asyncio.timeout(_LOOK_S):  # wait_for of Python 3.11 may swallow a cancellation
+                        await wake.wait()
                 wake.clear()
         finally:
             self._wakes.discard(wake)

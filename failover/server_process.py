@@ -80,6 +80,10 @@ class ServerProcess:
     async def start(self) -> None:
         """Spawn and wait until it is ready. Raises FailoverError, and leaves nothing running."""
         self.spawn()
+        await self.until_ready()
+
+    async def until_ready(self) -> None:
+        """The second half of `start`."""
         deadline = time.monotonic() + self._start_limit_s
         while not await self._ready():
             if self.pid is None or time.monotonic() > deadline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -45,7 +46,7 @@ def running_seaweed() -> Iterator[Seaweed]:
         ports = kept_ports(directory, "seaweedfs", SEAWEEDFS_PORTS)
         access_key, secret_key = "test-access-key", "test-secret-key"
         process = seaweedfs(directory, ports, access_key, secret_key)
-        asyncio.run(process.start())
+        _start(process)
         try:
             yield Seaweed(f"http://127.0.0.1:{ports[0]}", access_key, secret_key, process)
         finally:
@@ -58,7 +59,7 @@ def running_redis() -> Iterator[RedisServer]:
         directory = _with_logs(name)
         port = kept_ports(directory, "redis", 1)[0]
         process = redis(directory, port, "test-password")
-        asyncio.run(process.start())
+        _start(process)
         try:
             yield RedisServer(f"redis://:test-password@127.0.0.1:{port}/0", process)
         finally:
@@ -68,3 +69,10 @@ def running_redis() -> Iterator[RedisServer]:
 def _with_logs(name: str) -> Path:
     (Path(name) / "logs").mkdir()
     return Path(name)
+
+
+def _start(process: ServerProcess) -> None:
+    """Spawned by this thread, whose life is the test session's; awaited in another, since a loop may be running here."""
+    process.spawn()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, process.until_ready()).result()

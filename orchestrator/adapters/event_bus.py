@@ -104,8 +104,8 @@ class RedisEventBus:
         while True:
             pubsub = self._redis.pubsub()
             try:
-                await pubsub.psubscribe(f"{_EVENTS}*")
                 await pubsub.subscribe(self._nudges)
+                await pubsub.psubscribe(f"{_EVENTS}*")
                 pause_s = first_s
                 await self._deal(pubsub)
             except (RedisError, OSError, TimeoutError) as error:

@@ -17,7 +17,7 @@ class FakeEventBus:
         self.refusing = False
         self.published: list[tuple[Event, bytes]] = []
         self.nudged: list[str] = []
-        self._listeners: dict[str, set[asyncio.Queue[bytes]]] = defaultdict(set)
+        self._listeners: dict[str, set[asyncio.Queue[bytes | None]]] = defaultdict(set)
 
     async def publish(self, event: Event, payload: bytes) -> None:
         await self.check()
@@ -45,7 +45,9 @@ class FakeEventBus:
             raise BusUnavailable("the fake bus refuses")
 
     async def close(self) -> None:
-        self._listeners.clear()
+        for queues in self._listeners.values():
+            for queue in queues:
+                queue.put_nowait(None)
 
     @property
     def listeners(self) -> int:
@@ -56,10 +58,10 @@ class FakeEventBus:
             queue.put_nowait(payload)
 
     async def _listen(self, channel: str) -> AsyncIterator[bytes]:
-        queue: asyncio.Queue[bytes] = asyncio.Queue()
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._listeners[channel].add(queue)
         try:
-            while True:
-                yield await queue.get()
+            while (payload := await queue.get()) is not None:
+                yield payload
         finally:
             self._listeners[channel].discard(queue)

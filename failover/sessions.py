@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +20,8 @@ from orchestrator.core.payload import playlist_url, timestamp
 from orchestrator.errors import BusUnavailable, NotFound
 from orchestrator.settings import Settings
 
-console = Console(highlight=False)
+# Piped, a line is as long as it is: ids must stay whole.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 250)
 
 
 @contextlib.asynccontextmanager
@@ -60,7 +62,7 @@ async def show_all(settings: Settings, data_dir: Path | None, *, ended_too: bool
         shown = [row.session for row in rows if ended_too or row.session.phase is not Phase.ENDED]
         table = Table(box=None, pad_edge=False, header_style="dim")
         for column in ("session", "channel", "phase", "attempt", "source", "age", "why"):
-            table.add_column(column)
+            table.add_column(column, overflow="fold")
         for session in shown:
             attempt = session.attempt
             table.add_row(
@@ -84,7 +86,7 @@ async def show(settings: Settings, data_dir: Path | None, session_id: str) -> in
         console.print(f"playlist  {playlist_url(settings.origin_url or '', session.id)}", soft_wrap=True)
         table = Table(box=None, pad_edge=False, header_style="dim", title="attempts", title_justify="left")
         for column in ("#", "source", "started", "first segment after", "ended", "exit", "why started", "why ended"):
-            table.add_column(column)
+            table.add_column(column, overflow="fold")
         for row in await tables.sessions.attempts(session_id):
             table.add_row(
                 str(row.number),

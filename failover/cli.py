@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import settings as settings_module
-from orchestrator.errors import FailoverError
+from orchestrator.errors import FailoverError, Temporary
 from orchestrator.settings import Settings
 
 
@@ -78,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except FailoverError as error:
-        print(f"failover: {error}", file=sys.stderr)
+        what = f"{error.title}: {error}" if isinstance(error, Temporary) else str(error)
+        print(f"failover: {what}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: that is its right

@@ -22,9 +22,10 @@ from transcoder.watchdog import Limits, Verdict, judge, second_chance
 
 HEALTH_VARIABLE = "TRANSCODER_HEALTH_FILE"
 
-_BATCH_S = 0.04  # media are read in batches of this length: waking up for each packet would cost a core's share
-_TICK_S = 0.1  # the watchdog's pace
-_STARTING_TICK_S = 0.01  # and until the first listing, which waits for the clock to settle
+_BATCH_S = 0.1  # media are read in batches of this length: waking up for each packet would cost a core's share
+_CALM_TICK_S = 0.5  # the watchdog's pace while the next listing is not overdue
+_TICK_S = 0.1  # and when something is wrong
+_STARTING_TICK_S = 0.01  # until the first listing, which waits for the clock to settle
 _SLEPT_S = 1.5  # a longer way round the loop: this process was paused
 _OVERDUE_S = 0.25  # so late the player needs media more than a keyframe at their start
 _LAST_LISTING_S = 0.8  # how long an ending waits for what was cut last
@@ -55,7 +56,6 @@ class Attempt:
         self._limits = Limits(job.start_limit_s, job.stall_limit_s)
         self._accepted_for: Streams | None = None
         self._looked_s = self._awake_since_s = now_s
-        self._batch_until_s = 0.0
         self._last_chance_s: float | None = None
         self._summary_s = now_s
         self._listed_before = 0
@@ -82,8 +82,7 @@ class Attempt:
             self._publisher.look_again()
         self._looked_s = now_s
         self._take_replies(now_s)
-        if now_s >= self._batch_until_s:
-            self._read(now_s)
+        self._read(now_s)
         verdict = self._verdict(now_s)
         if verdict is None:
             self._publish(now_s)
@@ -91,21 +90,22 @@ class Attempt:
 
     def _wait(self) -> None:
         """Until there is something to do: media (a batch of them), messages, answers, a signal, or a time."""
-        now_s = self._now_s()
-        due_s = self._publisher.due_s
-        starting = not self._publisher.listed
-        timeout_s = _STARTING_TICK_S if starting else _TICK_S
-        if due_s is not None and due_s + _OVERDUE_S > now_s:
-            timeout_s = min(timeout_s, due_s + _OVERDUE_S - now_s)
-        fds = {self._wake_out, *self._take.process.open_fds}
-        if now_s < self._batch_until_s:
-            fds.discard(self._take.process.media_fd)
-            timeout_s = min(timeout_s, self._batch_until_s - now_s)
-        readable, _, _ = select.select(fds, (), (), timeout_s)
+        process = self._take.process
+        readable, _, _ = select.select({self._wake_out, *process.open_fds}, (), (), self._tick_s(self._now_s()))
+        if self._publisher.listed and readable == [process.media_fd]:
+            # The rest of the batch, unless an answer or a signal comes first.
+            readable, _, _ = select.select((self._wake_out,), (), (), _BATCH_S)
         if self._wake_out in readable:
             os.read(self._wake_out, 4096)
-        if not starting and readable == [self._take.process.media_fd]:
-            self._batch_until_s = self._now_s() + _BATCH_S
+
+    def _tick_s(self, now_s: float) -> float:
+        """How long nothing can be missed by sleeping."""
+        publisher = self._publisher
+        if not publisher.listed or publisher.due_s is None:
+            return _STARTING_TICK_S
+        overdue_in_s = publisher.due_s + _OVERDUE_S - now_s
+        calm = overdue_in_s > 0 and publisher.failing_since_s is None
+        return min(_CALM_TICK_S, overdue_in_s) if calm else _TICK_S
 
     def _read(self, now_s: float) -> None:
         for line in self._take.read(now_s):
@@ -170,7 +170,6 @@ class Attempt:
         self._log(f"FFmpeg anew: {_described(needed)}")
         process = FfmpegProcess(ffmpeg_argv(self._ffmpeg, self._job, needed))
         self._take = Take(self._job, needed, process, self._epoch_s + process.started_s, follows=keep)
-        self._batch_until_s = 0.0
 
     def _publish(self, now_s: float) -> None:
         publisher, take = self._publisher, self._take

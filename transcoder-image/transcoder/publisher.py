@@ -59,6 +59,7 @@ class Publisher:
         self._in_flight: set[str] = set()
         self._retries: dict[str, _Retry] = {}
         self._on_its_way: MediaPlaylist | None = None
+        self._any_stored = False
         self.sending: Streams | None = None
         self.over: tuple[Ending, str] | None = None  # why this attempt may publish no more
         self.listed = 0  # how many segments of ours have been listed
@@ -142,6 +143,9 @@ class Publisher:
                 for entry in self._entries:
                     if entry.n == n:
                         entry.has_been_stored()
+                        if not self._any_stored:
+                            self._log("first segment stored")
+                        self._any_stored = True
             case _:
                 assert_never(request)
 

@@ -9,7 +9,7 @@ import select
 import signal
 import time
 
-from transcoder.argv import Plan, Unplayable, ffmpeg_argv, plan
+from transcoder.argv import NEWER, Plan, Unplayable, ffmpeg_argv, plan
 from transcoder.attempt_log import AttemptLog
 from transcoder.ending import Ending
 from transcoder.ffmpeg_process import FfmpegProcess
@@ -54,6 +54,7 @@ class Attempt:
         self._publisher = Publisher(job.session, job.attempt, job.target_duration_s, job.window_s, self._log)
         self._lanes = Lanes(job, self._wake_in)
         self._limits = Limits(job.start_limit_s, job.stall_limit_s)
+        self._lacks: frozenset[str] = frozenset()  # options that this FFmpeg does not know
         self._accepted_for: Streams | None = None
         self._looked_s = self._awake_since_s = now_s
         self._last_chance_s: float | None = None
@@ -108,8 +109,12 @@ class Attempt:
         return min(_CALM_TICK_S, overdue_in_s) if calm else _TICK_S
 
     def _read(self, now_s: float) -> None:
-        for line in self._take.read(now_s):
+        take = self._take
+        silent = take.waited_s is None
+        for line in take.read(now_s):
             self._log.ffmpeg(line)
+        if silent and take.waited_s is not None:
+            self._log(f"first media {take.waited_s:.3f} s after FFmpeg's start")
 
     def _take_replies(self, now_s: float) -> None:
         for request, reply in self._lanes.replies():
@@ -128,6 +133,11 @@ class Attempt:
             return Verdict(Ending.STORE_UNREACHABLE, f"the store has failed for {now_s - down_since_s:.0f} s")
         seen = self._take.observe(now_s, self._awake_since_s)
         verdict = judge(seen, self._limits)
+        unknown = self._take.report.unknown_option
+        if verdict and unknown in NEWER - self._lacks:
+            self._lacks |= {unknown}
+            self._start_again(self._take.plan, now_s, keep=False)
+            return None
         if verdict and publisher.listed and second_chance(verdict, seen, self._last_chance_s):
             self._log(f"{verdict.ending.words}: {verdict.reason}; once more in place")
             self._last_chance_s = now_s
@@ -168,7 +178,7 @@ class Attempt:
         else:
             self._publisher.withdraw(self._take.clock)
         self._log(f"FFmpeg anew: {_described(needed)}")
-        process = FfmpegProcess(ffmpeg_argv(self._ffmpeg, self._job, needed))
+        process = FfmpegProcess(ffmpeg_argv(self._ffmpeg, self._job, needed, self._lacks))
         self._take = Take(self._job, needed, process, self._epoch_s + process.started_s, follows=keep)
 
     def _publish(self, now_s: float) -> None:

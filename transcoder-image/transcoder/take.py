@@ -42,6 +42,11 @@ class Take:
             return 0.0
         return (self._newest_s - self._media_start_s) / self.report.segments_opened
 
+    @property
+    def waited_s(self) -> float | None:
+        """How long the first media took; None: they have not come yet."""
+        return None if self._first_media_s is None else self._first_media_s - self._started_s
+
     def read(self, now_s: float) -> list[str]:
         """Reads what has come; gives FFmpeg's lines for the log."""
         # The media first: what FFmpeg says about its streams is written before them, so it has then come, too.

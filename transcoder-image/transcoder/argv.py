@@ -25,6 +25,9 @@ _WHITELIST = {
     "rtp": "rtp,udp",
 }
 
+# Options that older versions do not know, and that a session can do without.
+NEWER = frozenset(("-seg_max_retry", "-extension_picky", "-readrate_initial_burst"))
+
 # Used where no probe has said what a source sends: what most of them do.
 USUAL = Streams("h264", "aac", 2)
 
@@ -94,10 +97,18 @@ def _audio(profile: Profile, source: Streams, sending: Streams | None) -> tuple[
     return ("copy", 0) if same and profile == "copy" else ("aac", sending.channels or 2)
 
 
-def ffmpeg_argv(ffmpeg: str, job: Job, plan: Plan) -> list[str]:
-    """The whole command line. `ffmpeg`: the binary's name or path."""
+def ffmpeg_argv(ffmpeg: str, job: Job, plan: Plan, lacks: frozenset[str] = frozenset()) -> list[str]:
+    """The whole command line. `ffmpeg`: the binary's name or path; `lacks`: options of `NEWER` that it does not know."""
+    argv = _arguments(job, plan)
+    for option in lacks:
+        if option in argv:
+            at = argv.index(option)
+            del argv[at : at + 2]
+    return [ffmpeg, *argv]
+
+
+def _arguments(job: Job, plan: Plan) -> list[str]:
     return [
-        ffmpeg,
         # Lines of a log, not a terminal's status: no banner, no statistics, nothing read from standard input. Each
         # line says its level, and "info" is where FFmpeg tells which streams it found.
         *("-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"),
@@ -161,7 +172,7 @@ def _http(source: Source, job: Job, plan: Plan) -> list[str]:
             # A segment that fails once is asked for again; a hole is worse than the moment that this takes.
             *("-seg_max_retry", "2"),
             # Providers name segments as they like; the protocol whitelist is what keeps FFmpeg in bounds.
-            *("-allowed_extensions", "ALL"),
+            *("-allowed_extensions", "ALL", "-extension_picky", "0"),
         ]
     if plan.paced:
         # A server that tires of a slow reader is asked again from the same byte. Live sources get no second

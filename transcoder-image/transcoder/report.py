@@ -38,6 +38,7 @@ _LOST_PLAYLIST = re.compile(r"Failed to reload playlist")
 _LOST_SEGMENT = re.compile(r"Failed to open segment|failed too many times, skipping")
 # A server that closes a body of no announced length: that is its end, not an accident (2^64-1 is FFmpeg's "unknown").
 _CLOSED = re.compile(r"Stream ends prematurely at \d+, should be 18446744073709551615")
+_UNKNOWN_OPTION = re.compile(r"Unrecognized option '(\w+)'|Option (\w+) not found")
 _WHATEVER = re.compile(r"I/O error|Input/output error")
 
 # Decoders that join in the middle say this of every frame up to the first keyframe; it says nothing at 2 a.m.
@@ -67,6 +68,7 @@ class Report:
         self.format = ""  # FFmpeg's names of the source's format: "hls", "mpegts", "mov,mp4,m4a,3gp,3g2,mj2"
         self.finite = False  # the source says how long it is: a file
         self.closed = False  # the server ended the body
+        self.unknown_option: str | None = None  # this FFmpeg does not know it
         self.segments_opened = 0  # media segments asked for (HLS)
         self.playlists_lost = 0  # reloads of an HLS playlist that failed since media came
         self.segments_lost = 0  # segments given up since media came
@@ -162,7 +164,9 @@ class Report:
         self.segments_opened += 1
 
     def _blame(self, text: str) -> None:
-        if _CLOSED.search(text):
+        if unknown := _UNKNOWN_OPTION.search(text):
+            self.unknown_option = "-" + (unknown[1] or unknown[2])
+        elif _CLOSED.search(text):
             self.closed = True
         elif _REFUSED.search(text):
             self._faults.append(Fault(Ending.SOURCE_REFUSED, text))

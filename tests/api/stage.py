@@ -9,6 +9,7 @@ import httpx
 from litestar import Litestar
 from msgspec.structs import replace
 
+from api.world import Tables
 from orchestrator.core import payload
 from orchestrator.core.model import (
     Attempt,
@@ -23,8 +24,7 @@ from orchestrator.core.model import (
     Session,
 )
 from orchestrator.errors import BusUnavailable
-from tests.fakes.event_bus import FakeEventBus
-from tests.fakes.tables import FakeTables
+from orchestrator.ports import EventBus
 
 KEY = "admin-key-of-the-tests"
 ORIGIN = "http://cdn.test/hls"
@@ -43,7 +43,7 @@ def calling(app: Litestar, **headers: str) -> httpx.AsyncClient:
 
 
 class Stage:
-    def __init__(self, tables: FakeTables, bus: FakeEventBus, admin: httpx.AsyncClient) -> None:
+    def __init__(self, tables: Tables, bus: EventBus, admin: httpx.AsyncClient) -> None:
         self._tables = tables
         self._bus = bus
         self._admin = admin

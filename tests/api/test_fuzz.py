@@ -46,7 +46,7 @@ REQUEST = st.sampled_from(
 
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    url = f"sqlite+aiosqlite:///{tmp_path}/failover.db"
+    url = f"sqlite:///{tmp_path}/failover.db"
     upgrade(url)
     tables = open_tables(url)
     app = create_app(

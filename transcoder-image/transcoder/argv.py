@@ -121,29 +121,52 @@ def _arguments(job: Job, plan: Plan) -> list[str]:
     ]
 
 
-def _input(job: Job, plan: Plan) -> list[str]:
-    source = job.source
+def request_flags(source: Source, timeout_s: float) -> list[str]:
+    """How any of FFmpeg's tools asks for a source: within bounds, and as the source wants to be asked.
+
+    `timeout_s`: a dead connection ends by itself after so long.
+    """
+    timeout = f"{round(timeout_s * 1e6)}"  # microseconds
     flags = [
         # Names from outside reach nothing but the network.
         *("-protocol_whitelist", _WHITELIST[source.scheme]),
+    ]
+    match source.scheme:
+        case "http" | "https":
+            flags += ["-rw_timeout", timeout]
+            if source.user_agent:
+                flags += ["-user_agent", source.user_agent]
+            if source.headers:
+                flags += ["-headers", "".join(f"{name}: {value}\r\n" for name, value in source.headers.items())]
+            if is_playlist(source):
+                # Providers name segments as they like; the protocol whitelist is what keeps FFmpeg in bounds.
+                flags += ["-allowed_extensions", "ALL", "-extension_picky", "0"]
+        case "rtsp":
+            # One TCP connection passes NAT and firewalls, and loses nothing.
+            flags += ["-rtsp_transport", "tcp", "-timeout", timeout]
+        case "rtmp" | "rtmps":
+            # Never a recording of the same name.
+            flags += ["-rtmp_live", "live", "-rw_timeout", timeout]
+    return flags
+
+
+def _input(job: Job, plan: Plan) -> list[str]:
+    source = job.source
+    flags = [
+        # The watchdog is faster than this time-out, which is for its absence.
+        *request_flags(source, job.start_limit_s),
         # Codec parameters are known after the first keyframe; a stream that is announced and never sent must not hold
         # up the start for the default of 5 s (7 s for MPEG-TS).
         *("-analyzeduration", "1500000"),
         # Frames read to guess a frame rate: a copy needs none, and at a live source they take as long as they last.
         *("-fpsprobesize", "0"),
     ]
-    if source.scheme in ("http", "https"):
-        flags += _http(source, job, plan)
-    elif source.scheme == "rtsp":
+    if is_playlist(source):
         flags += [
-            # One TCP connection passes NAT and firewalls, and loses nothing.
-            *("-rtsp_transport", "tcp"),
-            *("-timeout", _microseconds(job.start_limit_s)),
-        ]
-    elif source.scheme in ("rtmp", "rtmps"):
-        flags += [
-            *("-rtmp_live", "live"),  # never a recording of the same name
-            *("-rw_timeout", _microseconds(job.start_limit_s)),
+            # The third newest segment: two closed ones at once, and as little delay as that allows.
+            *("-live_start_index", "-3"),
+            # A segment that fails once is asked for again; a hole is worse than the moment that this takes.
+            *("-seg_max_retry", "2"),
         ]
     if plan.paced:
         flags += [
@@ -152,33 +175,17 @@ def _input(job: Job, plan: Plan) -> list[str]:
             # What a live playlist has in store: enough to start a player with.
             *("-readrate_initial_burst", f"{2 * job.segment_s:g}"),
         ]
+        if source.scheme in ("http", "https"):
+            # A server that tires of a slow reader is asked again from the same byte. Live sources get no second
+            # connection: the next source is faster, and a provider counts connections.
+            flags += ["-reconnect", "1", "-reconnect_delay_max", "2"]
     return [*flags, "-i", source.url]
 
 
-def _http(source: Source, job: Job, plan: Plan) -> list[str]:
-    flags = [
-        # A dead connection ends by itself. The watchdog is faster; this is for its absence.
-        *("-rw_timeout", _microseconds(job.start_limit_s)),
-    ]
-    if source.user_agent:
-        flags += ["-user_agent", source.user_agent]
-    if source.headers:
-        flags += ["-headers", "".join(f"{name}: {value}\r\n" for name, value in source.headers.items())]
+def is_playlist(source: Source) -> bool:
+    """Whether the address is, by its name, an HLS playlist's."""
     path = source.url.partition("?")[0].lower()
-    if path.endswith((".m3u8", ".m3u")):
-        flags += [
-            # The third newest segment: two closed ones at once, and as little delay as that allows.
-            *("-live_start_index", "-3"),
-            # A segment that fails once is asked for again; a hole is worse than the moment that this takes.
-            *("-seg_max_retry", "2"),
-            # Providers name segments as they like; the protocol whitelist is what keeps FFmpeg in bounds.
-            *("-allowed_extensions", "ALL", "-extension_picky", "0"),
-        ]
-    if plan.paced:
-        # A server that tires of a slow reader is asked again from the same byte. Live sources get no second
-        # connection: the next source is faster, and a provider counts connections.
-        flags += ["-reconnect", "1", "-reconnect_delay_max", "2"]
-    return flags
+    return source.scheme in ("http", "https") and path.endswith((".m3u8", ".m3u"))
 
 
 def _silence(channels: int) -> list[str]:
@@ -255,7 +262,3 @@ def _output() -> list[str]:
         *("-max_interleave_delta", "1000000"),
         "pipe:1",
     ]
-
-
-def _microseconds(seconds: float) -> str:
-    return str(round(seconds * 1e6))

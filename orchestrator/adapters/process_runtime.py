@@ -161,5 +161,5 @@ class ProcessRuntime:
 
 async def _until(condition: Callable[[], bool], limit_s: float) -> None:
     deadline = time.monotonic() + limit_s
-    while not condition() and time.monotonic() < deadline:  # noqa: ASYNC110 - of files and processes nobody tells
+    while not condition() and time.monotonic() < deadline:
         await asyncio.sleep(_POLL_S)

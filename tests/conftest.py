@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 from orchestrator.migrations import upgrade
+from tests.contract.engines import build_standin, docker_client
 from tests.postgres_server import PostgresServer, binaries
 from tests.servers import RedisServer, Seaweed, running_redis, running_seaweed
 from tests.support import require
@@ -23,6 +23,13 @@ from tests.support import require
 settings.register_profile("default", deadline=None, max_examples=100, stateful_step_count=30)
 settings.register_profile("thorough", deadline=None, max_examples=2000, stateful_step_count=60)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The Docker SDK leaves a socket that could not connect to the garbage collector, which meets it in any later test.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:Exception ignored in. <socket.socket .*family=1:pytest.PytestUnraisableExceptionWarning"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +72,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def docker_engine() -> None:
     """A Docker engine answers."""
     try:
-        with contextlib.closing(docker.APIClient(version="auto", timeout=10)) as client:
+        with docker_client() as client:
             client.ping()
     except (docker.errors.DockerException, OSError) as error:
         require("Docker", None, f"no engine answers ({error})")
@@ -78,3 +85,10 @@ def transcoder_image(docker_engine: None) -> str:
     build = subprocess.run([sys.executable, "transcoder-image/build", "--tag", tag], capture_output=True, text=True)
     assert build.returncode == 0, build.stdout + build.stderr
     return tag
+
+
+@pytest.fixture(scope="session")
+def standin(transcoder_image: str) -> None:
+    """The real image, but it runs its job as a shell script."""
+    with docker_client() as client:
+        build_standin(client, transcoder_image)

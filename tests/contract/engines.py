@@ -29,7 +29,7 @@ STANDIN = "hls-failover-standin"
 _STANDIN_DOCKERFILE = b"""
 ARG IMAGE
 FROM $IMAGE
-HEALTHCHECK --interval=1s CMD ["/usr/bin/test", "-e", "/tmp/healthy"]
+HEALTHCHECK --interval=1s --retries=1 CMD ["/usr/bin/test", "-e", "/tmp/healthy"]
 ENTRYPOINT ["/usr/bin/tini", "--", "/bin/sh", "-c", "eval \\"$TRANSCODER_JOB\\""]
 """
 

@@ -13,14 +13,8 @@ import pytest
 
 from orchestrator.core.model import Container, ContainerState
 from orchestrator.ports import ContainerEvent, ContainerRuntime, Launch
-from tests.contract.engines import IGNORE_TERM, RUN, Containers, Engine, FakeEngines, Processes, build_standin, docker_client
+from tests.contract.engines import IGNORE_TERM, RUN, Containers, Engine, FakeEngines, Processes, docker_client
 from tests.support import eventually
-
-
-@pytest.fixture(scope="session")
-def standin(transcoder_image: str) -> None:
-    with docker_client() as client:
-        build_standin(client, transcoder_image)
 
 
 @pytest.fixture(params=["fake", "process", pytest.param("docker", marks=pytest.mark.docker)])

@@ -157,8 +157,8 @@ def seaweedfs(directory: Path, ports: list[int], access_key: str, secret_key: st
         directory=home,
         log_file=directory / "logs" / "seaweedfs.log",
         ready=ready,
-        # Half the memory for a few per cent more CPU.
-        environ={"GOGC": "50", "GOMEMLIMIT": "96MiB"},
+        # Two thirds of the memory for the same CPU. No GOMEMLIMIT: near the limit it would do nothing but collect.
+        environ={"GOGC": "50"},
         # On SIGTERM it goes on for ever: its filer waits for its volume server, which has ended. What it has
         # acknowledged is written by then, so nothing is lost.
         stop_signal=signal.SIGKILL,

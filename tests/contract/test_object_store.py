@@ -1,0 +1,474 @@
+"""One meaning of the object store: in memory and on SeaweedFS; and what its signed addresses allow, tried by HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import urllib3
+from minio import Minio
+
+from orchestrator.adapters import object_store
+from orchestrator.adapters.object_store import MinioObjectStore
+from orchestrator.errors import BadSetting, StoreUnavailable
+from orchestrator.ports import ObjectStore, StoredObject
+from orchestrator.settings import Settings, replaced
+from tests.fakes import object_store as fake_object_store
+from tests.fakes.object_store import FakeObjectStore
+from tests.servers import Seaweed
+from tests.support import eventually
+from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_uri, violations
+
+PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+SEGMENT_HEADERS = {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}
+
+
+class Rig(NamedTuple):
+    store: ObjectStore
+    put: Callable[[str, bytes], None]
+
+
+@pytest.fixture
+def settings(seaweed: Seaweed) -> Settings:
+    return Settings(
+        s3_endpoint=seaweed.endpoint, s3_access_key=seaweed.access_key, s3_secret_key=seaweed.secret_key,
+        s3_bucket="contract",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def client(settings: Settings) -> Minio:
+    """A way around the code under test."""
+    assert settings.s3_endpoint is not None
+    host = urlsplit(settings.s3_endpoint).netloc
+    return Minio(host, settings.s3_access_key, settings.s3_secret_key, secure=False, region=settings.s3_region)
+
+
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=10) as client:
+        yield client
+
+
+@pytest.fixture
+async def store(settings: Settings, client: Minio) -> AsyncIterator[MinioObjectStore]:
+    store = MinioObjectStore(settings)
+    await store.prepare()
+    yield store
+    await store.close()
+    for item in client.list_objects(settings.s3_bucket, recursive=True):
+        client.remove_object(settings.s3_bucket, item.object_name or "")
+
+
+@pytest.fixture(params=["fake", "seaweedfs"])
+def rig(request: pytest.FixtureRequest) -> Rig:
+    if request.param == "fake":
+        fake = FakeObjectStore()
+        return Rig(fake, lambda key, data: void(fake.put(key, data)))
+    store: MinioObjectStore = request.getfixturevalue("store")
+    client: Minio = request.getfixturevalue("client")
+    bucket = request.getfixturevalue("settings").s3_bucket
+    return Rig(store, lambda key, data: void(client.put_object(bucket, key, io.BytesIO(data), len(data))))
+
+
+def void(_: object) -> None: ...
+
+
+def playlist(session_id: str = "s-1", segments: int = 3) -> MediaPlaylist:
+    listed = tuple(
+        ListedSegment(segment_uri(session_id, 1, "main", n), 2.0, 1_700_000_000.0 + 2 * n, n == 0) for n in range(segments)
+    )
+    return MediaPlaylist(4, 0, 0, listed, ended=False)
+
+
+# --- the contract -----------------------------------------------------------------------------------------------------
+
+
+async def test_one_look_says_which_sessions_advanced(rig: Rig) -> None:
+    assert await rig.store.playlists() == {}
+    for session_id in ("s-1", "s-2"):
+        rig.put(f"playlists/{session_id}/index.m3u8", b"#EXTM3U\n")
+        rig.put(f"playlists/{session_id}/main.m3u8", playlist(session_id).render().encode())
+    rig.put("playlists/s-3/index.m3u8", b"#EXTM3U\n")
+    rig.put("segments/s-4/1/main/0.ts", b"media")
+
+    before = await rig.store.playlists()
+    assert set(before) == {"s-1", "s-2"}
+    assert abs(before["s-1"].modified_at - time.time()) < 5
+
+    rig.put("playlists/s-2/main.m3u8", playlist("s-2", 4).render().encode())
+    after = await rig.store.playlists()
+    assert after["s-1"] == before["s-1"]
+    assert after["s-2"].etag != before["s-2"].etag
+
+
+async def test_a_playlist_is_read_with_the_etag_that_the_look_showed(rig: Rig) -> None:
+    assert await rig.store.read_playlist("s-1") is None
+    rig.put("playlists/s-1/main.m3u8", playlist().render().encode())
+    found = await rig.store.read_playlist("s-1")
+    assert found == (playlist(), (await rig.store.playlists())["s-1"].etag)
+
+
+async def test_the_multivariant_playlist_is_read_as_it_is(rig: Rig) -> None:
+    assert await rig.store.read_multivariant("s-1") is None
+    rig.put("playlists/s-1/index.m3u8", b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nmain.m3u8\n")
+    assert await rig.store.read_multivariant("s-1") == "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nmain.m3u8\n"
+
+
+async def test_a_playlist_that_cannot_be_read_says_nothing(rig: Rig) -> None:
+    rig.put("playlists/s-1/main.m3u8", b"<html>")
+    with pytest.raises(StoreUnavailable):
+        await rig.store.read_playlist("s-1")
+    with pytest.raises(StoreUnavailable):
+        await rig.store.finish_playlist("s-1")
+
+
+async def test_finishing_appends_the_endlist_once(rig: Rig) -> None:
+    await rig.store.finish_playlist("s-1")
+    assert await rig.store.playlists() == {}
+
+    rig.put("playlists/s-1/main.m3u8", playlist().render().encode())
+    await rig.store.finish_playlist("s-1")
+    found = await rig.store.read_playlist("s-1")
+    assert found is not None and found[0] == playlist().finish()
+
+    await rig.store.finish_playlist("s-1")
+    assert await rig.store.read_playlist("s-1") == found
+
+
+async def test_objects_come_in_pages_and_go_in_bulk(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((object_store, "_PAGE"), (fake_object_store, "PAGE")):
+        monkeypatch.setattr(module, name, 10)
+    count = 25
+    for n in range(count):
+        rig.put(f"segments/s-1/1/main/{n}.ts", b"x" * (n % 7))
+    rig.put("segments/s-2/1/main/0.ts", b"other")
+    pages = [page async for page in rig.store.objects("segments/s-1/")]
+    assert [len(page) for page in pages] == [10, 10, 5]
+    sizes = {item.key: item.size for page in pages for item in page}
+    assert sizes == {f"segments/s-1/1/main/{n}.ts": n % 7 for n in range(count)}
+    assert all(abs(item.modified_at - time.time()) < 60 for page in pages for item in page)
+
+    await rig.store.delete([*sizes, "segments/s-1/1/main/never.ts"])
+    await rig.store.delete([])
+    assert await keys(rig.store, "segments/") == ["segments/s-2/1/main/0.ts"]
+
+
+async def keys(store: ObjectStore, prefix: str) -> list[str]:
+    return [item.key async for page in store.objects(prefix) for item in page]
+
+
+async def test_one_look_sees_more_sessions_than_a_page_holds(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "_PAGE", 10)
+    for n in range(12):
+        rig.put(f"playlists/s-{n}/index.m3u8", b"#EXTM3U\n")
+        rig.put(f"playlists/s-{n}/main.m3u8", b"#EXTM3U\n")
+    assert set(await rig.store.playlists()) == {f"s-{n}" for n in range(12)}
+
+
+async def test_a_log_is_read_where_there_is_one(rig: Rig) -> None:
+    assert await rig.store.read_log("s-1", 2) is None
+    rig.put("logs/s-1/2.log", b"started\nended \xff\n")
+    assert await rig.store.read_log("s-1", 2) == "started\nended \N{REPLACEMENT CHARACTER}\n"
+
+
+# --- outages ----------------------------------------------------------------------------------------------------------
+
+
+def calls(store: ObjectStore) -> list[Any]:
+    """Every call that needs the store."""
+
+    async def all_objects() -> list[StoredObject]:
+        return [item async for page in store.objects("segments/") for item in page]
+
+    return [
+        store.prepare(), store.check(), store.playlists(), store.read_playlist("s-1"), store.read_multivariant("s-1"),
+        store.finish_playlist("s-1"), all_objects(), store.delete(["segments/x"]), store.read_log("s-1", 1),
+    ]  # fmt: skip
+
+
+async def failures(store: ObjectStore) -> list[object]:
+    return list(await asyncio.gather(*calls(store), return_exceptions=True))
+
+
+@pytest.fixture
+def nobody() -> str:
+    """An address that refuses connections."""
+    with closing(socket.socket()) as unused:
+        unused.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{unused.getsockname()[1]}"
+
+
+@pytest.fixture
+def hanging() -> Iterator[str]:
+    """An address that accepts connections and never answers."""
+    with closing(socket.create_server(("127.0.0.1", 0), backlog=100)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+async def test_the_fake_can_refuse() -> None:
+    store = FakeObjectStore()
+    store.refusing = True
+    assert all(isinstance(failure, StoreUnavailable) for failure in await failures(store))
+
+
+async def test_a_store_that_refuses_is_said_at_once(settings: Settings, nobody: str) -> None:
+    store = MinioObjectStore(replaced(settings, s3_endpoint=nobody))
+    asked = time.monotonic()
+    assert all(isinstance(failure, StoreUnavailable) for failure in await failures(store))
+    assert time.monotonic() - asked < 1
+    await store.close()
+
+
+async def test_a_store_that_hangs_is_said_within_seconds(
+    settings: Settings, hanging: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "_TIMEOUT", urllib3.Timeout(connect=0.5, read=0.5))
+    store = MinioObjectStore(replaced(settings, s3_endpoint=hanging))
+    asked = time.monotonic()
+    assert all(isinstance(failure, StoreUnavailable) for failure in await failures(store))
+    assert time.monotonic() - asked < 2.5  # two rounds of calls in eight threads
+    await store.close()
+
+
+async def test_a_wrong_key_and_a_missing_bucket_are_said(settings: Settings) -> None:
+    missing = MinioObjectStore(replaced(settings, s3_bucket="missing"))
+    with pytest.raises(StoreUnavailable, match="missing"):
+        await missing.check()
+    with pytest.raises(StoreUnavailable):
+        await missing.playlists()
+    await missing.close()
+    stranger = MinioObjectStore(replaced(settings, s3_secret_key="wrong-secret"))
+    assert all(isinstance(failure, StoreUnavailable) for failure in await failures(stranger))
+    await stranger.close()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"s3_endpoint": None}, {"s3_access_key": None}, {"s3_secret_key": None}, {"s3_endpoint": "127.0.0.1:9000"},
+        {"s3_endpoint": "http://host/path"}, {"s3_transcoder_endpoint": "ftp://host"}, {"s3_bucket": "B"},
+        {"signature_s": 8 * 24 * 3600},
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_work_are_refused(changes: dict[str, Any]) -> None:
+    complete = Settings(s3_endpoint="http://127.0.0.1:1", s3_access_key="access", s3_secret_key="secret")
+    with pytest.raises(BadSetting, match="FAILOVER_S"):
+        MinioObjectStore(replaced(complete, **changes))
+
+
+# --- conditional writes -----------------------------------------------------------------------------------------------
+
+
+async def test_of_many_writers_over_one_version_one_wins(store: MinioObjectStore, settings: Settings) -> None:
+    put = signed(store)["playlists"]["main"]["put"]
+    async with httpx.AsyncClient(timeout=10) as http:
+        etag = (await http.put(put, content=b"first", headers={"If-None-Match": "*"})).headers["etag"]
+        for round_ in range(5):
+            answers = await asyncio.gather(
+                *(http.put(put, content=f"{round_}.{n}".encode(), headers={"If-Match": etag}) for n in range(16))
+            )
+            won = [answer for answer in answers if answer.status_code == 200]
+            assert len(won) == 1
+            assert {answer.status_code for answer in answers} <= {200, 409, 412}
+            etag = won[0].headers["etag"]
+
+
+async def test_finishing_loses_nothing_to_an_attempt_that_still_writes(store: MinioObjectStore) -> None:
+    addresses = signed(store)["playlists"]["main"]
+    history = [playlist(segments=1)]
+
+    async def attempt() -> None:
+        """As the agent does: read, append, write over what was read, until the playlist has ended."""
+        async with httpx.AsyncClient(timeout=10) as http:
+            await http.put(addresses["put"], content=history[0].render(), headers={"If-None-Match": "*"})
+            started.set()
+            for n in itertools.count(1):
+                found = await http.get(addresses["get"])
+                current = MediaPlaylist.parse(found.text)
+                history.append(current)
+                if current.ended:
+                    return
+                next_one = current.append(playlist(segments=n + 1).segments[n], window_s=30)
+                await http.put(addresses["put"], content=next_one.render(), headers={"If-Match": found.headers["etag"]})
+
+    started = asyncio.Event()
+    writing = asyncio.create_task(attempt())
+    await started.wait()
+    await asyncio.sleep(0.05)
+    await store.finish_playlist("s-1")
+    await asyncio.wait_for(writing, 5)
+    assert all(violations(before, after) == [] for before, after in itertools.pairwise(history))
+    assert history[-1].ended and len(history) > 2
+
+
+# --- signed addresses -------------------------------------------------------------------------------------------------
+
+
+def signed(store: MinioObjectStore, session_id: str = "s-1", attempt: int = 1) -> dict[str, Any]:
+    return store.sign(session_id, attempt)
+
+
+def post(http: httpx.Client, target: dict[str, Any], key: str, data: bytes, **fields: str) -> httpx.Response:
+    """As the agent posts a segment."""
+    form = {**target["fields"], **fields, "key": key}
+    return http.post(target["url"], data=form, files={"file": ("0.ts", data, form["Content-Type"])})
+
+
+def origin(settings: Settings, key: str) -> str:
+    return f"{settings.s3_endpoint}/{settings.s3_bucket}/{key}"
+
+
+def test_signing_is_quick_and_needs_no_network(nobody: str) -> None:
+    store = MinioObjectStore(Settings(s3_endpoint=nobody, s3_access_key="access", s3_secret_key="secret"))
+    asked = time.perf_counter()
+    for attempt in range(100):
+        store.sign("s-1", attempt)
+    assert (time.perf_counter() - asked) / 100 < 0.005
+
+
+def test_addresses_are_signed_for_the_host_that_containers_use(nobody: str) -> None:
+    settings = Settings(s3_endpoint=nobody, s3_access_key="access", s3_secret_key="secret")
+    store = MinioObjectStore(replaced(settings, s3_transcoder_endpoint="https://store.internal:9000/"))
+    urls = [signed(store)["segments"]["url"], signed(store)["log"]["put"]]
+    urls += [url for addresses in signed(store)["playlists"].values() for url in addresses.values()]
+    assert {urlsplit(url)[:2] for url in urls} == {("https", "store.internal:9000")}
+
+
+def test_a_segment_is_stored_with_the_headers_that_a_cdn_needs(
+    http: httpx.Client, store: MinioObjectStore, settings: Settings
+) -> None:
+    target = signed(store)["segments"]
+    assert target["prefix"] == "segments/s-1/1/"
+    assert post(http, target, "segments/s-1/1/main/0.ts", b"media" * 1000).status_code in (200, 201, 204)
+    stored = http.get(origin(settings, "segments/s-1/1/main/0.ts"))
+    assert (stored.status_code, stored.content) == (200, b"media" * 1000)
+    assert {name: stored.headers[name] for name in SEGMENT_HEADERS} == SEGMENT_HEADERS
+
+
+@pytest.mark.parametrize(
+    ("key", "fields"),
+    [
+        ("segments/s-1/2/main/0.ts", {}),  # a later attempt's
+        ("segments/s-2/1/main/0.ts", {}),  # another session's
+        ("segments/s-1/10/main/0.ts", {}),  # the prefix ends with a slash
+        ("playlists/s-1/main.m3u8", {}),
+        ("segments/s-1/1/main/0.ts", {"Content-Type": "text/html"}),
+        ("segments/s-1/1/main/0.ts", {"Cache-Control": "no-store"}),
+        ("segments/s-1/1/main/0.ts", {"x-amz-signature": "0" * 64}),
+        ("segments/s-1/1/main/0.ts", {"x-amz-meta-extra": "not in the policy"}),
+    ],
+)
+async def test_a_segments_form_is_good_for_nothing_else(
+    http: httpx.Client, store: MinioObjectStore, key: str, fields: dict[str, str]
+) -> None:
+    assert post(http, signed(store)["segments"], key, b"media", **fields).status_code in (400, 403)
+    assert await keys(store, "") == []
+
+
+async def test_a_segment_may_not_be_empty_nor_huge(
+    http: httpx.Client, store: MinioObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "_SEGMENT_BYTES", (1, 1000))
+    target = signed(store)["segments"]
+    for size, expected in ((0, 400), (1001, 400), (1, 204), (1000, 204)):
+        answer = post(http, target, f"segments/s-1/1/main/{size}.ts", b"x" * size)
+        assert (answer.status_code in (200, 201, 204)) == (expected == 204), (size, answer.text)
+    assert await keys(store, "segments/") == ["segments/s-1/1/main/1.ts", "segments/s-1/1/main/1000.ts"]
+
+
+def test_playlists_and_the_log_are_written_and_read_by_their_addresses(
+    http: httpx.Client, store: MinioObjectStore, settings: Settings, client: Minio
+) -> None:
+    addresses = signed(store)
+    headers = {"Content-Type": PLAYLIST_TYPE, "Cache-Control": "public, max-age=1"}
+    for name in ("index", "main"):
+        ways = addresses["playlists"][name]
+        assert http.get(ways["get"]).status_code == 404
+        created = http.put(ways["put"], content=b"#EXTM3U\n", headers=headers | {"If-None-Match": "*"})
+        assert created.status_code == 200
+        assert http.put(ways["put"], content=b"2", headers=headers | {"If-None-Match": "*"}).status_code == 412
+        assert http.put(ways["put"], content=b"3", headers=headers | {"If-Match": '"other"'}).status_code == 412
+        read = http.get(ways["get"])
+        assert (read.content, read.headers["etag"]) == (b"#EXTM3U\n", created.headers["etag"])
+        public = http.get(origin(settings, f"playlists/s-1/{name}.m3u8"))
+        assert {header: public.headers[header] for header in headers} == headers
+    assert http.put(addresses["log"]["put"], content=b"a log").status_code == 200
+    assert client.stat_object(settings.s3_bucket, "logs/s-1/1.log").size == 5
+
+
+def test_an_address_is_good_for_its_own_key_and_way_only(http: httpx.Client, store: MinioObjectStore) -> None:
+    addresses = signed(store)
+    ways, log = addresses["playlists"]["main"], addresses["log"]["put"]
+    assert http.put(ways["get"], content=b"x").status_code == 403
+    assert http.get(ways["put"]).status_code == 403
+    assert http.delete(ways["put"]).status_code == 403
+    for url, old, new in (
+        (ways["put"], "s-1", "s-2"), (ways["put"], "main.m3u8", "index.m3u8"), (log, "1.log", "2.log"), (log, "s-1", "s-2"),
+    ):  # fmt: skip
+        assert http.put(url.replace(old, new), content=b"x").status_code == 403
+
+
+async def test_addresses_expire(http: httpx.Client, settings: Settings, store: MinioObjectStore) -> None:
+    brief = MinioObjectStore(replaced(settings, signature_s=1))
+    addresses = signed(brief)
+    put = addresses["playlists"]["main"]["put"]
+    await eventually(lambda: http.put(put, content=b"late").status_code == 403, what="the PUT is refused")
+
+    def refused() -> bool:
+        return post(http, addresses["segments"], "segments/s-1/1/main/0.ts", b"late").status_code == 403
+
+    await eventually(refused, what="the POST is refused")
+    await brief.close()
+
+
+# --- what everybody may do --------------------------------------------------------------------------------------------
+
+
+async def test_preparing_is_safe_to_repeat_and_from_two_processes_at_once(settings: Settings) -> None:
+    stores = [MinioObjectStore(replaced(settings, s3_bucket="prepared-at-once")) for _ in range(2)]
+    await asyncio.gather(*(store.prepare() for store in stores))
+    for store in stores:
+        await store.prepare()
+        await store.check()
+        await store.close()
+
+
+def test_everybody_reads_playlists_and_segments_and_nothing_else(
+    http: httpx.Client, store: MinioObjectStore, settings: Settings, client: Minio
+) -> None:
+    for key in ("playlists/s-1/main.m3u8", "segments/s-1/1/main/0.ts", "logs/s-1/1.log", "other"):
+        client.put_object(settings.s3_bucket, key, io.BytesIO(b"x"), 1)
+    for key in ("playlists/s-1/main.m3u8", "segments/s-1/1/main/0.ts"):
+        assert http.get(origin(settings, key)).status_code == 200
+        assert http.head(origin(settings, key)).status_code == 200
+        for method in ("PUT", "DELETE", "POST"):
+            assert http.request(method, origin(settings, key), content=b"x").status_code in (403, 405)
+    for closed in ("logs/s-1/1.log", "other", "", "?list-type=2", "?list-type=2&prefix=segments/", "?policy", "?versions"):
+        assert http.get(origin(settings, closed)).status_code == 403, closed
+    listing = http.get(origin(settings, "segments/"))
+    assert b"s-1" not in listing.content
+
+
+def test_players_in_any_page_may_read(http: httpx.Client, store: MinioObjectStore, settings: Settings, client: Minio) -> None:
+    client.put_object(settings.s3_bucket, "playlists/s-1/main.m3u8", io.BytesIO(b"x"), 1)
+    url, page = origin(settings, "playlists/s-1/main.m3u8"), {"Origin": "https://player.example"}
+    read = http.get(url, headers=page)
+    assert read.headers["access-control-allow-origin"] in ("*", "https://player.example")
+    assert "etag" in read.headers["access-control-expose-headers"].lower()
+    asked = {**page, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "range"}
+    preflight = http.options(url, headers=asked)
+    assert preflight.status_code in (200, 204)
+    assert "GET" in preflight.headers["access-control-allow-methods"]
+    assert preflight.headers["access-control-max-age"] == "86400"
+    writing = http.options(url, headers={**page, "Access-Control-Request-Method": "PUT"})
+    assert "PUT" not in writing.headers.get("access-control-allow-methods", "")

@@ -37,22 +37,6 @@ def create_app(
     settings: Settings, tables: Tables, bus: EventBus, store: ObjectStore, prober: Prober, clock: Callable[[], float]
 ) -> Litestar:
     """Raises BadSetting where what the API cannot do without is not set. The ports stay the caller's to close."""
-    if settings.admin_key is None:
-        raise BadSetting(f"{PREFIX}ADMIN_KEY: must be set")
-    origin_url = derived(settings).origin_url
-    assert origin_url is not None
-    world = World(
-        catalogue=tables.catalogue,
-        sessions=tables.sessions,
-        bus=bus,
-        store=store,
-        prober=prober,
-        clock=clock,
-        keys=auth.Keys(settings.admin_key),
-        origin_url=origin_url,
-        public_url=settings.public_url,
-    )
-    counters = metrics.Metrics()
     app = Litestar(
         route_handlers=[
             channels.routes,
@@ -67,11 +51,11 @@ def create_app(
             metrics.routes,
         ],
         dependencies={
-            "world": Provide(lambda: world, sync_to_thread=False),
-            "metrics": Provide(lambda: counters, sync_to_thread=False),
+            "world": Provide(_world, sync_to_thread=False),
+            "metrics": Provide(_metrics, sync_to_thread=False),
             "row": Provide(auth.authorised, sync_to_thread=False),
         },
-        state=State({"world": world}),
+        state=State({"world": world_of(settings, tables, bus, store, prober, clock), "metrics": metrics.Metrics()}),
         exception_handlers=problems.HANDLERS,
         before_send=[_add_headers],
         cors_config=_CORS,
@@ -81,6 +65,37 @@ def create_app(
     )
     openapi.complete(app)
     return app
+
+
+def world_of(
+    settings: Settings, tables: Tables, bus: EventBus, store: ObjectStore, prober: Prober, clock: Callable[[], float]
+) -> World:
+    """Raises BadSetting."""
+    if settings.admin_key is None:
+        raise BadSetting(f"{PREFIX}ADMIN_KEY: must be set")
+    origin_url = derived(settings).origin_url
+    assert origin_url is not None
+    return World(
+        catalogue=tables.catalogue,
+        sessions=tables.sessions,
+        bus=bus,
+        store=store,
+        prober=prober,
+        clock=clock,
+        keys=auth.Keys(settings.admin_key),
+        origin_url=origin_url,
+        public_url=settings.public_url,
+    )
+
+
+def _world(state: State) -> World:
+    world: World = state.world
+    return world
+
+
+def _metrics(state: State) -> metrics.Metrics:
+    counters: metrics.Metrics = state.metrics
+    return counters
 
 
 async def _add_headers(message: Message, scope: Scope) -> None:

@@ -14,9 +14,9 @@ import os
 import secrets
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import msgspec
 
@@ -34,48 +34,56 @@ class Keys(msgspec.Struct, frozen=True):
     redis_password: str
 
 
-class Lock:
-    """Held while a stack runs on a data directory; the kernel lets it go however the holder ends."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
-        self._file = -1
-
-    def __enter__(self) -> Self:
-        """Raises FailoverError where another one holds it."""
-        self._data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file = os.open(self._data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+@contextlib.contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """One stack on a data directory at a time; the kernel lets go however the holder ends. Raises FailoverError."""
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(self._file, 20).decode(errors="replace").strip()
-            os.close(self._file)
             raise FailoverError(
-                f"the data directory {self._data_dir} is in use by process {holder}; stop it, or take another --data-dir"
+                f"the data directory {data_dir} is in use by process {file.read().strip()}; stop it, or take another --data-dir"
             ) from None
-        os.truncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        os.close(self._file)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
 
 
 class Embedded:
     """`async with Embedded(settings, data_dir) as complete`: the servers that `settings` lack run, `complete` names them.
 
-    Raises FailoverError where a server does not start, BadSetting where a named store comes without keys.
+    Raises FailoverError where the directory is in use or a server does not start, BadSetting where a named store comes
+    without keys.
     """
 
     def __init__(self, settings: Settings, data_dir: Path) -> None:
         self._settings = settings
         self._data_dir = data_dir.absolute()
-        self._servers: list[ServerProcess] = []
-        self._keepers: list[asyncio.Task[None]] = []
+        self._exits = contextlib.AsyncExitStack()
+        self.servers: list[ServerProcess] = []
 
     async def __aenter__(self) -> Settings:
+        async with contextlib.AsyncExitStack() as exits:
+            exits.enter_context(locked(self._data_dir))
+            complete = self._complete()
+            for server in self.servers:
+                exits.push_async_callback(server.stop)
+                await server.start()
+            for server in self.servers:
+                exits.push_async_callback(_cancelled, asyncio.create_task(server.keep(), name=f"keep {server.name}"))
+            self._exits = exits.pop_all()
+        return complete
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exits.aclose()
+
+    def _complete(self) -> Settings:
         settings, directory = self._settings, self._data_dir
-        (directory / "logs").mkdir(parents=True, exist_ok=True, mode=0o700)
+        (directory / "logs").mkdir(exist_ok=True, mode=0o700)
         keys = _keys(directory)
         changes: dict[str, str] = {}
         if settings.admin_key is None:
@@ -84,37 +92,24 @@ class Embedded:
             changes["database_url"] = f"sqlite:///{directory}/failover.db"
         if settings.redis_url is None:
             port = kept_ports(directory, "redis", 1)[0]
-            self._servers.append(redis(directory, port, keys.redis_password))
+            self.servers.append(redis(directory, port, keys.redis_password))
             changes["redis_url"] = f"redis://:{keys.redis_password}@127.0.0.1:{port}/0"
         if settings.s3_endpoint is None:
             access_key = settings.s3_access_key or keys.s3_access_key
             secret_key = settings.s3_secret_key or keys.s3_secret_key
             ports = kept_ports(directory, "seaweedfs", SEAWEEDFS_PORTS)
-            self._servers.append(seaweedfs(directory, ports, access_key, secret_key))
+            self.servers.append(seaweedfs(directory, ports, access_key, secret_key))
             changes |= {
                 "s3_endpoint": f"http://127.0.0.1:{ports[0]}", "s3_access_key": access_key, "s3_secret_key": secret_key,
             }  # fmt: skip
         elif settings.s3_access_key is None or settings.s3_secret_key is None:
             raise BadSetting(f"{PREFIX}S3_ACCESS_KEY, {PREFIX}S3_SECRET_KEY: must be set where {PREFIX}S3_ENDPOINT is")
-        try:
-            for server in self._servers:
-                await server.start()
-        except BaseException:
-            await self._stop()
-            raise
-        self._keepers = [asyncio.create_task(server.keep(), name=f"keep {server.name}") for server in self._servers]
         return replaced(settings, **changes)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stop()
 
-    async def _stop(self) -> None:
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
-        await asyncio.gather(*(server.stop() for server in self._servers))
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 SEAWEEDFS_PORTS = 8  # the first is S3's

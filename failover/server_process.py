@@ -103,7 +103,10 @@ class ServerProcess:
             log.warning("%s ended (%s); starting it again; its log is %s", self.name, self._last_words(), self.log_file)
             await asyncio.sleep(delay_s)
             since = time.monotonic()
-            self.spawn()
+            try:
+                self.spawn()
+            except OSError as error:
+                log.warning("%s does not start: %s", self.name, error)
 
     def kill(self) -> None:
         """SIGKILL, at once; a no-op where it does not run."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import time
@@ -39,8 +40,8 @@ def listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
     except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        raise BadSetting(f"{PREFIX}HOST, {PREFIX}PORT: cannot listen on {where}: {error.strerror or error}") from None
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise BadSetting(f"{PREFIX}HOST, {PREFIX}PORT: cannot listen on {settings.host}:{settings.port}: {why}") from None
 
 
 async def serve(app: Litestar, listener: socket.socket, stop: asyncio.Event) -> None:
@@ -49,6 +50,7 @@ async def serve(app: Litestar, listener: socket.socket, stop: asyncio.Event) -> 
     config = uvicorn.Config(
         app,
         log_config=None,
+        log_level="warning",
         access_log=False,  # addresses may hold a token
         server_header=False,
         lifespan="on",

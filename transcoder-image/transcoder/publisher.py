@@ -8,6 +8,7 @@ bytes. It knows nothing of where segments come from, so an attempt that is kept 
 from collections.abc import Callable
 from typing import NamedTuple, assert_never
 
+from transcoder.backlog import Backlog, Waiting
 from transcoder.ending import Ending
 from transcoder.job import VARIANT, Streams
 from transcoder.media_playlist import (
@@ -36,7 +37,6 @@ from transcoder.store import (
 )
 
 _PARALLEL_POSTS = 2  # while one segment is on its way, the next may start; more would only share the same line
-_HELD_BYTES = 64 << 20  # of segments that the store has not taken yet
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 1.0
 _TRIES_IN_FRONT = 3  # so often one segment may fail while later ones are stored
 
@@ -54,8 +54,7 @@ class Publisher:
         self._joined = False  # the first read is done: what it had of us would be another run's
         self._index_known = False  # whether there is one has been found out
         self._index_stored = False
-        self._entries: list[_Entry] = []
-        self._next_n = 0
+        self._backlog = Backlog(window_s)
         self._in_flight: set[str] = set()
         self._retries: dict[str, _Retry] = {}
         self._on_its_way: MediaPlaylist | None = None
@@ -64,7 +63,7 @@ class Publisher:
         self.over: tuple[Ending, str] | None = None  # why this attempt may publish no more
         self.listed = 0  # how many segments of ours have been listed
         self.due_s: float | None = None  # when the player needs more than is listed
-        self.failing_since_s: float | None = None
+        self._failing: dict[type[Request], float] = {}  # since when requests of that kind have failed
 
     @property
     def joined(self) -> bool:
@@ -74,7 +73,12 @@ class Publisher:
     @property
     def idle(self) -> bool:
         """Whether everything offered has been listed or given up."""
-        return not self._entries and self._on_its_way is None
+        return not self._backlog and self._on_its_way is None
+
+    @property
+    def failing_since_s(self) -> float | None:
+        """Since when the store has done nothing of some kind that it was asked for; None where it works."""
+        return min(self._failing.values(), default=None)
 
     @property
     def listed_end_s(self) -> float | None:
@@ -88,12 +92,11 @@ class Publisher:
 
     def offer(self, segment: Segment, clock: ProgrammeClock) -> None:
         """Takes the next segment; `clock` is the one of the timeline that it stands on."""
-        self._entries.append(_Entry(self._next_n, segment, clock))
-        self._next_n += 1
+        self._backlog.append(segment, clock)
 
     def withdraw(self, clock: ProgrammeClock) -> None:
         """Takes back what was offered from that timeline and is not listed yet."""
-        self._entries = [entry for entry in self._entries if entry.clock is not clock]
+        self._backlog.drop_timeline(clock)
 
     def look_again(self) -> None:
         """Reads the media playlist before anything else is written: this attempt has slept."""
@@ -109,7 +112,7 @@ class Publisher:
         if not self._index_known and self._may("index", now_s):
             wanted.append(GetIndex())
         if self._on_its_way is None:
-            self._bound()
+            self._give_up(self._backlog.overdue(), "the store has not taken it in time")
         if self.joined:
             wanted += self._posts(now_s)
             wanted += self._playlists(now_s)
@@ -123,10 +126,10 @@ class Publisher:
         if isinstance(reply, Failure):
             self._failed(request, reply, now_s)
             return
-        if self.failing_since_s is not None:
-            self._log(f"store works again after {now_s - self.failing_since_s:.1f} s")
-        self.failing_since_s = None
         self._retries.pop(name, None)
+        failed_s = self._failing.pop(type(request), None)
+        if failed_s is not None and not self._failing:
+            self._log(f"store works again after {now_s - failed_s:.1f} s")
         match request:
             case GetMain():
                 self._read_main(reply, now_s)
@@ -140,12 +143,11 @@ class Publisher:
             case PutMain():
                 self._wrote_main(reply, now_s)
             case PostSegment(n):
-                for entry in self._entries:
-                    if entry.n == n:
-                        entry.has_been_stored()
-                        if not self._any_stored:
-                            self._log("first segment stored")
-                        self._any_stored = True
+                if not self._any_stored:
+                    self._log("first segment stored")
+                    self._any_stored = True
+                if waiting := self._backlog.find(n):
+                    waiting.has_been_stored()
             case _:
                 assert_never(request)
 
@@ -157,27 +159,26 @@ class Publisher:
         """The oldest segments that continue the programme and are not stored; the others are dropped here."""
         posts: list[Request] = []
         room = _PARALLEL_POSTS - sum(name.isdecimal() for name in self._in_flight)
-        for entry in list(self._entries):
-            if entry.stored or str(entry.n) in self._in_flight:
+        for waiting in self._backlog:
+            if waiting.stored or str(waiting.n) in self._in_flight:
                 continue
             if len(posts) >= room:
                 break
-            if self.listed_end_s is not None and not entry.clock.settled(now_s):
+            if self.listed_end_s is not None and not waiting.clock.settled(now_s):
                 break
-            if not self.listed and not entry.continues(self.listed_end_s):
-                self._entries.remove(entry)
-            elif self._may(str(entry.n), now_s):
-                posts.append(PostSegment(entry.n, entry.segment.data))
+            if not self.listed and not waiting.continues(self.listed_end_s):
+                self._backlog.drop(waiting)
+            elif self._may(str(waiting.n), now_s):
+                posts.append(PostSegment(waiting.n, waiting.segment.data))
         return posts
 
     def _playlists(self, now_s: float) -> list[Request]:
-        if self._on_its_way is not None or not self._entries or not self._entries[0].stored:
+        front = self._backlog.front
+        if self._on_its_way is not None or front is None or not front.stored:
             return []
         if not self._index_stored:
             return [PutIndex(self._index())] if self.sending and self._may("index", now_s) else []
-        if not self._may("main", now_s) or not self._entries[0].clock.settled(now_s):
-            return []
-        following = self._compose(now_s)
+        following = self._compose(now_s) if self._may("main", now_s) else None
         if following is None:
             return []
         self._on_its_way = following
@@ -187,22 +188,22 @@ class Publisher:
         """The stored playlist and every stored segment that comes next; None where there is none."""
         assert self._playlist is not None
         playlist = self._playlist
-        for entry in list(self._entries):
-            if not entry.stored or not entry.clock.settled(now_s):
+        for waiting in self._backlog:
+            if not waiting.stored or not waiting.clock.settled(now_s):
                 break
-            if not entry.continues(playlist.end_s):
-                self._entries.remove(entry)
+            if not waiting.continues(playlist.end_s):
+                self._backlog.drop(waiting)
                 continue
-            playlist = playlist.append(self._listed(entry, playlist), self._window_s)
+            playlist = playlist.append(self._listed(waiting, playlist), self._window_s)
         return None if playlist is self._playlist else playlist
 
-    def _listed(self, entry: "_Entry", playlist: MediaPlaylist) -> ListedSegment:
-        segment = entry.segment
+    def _listed(self, waiting: Waiting, playlist: MediaPlaylist) -> ListedSegment:
+        segment = waiting.segment
         last = playlist.segments[-1].uri if playlist.segments else None
         # Whatever is not our previous segment is another attempt's, or one was left out between.
-        discontinuity = last is not None and (segment.discontinuity or last != self._uri(entry.n - 1))
-        date_s = entry.clock.program_date_time(segment.start_s, segment.duration_s)
-        return ListedSegment(self._uri(entry.n), segment.duration_s, date_s, discontinuity)
+        discontinuity = last is not None and (segment.discontinuity or last != self._uri(waiting.n - 1))
+        date_s = waiting.clock.program_date_time(segment.start_s, segment.duration_s)
+        return ListedSegment(self._uri(waiting.n), segment.duration_s, date_s, discontinuity)
 
     def _uri(self, n: int) -> str:
         return segment_uri(self._session, self._attempt, VARIANT, n)
@@ -210,7 +211,7 @@ class Publisher:
     def _index(self) -> str:
         assert self.sending is not None
         # The peak segment bit rate is required, with an upper bound for what is to come (RFC 8216, 4.3.4.2).
-        peak = max(entry.bandwidth for entry in self._entries)
+        peak = max(waiting.bit_rate for waiting in self._backlog)
         variant = Variant(f"{VARIANT}.m3u8", bandwidth=round(peak * 1.25))
         return MultivariantPlaylist((variant,), Sending(*self.sending)).render()
 
@@ -245,9 +246,9 @@ class Publisher:
     def _adopt(self, playlist: MediaPlaylist, etag: str | None, now_s: float) -> None:
         """Goes on from what is stored; what of ours is listed there needs no listing any more."""
         ours = {segment.uri for segment in playlist.segments}
-        listed = [entry for entry in self._entries if self._uri(entry.n) in ours]
+        listed = [waiting.n for waiting in self._backlog if self._uri(waiting.n) in ours]
         if listed:
-            self._entries = [entry for entry in self._entries if entry.n > listed[-1].n]
+            self._backlog.drop_up_to(listed[-1])
             self.listed += len(listed)
             self.due_s = now_s + playlist.segments[-1].duration_s
         self._playlist, self._etag, self._stale, self._joined = playlist, etag, False, True
@@ -279,59 +280,22 @@ class Publisher:
         name = _name(request)
         if isinstance(request, PutMain):
             self._on_its_way = None  # if it was done, the next one will not match, and the truth is read
-        if self.failing_since_s is None:
-            self.failing_since_s = now_s
+        if not self._failing:
             self._log(f"store: {type(request).__name__} failed: {failure.reason}")
+        self._failing.setdefault(type(request), now_s)
         tries = self._retries[name].tries + 1 if name in self._retries else 1
         wait_s = min(_LAST_RETRY_S, _FIRST_RETRY_S * 2 ** (tries - 1))
         self._retries[name] = _Retry(now_s + wait_s, tries)
-        if isinstance(request, PostSegment):
-            later = any(entry.stored for entry in self._entries if entry.n > request.n)
+        if isinstance(request, PostSegment) and (waiting := self._backlog.find(request.n)):
+            later = any(each.stored for each in self._backlog if each.n > request.n)
             if failure.final or (tries >= _TRIES_IN_FRONT and later):
-                self._give_up([entry for entry in self._entries if entry.n == request.n], failure.reason)
+                self._give_up([waiting], failure.reason)
 
-    def _bound(self) -> None:
-        """Lets go of the oldest segments where they are more than the window, or than memory allows."""
-        media_s = sum(entry.segment.duration_s for entry in self._entries)
-        held = sum(len(entry.segment.data) for entry in self._entries if not entry.stored)
-        gone = []
-        for entry in self._entries:
-            if media_s <= self._window_s and held <= _HELD_BYTES:
-                break
-            gone.append(entry)
-            media_s -= entry.segment.duration_s
-            held -= 0 if entry.stored else len(entry.segment.data)
-        if gone:
-            self._give_up(gone, "the store has not taken them in time")
-
-    def _give_up(self, entries: "list[_Entry]", reason: str) -> None:
-        for entry in entries:
-            self._log(f"segment {entry.n} ({entry.segment.duration_s:.1f} s) left out: {reason}")
-            self._entries.remove(entry)
-            self._retries.pop(str(entry.n), None)
-
-
-class _Entry:
-    """A segment on its way to the playlist."""
-
-    def __init__(self, n: int, segment: Segment, clock: ProgrammeClock) -> None:
-        self.n = n
-        self.segment = segment
-        self.clock = clock
-        self.stored = False
-        self.bandwidth = len(segment.data) * 8 / max(segment.duration_s, 0.1)
-
-    def has_been_stored(self) -> None:
-        """The store has its bytes; memory need not."""
-        self.stored = True
-        self.segment = self.segment._replace(data=b"")
-
-    def continues(self, listed_end_s: float | None) -> bool:
-        """Whether it is to be listed after what ends at `listed_end_s`."""
-        # What is listed is the truth for every clock, also where somebody else has listed more, or we less.
-        self.clock.listed_end_s = listed_end_s
-        segment = self.segment
-        return self.clock.continues(segment.start_s, segment.start_s + segment.duration_s, segment.discontinuity)
+    def _give_up(self, gone: list[Waiting], reason: str) -> None:
+        for waiting in gone:
+            self._log(f"segment {waiting.n} ({waiting.segment.duration_s:.1f} s) left out: {reason}")
+            self._backlog.drop(waiting)
+            self._retries.pop(str(waiting.n), None)
 
 
 class _Retry(NamedTuple):

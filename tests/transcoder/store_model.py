@@ -1,0 +1,91 @@
+"""A store in memory, with S3's conditional writes: what the publisher is tested against.
+
+It answers the agent's own requests, for several attempts of one session, and checks every law at every write.
+"""
+
+from __future__ import annotations
+
+from transcoder.job import VARIANT
+from transcoder.media_playlist import MediaPlaylist, attempt_of, segment_uri, violations
+from transcoder.store import (
+    Absent,
+    Conflict,
+    Found,
+    GetIndex,
+    GetMain,
+    PostSegment,
+    PutIndex,
+    PutMain,
+    Reply,
+    Request,
+    Stored,
+)
+
+SESSION = "s-1"
+
+
+class StoreModel:
+    """One session's objects. `broken` names every law that a write has broken."""
+
+    def __init__(self) -> None:
+        self.main: str | None = None
+        self.main_version = 0
+        self.index: str | None = None
+        self.segments: set[str] = set()
+        self.writers: list[int] = []  # the attempt of each write of main, in order
+        self.broken: list[str] = []
+        self.now_s = 0.0
+        self._written_s = 0.0
+
+    @property
+    def playlist(self) -> MediaPlaylist | None:
+        return MediaPlaylist.parse(self.main) if self.main is not None else None
+
+    def apply(self, attempt: int, request: Request) -> Reply:
+        """What the request does, and its answer."""
+        match request:
+            case GetMain():
+                return Absent() if self.main is None else Found(self.main, self._etag, self._written_s)
+            case GetIndex():
+                return Absent() if self.index is None else Found(self.index, '"i"', None)
+            case PutIndex(text):
+                if self.index is not None:
+                    return Conflict()
+                self.index = text
+                return Stored('"i"')
+            case PostSegment(n):
+                uri = segment_uri(SESSION, attempt, VARIANT, n)
+                if not request.data:
+                    self.broken.append(f"{uri} is empty")
+                self.segments.add(uri)
+                return Stored('"s"')
+            case PutMain(text, etag):
+                if etag != (self._etag if self.main is not None else None):
+                    return Conflict()
+                self._check(attempt, text)
+                self.main, self._written_s = text, self.now_s
+                self.main_version += 1
+                self.writers.append(attempt)
+                return Stored(self._etag)
+
+    @property
+    def _etag(self) -> str:
+        return f'"{self.main_version}"'
+
+    def _check(self, attempt: int, text: str) -> None:
+        new, old = MediaPlaylist.parse(text), self.playlist
+        if old:
+            self.broken += violations(old, new)
+        if self.writers and attempt < max(self.writers):
+            self.broken.append(f"attempt {attempt} wrote after attempt {max(self.writers)}")
+        if self.index is None:
+            self.broken.append("main before index")
+        known = {segment.uri for segment in old.segments} if old else set()
+        for segment in new.segments:
+            if segment.uri not in known and segment.uri not in self.segments:
+                self.broken.append(f"{segment.uri} is listed and not stored")
+            if segment.uri not in known and attempt_of(segment.uri) != attempt:
+                self.broken.append(f"attempt {attempt} listed {segment.uri}")
+        last = new.segments[-1]
+        if last.end_s > self.now_s + last.duration_s / 2 + 0.01:
+            self.broken.append(f"{last.uri} ends {last.end_s - self.now_s:.2f} s ahead of the wall clock")

@@ -45,8 +45,7 @@ class Stack:
 
     @property
     def api_url(self) -> str:
-        assert self.settings.public_url is not None
-        return self.settings.public_url
+        return self.settings.public_url or f"http://{self.settings.host}:{self.settings.port}"
 
     async def __aenter__(self) -> Self:
         try:

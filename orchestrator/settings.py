@@ -30,7 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     s3_access_key: str | None = None
     s3_secret_key: str | None = None
     origin_url: str | None = None  # what viewers see in front of the bucket's keys; default {endpoint}/{bucket}
-    public_url: str | None = None  # of the API, as clients reach it
+    public_url: str | None = None  # of the API, as clients reach it; default: as each request reached it
 
     # The API
     host: str = "127.0.0.1"
@@ -119,5 +119,4 @@ def derived(settings: Settings) -> Settings:
         settings,
         s3_transcoder_endpoint=settings.s3_transcoder_endpoint or endpoint,
         origin_url=settings.origin_url or f"{endpoint}/{settings.s3_bucket}",
-        public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
     )

@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 _THREADS = 8
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
+_ANSWER_LIMIT_S = 8.0  # with the wait for a thread, where a store that hangs holds them all
 _PAGE = 1000  # the most that S3 lists or deletes at once
 _SEGMENT_BYTES = (1, 64 << 20)
 _SEGMENT_HEADERS = {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}
@@ -146,13 +147,8 @@ class MinioObjectStore:
     # --- playlists ----------------------------------------------------------------------------------------------------
 
     async def playlists(self) -> Mapping[str, Stamp]:
-        return await self._run(self._playlists)
-
-    def _playlists(self) -> dict[str, Stamp]:
         stamps: dict[str, Stamp] = {}
-        token: str | None = ""
-        while token is not None:
-            page, token = self._list("playlists/", token)
+        async for page in self._pages("playlists/"):
             for item in page:
                 match item.key.split("/"):
                     case [_, session_id, "main.m3u8"]:
@@ -189,11 +185,8 @@ class MinioObjectStore:
     # --- everything else ----------------------------------------------------------------------------------------------
 
     async def objects(self, prefix: str) -> AsyncIterator[Sequence[StoredObject]]:
-        token: str | None = ""
-        while token is not None:
-            page, token = await self._run(self._list, prefix, token)
-            if page:
-                yield [StoredObject(item.key, item.modified_at, item.size) for item in page]
+        async for page in self._pages(prefix):
+            yield [StoredObject(item.key, item.modified_at, item.size) for item in page]
 
     async def delete(self, keys: Sequence[str]) -> None:
         for start in range(0, len(keys), _PAGE):
@@ -214,11 +207,20 @@ class MinioObjectStore:
 
     # --- how ----------------------------------------------------------------------------------------------------------
 
+    async def _pages(self, prefix: str) -> AsyncIterator[list[_Listed]]:
+        token: str | None = ""
+        while token is not None:
+            page, token = await self._run(self._list, prefix, token)
+            if page:
+                yield page
+
     def _list(self, prefix: str, token: str) -> tuple[list[_Listed], str | None]:
         """A page and the next one's token (ListObjectsV2). Not by the SDK, which takes 45 µs for a key; this takes 5, and
         the sweep lists every session every second."""
         query = {"list-type": "2", "max-keys": str(_PAGE), "prefix": prefix}
         document = ElementTree.fromstring(self._on_bucket("GET", query | ({"continuation-token": token} if token else {})))  # noqa: S314  # our own store's
+        if not document.tag.endswith("ListBucketResult"):
+            raise ValueError(f"<{document.tag}>")  # an empty list would say that every playlist is gone
         namespace = document.tag.removesuffix("ListBucketResult")
         key, etag, modified, size = (f"{namespace}{name}" for name in ("Key", "ETag", "LastModified", "Size"))
         page = [
@@ -258,13 +260,18 @@ class MinioObjectStore:
             answer.release_conn()
 
     async def _run(self, call: Callable[..., T], *arguments: object) -> T:
-        """In a thread; every failure of the store becomes StoreUnavailable."""
+        """In a thread, for a limited time; every failure of the store becomes StoreUnavailable."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+            async with asyncio.timeout(_ANSWER_LIMIT_S):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
         except S3Error as error:
             raise StoreUnavailable(f"the store answers {error.code}: {error.message}") from error
+        except TimeoutError:
+            raise StoreUnavailable(f"{self._endpoint.geturl()}: no answer within {_ANSWER_LIMIT_S:g} s") from None
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
             raise StoreUnavailable(f"{self._endpoint.geturl()}: {error}") from error
+        except (ElementTree.ParseError, ValueError) as error:
+            raise StoreUnavailable(f"{self._endpoint.geturl()}: an answer that S3 would not give: {error}") from error
 
 
 def _playlist_key(session_id: str, name: str) -> str:

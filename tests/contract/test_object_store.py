@@ -233,11 +233,41 @@ async def test_a_store_that_hangs_is_said_within_seconds(
     settings: Settings, hanging: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(object_store, "_TIMEOUT", urllib3.Timeout(connect=0.5, read=0.5))
+    monkeypatch.setattr(object_store, "_ANSWER_LIMIT_S", 0.8)
     store = MinioObjectStore(replaced(settings, s3_endpoint=hanging))
     asked = time.monotonic()
-    assert all(isinstance(failure, StoreUnavailable) for failure in await failures(store))
-    assert time.monotonic() - asked < 2.5  # two rounds of calls in eight threads
+    # More calls than threads: who waits for a thread is told in time as well.
+    answers = await asyncio.gather(*(failures(store) for _ in range(5)))
+    assert all(isinstance(failure, StoreUnavailable) for failure in itertools.chain(*answers))
+    assert time.monotonic() - asked < 2
     await store.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        ("503 Service Unavailable", b"<html>busy</html>"), ("500 Internal Server Error", b""), ("502 Bad Gateway", b"no"),
+        ("200 OK", b"<html>a wall between</html>"), ("200 OK", b"not even <markup"),
+    ],
+)  # fmt: skip
+async def test_answers_that_are_not_s3s_say_nothing(settings: Settings, status: str, body: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        content = b"" if request.startswith(b"HEAD") else body
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + content)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        store = MinioObjectStore(replaced(settings, s3_endpoint=f"http://127.0.0.1:{port}"))
+        calls: list[Any] = [store.playlists(), store.read_playlist("s-1"), store.finish_playlist("s-1")]
+        calls.append(keys(store, "segments/"))
+        if not status.startswith("200"):  # what is deleted is looked for again: a false yes does no harm
+            calls.append(store.delete(["x"]))
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {StoreUnavailable}
+        await store.close()
 
 
 async def test_a_wrong_key_and_a_missing_bucket_are_said(settings: Settings) -> None:

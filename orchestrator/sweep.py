@@ -1,8 +1,9 @@
-"""Follows every session's media playlist in the store by one LIST a second; says which advanced, and since when one has not.
+"""Follows the sessions' media playlists in the store by one LIST a second; says which advanced, and since when one has not.
 
-A store that does not answer makes every playlist `Unknown`, and when it answers again the silence is counted from then: time
-in which nobody could look is nobody's stall (law 3). Single playlists are read only where more must be known: which attempt
-listed last, and what the takeover skipped. While a session waits for an attempt's first segment the sweep hurries.
+Silence is what was looked at, not what passed (law 3): every answer carries since when and until when the store has answered.
+Where it does not, the playlist is `Unknown`. Only sessions that somebody works on are followed; what else lies in the store is
+nobody's business here. Single playlists are read only where more must be known: which attempt listed last, and what the
+takeover skipped. While a session waits for an attempt's first segment the sweep hurries.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+
+from msgspec.structs import replace
 
 from orchestrator.core.model import Absent, Playlist, Unknown
 from orchestrator.errors import StoreUnavailable
@@ -24,6 +27,28 @@ _FEW = 8  # up to so many waiting sessions their playlists are read one by one; 
 _READS_AT_ONCE = 8
 
 
+class _Followed:
+    """What is known of one session's playlist."""
+
+    __slots__ = ("at", "etag", "read_etag", "seen", "waiting")
+
+    def __init__(self) -> None:
+        self.seen: Playlist | Absent | Unknown = Unknown("nobody has looked yet")
+        self.etag: str | None = None  # of the last answer
+        self.read_etag: str | None = None  # of the text that `seen` was read from: a LIST tells of changes, not of which
+        self.at = 0.0  # when the store was last asked with success
+        self.waiting: int | None = None  # for this attempt's first segment
+
+    def shows(self, playlist: Playlist, etag: str, asked_at: float) -> None:
+        """The store has answered; without a break since the answer before, unless that was `Unknown`."""
+        since = asked_at if isinstance(self.seen, Unknown) else self.seen.since
+        self.seen, self.etag, self.at = replace(playlist, since=since, at=asked_at), etag, asked_at
+
+    def shows_none(self, asked_at: float) -> None:
+        since = self.seen.since if isinstance(self.seen, Absent) else asked_at
+        self.seen, self.etag, self.at = Absent(since=since, at=asked_at), None, asked_at
+
+
 class Sweep:
     """`woken` is called with the id of each session whose playlist shows a new attempt."""
 
@@ -31,108 +56,115 @@ class Sweep:
         self._store = store
         self._woken = woken
         self._now = now
-        self._seen: dict[str, Playlist] = {}
-        self._etags: dict[str, str] = {}
-        self._answering_since: float | None = None
-        self._waiting: dict[str, int] = {}
+        self._followed: dict[str, _Followed] = {}
+        self._silent = False
         self._busy = asyncio.Lock()
         self._hurry: asyncio.Task[None] | None = None
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
 
     def playlist(self, session_id: str) -> Playlist | Absent | Unknown:
         """What is known now, without looking."""
-        if self._answering_since is None:
-            return Unknown("the object store does not answer")
-        return self._seen.get(session_id, Absent())
+        followed = self._followed.get(session_id)
+        return Unknown("not followed") if followed is None else followed.seen
+
+    def follows(self, session_id: str) -> bool:
+        return session_id in self._followed
 
     def wait_for(self, session_id: str, attempt: int) -> None:
         """Hurry until this attempt has listed a segment."""
-        self._waiting[session_id] = attempt
+        self._followed.setdefault(session_id, _Followed()).waiting = attempt
         if self._hurry is None or self._hurry.done():
             self._hurry = asyncio.create_task(self._hurry_while_awaited(), name="sweep-hurry")
 
     def no_longer_wait_for(self, session_id: str) -> None:
-        self._waiting.pop(session_id, None)
+        if session_id in self._followed:
+            self._followed[session_id].waiting = None
 
     def forget(self, session_id: str) -> None:
-        self._waiting.pop(session_id, None)
-        self._seen.pop(session_id, None)
-        self._etags.pop(session_id, None)
+        self._followed.pop(session_id, None)
 
     async def look(self) -> None:
-        """One LIST for all. Never raises for the store."""
+        """One LIST for all that are followed. Never raises for the store."""
         async with self._busy:
-            await self._answered(self._list)
+            followed = tuple(self._followed.items())
+            asked_at = self._now()
+            try:
+                stamps = await self._store.playlists()
+            except StoreUnavailable as error:
+                self._does_not_answer(error, *(each for _, each in followed))
+                return
+            self._answers()
+            to_read = []
+            for session_id, known in followed:
+                stamp = stamps.get(session_id)
+                if known.at > asked_at:
+                    pass  # read meanwhile: the list is older
+                elif stamp is None:
+                    known.shows_none(asked_at)
+                elif isinstance(known.seen, Playlist) and stamp.etag == known.etag:
+                    known.shows(known.seen, stamp.etag, asked_at)
+                elif isinstance(known.seen, Playlist) and known.waiting is None:
+                    known.shows(replace(known.seen, changed_at=self._now()), stamp.etag, asked_at)
+                else:
+                    to_read.append(self._read(session_id, known))
+            await asyncio.gather(*to_read)
 
     async def look_at(self, session_id: str) -> None:
-        """Read one session's playlist now."""
-
-        async def read() -> None:
-            await self._read(session_id)
-
-        await self._answered(read)
+        """Read one session's playlist now, and follow it from now on. Never raises for the store."""
+        await self._read(session_id, self._followed.setdefault(session_id, _Followed()))
 
     async def close(self) -> None:
         if self._hurry is not None:
             self._hurry.cancel()
             await asyncio.gather(self._hurry, return_exceptions=True)
 
-    async def _answered(self, look: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await look()
-        except StoreUnavailable as error:
-            if self._answering_since is not None:
-                log.warning("store: %s", error)
-            self._answering_since = None
-            return
-        if self._answering_since is None:
-            now = self._answering_since = self._now()
-            for session_id, playlist in self._seen.items():
-                self._seen[session_id] = Playlist(playlist.attempt, now, playlist.gap_s, playlist.ended)
-
-    async def _list(self) -> None:
-        stamps = await self._store.playlists()
-        now = self._now()
-        changed = [session_id for session_id, stamp in stamps.items() if self._etags.get(session_id) != stamp.etag]
-        to_read: list[str] = []
-        for session_id in changed:
-            playlist = self._seen.get(session_id)
-            if playlist is None or session_id in self._waiting:
-                to_read.append(session_id)
-            else:
-                self._etags[session_id] = stamps[session_id].etag
-                self._seen[session_id] = Playlist(playlist.attempt, now, playlist.gap_s, playlist.ended)
-        for session_id in self._seen.keys() - stamps.keys():
-            self._seen.pop(session_id, None)
-            self._etags.pop(session_id, None)
-        await asyncio.gather(*(self._read(session_id) for session_id in to_read))
-
-    async def _read(self, session_id: str) -> None:
+    async def _read(self, session_id: str, known: _Followed) -> None:
         async with self._reads:
-            found = await self._store.read_playlist(session_id)
+            asked_at = self._now()
+            try:
+                found = await self._store.read_playlist(session_id)
+            except StoreUnavailable as error:
+                self._does_not_answer(error, known)
+                return
+        self._answers()
+        before = known.seen
+        if known.at > asked_at:
+            return  # somebody asked later and was answered sooner
         if found is None:
-            self._seen.pop(session_id, None)
+            known.shows_none(asked_at)
             return
         playlist, etag = found
-        if self._etags.get(session_id) == etag:
+        if isinstance(before, Playlist) and etag == known.read_etag:
+            known.shows(before, etag, asked_at)
             return
-        before = self._seen.get(session_id)
-        self._etags[session_id] = etag
         attempt = playlist.last_attempt
-        new = before is None or before.attempt != attempt
-        gap_s = takeover_gap_s(playlist, attempt) if new or before is None else before.gap_s
-        self._seen[session_id] = Playlist(attempt, self._now(), gap_s, playlist.ended)
-        if new or session_id in self._waiting:
-            if attempt >= self._waiting.get(session_id, attempt + 1):
-                self._waiting.pop(session_id, None)
+        new = not isinstance(before, Playlist) or before.attempt != attempt
+        gap_s = before.gap_s if isinstance(before, Playlist) and not new else takeover_gap_s(playlist, attempt)
+        changed_at = before.changed_at if isinstance(before, Playlist) and etag == known.etag else self._now()
+        known.shows(Playlist(attempt, changed_at, gap_s, playlist.ended), etag, asked_at)
+        known.read_etag = etag
+        if known.waiting is not None and attempt >= known.waiting:
+            known.waiting = None
+        if new and self._followed.get(session_id) is known:
             self._woken(session_id)
 
+    def _does_not_answer(self, error: StoreUnavailable, *asked: _Followed) -> None:
+        if not self._silent:
+            log.warning("store: %s", error)
+        self._silent = True
+        for known in asked:
+            known.seen = Unknown(str(error))
+
+    def _answers(self) -> None:
+        if self._silent:
+            log.info("store: answers again")
+        self._silent = False
+
     async def _hurry_while_awaited(self) -> None:
-        while self._waiting:
+        while waiting := [session_id for session_id, known in self._followed.items() if known.waiting is not None]:
             started = time.monotonic()
-            if len(self._waiting) <= _FEW:
-                for session_id in tuple(self._waiting):
-                    await self.look_at(session_id)
+            if len(waiting) <= _FEW:
+                await asyncio.gather(*(self.look_at(session_id) for session_id in waiting))
             else:
                 await self.look()
             await asyncio.sleep(max(_HURRY_S, 2.0 * (time.monotonic() - started)))

@@ -82,9 +82,10 @@ def patience_with(session: Session, seen: Observation, policy: Policy) -> Patien
     if attempt is None or isinstance(playlist, Unknown):
         return None
     since = max(attempt.started_at, playlist.since)
-    if not isinstance(playlist, Playlist) or playlist.attempt < attempt.number:
-        reason = "no segment within the start budget" if attempt.live_at is None else "playlist is gone"
-        return Patience(since + policy.start_budget_s, reason)
+    if attempt.live_at is None and not (isinstance(playlist, Playlist) and playlist.attempt >= attempt.number):
+        return Patience(since + policy.start_budget_s, "no segment within the start budget")
+    if not isinstance(playlist, Playlist):
+        return Patience(since + policy.start_budget_s, "playlist is gone")
     since = max(since, playlist.changed_at)
     target_duration_s = session.target_duration_s or 1
     if _is_unhealthy(attempt.number, seen):

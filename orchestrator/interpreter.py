@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 from orchestrator import job
 from orchestrator.core import payload
@@ -32,6 +32,19 @@ from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStor
 from orchestrator.settings import Settings
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_RETRY_S = 1.0
+
+
+class _Probe:
+    """A probe under way: whoever asks meanwhile waits for the same answer."""
+
+    __slots__ = ("sessions", "task")
+
+    def __init__(self, task: asyncio.Task[Source | None]) -> None:
+        self.task = task
+        self.sessions: set[str] = set()
 
 
 class Interpreter:
@@ -56,20 +69,19 @@ class Interpreter:
         self._prober = prober
         self._now = now
         self._refused: dict[tuple[str, int], str] = {}
-        self._probing: dict[str, set[str]] = {}
+        self._probing: dict[str, _Probe] = {}
         self._stopping: set[tuple[str, int]] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.woken: Callable[[str], None] = lambda _: None
 
-    async def apply(self, decision: Decision, seen: Observation, events: Sequence[Event]) -> None:
-        """Starts before anything else; stops beside; tells the clients meanwhile. Raises nothing that can be tried again."""
-        actions = [self._act(action, decision.session, seen) for action in decision.actions]
-        await asyncio.gather(*actions, self._tell(events))
+    async def apply(self, decision: Decision, seen: Observation, events: Sequence[Event]) -> bool:
+        """Starts before anything else; stops beside; tells the clients meanwhile. Raises nothing that can be tried again.
 
-    @staticmethod
-    def is_observable(action: Action) -> bool:
-        """Whether looking again right after this action shows something new."""
-        return not isinstance(action, ProbeSources | StopAttempt)
+        Whether looking again at once shows something new.
+        """
+        actions = [self._act(action, decision.session, seen) for action in decision.actions]
+        done, _ = await asyncio.gather(asyncio.gather(*actions), self._tell(events))
+        return any(done)
 
     def with_refused(self, session_id: str, seen: tuple[Container, ...]) -> tuple[Container, ...]:
         """The observed containers and those that the engine would not start."""
@@ -93,27 +105,9 @@ class Interpreter:
             return False, ()
         return channel.enabled, await self._catalogue.sources(channel.id)
 
-    async def probe(self, source: Source, session_id: str | None = None) -> None:
-        """Probe a source once, whoever asks meanwhile; write the result; wake who waits for it."""
-        waiting = self._probing.get(source.id)
-        if waiting is not None:
-            if session_id is not None:
-                waiting.add(session_id)
-            return
-        waiting = self._probing[source.id] = {session_id} if session_id is not None else set()
-        try:
-            result = await self._prober.probe(source)
-            await self._catalogue.record_probe(source.id, result, self._now())
-            if result.media is None:
-                log.info("source %s: %s", source.id, result.reason)
-        except NotFound:
-            pass  # deleted meanwhile
-        except Temporary as error:
-            log.warning("probe of %s: %s", source.id, error)
-        finally:
-            del self._probing[source.id]
-            for session in waiting:
-                self.woken(session)
+    async def probe(self, source: Source) -> Source | None:
+        """Probe a source once, whoever asks meanwhile, and write the result. None: it could not be written."""
+        return await asyncio.shield(self._probe_of(source).task)
 
     async def close(self) -> None:
         for task in tuple(self._tasks):
@@ -122,21 +116,26 @@ class Interpreter:
 
     # --- one action ---------------------------------------------------------------------------------------------------
 
-    async def _act(self, action: Action, session: Session, seen: Observation) -> None:
+    async def _act(self, action: Action, session: Session, seen: Observation) -> bool:
         match action:
             case StartAttempt(attempt, source_id):
                 await self._start(session, next(each for each in seen.sources if each.id == source_id), attempt)
+                return True
             case StopAttempt(attempt, grace_s):
                 self._stop(session.id, attempt, grace_s)
+                return False
             case ProbeSources(source_ids):
                 for source in seen.sources:
                     if source.id in source_ids:
-                        self._spawn(self.probe(source, session.id))
+                        self._probe_of(source).sessions.add(session.id)
+                return False
             case FinishPlaylist():
                 try:
                     await self._store.finish_playlist(session.id)
                 except Temporary as error:
                     log.warning("%s: playlist not finished: %s", session.id, error)
+                    return False
+                return True
             case _:
                 assert_never(action)
 
@@ -161,11 +160,35 @@ class Interpreter:
                 await self._runtime.stop(session_id, attempt, grace_s)
             except Temporary as error:
                 log.warning("%s: attempt %s not stopped: %s", session_id, attempt, error)
+                await asyncio.sleep(_RETRY_S)  # it is asked for again as long as it is seen
             finally:
                 self._stopping.discard(key)
                 self.woken(session_id)
 
         self._spawn(stop())
+
+    def _probe_of(self, source: Source) -> _Probe:
+        probe = self._probing.get(source.id)
+        if probe is None:
+            probe = self._probing[source.id] = _Probe(self._spawn(self._probe(source)))
+            probe.task.add_done_callback(lambda _: self._probed(source.id))
+        return probe
+
+    async def _probe(self, source: Source) -> Source | None:
+        try:
+            result = await self._prober.probe(source)
+            if result.media is None:
+                log.info("source %s: %s", source.id, result.reason)
+            return await self._catalogue.record_probe(source.id, result, self._now())
+        except NotFound:
+            return None  # deleted meanwhile
+        except Temporary as error:
+            log.warning("probe of %s: %s", source.id, error)
+            return None
+
+    def _probed(self, source_id: str) -> None:
+        for session_id in self._probing.pop(source_id).sessions:
+            self.woken(session_id)
 
     async def _tell(self, events: Sequence[Event]) -> None:
         """Best effort: the rows are written, whoever missed the message reads them (law 1)."""
@@ -176,7 +199,13 @@ class Interpreter:
             except BusUnavailable as error:
                 log.warning("event %s of %s not published: %s", event.id, event.session_id, error)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s failed", task.get_coro(), exc_info=error)

@@ -23,6 +23,7 @@ from orchestrator.sweep import Sweep
 log = logging.getLogger(__name__)
 
 _POLL_CONTAINERS_S = 5.0
+_RESYNC_CHANNELS_S = 2.0
 
 
 class Jobs:
@@ -48,6 +49,7 @@ class Jobs:
         self._scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
         self._every("playlist sweep", settings.sweep_interval_s, sweep.look)
         self._every("row resync", settings.resync_interval_s, supervisor.resync)
+        self._every("channel resync", _RESYNC_CHANNELS_S, supervisor.resync_channels)
         self._every("container poll", _POLL_CONTAINERS_S, self._poll_containers)
         self._every("recovery", settings.recovery_interval_s, self._recover)
         self._every("retention", settings.retention_interval_s, self._retain)

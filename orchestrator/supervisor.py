@@ -8,11 +8,16 @@ only if it would act is the world observed afresh.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from math import inf
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
+from orchestrator.core import choose
 from orchestrator.core.decide import decide
 from orchestrator.core.model import (
     Absent,
@@ -26,7 +31,7 @@ from orchestrator.core.model import (
     Unknown,
 )
 from orchestrator.core.policy import Policy
-from orchestrator.errors import EngineUnavailable, FailoverError, NotFound, Stale, Temporary
+from orchestrator.errors import EngineUnavailable, NotFound, Stale, Temporary
 from orchestrator.interpreter import Interpreter
 from orchestrator.ports import Catalogue, ContainerRuntime, Sessions
 from orchestrator.sweep import Sweep
@@ -50,13 +55,13 @@ class Tables(Protocol):
 class _Work:
     """What is kept in memory of one session: all of it can be lost."""
 
-    __slots__ = ("decision", "observation", "pending", "session", "task", "timer")
+    __slots__ = ("doubtful", "observation", "pending", "session", "task", "timer")
 
     def __init__(self) -> None:
         self.session: Session | None = None
         self.observation: Observation | None = None
-        self.decision: Decision | None = None
         self.pending = False
+        self.doubtful = False  # what is known would be acted on: look at the playlist itself first
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
 
@@ -80,6 +85,7 @@ class Supervisor:
         self._now = now
         self._works: dict[str, _Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._engine_awaited: asyncio.Task[None] | None = None
         self._closed = False
 
     # --- waking -------------------------------------------------------------------------------------------------------
@@ -132,7 +138,19 @@ class Supervisor:
                     self.wake(event.session_id)
             except EngineUnavailable as error:
                 log.warning("engine events: %s", error)
+            except Exception:
+                log.exception("engine events")
             await asyncio.sleep(_RETRY_S)
+
+    async def resync_channels(self) -> None:
+        """Find what was enabled, disabled or deleted behind running sessions. Raises DatabaseUnavailable."""
+        works = [(session_id, work) for session_id, work in self._works.items() if work.session and work.observation]
+        lineups = await self._tables.catalogue.lineups({work.session.channel_id for _, work in works if work.session})
+        for session_id, work in works:
+            if work.session is not None and work.observation is not None:
+                lineup = lineups.get(work.session.channel_id)
+                if lineup != _lineup(work.observation):
+                    self.wake(session_id)
 
     async def close(self) -> None:
         self._closed = True
@@ -164,27 +182,30 @@ class Supervisor:
             except Stale:
                 again = True
             except NotFound:
-                self._forget(session_id, work)
-                return
+                return self._forget(session_id, work)
             except Temporary as error:
                 log.warning("%s: %s", session_id, error)
-                self._wake_at(session_id, work, self._now() + _RETRY_S)
-                return
-            except FailoverError:
+                return self._try_again(session_id, work)
+            except Exception:  # a bug must not cost a session its supervision
                 log.exception("%s", session_id)
-                self._wake_at(session_id, work, self._now() + _RETRY_S)
-                return
+                return self._try_again(session_id, work)
             work.pending = work.pending or again
         if work.pending:
-            self._wake_at(session_id, work, self._now() + _RETRY_S)
+            self._try_again(session_id, work)
+        return None
+
+    def _try_again(self, session_id: str, work: _Work) -> None:
+        work.observation = None  # what was known before is not enough to stay idle
+        self._wake_at(session_id, work, self._now() + _RETRY_S)
 
     async def _step(self, session_id: str, work: _Work) -> bool:
         """Observe, decide, commit, apply, once. True: something was done, so look again."""
         row = await self._tables.sessions.get(session_id)
         session = work.session = row.session
-        seen = work.observation = await self._observe(session)
+        seen = work.observation = await self._observe(session, look=work.doubtful)
+        work.doubtful = False
         now = self._now()
-        decision = work.decision = decide(session, seen, now, self._policy)
+        decision = decide(session, seen, now, self._policy)
         changed = decision.session != session or bool(decision.records)
         if changed:
             events = await self._tables.sessions.commit(session, decision, now)
@@ -192,16 +213,17 @@ class Supervisor:
             _log_step(session, decision)
         else:
             events = ()
-        await self._interpreter.apply(decision, seen, events)
+        news = await self._interpreter.apply(decision, seen, events)
         self._follow(decision.session)
         self._wake_at(session_id, work, decision.wake_at)
-        return changed or any(self._interpreter.is_observable(action) for action in decision.actions)
+        return changed or news
 
-    async def _observe(self, session: Session) -> Observation:
-        if session.desired is Desired.STOP or session.phase is Phase.ENDED:
-            await self._sweep.look_at(session.id)
-        containers, (enabled, sources) = await asyncio.gather(
-            self._containers(session.id), self._interpreter.channel(session.channel_id)
+    async def _observe(self, session: Session, *, look: bool) -> Observation:
+        look = look or session.desired is Desired.STOP or not self._sweep.follows(session.id)
+        containers, (enabled, sources), _ = await asyncio.gather(
+            self._containers(session.id),
+            self._interpreter.channel(session.channel_id),
+            self._sweep.look_at(session.id) if look else asyncio.sleep(0),
         )
         return Observation(
             channel_enabled=enabled, sources=sources, containers=containers, playlist=self._sweep.playlist(session.id)
@@ -211,8 +233,18 @@ class Supervisor:
         try:
             seen = await self._runtime.containers(session_id)
         except EngineUnavailable as error:
+            if self._engine_awaited is None or self._engine_awaited.done():
+                self._engine_awaited = self._spawn(self._await_engine(), "await-engine")
             return Unknown(str(error))
         return self._interpreter.with_refused(session_id, seen)
+
+    async def _await_engine(self) -> None:
+        """One asks for all; who could not look is woken by the answer."""
+        while True:
+            await asyncio.sleep(_RETRY_S)
+            with contextlib.suppress(EngineUnavailable):
+                await self.poll_containers()
+                return
 
     def _follow(self, session: Session) -> None:
         """Tell the sweep whom to hurry for."""
@@ -238,17 +270,16 @@ class Supervisor:
     def _timer_fired(self, session_id: str, work: _Work) -> None:
         work.timer = None
         if work.session is not None and work.observation is not None and (work.task is None or work.task.done()):
-            known = Observation(
-                channel_enabled=work.observation.channel_enabled,
-                sources=work.observation.sources,
-                containers=work.observation.containers,
-                playlist=self._sweep.playlist(session_id),
-            )
+            playlist = self._sweep.playlist(session_id)
+            if not isinstance(playlist, Unknown):
+                playlist = replace(playlist, at=inf)  # as if nothing had changed since somebody looked
+            known = replace(work.observation, playlist=playlist)
             decision = decide(work.session, known, self._now(), self._policy)
             idle = decision.session == work.session and not decision.records and not decision.actions
             if idle and decision.wake_at is not None and decision.wake_at > self._now():
                 self._wake_at(session_id, work, decision.wake_at)
                 return
+            work.doubtful = True
         self.wake(session_id)
 
     def _forget(self, session_id: str, work: _Work) -> None:
@@ -274,6 +305,11 @@ def _differs(known: tuple[Container, ...] | Unknown, seen: tuple[Container, ...]
     if isinstance(known, Unknown):
         return True
     return {(c.attempt, c.state, c.healthy) for c in known} != {(c.attempt, c.state, c.healthy) for c in seen}
+
+
+def _lineup(seen: Observation) -> frozenset[str] | None:
+    """As `Catalogue.lineups` has it."""
+    return frozenset(each.id for each in choose.enabled(seen.sources)) if seen.channel_enabled else None
 
 
 def _log_step(before: Session, decision: Decision) -> None:

@@ -20,8 +20,9 @@ from orchestrator.core.model import Media, Source
 from orchestrator.ports import ProbeResult
 from orchestrator.settings import Settings
 from transcoder import job
-from transcoder.argv import is_playlist, request_flags
+from transcoder.argv import OPTIONAL, is_playlist, request_flags, without
 from transcoder.attempt_log import redacted
+from transcoder.report import Report
 
 _OUTPUT_LIMIT_BYTES = 1 << 20
 _ERRORS_KEPT_BYTES = 8192
@@ -67,9 +68,8 @@ class FfprobeProber:
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def _run(self, source: job.Source) -> ProbeResult:
-        process = await asyncio.create_subprocess_exec(
-            self._ffprobe,
+    def _arguments(self, source: job.Source) -> list[str]:
+        return [
             # Only what is wrong, each line with its level.
             *("-hide_banner", "-loglevel", "level+error"),
             *request_flags(source, self._timeout_s),
@@ -83,11 +83,17 @@ class FfprobeProber:
             *("-of", "json=compact=1"),
             *("-show_entries", "stream=codec_type,codec_name,width,height,channels,bit_rate:format=bit_rate"),
             source.url,
+        ]
+
+    async def _run(self, source: job.Source, lacks: frozenset[str] = frozenset()) -> ProbeResult:
+        process = await asyncio.create_subprocess_exec(
+            self._ffprobe,
+            *without(lacks, self._arguments(source)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-        )  # fmt: skip
+        )
         reading = asyncio.gather(_read(process.stdout, _OUTPUT_LIMIT_BYTES), _read(process.stderr, _OUTPUT_LIMIT_BYTES))
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -104,7 +110,13 @@ class FfprobeProber:
             await asyncio.gather(reading, return_exceptions=True)
         said = messages.decode(errors="replace")
         media = _media(output)
-        return ProbeResult(media) if media is not None else ProbeResult(None, _reason(said))
+        if media is not None:
+            return ProbeResult(media)
+        report = Report()
+        report.feed(messages + b"\n")
+        if report.unknown_option in OPTIONAL - lacks:
+            return await self._run(source, lacks | {report.unknown_option})
+        return ProbeResult(None, _reason(said))
 
 
 async def _read(pipe: asyncio.StreamReader | None, limit_bytes: int) -> bytes:

@@ -25,11 +25,22 @@ _WHITELIST = {
     "rtp": "rtp,udp",
 }
 
-# Options that older versions do not know, and that a session can do without.
-NEWER = frozenset(("-seg_max_retry", "-extension_picky", "-readrate_initial_burst"))
+# Options that a session can do without: older versions do not know them, or the format that comes does not, whatever the
+# address is called.
+OPTIONAL = frozenset(
+    (
+        *("-seg_max_retry", "-extension_picky", "-readrate_initial_burst"),
+        *("-live_start_index", "-allowed_extensions", "-scan_all_pmts"),
+    )
+)
 
 # Used where no probe has said what a source sends: what most of them do.
 USUAL = Streams("h264", "aac", 2)
+
+
+# Once the tables have named video and audio, no other program's are waited for: the tools' own default is to look for them
+# for as long as they may analyse, which at a live source is real time.
+_ONE_PROGRAM = ("-scan_all_pmts", "0")
 
 
 class Unplayable(Exception):
@@ -98,13 +109,18 @@ def _audio(profile: Profile, source: Streams, sending: Streams | None) -> tuple[
 
 
 def ffmpeg_argv(ffmpeg: str, job: Job, plan: Plan, lacks: frozenset[str] = frozenset()) -> list[str]:
-    """The whole command line. `ffmpeg`: the binary's name or path; `lacks`: options of `NEWER` that it does not know."""
-    argv = _arguments(job, plan)
-    for option in lacks:
-        if option in argv:
-            at = argv.index(option)
-            del argv[at : at + 2]
-    return [ffmpeg, *argv]
+    """The whole command line. `ffmpeg`: the binary's name or path; `lacks`: those of `OPTIONAL` that are not known."""
+    return [ffmpeg, *without(lacks, _arguments(job, plan))]
+
+
+def without(options: frozenset[str], argv: list[str]) -> list[str]:
+    """The same command line without these options and their values."""
+    left = list(argv)
+    for option in options:
+        if option in left:
+            at = left.index(option)
+            del left[at : at + 2]
+    return left
 
 
 def _arguments(job: Job, plan: Plan) -> list[str]:
@@ -141,12 +157,16 @@ def request_flags(source: Source, timeout_s: float) -> list[str]:
             if is_playlist(source):
                 # Providers name segments as they like; the protocol whitelist is what keeps FFmpeg in bounds.
                 flags += ["-allowed_extensions", "ALL", "-extension_picky", "0"]
+            elif is_transport_stream(source):
+                flags += _ONE_PROGRAM
         case "rtsp":
             # One TCP connection passes NAT and firewalls, and loses nothing.
             flags += ["-rtsp_transport", "tcp", "-timeout", timeout]
         case "rtmp" | "rtmps":
             # Never a recording of the same name.
             flags += ["-rtmp_live", "live", "-rw_timeout", timeout]
+        case "udp" | "srt":
+            flags += _ONE_PROGRAM
     return flags
 
 
@@ -186,6 +206,12 @@ def is_playlist(source: Source) -> bool:
     """Whether the address is, by its name, an HLS playlist's."""
     path = source.url.partition("?")[0].lower()
     return source.scheme in ("http", "https") and path.endswith((".m3u8", ".m3u"))
+
+
+def is_transport_stream(source: Source) -> bool:
+    """Whether the address is likely, by its name, an MPEG transport stream's: many providers' have no ending at all."""
+    name = source.url.partition("?")[0].rpartition("/")[2].lower()
+    return source.scheme in ("http", "https") and (name.endswith(".ts") or "." not in name)
 
 
 def _silence(channels: int) -> list[str]:

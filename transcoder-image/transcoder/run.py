@@ -9,7 +9,7 @@ import select
 import signal
 import time
 
-from transcoder.argv import NEWER, Plan, Unplayable, ffmpeg_argv, plan
+from transcoder.argv import OPTIONAL, Plan, Unplayable, ffmpeg_argv, plan
 from transcoder.attempt_log import AttemptLog
 from transcoder.ending import Ending
 from transcoder.ffmpeg_process import FfmpegProcess
@@ -54,7 +54,7 @@ class Attempt:
         self._publisher = Publisher(job.session, job.attempt, job.target_duration_s, job.window_s, self._log)
         self._lanes = Lanes(job, self._wake_in)
         self._limits = Limits(job.start_limit_s, job.stall_limit_s)
-        self._lacks: frozenset[str] = frozenset()  # options that this FFmpeg does not know
+        self._lacks: frozenset[str] = frozenset()  # options that are not known to this FFmpeg, or to the format that comes
         self._accepted_for: Streams | None = None
         self._looked_s = self._awake_since_s = now_s
         self._last_chance_s: float | None = None
@@ -134,7 +134,7 @@ class Attempt:
         seen = self._take.observe(now_s, self._awake_since_s)
         verdict = judge(seen, self._limits)
         unknown = self._take.report.unknown_option
-        if verdict and unknown in NEWER - self._lacks:
+        if verdict and unknown in OPTIONAL - self._lacks:
             self._lacks |= {unknown}
             self._start_again(self._take.plan, now_s, keep=False)
             return None

@@ -87,6 +87,14 @@ class Side:
             self.settle()
 
     @property
+    def fails(self) -> bool:
+        return self.publisher.failing_since_s is not None
+
+    @property
+    def is_over(self) -> bool:
+        return self.publisher.over is not None
+
+    @property
     def listed(self) -> tuple[ListedSegment, ...]:
         playlist = self.store.playlist
         return playlist.segments if playlist else ()
@@ -230,9 +238,9 @@ def test_what_an_earlier_attempt_wrote_meanwhile_is_built_upon(store: StoreModel
     second.play(4.0)
     assert first.numbers() == [0, 1, 2, 3, 4]
     assert second.numbers() != []
-    assert first.publisher.over is None
+    assert not first.is_over
     first.play(2.0)
-    assert first.publisher.over is not None
+    assert first.is_over
 
 
 def test_a_store_that_refuses_for_less_than_the_window_costs_nothing(store: StoreModel) -> None:
@@ -240,9 +248,9 @@ def test_a_store_that_refuses_for_less_than_the_window_costs_nothing(store: Stor
     side.burst(4.0)
     side.play(2.0)
     refuse(side, for_s=12.0)
-    assert side.publisher.failing_since_s is not None
+    assert side.fails
     side.play(3.0)
-    assert side.publisher.failing_since_s is None
+    assert not side.fails
     assert side.numbers() == list(range(10))
     assert not any(segment.discontinuity for segment in side.listed)
 
@@ -259,8 +267,8 @@ def test_a_store_that_refuses_for_longer_costs_the_oldest_segments_and_a_discont
     assert numbers[-1] == 18
     assert numbers == list(range(numbers[0], 19)), "what was kept fills the window"
     assert numbers[0] > 3, "and what was not has left it"
-    (discontinuity_sequence,) = {store.playlist.discontinuity_sequence} if store.playlist else ()
-    assert discontinuity_sequence + [segment.discontinuity for segment in side.listed].count(True) == 1
+    left = store.playlist.discontinuity_sequence if store.playlist else 0
+    assert left + [segment.discontinuity for segment in side.listed].count(True) == 1
     assert any("left out" in line for line in side.log)
 
 
@@ -323,7 +331,6 @@ def test_a_lost_playlist_write_fails_as_long_as_it_fails_although_segments_are_s
 
 def test_what_is_due_follows_the_last_listing_also_the_one_of_the_attempt_before(store: StoreModel) -> None:
     first = Side(store, 1)
-    assert first.publisher.due_s is None
     first.burst(4.0)
     first.play(0.5)
     assert first.publisher.due_s == store.now_s + 2.0

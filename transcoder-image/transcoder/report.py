@@ -43,9 +43,8 @@ _WHATEVER = re.compile(r"I/O error|Input/output error")
 
 # Decoders that join in the middle say this of every frame up to the first keyframe; it says nothing at 2 a.m.
 _NOISE = re.compile(
-    r"non-existing [PS]PS|no frame!|decode_slice_header|variant_bitrate|Metadata:|Last message repeated"
-    r"|Consider increasing|service_name|service_provider|encoder  |Press \[q\]|^frame=|PPS id out of range"
-    r"|Error parsing NAL|Could not find ref|Opening '"
+    r"non-existing [PS]PS|no frame!|decode_slice_header|Last message repeated|Consider increasing|^frame="
+    r"|PPS id out of range|Error parsing NAL|Could not find ref|Packet corrupt|corrupt input packet|changing packet size"
 )
 
 
@@ -130,9 +129,12 @@ class Report:
             self._open(opened[1])
         else:
             self._blame(text)
-        if not text.strip() or _NOISE.search(text) or ("[info]" in line and not self._describing):
-            return ""
-        return text
+        return text if self._worth_reading(line, text) else ""
+
+    def _worth_reading(self, line: str, text: str) -> bool:
+        if "[info]" in line:
+            return self._describing and text.lstrip().startswith(("Input #0", "Duration: ", "Stream #0"))
+        return bool(text.strip()) and not _NOISE.search(text)
 
     def _describe(self, text: str) -> None:
         if text.startswith("Input #0, "):
@@ -146,7 +148,7 @@ class Report:
             self.finite = not text.startswith("  Duration: N/A")
         elif program := _PROGRAM.match(text):
             self._programs.append(_Program(int(program[1])))
-        elif stream := _STREAM.search(text):
+        elif (stream := _STREAM.search(text)) and "(attached pic)" not in text:
             layout = _LAYOUT.search(text)
             channels = _channels(layout[1]) if layout else 0
             self._streams[int(stream[1])] = (stream[2], stream[3], channels)

@@ -1,0 +1,175 @@
+"""What is read out of FFmpeg's words. The lines are what FFmpeg 5.1 and 8.1 say to real sources."""
+
+from __future__ import annotations
+
+import pytest
+
+from transcoder.ending import Ending
+from transcoder.job import Streams
+from transcoder.report import Report
+
+HLS = b"""\
+[in#0 @ 0x7ff4] [info] Opening 'http://h/seg47.ts' for reading
+[in#0 @ 0x7ff4] [info] Opening 'http://h/seg48.ts' for reading
+[info] Input #0, hls, from 'http://h/live.m3u8?tok=1':
+[info]   Duration: N/A, start: 23.423222, bitrate: N/A
+[info]   Program 0
+[info]     Metadata:
+[info]       variant_bitrate : 0
+[info]   Stream #0:0[0x0]: Video: h264 (Constrained Baseline) ([27][0][0][0] / 0x001B), yuv420p, 640x360, 25 fps, 90k tbn
+[info]     Metadata:
+[info]       variant_bitrate : 0
+[info]   Stream #0:1[0x0]: Audio: aac (LC) ([15][0][0][0] / 0x000F), 44100 Hz, stereo, fltp, start 23.435744
+[info] Stream mapping:
+[info]   Stream #0:0 -> #0:0 (copy)
+[info] Output #0, mpegts, to 'pipe:1':
+[info]   Stream #0:0: Video: h264 (Constrained Baseline), yuv420p, 640x360, q=2-31, 25 fps, 25 tbr, 90k tbn
+[http @ 0x7ff4] [info] Opening 'http://h/seg49.ts' for reading
+[http @ 0x7ff4] [info] Opening 'http://h/live.m3u8?tok=1' for reading
+"""
+
+VARIANTS = b"""\
+[info] Input #0, hls, from 'http://h/index.m3u8':
+[info]   Duration: N/A, start: 1.400000, bitrate: N/A
+[info]   Program 0
+[info]     Metadata:
+[info]       variant_bitrate : 300000
+[info]   Stream #0:0[0x0]: Video: h264 (Main) ([27][0][0][0] / 0x001B), yuv420p, 320x180, 25 fps
+[info]   Stream #0:1[0x0]: Audio: mp2 ([3][0][0][0] / 0x0003), 48000 Hz, mono, s16p, 64 kb/s
+[info]   Program 1
+[info]     Metadata:
+[info]       variant_bitrate : 1500000
+[info]   Stream #0:2[0x1]: Video: hevc (Main) ([36][0][0][0] / 0x0024), yuv420p(tv), 1280x720, 25 fps
+[info]   Stream #0:3[0x1]: Audio: ac3 ([129][0][0][0] / 0x0081), 48000 Hz, 5.1(side), fltp, 384 kb/s
+[info]   Stream #0:4[0x1]: Audio: aac (LC) ([15][0][0][0] / 0x000F), 48000 Hz, stereo, fltp
+[info] Stream mapping:
+"""
+
+FILE = b"""\
+Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'http://h/film.mp4':
+  Duration: 01:30:24.01, start: 0.000000, bitrate: 1601 kb/s
+  Stream #0:0[0x1](und): Video: h264 (High) (avc1 / 0x31637661), yuv420p(progressive), 640x360, 25 fps (default)
+  Stream #0:1[0x2](eng): Audio: opus (Opus / 0x7375704F), 48000 Hz, 3 channels, fltp (default)
+  Stream #0:2[0x0]: Video: mjpeg (Progressive), yuvj420p(pc), 300x300, 90k tbr, 90k tbn (attached pic)
+Stream mapping:
+"""
+
+
+def report(*said: bytes) -> Report:
+    report = Report()
+    for each in said:
+        report.feed(each)
+    return report
+
+
+def test_the_streams_of_a_live_playlist() -> None:
+    read = report(HLS)
+    assert read.complete
+    assert (read.format, read.finite, read.program) == ("hls", False, None)
+    assert read.streams == Streams("h264", "aac", 2)
+    assert read.segments_opened == 3, "playlists do not count"
+    assert read.fault is None
+
+
+def test_the_best_variant_of_several() -> None:
+    read = report(VARIANTS)
+    assert read.program == 1
+    assert read.streams == Streams("hevc", "ac3", 6)
+
+
+def test_a_file_has_a_duration_and_a_cover_is_no_video() -> None:
+    read = report(FILE)
+    assert read.finite
+    assert read.format == "mov,mp4,m4a,3gp,3g2,mj2"
+    assert read.streams == Streams("h264", "opus", 3)
+    assert report(FILE.replace(b"Video: h264", b"Data: bin_data")).streams == Streams(None, "opus", 3)
+
+
+def test_lines_may_come_in_pieces() -> None:
+    whole = report(HLS)
+    pieces = report(*(HLS[n : n + 1] for n in range(len(HLS))))
+    assert pieces.streams == whole.streams
+    assert pieces.segments_opened == whole.segments_opened
+
+
+@pytest.mark.parametrize(
+    ("said", "ending"),
+    [
+        ("[http @ 0x7f] [warning] HTTP error 404 Not Found", Ending.SOURCE_REFUSED),
+        ("[http @ 0x7f] [warning] HTTP error 403 Forbidden", Ending.SOURCE_REFUSED),
+        ("[in#0 @ 0x7f] [error] Error opening input: Server returned 401 Unauthorized", Ending.SOURCE_REFUSED),
+        ("[http @ 0x7f] [warning] HTTP error 500 Internal Server Error", Ending.SOURCE_UNREACHABLE),
+        ("[tcp @ 0x7f] [error] Connection to tcp://h:1 failed: Connection refused", Ending.SOURCE_UNREACHABLE),
+        ("[tcp @ 0x7f] [error] Failed to resolve hostname h: Name does not resolve", Ending.SOURCE_UNREACHABLE),
+        ("[in#0/mpegts @ 0x7f] [error] Error during demuxing: Connection reset by peer", Ending.SOURCE_UNREACHABLE),
+        ("[http @ 0x7f] [error] Error reading HTTP response: End of file", Ending.SOURCE_UNREACHABLE),
+        ("[in#0 @ 0x7f] [error] Error opening input: End of file", Ending.SOURCE_UNREACHABLE),
+        ("[http @ 0x7f] [error] Stream ends prematurely at 575859, should be 900000", Ending.SOURCE_UNREACHABLE),
+        ("[in#0 @ 0x7f] [error] Error during demuxing: Input/output error", Ending.SOURCE_UNREACHABLE),
+        ("[in#0 @ 0x7f] [error] Error opening input: Invalid data found when processing input", Ending.SOURCE_UNDECODABLE),
+        ("[in#0/hls @ 0x7f] [warning] Failed to reload playlist 0", Ending.SOURCE_UNDECODABLE),
+        ("[mpegts @ 0x7f] [warning] changing packet size to 204", Ending.SOURCE_UNDECODABLE),
+    ],
+)
+def test_what_went_wrong(said: str, ending: Ending) -> None:
+    fault = report(HLS, said.encode() + b"\n").fault
+    assert fault is not None
+    assert fault.ending is ending
+    assert "0x7f" not in fault.line
+
+
+def test_a_servers_answer_says_more_than_what_follows_from_it() -> None:
+    fault = report(
+        b"[http @ 0x7f] [warning] HTTP error 404 Not Found\n"
+        b"[in#0/hls @ 0x7f] [warning] Failed to reload playlist 0\n"
+        b"[in#0 @ 0x7f] [error] Error opening input: Invalid data found when processing input\n"
+    ).fault
+    assert fault is not None
+    assert fault.line == "[http] HTTP error 404 Not Found"
+
+
+def test_a_body_of_unknown_length_may_end() -> None:
+    read = report(
+        HLS,
+        b"[http @ 0x7f] [error] Stream ends prematurely at 575859, should be 18446744073709551615\n"
+        b"[in#0/mpegts @ 0x7f] [error] Error during demuxing: I/O error\n",
+    )
+    assert read.closed
+    assert read.fault is None
+
+
+def test_media_that_come_forgive_but_not_what_ffmpeg_had_held_back() -> None:
+    read = report(HLS)
+    read.media_came(10.0)
+    read.feed(b"[http @ 0x7f] [warning] HTTP error 404 Not Found\n[in#0/hls @ 0x7f] [warning] Failed to reload playlist 0\n")
+    read.media_came(10.08)
+    assert (read.fault is not None, read.playlists_lost) == (True, 1)
+    read.media_came(12.0)
+    assert (read.fault, read.playlists_lost) == (None, 0)
+
+
+def test_segments_given_up_are_counted() -> None:
+    lost = (
+        b"[http @ 0x7f] [warning] HTTP error 404 Not Found\n"
+        b"[in#0/hls @ 0x7f] [warning] Failed to open segment 71 of playlist 0\n"
+        b"[in#0/hls @ 0x7f] [warning] Segment 71 of playlist 0 failed too many times, skipping\n"
+    )
+    assert report(HLS, lost, lost).segments_lost == 2
+
+
+@pytest.mark.parametrize("said", [b"Unrecognized option 'seg_max_retry'.\n", b"[fatal] Option seg_max_retry not found.\n"])
+def test_an_option_that_this_ffmpeg_does_not_know(said: bytes) -> None:
+    assert report(said).unknown_option == "-seg_max_retry"
+
+
+def test_people_read_what_matters_only() -> None:
+    lines = Report().feed(
+        HLS + b"[h264 @ 0x7f] [error] non-existing PPS 0 referenced\n[http @ 0x7f] [warning] HTTP error 404 Not Found\n"
+    )
+    assert [line.split(",")[0].strip() for line in lines] == [
+        "Input #0",
+        "Duration: N/A",
+        "Stream #0:0[0x0]: Video: h264 (Constrained Baseline) ([27][0][0][0] / 0x001B)",
+        "Stream #0:1[0x0]: Audio: aac (LC) ([15][0][0][0] / 0x000F)",
+        "[http] HTTP error 404 Not Found",
+    ]

@@ -1,0 +1,110 @@
+"""The watchdog's rules, one situation each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from transcoder.ending import Ending
+from transcoder.report import Fault
+from transcoder.watchdog import Limits, Observation, Verdict, judge, patience_s, second_chance
+
+LIMITS = Limits(start_s=8.0, stall_s=3.0)
+REFUSED = Fault(Ending.SOURCE_REFUSED, "HTTP error 404 Not Found")
+UNREACHABLE = Fault(Ending.SOURCE_UNREACHABLE, "Connection refused")
+
+
+def seen(**changes: Any) -> Observation:
+    """A source that has been playing for a minute, and is well."""
+    well = Observation(
+        now_s=1060.0,
+        started_s=1000.0,
+        first_media_s=1000.2,
+        lag_s=0.5,
+        cadence_s=2.0,
+        fault=None,
+        playlists_lost=0,
+        segments_lost=0,
+        exit_code=None,
+    )
+    return well._replace(**changes)
+
+
+def ending(**changes: Any) -> Ending | None:
+    verdict = judge(seen(**changes), LIMITS)
+    return verdict.ending if verdict else None
+
+
+def test_a_source_that_plays_goes_on() -> None:
+    assert ending() is None
+
+
+@pytest.mark.parametrize(
+    ("cadence_s", "still_well_s", "stalled_s"),
+    [
+        (0.0, 2.9, 3.1),  # continuous: the limit itself
+        (2.0, 4.9, 5.1),  # each segment may be the limit late
+        (10.0, 15.4, 15.6),  # and half a segment more where FFmpeg asks for the playlist so rarely
+    ],
+)
+def test_a_stall_is_what_the_cadence_does_not_explain(cadence_s: float, still_well_s: float, stalled_s: float) -> None:
+    assert ending(cadence_s=cadence_s, lag_s=still_well_s) is None
+    assert ending(cadence_s=cadence_s, lag_s=stalled_s) is Ending.SOURCE_STALLED
+
+
+def test_a_stall_with_a_cause_is_called_by_it() -> None:
+    verdict = judge(seen(lag_s=6.0, fault=REFUSED), LIMITS)
+    assert verdict is not None
+    assert verdict.ending is Ending.SOURCE_REFUSED
+    assert "6.0 s behind" in verdict.reason
+    assert "404" in verdict.reason
+
+
+@pytest.mark.parametrize("fault", [REFUSED, UNREACHABLE])
+def test_a_single_failed_reload_is_survived_two_in_a_row_are_not(fault: Fault) -> None:
+    assert ending(fault=fault, playlists_lost=1) is None
+    assert ending(fault=fault, playlists_lost=2) is fault.ending
+
+
+def test_nothing_ever_came() -> None:
+    start = {"first_media_s": None, "now_s": 1007.9, "lag_s": 0.0}
+    assert ending(**start) is None
+    assert ending(**start | {"now_s": 1008.1}) is Ending.SOURCE_STALLED
+    assert ending(**start | {"now_s": 1008.1, "fault": UNREACHABLE}) is Ending.SOURCE_UNREACHABLE
+    assert ending(**start | {"segments_lost": 3, "fault": REFUSED}) is Ending.SOURCE_REFUSED, "at once"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"exit_code": 0}, Ending.SOURCE_ENDED),
+        ({"exit_code": 0, "fault": REFUSED}, Ending.SOURCE_REFUSED),
+        ({"exit_code": 8, "fault": REFUSED, "first_media_s": None}, Ending.SOURCE_REFUSED),
+        ({"exit_code": 145, "fault": UNREACHABLE, "first_media_s": None}, Ending.SOURCE_UNREACHABLE),
+        ({"exit_code": 0, "first_media_s": None}, Ending.SOURCE_UNDECODABLE),
+        ({"exit_code": 1}, Ending.FFMPEG_CRASHED),
+        ({"exit_code": -11}, Ending.FFMPEG_CRASHED),
+        ({"exit_code": -9, "fault": REFUSED}, Ending.FFMPEG_CRASHED),
+    ],
+)
+def test_the_end_of_ffmpeg(changes: dict[str, Any], expected: Ending) -> None:
+    assert ending(**changes) is expected
+    assert not expected.blames_source or expected.value // 10 == 1
+
+
+def test_a_source_that_was_playing_gets_a_second_chance_and_then_has_to_play_again() -> None:
+    refused = Verdict(Ending.SOURCE_REFUSED, "")
+    assert second_chance(refused, seen(), None)
+    assert not second_chance(refused, seen(now_s=1009.0), None), "it has played for less than ten seconds"
+    assert not second_chance(refused, seen(first_media_s=None), None), "it has not played"
+    assert not second_chance(refused, seen(), 1055.0), "it had one five seconds ago"
+
+
+@pytest.mark.parametrize("final", [Ending.SOURCE_ENDED, Ending.SOURCE_STALLED, Ending.FFMPEG_CRASHED])
+def test_there_is_no_second_chance_for_an_end_a_stall_or_a_crash(final: Ending) -> None:
+    assert not second_chance(Verdict(final, ""), seen(), None)
+
+
+def test_patience_has_the_limit_as_its_least() -> None:
+    assert patience_s(LIMITS, 0.0) == 3.0

@@ -69,7 +69,7 @@ class DockerRuntime:
         labels = [f"{_LABEL}.deployment={self._settings.deployment}"]
         if session_id is not None:
             labels.append(f"{_LABEL}.session={session_id}")
-        return await self._call(lambda client: _containers(client, labels))
+        return await self._call(lambda client: _containers(client, labels, closely=session_id is not None))
 
     def events(self) -> AsyncIterator[ContainerEvent]:
         # From this moment on, not from when the engine has answered: nothing falls between.
@@ -264,28 +264,33 @@ def _remove(client: docker.APIClient, name: str) -> None:
             raise
 
 
-def _containers(client: docker.APIClient, labels: list[str]) -> tuple[Container, ...]:
+def _containers(client: docker.APIClient, labels: list[str], *, closely: bool) -> tuple[Container, ...]:
     listed = client.containers(all=True, filters={"label": labels})
-    return tuple(found for each in listed if (found := _container(client, each)) is not None)
+    return tuple(found for each in listed if (found := _container(client, each, closely=closely)) is not None)
 
 
-def _container(client: docker.APIClient, listed: dict[str, Any]) -> Container | None:
-    """One line of the list. Only what no longer runs, or not yet, is asked about: the list says nothing of exit codes."""
+def _container(client: docker.APIClient, listed: dict[str, Any], *, closely: bool) -> Container | None:
+    """One line of the list. What no longer runs, or not yet, is asked about: the list says nothing of exit codes.
+
+    `closely`: what it calls running is asked about, too. The engine tells of a death or a pause first and brings its list up to
+    date afterwards, so who looks because of an event would see what was before it.
+    """
     state = {}
     match listed["State"]:
-        case "running" | "restarting":
-            status = ContainerState.RUNNING
-        case "paused":
-            status = ContainerState.PAUSED
         case "removing":
             return None
+        case "running" | "restarting" if not closely:
+            status = ContainerState.RUNNING
+        case "paused" if not closely:
+            status = ContainerState.PAUSED
         case _:
             try:
                 state = client.inspect_container(listed["Id"])["State"]
             except NotFound:
                 return None
-            status = _ended(state)
+            status = _status(state)
     health = _HEALTH.search(listed["Status"])
+    verdict = state["Health"]["Status"] if state.get("Health") else health[1] if health else None
     return Container(
         id=listed["Id"],
         session_id=listed["Labels"][f"{_LABEL}.session"],
@@ -293,15 +298,15 @@ def _container(client: docker.APIClient, listed: dict[str, Any]) -> Container | 
         state=status,
         exit_code=state["ExitCode"] if status is ContainerState.EXITED else None,
         oom_killed=bool(state.get("OOMKilled")),
-        healthy=health[1] == "healthy" if health else None,
+        healthy=verdict == "healthy" if verdict in ("healthy", "unhealthy") else None,
         created_at=float(listed["Created"]),
         detail=str(state.get("Error") or ""),
     )
 
 
-def _ended(state: dict[str, Any]) -> ContainerState:
+def _status(state: dict[str, Any]) -> ContainerState:
     if state["Running"]:
-        return ContainerState.RUNNING  # between the list and the look
+        return ContainerState.PAUSED if state["Paused"] else ContainerState.RUNNING
     if state["StartedAt"] != _NEVER:
         return ContainerState.EXITED
     return ContainerState.REFUSED if state.get("Error") else ContainerState.CREATED

@@ -131,6 +131,23 @@ async def test_kill_9_is_told_within_a_second(runtime: ContainerRuntime, engine:
     assert dead.exit_code == 137
 
 
+async def test_who_looks_because_of_an_event_sees_what_it_told(runtime: ContainerRuntime, engine: Engine) -> None:
+    await runtime.start(launch(1))
+    seen: list[ContainerState] = []
+
+    async def look_at_each() -> None:
+        async for event in runtime.events():
+            seen.extend(each.state for each in await runtime.containers(event.session_id))
+
+    looking = asyncio.create_task(look_at_each())
+    await asyncio.sleep(0)
+    await asyncio.to_thread(engine.kill, "s-1", 1)
+    # Nobody looks again: what the last event's look has shown is what is known.
+    await eventually(lambda: seen and seen[-1] is ContainerState.EXITED, 2.0, what="the death, seen at its event")
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
+
+
 async def test_a_start_and_an_end_by_itself_are_told(runtime: ContainerRuntime) -> None:
     async with listening(runtime) as events:
         await runtime.start(launch(1, "sleep 0.4; exit 13"))

@@ -1,7 +1,7 @@
 """What a source sends, by ffprobe. Law: whatever a source does, a probe ends in time, costs bounded memory, and never raises.
 
-A hung source holds one place of many until the time limit. The reason is in words that an operator can act on, without
-the user info or the query of an address.
+A source that hangs keeps its place for a second only, and a host has half of the places at most: what hangs holds up nobody
+else. The reason is in words that an operator can act on, without the user info or the query of an address.
 """
 
 from __future__ import annotations
@@ -11,21 +11,37 @@ import contextlib
 import os
 import re
 import signal
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import msgspec
 
-from orchestrator.adapters import cadence
+from orchestrator.adapters import hls_source
 from orchestrator.adapters.binaries import find
 from orchestrator.core.model import Media, Source
+from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ProbeResult
 from orchestrator.settings import Settings
 from transcoder import job
-from transcoder.argv import OPTIONAL, is_playlist, request_flags, without
+from transcoder.argv import is_playlist, request_flags
 from transcoder.attempt_log import redacted
-from transcoder.report import Report
 
 _OUTPUT_LIMIT_BYTES = 1 << 20
-_ERRORS_KEPT_BYTES = 8192
+_ENTRIES = (
+    "stream=codec_type,codec_name,width,height,channels,bit_rate:stream_disposition=attached_pic"
+    ":stream_tags=variant_bitrate:format=format_name,bit_rate"
+)
+_PLACE_S = 1.0
+_LATE_LOOK_S = 1.0  # at the playlists of a source that has proved itself: not to know its cadence is no fault
+
+
+class _Disposition(msgspec.Struct, frozen=True):
+    attached_pic: int = 0  # a cover, no moving picture
+
+
+class _Tags(msgspec.Struct, frozen=True):
+    variant_bitrate: str | None = None  # of an HLS source: as its multivariant playlist says
 
 
 class _Stream(msgspec.Struct, frozen=True):
@@ -35,9 +51,12 @@ class _Stream(msgspec.Struct, frozen=True):
     height: int | None = None
     channels: int | None = None
     bit_rate: str | None = None
+    disposition: _Disposition = _Disposition()
+    tags: _Tags = _Tags()
 
 
 class _Format(msgspec.Struct, frozen=True):
+    format_name: str = ""
     bit_rate: str | None = None
 
 
@@ -46,61 +65,84 @@ class _Output(msgspec.Struct, frozen=True):
     format: _Format = _Format()
 
 
+class _Places:
+    """How many probes start at once. Who has waited for its source for long costs nothing any more and makes room."""
+
+    def __init__(self, count: int) -> None:
+        self._all = asyncio.Semaphore(count)
+        self._a_hosts_share = max(1, count // 2)
+        self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def one(self, host: str) -> AsyncIterator[None]:
+        share = self._hosts.get(host)
+        if share is None:
+            share = self._hosts[host] = asyncio.Semaphore(self._a_hosts_share)
+        await share.acquire()
+        try:
+            await self._all.acquire()
+        except BaseException:
+            share.release()
+            raise
+        kept = [share, self._all]
+
+        def release() -> None:
+            while kept:
+                kept.pop().release()
+
+        timer = asyncio.get_running_loop().call_later(_PLACE_S, release)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            release()
+
+
 class FfprobeProber:
     """Implements `ports.Prober`."""
 
     def __init__(self, settings: Settings) -> None:
         self._ffprobe = find("ffprobe", settings)
         self._timeout_s = settings.probe_timeout_s
-        self._places = asyncio.Semaphore(settings.probe_concurrency)
-        self._http = cadence.client()
+        self._places = _Places(settings.probe_concurrency)
+        self._http = hls_source.client()
 
     async def probe(self, source: Source) -> ProbeResult:
         upstream = job.Source(source.url, source.user_agent, source.headers)
-        if upstream.scheme not in job.SCHEMES:
-            return ProbeResult(None, f"{upstream.scheme} is not a scheme that is let in")
-        async with self._places:
-            result, cadence_s = await asyncio.gather(self._run(upstream), cadence.of(upstream, self._http, self._timeout_s))
-        if result.media is None:
-            return result
-        return ProbeResult(msgspec.structs.replace(result.media, cadence_s=cadence_s))
+        if upstream.scheme not in job.SCHEMES or "://" not in source.url:
+            return ProbeResult(None, f"only {', '.join(sorted(job.SCHEMES))} sources are let in")
+        try:
+            host = urlsplit(source.url).netloc.rpartition("@")[2]
+        except ValueError:
+            return ProbeResult(None, "not an address")
+        async with self._places.one(host):
+            return await self._probe(upstream)
 
     async def close(self) -> None:
         await self._http.aclose()
 
-    def _arguments(self, source: job.Source) -> list[str]:
-        return [
-            # Only what is wrong, each line with its level.
-            *("-hide_banner", "-loglevel", "level+error"),
-            *request_flags(source, self._timeout_s),
-            # A live source sends in real time: what is not known after this is not waited for. Codecs stand in the tables
-            # that come first; a picture's size may not be known, which matters to nobody who starts a session.
-            *("-analyzeduration", "500000"),
-            # Frames read to guess a frame rate, which nobody asks for.
-            *("-fpsprobesize", "0"),
-            # One segment shows what the source sends.
-            *(("-live_start_index", "-1") if is_playlist(source) else ()),
-            *("-of", "json=compact=1"),
-            *("-show_entries", "stream=codec_type,codec_name,width,height,channels,bit_rate:format=bit_rate"),
-            source.url,
-        ]
+    async def _probe(self, source: job.Source) -> ProbeResult:
+        if is_playlist(source):
+            (output, said), look = await asyncio.gather(self._run(source), hls_source.look(source, self._http, self._timeout_s))
+        else:
+            (output, said), look = await self._run(source), hls_source.Look()
+        media = _media(output)
+        if media is None:
+            return ProbeResult(None, look.complaint or _reason(said) or f"no media within {self._timeout_s:g} s")
+        if output.format.format_name == "hls" and not is_playlist(source):
+            look = await hls_source.look(source, self._http, _LATE_LOOK_S)  # whatever the name of its address
+        return ProbeResult(msgspec.structs.replace(media, cadence_s=look.cadence_s))
 
-    async def _run(self, source: job.Source, lacks: frozenset[str] = frozenset()) -> ProbeResult:
-        process = await asyncio.create_subprocess_exec(
-            self._ffprobe,
-            *without(lacks, self._arguments(source)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+    async def _run(self, source: job.Source) -> tuple[_Output, str | None]:
+        """What ffprobe found, and what it said; None: it had to be ended."""
+        process = await self._spawn(source)
         reading = asyncio.gather(_read(process.stdout, _OUTPUT_LIMIT_BYTES), _read(process.stderr, _OUTPUT_LIMIT_BYTES))
         try:
             async with asyncio.timeout(self._timeout_s):
                 output, messages = await reading
                 await process.wait()
         except TimeoutError:
-            return ProbeResult(None, f"no answer within {self._timeout_s:g} s")
+            return _Output(), None
         finally:
             reading.cancel()
             if process.returncode is None:
@@ -108,15 +150,37 @@ class FfprobeProber:
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
             await asyncio.gather(reading, return_exceptions=True)
-        said = messages.decode(errors="replace")
-        media = _media(output)
-        if media is not None:
-            return ProbeResult(media)
-        report = Report()
-        report.feed(messages + b"\n")
-        if report.unknown_option in OPTIONAL - lacks:
-            return await self._run(source, lacks | {report.unknown_option})
-        return ProbeResult(None, _reason(said))
+        try:
+            return msgspec.json.decode(output, type=_Output), messages.decode(errors="replace")
+        except msgspec.DecodeError:
+            return _Output(), messages.decode(errors="replace")
+
+    async def _spawn(self, source: job.Source) -> asyncio.subprocess.Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                self._ffprobe,
+                # Only what is wrong, each line with its level.
+                *("-hide_banner", "-loglevel", "level+error"),
+                *request_flags(source, self._timeout_s),
+                # A live source sends in real time: what is not known after this is not waited for. Codecs stand in the tables
+                # that come first; a picture's size may not be known, which matters to nobody who starts a session.
+                *("-analyzeduration", "500000"),
+                # Frames read to guess a frame rate, which nobody asks for.
+                *("-fpsprobesize", "0"),
+                # One segment shows what the source sends.
+                *(("-live_start_index", "-1") if is_playlist(source) else ()),
+                *("-of", "json=compact=1"),
+                *("-show_entries", _ENTRIES),
+                source.url,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                # It reads what strangers send: no key of ours is in its reach, and no proxy of ours in its way.
+                env={"LANG": "C.UTF-8"},
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise EngineUnavailable(f"ffprobe does not start: {error}") from error
 
 
 async def _read(pipe: asyncio.StreamReader | None, limit_bytes: int) -> bytes:
@@ -128,12 +192,8 @@ async def _read(pipe: asyncio.StreamReader | None, limit_bytes: int) -> bytes:
     return bytes(kept)
 
 
-def _media(output: bytes) -> Media | None:
-    try:
-        seen = msgspec.json.decode(output, type=_Output)
-    except msgspec.DecodeError:
-        return None
-    streams = [each for each in seen.streams if each.codec_name not in (None, "unknown")]
+def _media(seen: _Output) -> Media | None:
+    streams = [each for each in seen.streams if each.codec_name not in (None, "unknown") and not each.disposition.attached_pic]
     video = next((each for each in streams if each.codec_type == "video"), None)
     audio = next((each for each in streams if each.codec_type == "audio"), None)
     if video is None and audio is None:
@@ -144,16 +204,24 @@ def _media(output: bytes) -> Media | None:
         channels=(audio.channels or None) if audio else None,
         width=(video.width or None) if video else None,
         height=(video.height or None) if video else None,
-        bitrate_bps=_number(seen.format.bit_rate) or (_number(video.bit_rate) if video else None),
+        bitrate_bps=_bitrate_bps(seen, video),
     )
+
+
+def _bitrate_bps(seen: _Output, video: _Stream | None) -> int | None:
+    if seen.format.format_name == "hls":  # of which ffprobe measures the playlist's own text
+        return max((_number(each.tags.variant_bitrate) or 0 for each in seen.streams), default=0) or None
+    return _number(seen.format.bit_rate) or (_number(video.bit_rate) if video else None)
 
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() else None
 
 
-_STATUS = re.compile(r"HTTP error (\d{3} ?[A-Za-z ]*)|Server returned (4XX|5XX|\d{3})[^\n]*")
+_STATUS = re.compile(r"HTTP error (\d{3})|Server returned (\d{3})|method \w+ failed: (\d{3})")
 _REASONS = (
+    ("Server returned 5", "the server answers with an error (5xx)"),
+    ("Server returned 4", "the server refuses (4xx)"),
     ("Connection refused", "connection refused"),
     ("Connection reset", "connection reset"),
     ("timed out", "no answer in time"),
@@ -161,16 +229,21 @@ _REASONS = (
     ("No route to host", "no route to host"),
     ("Network is unreachable", "network unreachable"),
     ("not on the whitelist", "leads to a protocol that is not let in"),
-    ("Empty playlist", "empty playlist"),
+    ("Protocol not found", "this FFmpeg does not speak the protocol"),
     ("Invalid data found", "not media"),
-    ("End of file", "nothing but an end"),
+    ("I/O error", "ends before any media"),
+    ("Input/output error", "ends before any media"),
+    ("End of file", "ends before any media"),
 )
 
 
-def _reason(said: str) -> str:
+def _reason(said: str | None) -> str | None:
+    """In words; None: it had to be ended, and what it had said until then says nothing."""
+    if said is None:
+        return None
     status = _STATUS.search(said)
     if status is not None:
-        return (status[1] or status[0]).strip()
+        return hls_source.status_words(int(status[1] or status[2] or status[3]))
     for sign, words in _REASONS:
         if sign in said:
             return words

@@ -1,0 +1,82 @@
+"""What an HLS source's own playlists say: how far apart its media arrive, or why there are none.
+
+Media come in bursts of the source's segments' length, its target duration, which FFmpeg does not tell; and of a server's answer
+FFmpeg tells little. So the playlist is read once more, beside the probe. Bounded in time and size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from transcoder import job
+
+_LIMIT_BYTES = 256 * 1024
+_TARGET_DURATION = re.compile(r"^#EXT-X-TARGETDURATION:(\d+)", re.MULTILINE)
+_FIRST_VARIANT = re.compile(r"^#EXT-X-STREAM-INF:.*\n+([^#\s].*)$", re.MULTILINE)
+
+
+class Look(NamedTuple):
+    """`cadence_s`: the target duration. `complaint`: in words for an operator. None: not known, which is no fault."""
+
+    cadence_s: float | None = None
+    complaint: str | None = None
+
+
+def client() -> httpx.AsyncClient:
+    # Nothing of the environment: FFmpeg is not told of it either.
+    return httpx.AsyncClient(trust_env=False, follow_redirects=True, max_redirects=4)
+
+
+def status_words(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"HTTP status {status}"
+
+
+async def look(source: job.Source, http: httpx.AsyncClient, timeout_s: float) -> Look:
+    """Reads the media playlist, through one multivariant playlist if need be."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            url, text = await _read(source, source.url, http)
+            variant = _FIRST_VARIANT.search(text)
+            if variant is not None and urlsplit(address := urljoin(url, variant[1].strip())).scheme in ("http", "https"):
+                _, text = await _read(source, address, http)
+    except _NotAPlaylist as error:
+        return Look(complaint=str(error))
+    except TimeoutError:
+        return Look(complaint=f"no answer within {timeout_s:g} s")
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return Look()  # FFmpeg has words for these
+    if "#EXTINF" not in text:
+        return Look(complaint="empty playlist")
+    found = _TARGET_DURATION.search(text)
+    return Look(cadence_s=float(found[1]) if found else None)
+
+
+class _NotAPlaylist(Exception):
+    """What the server answered instead."""
+
+
+async def _read(source: job.Source, url: str, http: httpx.AsyncClient) -> tuple[str, str]:
+    """The address that answered, and the text."""
+    headers = {"User-Agent": source.user_agent or "Lavf", **source.headers}
+    body = bytearray()
+    async with http.stream("GET", url, headers=headers) as answer:
+        if answer.is_error:
+            raise _NotAPlaylist(status_words(answer.status_code))
+        async for part in answer.aiter_bytes():
+            body += part
+            if len(body) > _LIMIT_BYTES:
+                break
+    text = body.decode(errors="replace")
+    if not text.removeprefix("\ufeff").startswith("#EXTM3U"):
+        kind = answer.headers.get("content-type", "").partition(";")[0] or "of no type"
+        raise _NotAPlaylist(f"not media ({kind})" if body else "an empty answer")
+    return str(answer.url), text

@@ -1,0 +1,243 @@
+"""What ffprobe finds, and in which words it says why not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from lab import Fault, Lab, Recipe, default_ffmpeg, rtmp_source
+from orchestrator.adapters.ffprobe import FfprobeProber
+from orchestrator.core.model import Media, Source
+from orchestrator.errors import BadSetting, EngineUnavailable
+from orchestrator.settings import Settings
+from tests.support import eventually
+
+TIMEOUT_S = 2.0
+
+
+@asynccontextmanager
+async def serving(answer: bytes) -> AsyncIterator[str]:
+    """The address of a server that says this to everybody."""
+
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        writer.close()
+
+    seen: list[bytes] = []
+    server = await asyncio.start_server(reply, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+def http(body: str, kind: str = "application/vnd.apple.mpegurl", status: str = "200 OK") -> bytes:
+    return f"HTTP/1.0 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+@pytest.fixture
+async def prober() -> AsyncIterator[FfprobeProber]:
+    prober = FfprobeProber(Settings(probe_timeout_s=TIMEOUT_S))
+    yield prober
+    await prober.close()
+
+
+@pytest.fixture
+async def lab() -> AsyncIterator[Lab]:
+    async with Lab(names=("a", "b"), segment_s=1.0) as lab:
+        yield lab
+
+
+def source(url: str, **more: object) -> Source:
+    return msgspec.convert({"id": "source", "channel_id": "channel", "url": url, **more}, Source)
+
+
+async def reason(prober: FfprobeProber, url: str) -> str | None:
+    result = await prober.probe(source(url))
+    assert result.media is None
+    return result.reason
+
+
+@pytest.mark.parametrize(
+    ("address", "cadence_s"),
+    [("hls_url", 1.0), ("multivariant_url", 1.0), ("vod_url", 1.0), ("ts_url", None), ("mp4_url", None)],
+)
+async def test_every_kind_of_source(prober: FfprobeProber, lab: Lab, address: str, cadence_s: float | None) -> None:
+    result = await prober.probe(source(getattr(lab["a"], address)))
+    assert result.media is not None
+    expected = Media(video="h264", audio="aac", channels=2, width=640, height=360, cadence_s=cadence_s)
+    assert msgspec.structs.replace(result.media, bitrate_bps=None) == expected
+
+
+async def test_an_rtmp_source(prober: FfprobeProber, lab: Lab) -> None:
+    async with rtmp_source(lab["a"].loop, default_ffmpeg()) as url:
+        result = await prober.probe(source(url))
+    assert result.media is not None
+    assert (result.media.video, result.media.audio) == ("h264", "aac")
+
+
+async def test_other_media(prober: FfprobeProber) -> None:
+    recipes = {"a": Recipe(video="hevc", audio="ac3", channels=6, width=320, height=180), "b": Recipe(audio=None)}
+    async with Lab(names=("a", "b"), recipes=recipes) as lab:
+        a = (await prober.probe(source(lab["a"].hls_url))).media
+        b = (await prober.probe(source(lab["b"].hls_url))).media
+    assert a is not None
+    assert b is not None
+    assert (a.video, a.audio, a.channels, a.width, a.height) == ("hevc", "ac3", 6, 320, 180)
+    assert (b.video, b.audio, b.channels) == ("h264", None, None)
+
+
+async def test_a_live_hls_source_is_probed_quickly(prober: FfprobeProber, lab: Lab) -> None:
+    await prober.probe(source(lab["a"].hls_url))
+    before = time.monotonic()
+    for _ in range(5):
+        assert (await prober.probe(source(lab["a"].hls_url))).media is not None
+    assert (time.monotonic() - before) / 5 < 0.3  # 0.02 s where nobody else has work
+
+
+@pytest.mark.parametrize(
+    ("fault", "hls", "ts"),
+    [
+        (Fault.REFUSE, "connection refused", "connection refused"),
+        (Fault.RESET, "connection reset", "connection reset"),
+        (Fault.HTTP_403, "403 Forbidden", "403 Forbidden"),
+        (Fault.HTTP_404, "404 Not Found", "404 Not Found"),
+        (Fault.HTTP_500, "500 Internal Server Error", "the server answers with an error (5xx)"),
+        (Fault.HTML, "not media (text/html)", "not media"),
+        (Fault.EMPTY_PLAYLIST, "empty playlist", "ends before any media"),
+        (Fault.HANG, "no answer within 2 s", "no media within 2 s"),
+        (Fault.GARBAGE, "no media within 2 s", "no media within 2 s"),
+    ],
+)
+async def test_reasons(prober: FfprobeProber, lab: Lab, fault: Fault, hls: str, ts: str) -> None:
+    lab["a"].fault = fault
+    reasons = await asyncio.gather(reason(prober, lab["a"].hls_url), reason(prober, lab["a"].ts_url))
+    assert tuple(reasons) == (hls, ts)
+
+
+async def test_a_source_of_another_name_is_hls_too(prober: FfprobeProber, lab: Lab) -> None:
+    """A redirect hides that the address is a playlist's."""
+    async with serving(f"HTTP/1.0 302 Found\r\nLocation: {lab['a'].hls_url}\r\nContent-Length: 0\r\n\r\n".encode()) as address:
+        result = await prober.probe(source(f"{address}/live/user/1234"))
+    assert result.media is not None
+    assert result.media.cadence_s == 1.0
+
+
+async def test_the_request_is_as_the_source_wants_it(prober: FfprobeProber, lab: Lab) -> None:
+    asked = source(lab["a"].hls_url, user_agent="TV/1.0", headers={"Referer": "http://portal/", "X-Token": "t"})
+    assert (await prober.probe(asked)).media is not None
+    request = lab["a"].last_request
+    assert request is not None
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    assert (headers["user-agent"], headers["referer"], headers["x-token"]) == ("TV/1.0", "http://portal/", "t")
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "concat:/etc/passwd", "data:text/plain,x", "/etc/passwd", "http:/x"])
+async def test_what_could_read_files_is_not_asked(prober: FfprobeProber, url: str) -> None:
+    why = await reason(prober, url)
+    assert why is not None
+    assert "sources are let in" in why
+
+
+@pytest.mark.parametrize("segment", ["file:///etc/passwd", "/etc/passwd", "data:video/mp2t,x", "concat:a|b"])
+async def test_a_playlist_that_names_files_gets_nothing(prober: FfprobeProber, segment: str) -> None:
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{segment}\n#EXTINF:2,\n{segment}\n#EXT-X-ENDLIST\n"
+    async with serving(http(playlist)) as address:
+        why = await reason(prober, f"{address}/index.m3u8")
+    assert why
+    assert "root:" not in why
+
+
+async def test_a_variant_that_names_files_is_not_read(prober: FfprobeProber) -> None:
+    playlist = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nfile:///etc/passwd\n"
+    async with serving(http(playlist)) as address:
+        assert await reason(prober, f"{address}/index.m3u8")
+
+
+async def test_no_reason_gives_away_a_password(prober: FfprobeProber) -> None:
+    async with serving(http("nonsense", "video/mp2t")) as address:
+        host = address.removeprefix("http://")
+        for path in ("x.ts?token=s3cret", "x.m3u8?token=s3cret", "x.mp4?token=s3cret"):
+            assert "s3cret" not in (await reason(prober, f"http://me:s3cret@{host}/{path}") or "")
+    for url in ("srt://me:s3cret@127.0.0.1:1?pass=s3cret", "rtsp://me:s3cret@127.0.0.1:1/x", "http://me:s3cret@[::/x.ts"):
+        assert "s3cret" not in (await reason(prober, url) or "")
+
+
+async def test_an_endless_playlist_is_not_read_to_the_end(prober: FfprobeProber) -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n#EXTM3U\n")
+        try:
+            while True:
+                writer.write(b"#EXTINF:2,\nx.ts\n" * 1000)
+                await writer.drain()
+        except ConnectionError:
+            writer.close()
+
+    server = await asyncio.start_server(endless, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    before = time.monotonic()
+    assert await reason(prober, f"http://127.0.0.1:{port}/x.m3u8")
+    assert time.monotonic() - before < TIMEOUT_S + 1.5
+    server.close()
+
+
+async def test_a_hung_provider_holds_up_nobody_else() -> None:
+    """Thirty sources of one host that hangs; those of another are probed as if alone."""
+    async with Lab(names=("works", "hung"), segment_s=1.0) as lab:
+        lab["hung"].fault = Fault.HANG
+        prober = FfprobeProber(Settings(probe_timeout_s=3.0, probe_concurrency=4))
+        hung = [asyncio.create_task(prober.probe(source(lab["hung"].hls_url))) for _ in range(30)]
+        await asyncio.sleep(0.1)
+        before = time.monotonic()
+        results = await asyncio.gather(*(prober.probe(source(lab["works"].hls_url)) for _ in range(10)))
+        assert all(result.media for result in results)
+        assert time.monotonic() - before < 2.0
+        assert not any(task.done() for task in hung)
+        for task in hung:
+            task.cancel()
+        await asyncio.gather(*hung, return_exceptions=True)
+        await prober.close()
+
+
+async def test_no_process_is_left(prober: FfprobeProber, lab: Lab, tmp_path: Path) -> None:
+    lab["a"].fault = Fault.HANG
+    marked = f"{lab['a'].hls_url}?{tmp_path.name}"
+
+    def running() -> list[str]:
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                command = path.read_bytes()
+            except OSError:
+                continue
+            if marked.encode() in command:
+                found.append(path.parent.name)
+        return found
+
+    task = asyncio.create_task(prober.probe(source(marked)))
+    await eventually(running)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not running()
+    assert await reason(prober, marked) == "no answer within 2 s"
+    assert not running()
+
+
+async def test_a_missing_ffprobe_is_nobodys_source_fault(tmp_path: Path) -> None:
+    with pytest.raises(BadSetting, match="FAILOVER_FFPROBE"):
+        FfprobeProber(Settings(ffprobe=str(tmp_path / "none")))
+    program = tmp_path / "ffprobe"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    prober = FfprobeProber(Settings(ffprobe=str(program)))
+    with pytest.raises(EngineUnavailable, match="ffprobe does not start"):
+        await prober.probe(source("http://127.0.0.1:1/x.ts"))
+    await prober.close()

@@ -220,14 +220,15 @@ class Supervisor:
 
     async def _observe(self, session: Session, *, look: bool) -> Observation:
         look = look or session.desired is Desired.STOP or not self._sweep.follows(session.id)
-        containers, (enabled, sources), _ = await asyncio.gather(
-            self._containers(session.id),
-            self._interpreter.channel(session.channel_id),
-            self._sweep.look_at(session.id) if look else asyncio.sleep(0),
+        containers, (enabled, sources), playlist = await asyncio.gather(
+            self._containers(session.id), self._interpreter.channel(session.channel_id), self._playlist(session.id, look)
         )
-        return Observation(
-            channel_enabled=enabled, sources=sources, containers=containers, playlist=self._sweep.playlist(session.id)
-        )
+        return Observation(channel_enabled=enabled, sources=sources, containers=containers, playlist=playlist)
+
+    async def _playlist(self, session_id: str, look: bool) -> Playlist | Absent | Unknown:
+        if look:
+            await self._sweep.look_at(session_id)
+        return self._sweep.playlist(session_id)
 
     async def _containers(self, session_id: str) -> tuple[Container, ...] | Unknown:
         try:

@@ -1,0 +1,1 @@
+"""A simulated world around the real control loop. Start with `world.World`."""

@@ -1,0 +1,137 @@
+"""What runs in a container, as the agent's contract has it: it lists a segment every two seconds, and ends with its own code
+for each reason."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from orchestrator.core.model import ContainerState, Media
+from orchestrator.errors import StoreUnavailable
+from orchestrator.ports import Launch
+from tests.fakes.object_store import PreconditionFailed
+from transcoder.ending import Ending
+from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_uri
+
+if TYPE_CHECKING:
+    from tests.orchestrator.simulated.world import World
+
+TICK_S = 0.25
+SEGMENT_S = 2.0
+MEDIA = Media(video="h264", audio="aac", channels=2, cadence_s=SEGMENT_S)
+_FLAPS_AFTER_S = 3.0
+
+
+class Fault(Enum):
+    """What a source does instead of working."""
+
+    REFUSES = Ending.SOURCE_REFUSED
+    UNREACHABLE = Ending.SOURCE_UNREACHABLE
+    ENDS = Ending.SOURCE_ENDED
+    FROZEN = Ending.SOURCE_STALLED
+    GARBAGE = Ending.SOURCE_UNDECODABLE
+    CRASHES_FFMPEG = Ending.FFMPEG_CRASHED
+    FLAPS = "plays for some seconds, ends, and answers again"
+
+
+class SimulatedSource:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.url = f"http://{name}.test/live.m3u8"
+        self.fault: Fault | None = None
+        self.probes = 0
+
+
+class Agent:
+    def __init__(self, world: World, launch: Launch) -> None:
+        job = json.loads(launch.job)
+        self.world = world
+        self.session_id = launch.session_id
+        self.attempt = launch.attempt
+        self.source = world.source_at(job["source"]["url"])
+        self.hung = False
+        self.hidden = False  # the engine does not know of it any more, but it runs
+        self.over = False
+        self._target_duration_s: int = job["target_duration_s"]
+        self._window_s: float = job["window_s"]
+        self._start_limit_s: float = job["start_limit_s"]
+        self._stall_limit_s: float = job["stall_limit_s"]
+        self._store_limit_s: float = job["store_limit_s"]
+        self._started_at = world.now
+        self._media_at: float | None = None
+        self._due_at = world.now + TICK_S
+        self._unstored_since: float | None = None
+        self._known: tuple[MediaPlaylist, str] | None = None
+        self._numbers = itertools.count()
+
+    @property
+    def runs(self) -> bool:
+        return not self.over and (self.hidden or self.container_state is ContainerState.RUNNING)
+
+    @property
+    def container_state(self) -> ContainerState | None:
+        key = (self.world.runtime.deployment, self.session_id, self.attempt)
+        container = self.world.runtime.engine.containers.get(key)
+        return None if container is None else container.state
+
+    def tick(self) -> None:
+        if self.container_state in (None, ContainerState.EXITED) and not self.hidden:
+            self.over = True
+        if not self.runs or self.hung:
+            return
+        ending = self._ends_by_its_source() or self._publishes()
+        if ending is not None:
+            self.over = True
+            self.world.laws.exits[self.session_id, self.attempt] = (ending, self.source.name)
+            if not self.hidden:
+                self.world.runtime.die(self.session_id, self.attempt, ending)
+
+    def _ends_by_its_source(self) -> Ending | None:
+        now = self.world.now
+        match self.source.fault:
+            case None:
+                pass
+            case Fault.FLAPS:
+                if self._media_at is not None and now - self._started_at > _FLAPS_AFTER_S:
+                    return Ending.SOURCE_ENDED
+            case Fault.FROZEN:
+                limit_s = self._start_limit_s if self._media_at is None else self._stall_limit_s
+                silent_since = self._started_at if self._media_at is None else self._media_at
+                self._due_at = now + TICK_S  # nothing to list
+                return Ending.SOURCE_STALLED if now - silent_since > limit_s else None
+            case fault:
+                return Ending(fault.value)
+        self._media_at = now
+        return None
+
+    def _publishes(self) -> Ending | None:
+        now = self.world.now
+        if now < self._due_at:
+            return None
+        try:
+            ending = self._list_one()
+        except StoreUnavailable:
+            self._unstored_since = self._unstored_since or now
+            return Ending.STORE_UNREACHABLE if now - self._unstored_since > self._store_limit_s else None
+        self._unstored_since = None
+        self._due_at = max(now, self._due_at + SEGMENT_S)
+        return ending
+
+    def _list_one(self) -> Ending | None:
+        key = f"playlists/{self.session_id}/main.m3u8"
+        while True:
+            playlist, etag = self._known or self.world.store.read(key, self._target_duration_s)
+            if playlist.last_attempt > self.attempt or playlist.ended:
+                return Ending.FENCED
+            starts_at = max(playlist.end_s or 0.0, self.world.now - SEGMENT_S)
+            takes_over = bool(playlist.segments) and playlist.last_attempt != self.attempt
+            uri = segment_uri(self.session_id, self.attempt, "main", next(self._numbers))
+            after = playlist.append(ListedSegment(uri, SEGMENT_S, starts_at, takes_over), self._window_s)
+            try:
+                self._known = after, self.world.store.put(key, after.render().encode(), if_match=etag)
+            except PreconditionFailed:
+                self._known = None
+            else:
+                return None

@@ -1,0 +1,164 @@
+"""The laws of the design, watched: every decision, every commit and every playlist that is written is judged here."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from orchestrator.core.decide import decide
+from orchestrator.core.model import (
+    Attempt,
+    AttemptEnded,
+    AttemptStarted,
+    ContainerState,
+    Decision,
+    Desired,
+    FinishPlaylist,
+    Observation,
+    Phase,
+    ProbeSources,
+    Session,
+    SourceFailed,
+    Unknown,
+)
+from orchestrator.core.policy import Policy
+from transcoder.ending import Ending
+from transcoder.media_playlist import MediaPlaylist, attempt_of, violations
+
+_DECISIONS_PER_S = 60  # of one session: more is a busy loop
+
+
+class LawBroken(AssertionError):
+    """Raised at the end of the step that broke it, where no part of the world can swallow it."""
+
+
+class Laws:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._broken: list[str] = []
+        self._decisions: deque[tuple[float, str]] = deque()
+        self._open: dict[str, set[int]] = {}
+        self._ran: set[tuple[str, int]] = set()
+        self._listed: dict[str, set[str]] = {}
+        self.starts: list[tuple[float, str]] = []  # when each attempt was started, and of which session
+        self.exits: dict[tuple[str, int], tuple[Ending, str]] = {}  # how an agent ended, and on which source
+
+    def break_(self, law: str) -> None:
+        self._broken.append(law)
+
+    def uphold(self) -> None:
+        if self._broken:
+            broken, self._broken = self._broken, []
+            raise LawBroken("; ".join(broken))
+
+    def most_starts_within(self, span_s: float, session_id: str) -> int:
+        """The most attempts that a session started within any such span."""
+        times = [at for at, own in self.starts if own == session_id]
+        return max((sum(at <= each <= at + span_s for each in times) for at in times), default=0)
+
+    def orchestrator_starts(self) -> None:
+        self._decisions.clear()
+
+    # --- who judges what ----------------------------------------------------------------------------------------------
+
+    def decide(self, session: Session, seen: Observation, now: float, policy: Policy) -> Decision:
+        """Law 3: nothing is concluded from `Unknown`. And no busy loop."""
+        decision = decide(session, seen, now, policy)
+        for broken in concluded_from_unknown(session, seen, decision):
+            self.break_(f"law 3: {broken}, seen {seen}")
+        self._decisions.append((now, session.id))
+        while self._decisions[0][0] <= now - 1.0:
+            self._decisions.popleft()
+        lately = sum(session_id == session.id for _, session_id in self._decisions)
+        if lately > _DECISIONS_PER_S:
+            self.break_(f"a busy loop: {lately} decisions in a second, the last one {decision}")
+        return decision
+
+    def committed(self, before: Session, decision: Decision, blamed: Callable[[str], str | None]) -> None:
+        """Laws 4 and 7, and an honest history. `blamed` gives the name of a source that still exists, by its id."""
+        after = decision.session
+        opened = self._open.setdefault(before.id, set())
+        for record in decision.records:
+            match record:
+                case AttemptStarted(number):
+                    if number <= before.last_attempt:
+                        self.break_(f"law 4: attempt {number} after {before.last_attempt}")
+                    opened.add(number)
+                    self.starts.append((self._now(), before.id))
+                case AttemptEnded(number):
+                    if number not in opened:
+                        self.break_(f"attempt {number} ended twice, or was never started")
+                    opened.discard(number)
+                case SourceFailed(source_id):
+                    self._blamed(before, source_id, blamed(source_id))
+                case _:
+                    pass
+        current = {each.number for each in (after.attempt, after.previous) if isinstance(each, Attempt)}
+        if opened != current:
+            self.break_(f"the history has the attempts {sorted(opened)} open, the session has {sorted(current)}")
+        if before.phase is Phase.ENDED and decision.records:
+            self.break_("an ended session goes on")
+
+    def runs(self, session_id: str, attempt: int) -> None:
+        if (session_id, attempt) in self._ran:
+            self.break_(f"law 4: attempt {attempt} of {session_id} was run twice")
+        self._ran.add((session_id, attempt))
+
+    def written(self, key: str, before: MediaPlaylist | None, after: MediaPlaylist) -> None:
+        """Law 5, and law 4 as viewers see it: who is fenced publishes nothing any more."""
+        nothing = after._replace(segments=(), media_sequence=0, discontinuity_sequence=0, ended=False)
+        before = before or nothing
+        for broken in violations(before, after):
+            self.break_(f"law 5: {broken}")
+        listed = self._listed.setdefault(key, set())
+        highest = max(map(attempt_of, listed), default=0)
+        for uri in _uris(after) - _uris(before):
+            if uri in listed:
+                self.break_(f"law 5: {uri} was listed before")
+            if attempt_of(uri) < highest:
+                self.break_(f"law 4: {uri} was listed after attempt {highest} had taken over")
+            listed.add(uri)
+
+    def _blamed(self, before: Session, source_id: str, name: str | None) -> None:
+        assert before.attempt is not None
+        ending, guilty = self.exits.get((before.id, before.attempt.number), (None, ""))
+        if ending is None or not ending.blames_source:
+            self.break_(f"law 7: {source_id} was blamed for {ending}")
+        elif name not in (None, guilty):
+            self.break_(f"law 7: {name} was blamed for what {guilty} did")
+
+
+def concluded_from_unknown(session: Session, seen: Observation, decision: Decision) -> Iterator[str]:
+    """What a decision concludes that it cannot know."""
+    acts = [action for action in decision.actions if not isinstance(action, ProbeSources)]
+    refused = decision.session.end_reason == "no_healthy_source"
+    gave_up = decision.session.phase in (Phase.ENDED, Phase.UNAVAILABLE) and decision.session.phase is not session.phase
+    blamed = any(isinstance(record, SourceFailed) for record in decision.records)
+    wants_to_stop = session.desired is Desired.STOP
+    if isinstance(seen.containers, Unknown):
+        if acts:
+            yield f"{acts} while the engine is silent"
+        if (gave_up and not refused) or blamed:
+            yield f"{decision.session.phase} while the engine is silent"
+    elif isinstance(seen.playlist, Unknown):
+        if (gave_up and wants_to_stop) or any(isinstance(action, FinishPlaylist) for action in acts):
+            yield "an end while the store is silent"
+        over = gave_up or blamed or any(isinstance(record, AttemptEnded) for record in decision.records)
+        if over and not wants_to_stop and _current_runs(session, seen):
+            yield "a failure of an attempt that runs, while the store is silent"
+
+
+def _current_runs(session: Session, seen: Observation) -> bool:
+    containers = () if isinstance(seen.containers, Unknown) else seen.containers
+    current = None if session.attempt is None else session.attempt.number
+    return any(
+        each.attempt == current and each.state in (ContainerState.RUNNING, ContainerState.CREATED) for each in containers
+    )
+
+
+def _uris(playlist: MediaPlaylist) -> set[str]:
+    return {segment.uri for segment in playlist.segments}
+
+
+def within(times: Iterable[float], since: float) -> int:
+    return sum(at > since for at in times)

@@ -1,0 +1,162 @@
+"""The world's parts: the shared fakes with agents that run in them, and with more ways to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.model import Container, Decision, Event, Session, Source
+from orchestrator.errors import EngineUnavailable, StoreUnavailable, Temporary
+from orchestrator.jobs import Jobs
+from orchestrator.ports import Launch, ProbeResult, Stamp
+from tests.fakes.object_store import FakeObjectStore
+from tests.fakes.runtime import FakeRuntime
+from tests.fakes.tables import FakeCatalogue, FakeSessions
+from tests.orchestrator.simulated.agent import MEDIA, Agent, Fault
+from transcoder.media_playlist import MediaPlaylist
+
+if TYPE_CHECKING:
+    from tests.orchestrator.simulated.world import World
+
+_HANGS_S = 7.0  # as long as a client has patience
+_FOR_EVER_S = 1e6
+
+
+class SimulatedStore(FakeObjectStore):
+    """`hanging`: the orchestrator's requests are not refused, and not answered. `reads` counts single playlists."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.hanging = False
+        self.reads = 0
+        self._world = world
+
+    def read(self, key: str, target_duration_s: int) -> tuple[MediaPlaylist, str]:
+        """As an agent does it: what is listed and its ETag, or an empty playlist."""
+        kept = self._get(key)
+        if kept is None:
+            return MediaPlaylist(target_duration_s, 0, 0, (), False), ""
+        return MediaPlaylist.parse(kept.data.decode()), kept.etag
+
+    def put(self, key: str, data: bytes, content_type: str = "application/octet-stream", *, if_match: str | None = None) -> str:
+        before = self.objects_by_key.get(key)
+        etag = super().put(key, data, content_type, if_match=if_match)
+        was = None if before is None else MediaPlaylist.parse(before.data.decode())
+        self._world.laws.written(key, was, MediaPlaylist.parse(data.decode()))
+        return etag
+
+    async def playlists(self) -> Mapping[str, Stamp]:
+        await self._hang()
+        return await super().playlists()
+
+    async def read_playlist(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
+        self.reads += 1
+        await self._hang()
+        return await super().read_playlist(session_id)
+
+    async def _hang(self) -> None:
+        if self.hanging:
+            await asyncio.sleep(_HANGS_S)
+            raise StoreUnavailable(f"no answer within {_HANGS_S:g} s")
+
+
+class SimulatedRuntime(FakeRuntime):
+    """Switches beside the fake's own: `lost` says what becomes of the next start ("request", "reply": lost; "crash before",
+    "crash after": the orchestrator dies there), `hangs_for` which sessions' starts hang, `stop_fails`. `looks` counts."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.lost: str | None = None
+        self.hangs_for: set[str] = set()
+        self.stop_fails = False
+        self.looks: Counter[str | None] = Counter()
+        self._world = world
+
+    async def start(self, launch: Launch) -> None:
+        if launch.session_id in self.hangs_for:
+            await asyncio.sleep(_FOR_EVER_S)
+        await asyncio.sleep(0.1)
+        lost, self.lost = self.lost, None
+        if lost in ("request", "crash before"):
+            await self._lose(lost)
+        before = len(self.launches)
+        await super().start(launch)
+        if len(self.launches) > before:
+            self._world.laws.runs(launch.session_id, launch.attempt)
+            self._world.agents.append(Agent(self._world, launch))
+        if lost is not None:
+            await self._lose(lost)
+
+    async def _lose(self, how: str) -> None:
+        if how.startswith("crash"):
+            self._world.crash_orchestrator()
+            await asyncio.sleep(_FOR_EVER_S)
+        raise EngineUnavailable(f"the {how} was lost")
+
+    async def stop(self, session_id: str, attempt: int, grace_s: float) -> None:
+        if self.stop_fails:
+            raise EngineUnavailable("cannot stop")
+        await asyncio.sleep(0.05)
+        await super().stop(session_id, attempt, grace_s)
+
+    async def containers(self, session_id: str | None = None) -> tuple[Container, ...]:
+        self.looks[session_id] += 1
+        return await super().containers(session_id)
+
+
+class SimulatedProber:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def probe(self, source: Source) -> ProbeResult:
+        simulated = self._world.source_at(source.url)
+        simulated.probes += 1
+        await asyncio.sleep(5.0 if simulated.fault is Fault.FROZEN else 0.1)
+        if simulated.fault in (None, Fault.FLAPS, Fault.CRASHES_FFMPEG):
+            return ProbeResult(MEDIA)
+        return ProbeResult(None, simulated.fault.name.lower())
+
+    async def close(self) -> None:
+        pass
+
+
+class WatchedSessions(FakeSessions):
+    """What is committed is judged."""
+
+    def __init__(self, catalogue: FakeCatalogue, world: World) -> None:
+        super().__init__(catalogue)
+        self._world = world
+
+    async def commit(self, before: Session, decision: Decision, now: float) -> tuple[Event, ...]:
+        events = await super().commit(before, decision, now)
+        self._world.laws.committed(before, decision, self._world.name_of)
+        return events
+
+
+class SimulatedJobs(Jobs):
+    """The same jobs on the loop's own clock, which the scheduler's is not."""
+
+    def __init__(self, **rooms: Any) -> None:
+        self._periodic: list[tuple[float, Callable[[], Coroutine[Any, Any, None]]]] = []
+        self._running: list[asyncio.Task[None]] = []
+        super().__init__(**rooms)
+
+    def _every(self, name: str, interval_s: float, run: Callable[[], Any]) -> None:
+        self._periodic.append((interval_s, run))
+
+    def start(self) -> None:
+        self._running = [asyncio.create_task(_repeat(interval_s, run)) for interval_s, run in self._periodic]
+
+    def close(self) -> None:
+        for task in self._running:
+            task.cancel()
+
+
+async def _repeat(interval_s: float, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        await asyncio.sleep(interval_s)
+        with contextlib.suppress(Temporary):
+            await run()

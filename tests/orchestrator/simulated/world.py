@@ -1,0 +1,245 @@
+"""A simulated world around the real control loop: sources that fail, an engine whose agents really list segments in a store
+with conditional writes, an operator, outages, crashes. Time is simulated, so minutes take milliseconds.
+
+The laws of the design are watched in all of it (laws.py): whoever uses this world proves them on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+from orchestrator import supervisor as supervisor_module
+from orchestrator.core.model import Channel, Event, EventType, Phase, Session, Source
+from orchestrator.errors import Temporary
+from orchestrator.ports import NewSource
+from orchestrator.service import orchestrate
+from orchestrator.settings import Settings
+from orchestrator.supervisor import Supervisor
+from tests.fakes.event_bus import FakeEventBus
+from tests.fakes.tables import FakeTables
+from tests.orchestrator.simulated.agent import SEGMENT_S, TICK_S, Agent, SimulatedSource
+from tests.orchestrator.simulated.laws import Laws
+from tests.orchestrator.simulated.parts import (
+    SimulatedJobs,
+    SimulatedProber,
+    SimulatedRuntime,
+    SimulatedStore,
+    WatchedSessions,
+)
+from tests.orchestrator.simulated.time import SimulatedLoop
+from transcoder.media_playlist import MediaPlaylist
+
+T = TypeVar("T")
+
+EPOCH = 1_700_000_000.0
+
+
+class World:
+    """A channel of sources by name; the first is tried first. Use as a context manager; `pass_s` and `until` let time pass."""
+
+    def __init__(self, *names: str) -> None:
+        self.loop = SimulatedLoop()
+        self.laws = Laws(lambda: self.now)
+        self.settings = Settings(origin_url="http://cdn.test/hls")
+        self.sources = {name: SimulatedSource(name) for name in names}
+        self.runtime = SimulatedRuntime(self)
+        self.store = SimulatedStore(self)
+        self.bus = FakeEventBus()
+        self.tables = FakeTables()
+        self.tables.sessions = WatchedSessions(self.tables.catalogue, self)
+        self.agents: list[Agent] = []
+        self.supervisor: Supervisor | None = None
+        self._running: contextlib.AsyncExitStack | None = None
+        self._crashing: asyncio.Task[None] | None = None
+        self._patches = contextlib.ExitStack()
+
+    def __enter__(self) -> World:
+        self._patches.enter_context(patch.object(supervisor_module, "decide", self.laws.decide))
+        self._patches.enter_context(patch("orchestrator.service.Jobs", SimulatedJobs))
+        self.channel = self.add_channel("news", *self.sources)
+        self._ticking = self.loop.create_task(self._tick(), name="world")
+        self.start_orchestrator()
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        try:
+            self.loop.run_until_complete(self._stop())
+            self._ticking.cancel()
+            self.loop.run_until_complete(asyncio.sleep(0.0))  # what was cancelled ends now
+            left = asyncio.all_tasks(self.loop) - {self._ticking}
+            for task in left:
+                task.cancel()
+            self.loop.run_until_complete(asyncio.wait({self._ticking, *left}))
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        finally:
+            self.loop.close()
+            self._patches.close()
+        if failed is None:
+            assert not left, f"tasks outlived the control loop: {left}"
+            self.laws.uphold()
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        return EPOCH + self.loop.time()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        result = self.loop.run_until_complete(work)
+        self.laws.uphold()
+        return result
+
+    def pass_s(self, seconds: float) -> None:
+        self.run(asyncio.sleep(seconds))
+
+    def until(self, condition: Callable[[], T], within_s: float) -> T:
+        """Let time pass until this is true; returns what it was. How long it took is the clock's to say."""
+
+        async def wait() -> T:
+            deadline = self.loop.time() + within_s
+            while not (value := condition()):
+                assert self.loop.time() < deadline, f"not within {within_s:g} s: {self.story()}"
+                await asyncio.sleep(0.01)
+            return value
+
+        return self.run(wait())
+
+    # --- the orchestrator ---------------------------------------------------------------------------------------------
+
+    def start_orchestrator(self) -> None:
+        self.run(self._start())
+
+    def stop_orchestrator(self) -> None:
+        """All that it had in memory is lost; what it was doing is not finished."""
+        self.run(self._stop())
+
+    def crash_orchestrator(self) -> None:
+        """It dies where it stands, and a second later somebody starts it again."""
+
+        async def crash() -> None:
+            await self._stop()
+            await asyncio.sleep(1.0)
+            await self._start()
+
+        if self._crashing is None or self._crashing.done():
+            self._crashing = self.loop.create_task(crash())
+
+    async def _start(self) -> None:
+        if self._running is not None:
+            return
+        self.laws.orchestrator_starts()
+        self._running = contextlib.AsyncExitStack()
+        self.supervisor = await self._running.enter_async_context(
+            orchestrate(
+                self.settings,
+                tables=self.tables,
+                runtime=self.runtime,
+                store=self.store,
+                bus=self.bus,
+                prober=SimulatedProber(self),
+                now=lambda: self.now,
+            )
+        )
+
+    async def _stop(self) -> None:
+        if self._crashing is not None and self._crashing is not asyncio.current_task():
+            await self._crashing
+        if self._running is not None:
+            running, self._running, self.supervisor = self._running, None, None
+            await running.aclose()
+
+    # --- the operator and the API -------------------------------------------------------------------------------------
+
+    def add_channel(self, slug: str, *names: str) -> Channel:
+        for name in names:
+            self.sources.setdefault(name, SimulatedSource(name))
+        new = [NewSource(url=self.sources[name].url) for name in names]
+        return self.run(self.tables.catalogue.add_channel(Channel(id="", slug=slug, name=slug), new))
+
+    def request(self, viewer: str = "viewer", channel: Channel | None = None, *, nudge: bool = True) -> str:
+        """A session's id."""
+        row, _ = self.run(self.tables.sessions.request((channel or self.channel).id, viewer, "hash", self.now))
+        if nudge:
+            self.nudge(row.session.id)
+        return row.session.id
+
+    def nudge(self, session_id: str) -> None:
+        with contextlib.suppress(Temporary):
+            self.run(self.bus.nudge(session_id))
+
+    def live(self, viewer: str = "viewer") -> str:
+        """A session that plays."""
+        session_id = self.request(viewer)
+        self.until(lambda: self.session(session_id).phase is Phase.LIVE, 30.0)
+        return session_id
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    def session(self, session_id: str) -> Session:
+        return self.tables.sessions._get(session_id).session
+
+    def row(self, name: str) -> Source:
+        """A source as the tables have it."""
+        (found,) = (each for each in self.tables.catalogue._sources.values() if each.url == self.sources[name].url)
+        return found
+
+    def name_of(self, source_id: str) -> str | None:
+        found = self.tables.catalogue._sources.get(source_id)
+        return None if found is None else self.source_at(found.url).name
+
+    def source_at(self, url: str) -> SimulatedSource:
+        return next(each for each in self.sources.values() if each.url == url)
+
+    def events(self, session_id: str) -> list[Event]:
+        return list(self.tables.sessions._events[session_id])
+
+    def told(self, session_id: str) -> list[EventType]:
+        return [event.type for event in self.events(session_id)]
+
+    def attempts(self, session_id: str) -> list[int]:
+        """Every attempt that the session has had."""
+        return sorted(number for own, number in self.tables.sessions._attempts if own == session_id)
+
+    def playlist(self, session_id: str) -> MediaPlaylist | None:
+        kept = self.store.objects_by_key.get(f"playlists/{session_id}/main.m3u8")
+        return None if kept is None else MediaPlaylist.parse(kept.data.decode())
+
+    def listed(self, session_id: str) -> int:
+        """The attempt that listed last; 0: none."""
+        playlist = self.playlist(session_id)
+        return 0 if playlist is None else playlist.last_attempt
+
+    def playing(self, session_id: str) -> str | None:
+        """The name of the source whose segment was listed last, if that was just now."""
+        playlist = self.playlist(session_id)
+        if playlist is None or self.now - (playlist.end_s or 0.0) > SEGMENT_S + 2 * TICK_S:
+            return None
+        own = (each for each in self.agents if each.session_id == session_id and each.attempt == playlist.last_attempt)
+        return next((each.source.name for each in own), None)
+
+    def agent(self, session_id: str) -> Agent | None:
+        """The one of the session's current attempt, if it was ever started."""
+        attempt = self.session(session_id).attempt
+        own = (each for each in self.agents if each.session_id == session_id)
+        return None if attempt is None else next((each for each in own if each.attempt == attempt.number), None)
+
+    def story(self) -> str:
+        attempts = list(self.tables.sessions._attempts.values())
+        return f"{[row.session for row in self.tables.sessions._rows.values()]}, {attempts[-6:]}"
+
+    # --- what happens -------------------------------------------------------------------------------------------------
+
+    def kill(self, session_id: str, exit_code: int = 137) -> None:
+        agent = self.agent(session_id)
+        assert agent is not None
+        self.runtime.die(agent.session_id, agent.attempt, exit_code)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            for agent in self.agents:
+                agent.tick()

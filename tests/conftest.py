@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from orchestrator.migrations import upgrade
-from tests.contract.engines import build_standin, docker_client
+from tests.contract.engines import docker_client, standin_image
 from tests.postgres_server import PostgresServer, binaries
 from tests.servers import RedisServer, Seaweed, running_redis, running_seaweed
 from tests.support import require
@@ -88,7 +88,7 @@ def transcoder_image(docker_engine: None) -> str:
 
 
 @pytest.fixture(scope="session")
-def standin(transcoder_image: str) -> None:
+def standin(transcoder_image: str) -> Iterator[None]:
     """The real image, but it runs its job as a shell script."""
-    with docker_client() as client:
-        build_standin(client, transcoder_image)
+    with docker_client() as client, standin_image(client, transcoder_image):
+        yield

@@ -25,7 +25,7 @@ from tests.fakes.runtime import FakeEngine, FakeRuntime
 # The stand-in for the agent runs its job as a shell script. "ready": the signal will be heard as it says.
 RUN = "trap 'kill $!; exit 0' TERM; echo ready; sleep 600 & wait"
 IGNORE_TERM = "trap '' TERM; echo ready; while :; do sleep 600; done"
-STANDIN = "hls-failover-standin"
+STANDIN = f"hls-failover-standin:{os.getpid()}"  # of this test session alone
 _STANDIN_DOCKERFILE = b"""
 ARG IMAGE
 FROM $IMAGE
@@ -149,10 +149,13 @@ class Containers:
                 self.client.remove_container(each["Id"], force=True)
 
 
-def build_standin(client: docker.APIClient, image: str) -> None:
+@contextlib.contextmanager
+def standin_image(client: docker.APIClient, image: str) -> Iterator[None]:
     log = client.build(fileobj=io.BytesIO(_STANDIN_DOCKERFILE), tag=STANDIN, buildargs={"IMAGE": image}, rm=True, decode=True)
     for line in log:
         assert "error" not in line, line["error"]
+    yield
+    client.remove_image(STANDIN, force=True)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ Docker Engine API: https://docs.docker.com/reference/api/engine/
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import threading
 import time
@@ -29,7 +28,6 @@ from orchestrator.errors import EngineUnavailable, ImageMissing
 from orchestrator.ports import ContainerEvent, Launch
 from orchestrator.settings import Settings
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _TIMEOUT_S = 10

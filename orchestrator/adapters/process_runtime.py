@@ -25,7 +25,7 @@ from orchestrator.ports import ContainerEvent, Launch
 from orchestrator.settings import Settings
 
 _LOOK_S = 0.25  # between looks for what makes no file descriptor readable: pauses
-_POLL_S = 0.02
+_POLL_S = 0.005
 _KILLED_S = 2.0
 _INHERITED = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # of the orchestrator's environment, the agent gets this and no more
 

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from api import auth
 from api.body import StrictBody
-from api.limits import SOURCES, Name, Number, Slug, Text, Url, slug_of
+from api.limits import SOURCES, Name, Number, Slug, Text, Url
 from api.sources import HLS, MPEG_TS, NewSourceBody, SourceView
 from api.world import World
+from orchestrator.core.bounds import slug_of
 from orchestrator.core.model import Channel, ChannelPolicy, Source
 from orchestrator.core.payload import timestamp
 from orchestrator.errors import AlreadyExists, InvalidInput

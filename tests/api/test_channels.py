@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from api.limits import slug_of
+from orchestrator.core.bounds import slug_of
 from orchestrator.core.model import Media
 from orchestrator.ports import ProbeResult
 from tests.api.stage import SOURCES, Stage

@@ -1,0 +1,44 @@
+"""What a channel and a source can hold, whoever writes them: the API's bodies and imported playlists keep the same bounds.
+
+Lengths are in characters.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+from urllib.parse import urlsplit
+
+from transcoder.job import SCHEMES
+
+SOURCES: Final = 64  # of one channel
+NAME: Final = 200
+TEXT: Final = 200  # a group, a tvg-id ...
+URL: Final = 4096
+NUMBER: Final = 1_000_000
+USER_AGENT: Final = 500
+HEADERS: Final = 32
+HEADER_NAME: Final = 64
+HEADER_VALUE: Final = 4096
+
+
+def address_fault(url: str) -> str | None:
+    """Why the agent would refuse a source's address; None where it would not. The address is not repeated: it may hold a
+    password."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return f"not a URL: {error}"
+    if parts.scheme not in SCHEMES:
+        return f"the scheme must be one of {', '.join(sorted(SCHEMES))}"
+    if not parts.netloc or (parts.hostname is None and port is None):
+        return "the host is missing"
+    return None
+
+
+def slug_of(name: str) -> str:
+    """A slug made from a name: "Das Erste HD" → "das-erste-hd"."""
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_name).strip("-")[:48].strip("-") or "channel"

@@ -141,5 +141,5 @@ def _log_to_stderr(settings: Settings) -> None:
     else:
         form = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     logging.basicConfig(level=settings.log_level.upper(), format=form, stream=sys.stderr)
-    for noisy in ("httpx", "urllib3", "docker", "uvicorn.access", "alembic", "apscheduler"):
+    for noisy in ("httpx", "httpcore", "urllib3", "docker", "uvicorn.access", "alembic", "apscheduler"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

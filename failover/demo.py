@@ -101,22 +101,32 @@ async def demo(settings: Settings, data_dir: Path | None, urls: Sequence[str], *
             console.print(f"page      {serving.api_url}/watch/{channel['slug']}", soft_wrap=True)
             console.print(f"playlist  {session['playlist_url']}", soft_wrap=True)
             console.print(f"runtime   {serving.runtime}")
-            async with asyncio.TaskGroup() as group:
-                beside = [
-                    group.create_task(seat.follow()),
-                    group.create_task(seat.ask()),
-                    group.create_task(show(seat, once=once)),
-                ]
-                try:
-                    await story(seat, lab, once=once)
-                    if not once:
-                        say("that was the story; it goes on until Ctrl-C")
-                        await asyncio.Event().wait()
-                finally:
-                    for task in beside:
-                        task.cancel()
+            finished = await _tell(seat, lab, once=once)
             seat.viewer.close()
-            return verdict(seat)
+            return verdict(seat, finished=finished)
+
+
+async def _tell(seat: Seat, lab: LabProcess | None, *, once: bool) -> bool:
+    """The story, and the viewer beside it. False: Ctrl-C came before its end."""
+    finished = False
+    try:
+        async with asyncio.TaskGroup() as group:
+            beside = [group.create_task(seat.follow()), group.create_task(seat.ask()), group.create_task(show(seat, once=once))]
+            try:
+                await story(seat, lab, once=once)
+                finished = True
+                if not once:
+                    say("that was the story; it goes on until Ctrl-C")
+                    await asyncio.Event().wait()
+            finally:
+                for task in beside:
+                    task.cancel()
+    except asyncio.CancelledError:
+        me = asyncio.current_task()
+        if once or me is None:
+            raise
+        me.uncancel()  # Ctrl-C is how the demo ends: tidy up, and give the verdict
+    return finished
 
 
 async def show(seat: Seat, *, once: bool) -> None:
@@ -191,15 +201,18 @@ async def _hold(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-def verdict(seat: Seat) -> int:
-    """0 only if no law was broken, every segment was there, and no listing came later than a player's buffer lasts."""
+def verdict(seat: Seat, *, finished: bool) -> int:
+    """0 only if no law was broken, every segment was there, and no listing came later than a player's buffer lasts.
+
+    A story that was told to its end must have had its swaps.
+    """
     viewer = seat.viewer
     playlist = viewer.playlist
     buffer_s = 3 * playlist.target_duration_s if playlist else 0  # where a player starts: RFC 8216, 6.3.3
     late = max((listing.late_s or 0.0 for listing in viewer.listings), default=0.0)
     for fault in viewer.faults:
         console.print(f"[red]broken[/]: {fault}")
-    continuous = not viewer.faults and late < buffer_s and bool(viewer.swaps)
+    continuous = not viewer.faults and late < buffer_s and (bool(viewer.swaps) or not finished)
     console.print(
         f"{'[green]continuous[/]' if continuous else '[red]not continuous[/]'}: {len(viewer.listings)} segments over "
         f"{len(viewer.swaps)} swaps, latest listing {late:.2f} s after it was due, {len(viewer.faults)} broken laws"

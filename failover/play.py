@@ -66,6 +66,7 @@ async def playing(
             data_dir = Path(
                 files.enter_context(tempfile.TemporaryDirectory(prefix="hls-failover-", ignore_cleanup_errors=True))
             )
+        console.print("[dim]starting the store, Redis, the API and the orchestrator[/]")
         async with Stack(settings, data_dir, port=None) as stack:
             headers = {"Authorization": f"Bearer {stack.settings.admin_key}"}
             async with httpx.AsyncClient(base_url=stack.api_url, headers=headers, timeout=30.0, trust_env=False) as http:
@@ -92,12 +93,16 @@ async def play(settings: Settings, data_dir: Path | None, urls: Sequence[str], p
         console.print(f"page      {stack.api_url}/watch/{channel['slug']}", soft_wrap=True)
         console.print(f"playlist  {session['playlist_url']}", soft_wrap=True)
         console.print("[dim]Ctrl-C ends it[/]")
-        async for event in client.events(session["id"]):
-            own = {name: value for name, value in event.items() if name not in _COMMON}
-            console.print(f"{event['at']}  {event['type']:<20} {in_words(own)}", soft_wrap=True)
-            if event["type"] == "session.ended":
-                return 1
-    return 0
+        try:
+            async for event in client.events(session["id"]):
+                own = {name: value for name, value in event.items() if name not in _COMMON}
+                console.print(f"{event['at']}  {event['type']:<20} {in_words(own)}", soft_wrap=True)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            assert task is not None
+            task.uncancel()  # Ctrl-C is how playing ends: tidy up
+            return 0
+    return 1  # the session ended by itself
 
 
 def in_words(fields: dict[str, Any]) -> str:

@@ -25,13 +25,6 @@ settings.register_profile("thorough", deadline=None, max_examples=2000, stateful
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # The Docker SDK leaves a socket that could not connect to the garbage collector, which meets it in any later test.
-    config.addinivalue_line(
-        "filterwarnings", "ignore:Exception ignored in. <socket.socket .*family=1:pytest.PytestUnraisableExceptionWarning"
-    )
-
-
 @pytest.fixture(scope="session")
 def seaweed() -> Iterator[Seaweed]:
     """A running SeaweedFS: take a bucket of your own."""

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import docker
 from docker.errors import APIError
+from docker.utils import kwargs_from_env
 
 from orchestrator.adapters.attempt_directory import AttemptDirectory
 from orchestrator.adapters.docker_runtime import DockerRuntime
@@ -160,7 +161,7 @@ def standin_image(client: docker.APIClient, image: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def docker_client() -> Iterator[docker.APIClient]:
-    client = docker.APIClient(version="auto", timeout=20)
+    client = docker.APIClient(**kwargs_from_env(), version="auto", timeout=20)
     try:
         yield client
     finally:

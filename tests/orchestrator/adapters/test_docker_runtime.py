@@ -136,7 +136,7 @@ async def test_an_engine_that_hangs_is_unavailable_and_holds_nobody_else_up(
 
 @pytest.mark.docker
 async def test_a_broken_event_stream_says_so_and_the_engine_is_found_again(
-    relay: Relay, engine: Containers, runtime: DockerRuntime
+    engine: Containers, relay: Relay, runtime: DockerRuntime
 ) -> None:
     events = runtime.events()
     await runtime.start(launch(1))
@@ -156,7 +156,9 @@ async def test_a_broken_event_stream_says_so_and_the_engine_is_found_again(
 
 
 @pytest.mark.docker
-async def test_an_engine_that_restarts_between_two_calls_is_not_noticed(relay: Relay, runtime: DockerRuntime) -> None:
+async def test_an_engine_that_restarts_between_two_calls_is_not_noticed(
+    engine: Containers, relay: Relay, runtime: DockerRuntime
+) -> None:
     await runtime.check()
     await relay.cut()  # the connections that the clients keep are dead now
     await relay.open()

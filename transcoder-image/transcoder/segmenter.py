@@ -19,6 +19,7 @@ _START_AND_PID = bytes(byte & 0x5F for byte in range(256))  # the second byte wi
 _HZ = 90_000
 _WRAP = 1 << 33
 _HOLE = _HZ  # a longer way from one frame to the next is a hole
+_GAP = 4 * _HZ // 10  # and a longer one than this, and than the one before twice, is a loss
 _EARLY = _HZ // 20  # a keyframe that comes up to this much too early is in time
 _ROUNDING = 45 * _HZ // 100  # EXTINF may exceed the target duration by less than one half
 
@@ -70,6 +71,8 @@ class Segmenter:
         self._raw = 0  # the newest DTS as it came
         self._newest: int | None = None  # the same on the unwrapped timeline
         self._spacing = _HZ // 25  # from one frame to the next
+        self.losses = 0  # how often media were missing
+        self._lost = 0  # and how much
 
         self._opened_at: int | None = None  # on the timeline; None: no segment is open
         self._independent = self._discontinuity = False
@@ -81,6 +84,11 @@ class Segmenter:
     def newest_s(self) -> float | None:
         """The newest media time seen, on the unwrapped timeline; None before any."""
         return None if self._newest is None else self._newest / _HZ
+
+    @property
+    def lost_s(self) -> float:
+        """How much media were missing between frames so far."""
+        return self._lost / _HZ
 
     @property
     def pending_s(self) -> float:
@@ -205,6 +213,9 @@ class Segmenter:
         step = (raw - self._raw + _WRAP // 2) % _WRAP - _WRAP // 2
         self._raw = raw
         self._newest += step if step >= 0 else self._spacing
+        if step > max(_GAP, 2 * self._spacing):
+            self.losses += 1
+            self._lost += step - self._spacing
         if not 0 <= step <= _HOLE:
             return False
         self._spacing = step or self._spacing

@@ -12,6 +12,8 @@ from transcoder.report import Report
 from transcoder.segmenter import Segment, Segmenter
 from transcoder.watchdog import Observation
 
+_LOOK_BACK_S, _LOOK_BACK_CADENCES = 8.0, 4  # over how much media losses are counted
+_LOSSES = 3  # fewer in that time are accidents: a segment that failed, timestamps that jumped
 _WORTH_LISTING_S = 0.2  # less than that is not worth a request of the player's
 
 
@@ -32,6 +34,7 @@ class Take:
         self._first_media_s: float | None = None
         self._media_start_s = 0.0
         self._newest_s: float | None = None
+        self._losses: list[tuple[float, int, float]] = []  # newest media time, losses and what was lost up to it
         self._exit_code: int | None = None
         process.widen()
 
@@ -91,8 +94,16 @@ class Take:
             fault=self.report.fault,
             playlists_lost=self.report.playlists_lost,
             segments_lost=self.report.segments_lost,
+            lost=self._lost(),
+            closed=self.report.closed,
             exit_code=self._exit_code,
         )
+
+    def _lost(self) -> float:
+        if not self._losses:
+            return 0.0
+        (from_s, losses_before, lost_before_s), (to_s, losses, lost_s) = self._losses[0], self._losses[-1]
+        return (lost_s - lost_before_s) / (to_s - from_s) if losses - losses_before >= _LOSSES else 0.0
 
     def _feed(self, data: bytes, now_s: float) -> None:
         if self._segmenter is None:
@@ -108,6 +119,9 @@ class Take:
         self._newest_s = newest_s
         self.clock.observe(now_s, newest_s)
         self.report.media_came(newest_s)
+        back_s = newest_s - max(_LOOK_BACK_S, _LOOK_BACK_CADENCES * self.cadence_s)
+        self._losses = [seen for seen in self._losses if seen[0] > back_s]
+        self._losses.append((newest_s, self._segmenter.losses, self._segmenter.lost_s))
 
     def _close(self, segment: Segment) -> None:
         self.closed.append(segment._replace(discontinuity=True) if self._follows else segment)

@@ -14,6 +14,7 @@ from transcoder.report import Fault
 # than the source's cadence says, and half a second more for the way.
 _CADENCES, _WAY_S = 1.5, 0.5
 _PLAYLISTS_LOST = 2  # reloads in a row: one may be an accident
+_LOST = 0.25  # of the media: a picture that stands still every other moment is none
 _SEGMENTS_LOST_AT_START = 3  # all that FFmpeg starts with
 _SECOND_CHANCE_AFTER_S = 10.0  # of playing, since the last one: a source that keeps flapping is left
 
@@ -36,6 +37,8 @@ class Observation(NamedTuple):
     fault: Fault | None  # the weightiest since media last came
     playlists_lost: int  # reloads that failed since media last came
     segments_lost: int  # segments given up since media last came
+    lost: float  # which share of the newest media never came, although what follows did; 0 where that was an accident
+    closed: bool  # the server ended what it was sending
     exit_code: int | None  # None: runs; negative: the signal that killed it
 
 
@@ -58,6 +61,8 @@ def judge(seen: Observation, limits: Limits) -> Verdict | None:
         return None
     if seen.playlists_lost >= _PLAYLISTS_LOST:
         return _blamed(seen, Ending.SOURCE_UNREACHABLE, f"its playlist failed {seen.playlists_lost} times")
+    if seen.lost > _LOST:
+        return _blamed(seen, Ending.SOURCE_STALLED, f"{seen.lost:.0%} of its media are missing")
     if seen.lag_s > patience_s(limits, seen.cadence_s):
         return _blamed(seen, Ending.SOURCE_STALLED, f"media are {seen.lag_s:.1f} s behind")
     return None
@@ -85,7 +90,7 @@ def _ended(seen: Observation, exit_code: int) -> Verdict:
         return Verdict(Ending.FFMPEG_CRASHED, f"FFmpeg was killed by signal {-exit_code}")
     if seen.fault:
         return Verdict(seen.fault.ending, seen.fault.line)
-    if exit_code:
+    if exit_code and not seen.closed:
         return Verdict(Ending.FFMPEG_CRASHED, f"FFmpeg ended with code {exit_code}")
     if seen.first_media_s is None:
         return Verdict(Ending.SOURCE_UNDECODABLE, "the source ended before it sent media")

@@ -26,7 +26,8 @@ def one(*lines: str) -> Entry:
 
 def test_every_attribute_is_read() -> None:
     entry = one(
-        '#EXTINF:-1 tvg-id="one.uk" tvg-name="One UK" tvg-logo="http://l.test/a b.png" tvg-chno="101" group-title="News, Info",One',
+        '#EXTINF:-1 tvg-id="one.uk" tvg-name="One UK" tvg-logo="http://l.test/a b.png" '
+        'tvg-chno="101" group-title="News, All",One',
         URL,
     )
     assert entry == Entry(
@@ -37,7 +38,7 @@ def test_every_attribute_is_read() -> None:
         tvg_name="One UK",
         logo="http://l.test/a%20b.png",
         number=101,
-        group="News, Info",
+        group="News, All",
     )
 
 

@@ -45,6 +45,7 @@ CASES = (
     Case(Fault.TRICKLE, "hls", "source stalled", amount=10_000),
     Case(Fault.END, "hls", "source ended"),
     Case(Fault.GARBAGE, "hls", "source undecodable"),
+    Case(Fault.CUT, "hls", "source stalled"),
     Case(Fault.CUT, "hls", "source unreachable", then=Fault.REFUSE),
     Case(Fault.REFUSE, "ts", "source unreachable"),
     Case(Fault.HANG, "ts", "source stalled"),
@@ -98,7 +99,7 @@ async def incident(stage: Stage, case: Case, source: Source, lab: Lab) -> Incide
         if case.then:
             await asyncio.sleep(1.5 * source.segment_s)  # in the middle of a segment, and no other comes
             source.fault = case.then
-        switch = await watched.is_told("stream.switch")
+        switch = await watched.is_told("stream.switch", timeout_s=20)
         await watched.plays_from(switch["attempt"], 4)
         sources = await stage.sources(channel)
         attempts = await watched.rows()

@@ -76,6 +76,11 @@ class Job(NamedTuple):
     main_playlist: Address
     log_put: str
 
+    @property
+    def store_urls(self) -> tuple[str, ...]:
+        """Every address of the store's."""
+        return self.segments.url, *self.index_playlist, *self.main_playlist, self.log_put
+
 
 def parse(text: str) -> Job:
     """Reads a job. Raises BadJob, whose message names the field and never quotes a value (it may be a secret)."""

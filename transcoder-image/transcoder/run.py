@@ -70,9 +70,16 @@ class Attempt:
             f"session {job.session} attempt {job.attempt}: {job.profile} {job.source.url}; "
             f"this process is {_age_s():.2f} s old, FFmpeg runs ({_described(self._take.plan)})"
         )
-        while (verdict := self._turn()) is None:
-            pass
-        self._finish(verdict)
+        try:
+            while (verdict := self._turn()) is None:
+                pass
+            self._finish(verdict)
+        except Exception:
+            import traceback
+
+            self._log(traceback.format_exc())
+            self._upload_log()
+            raise
         return verdict.ending
 
     def _turn(self) -> Verdict | None:
@@ -232,10 +239,13 @@ class Attempt:
             self._drain_wake()
             self._take_replies(self._now_s())
         self._log(f"{publisher.listed} segments listed")
+        self._upload_log()
+        self._lanes.close(timeout_s=0.1)
+
+    def _upload_log(self) -> None:
         store = Store(self._job)
         store.put_log(self._log.document(), _LOG_UPLOAD_S)
         store.close()
-        self._lanes.close(timeout_s=0.1)
 
     def _drain_wake(self) -> None:
         try:

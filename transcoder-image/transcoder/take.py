@@ -5,6 +5,7 @@ else than expected, or because it failed once. Each take has its own timeline, a
 """
 
 from transcoder.argv import Plan
+from transcoder.arrivals import Arrivals
 from transcoder.ffmpeg_process import FfmpegProcess
 from transcoder.job import Job
 from transcoder.programme_clock import ProgrammeClock
@@ -12,8 +13,7 @@ from transcoder.report import Report
 from transcoder.segmenter import Segment, Segmenter
 from transcoder.watchdog import Observation
 
-_LOOK_BACK_S, _LOOK_BACK_CADENCES = 8.0, 4  # over how much media losses are counted
-_LOSSES = 3  # fewer in that time are accidents: a segment that failed, timestamps that jumped
+_HELD_BYTES = 64 << 20  # of segments that cannot be published yet
 _WORTH_LISTING_S = 0.2  # less than that is not worth a request of the player's
 
 
@@ -34,16 +34,16 @@ class Take:
         self._first_media_s: float | None = None
         self._media_start_s = 0.0
         self._newest_s: float | None = None
-        self._losses: list[tuple[float, int, float]] = []  # newest media time, losses and what was lost up to it
+        self._arrivals = Arrivals()
         self._exit_code: int | None = None
         process.widen()
 
     @property
     def cadence_s(self) -> float:
-        """The average length of the source's own segments; 0 where it has none."""
-        if self._newest_s is None or not self.report.segments_opened or not self.report.format.startswith("hls"):
-            return 0.0
-        return (self._newest_s - self._media_start_s) / self.report.segments_opened
+        """How far apart the source's media come: the average length of its segments, or of its bursts."""
+        if self._newest_s is not None and self.report.segments_opened and self.report.format.startswith("hls"):
+            return (self._newest_s - self._media_start_s) / self.report.segments_opened
+        return self._arrivals.cadence_s
 
     @property
     def waited_s(self) -> float | None:
@@ -94,16 +94,10 @@ class Take:
             fault=self.report.fault,
             playlists_lost=self.report.playlists_lost,
             segments_lost=self.report.segments_lost,
-            lost=self._lost(),
+            lost=self._arrivals.lost,
             closed=self.report.closed,
             exit_code=self._exit_code,
         )
-
-    def _lost(self) -> float:
-        if not self._losses:
-            return 0.0
-        (from_s, losses_before, lost_before_s), (to_s, losses, lost_s) = self._losses[0], self._losses[-1]
-        return (lost_s - lost_before_s) / (to_s - from_s) if losses - losses_before >= _LOSSES else 0.0
 
     def _feed(self, data: bytes, now_s: float) -> None:
         if self._segmenter is None:
@@ -113,19 +107,25 @@ class Take:
         newest_s = self._segmenter.newest_s
         if newest_s is None or newest_s == self._newest_s:
             return
-        if self._first_media_s is None:
-            first_s = self.closed[0].start_s if self.closed else newest_s - self._segmenter.pending_s
-            self._first_media_s, self._media_start_s = now_s, first_s
-        self._newest_s = newest_s
+        if self._newest_s is None:
+            self._first_media_s = now_s
+            self._newest_s = self._media_start_s = (
+                self.closed[0].start_s if self.closed else newest_s - self._segmenter.pending_s
+            )
+        media_s, self._newest_s = newest_s - self._newest_s, newest_s
         self.clock.observe(now_s, newest_s)
         self.report.media_came(newest_s)
-        back_s = newest_s - max(_LOOK_BACK_S, _LOOK_BACK_CADENCES * self.cadence_s)
-        self._losses = [seen for seen in self._losses if seen[0] > back_s]
-        self._losses.append((newest_s, self._segmenter.losses, self._segmenter.lost_s))
+        self._arrivals.observe(now_s, media_s, newest_s, self._segmenter.losses, self._segmenter.lost_s)
 
     def _close(self, segment: Segment) -> None:
         self.closed.append(segment._replace(discontinuity=True) if self._follows else segment)
         self._follows = False
+        if not self.accepted:  # the store does not answer: nobody knows yet what the session sends
+            while len(self.closed) > 1 and (
+                sum(each.duration_s for each in self.closed) > self._job.window_s
+                or sum(len(each.data) for each in self.closed) > _HELD_BYTES
+            ):
+                del self.closed[0]
 
     def _new_segmenter(self) -> Segmenter:
         job = self._job

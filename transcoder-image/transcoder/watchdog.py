@@ -33,7 +33,7 @@ class Observation(NamedTuple):
     started_s: float
     first_media_s: float | None  # when media first came; None: not yet
     lag_s: float  # how far the media are behind where they should be
-    cadence_s: float  # the length of the source's own segments; 0: a continuous source, or not known
+    cadence_s: float  # the length of the source's own segments, or of its bursts; 0: it sends steadily
     fault: Fault | None  # the weightiest since media last came
     playlists_lost: int  # reloads that failed since media last came
     segments_lost: int  # segments given up since media last came

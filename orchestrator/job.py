@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import msgspec
 
 from orchestrator.core.model import Session, Source
 from orchestrator.ports import Launch, ObjectStore
 from orchestrator.settings import Settings
+
+_FEWEST, _MOST = 3, 8  # what FFmpeg takes by itself; what the playlists of most sources hold
+
+
+def _backlog_segments(target_duration_s: int, cadence_s: float | None) -> int:
+    """How many of the source's segments fill what a player keeps between itself and the live edge: three target durations
+    (RFC 8216, 6.3.3). A session that begins with less has no buffer to outlive a swap with, however fast that is."""
+    if cadence_s is None:
+        return _FEWEST
+    return min(_MOST, max(_FEWEST, ceil(3 * target_duration_s / cadence_s)))
 
 
 def launch(session: Session, source: Source, profile: str, store: ObjectStore, settings: Settings) -> Launch:
@@ -24,6 +36,7 @@ def launch(session: Session, source: Source, profile: str, store: ObjectStore, s
         "segment_s": settings.segment_s,
         "target_duration_s": session.target_duration_s,
         "window_s": settings.window_s,
+        "backlog_segments": _backlog_segments(session.target_duration_s, media.cadence_s if media else None),
         "start_limit_s": settings.start_limit_s,
         "stall_limit_s": settings.stall_limit_s,
         "store_limit_s": settings.store_limit_s,

@@ -54,6 +54,7 @@ class Session:
             "segment_s": 2.0,
             "target_duration_s": 4,
             "window_s": 30.0,
+            "backlog_segments": 3,
             "start_limit_s": 8.0,
             "stall_limit_s": 3.0,
             "store_limit_s": 120.0,

@@ -92,7 +92,7 @@ def test_headers_and_agent_are_sent_as_given() -> None:
 
 
 def test_options_of_hls_are_for_playlists_only() -> None:
-    assert value("-live_start_index", argv("http://h/x.m3u8?token=1")) == "-3"
+    assert value("-live_start_index", argv("http://h/x.m3u8?token=1")) == "-5"
     assert "-live_start_index" not in argv("http://h/x.ts")
 
 

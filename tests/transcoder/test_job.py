@@ -21,6 +21,7 @@ GOOD: dict[str, Any] = {
     "segment_s": 2.0,
     "target_duration_s": 4,
     "window_s": 30,
+    "backlog_segments": 5,
     "start_limit_s": 8.0,
     "stall_limit_s": 3.0,
     "store_limit_s": 120.0,

@@ -183,8 +183,8 @@ def _input(job: Job, plan: Plan) -> list[str]:
     ]
     if is_playlist(source):
         flags += [
-            # The third newest segment: two closed ones at once, and as little delay as that allows.
-            *("-live_start_index", "-3"),
+            # So many of the newest segments: what a player wants to begin with, and what a swap has missed.
+            *("-live_start_index", str(-job.backlog_segments)),
             # A segment that fails once is asked for again; a hole is worse than the moment that this takes.
             *("-seg_max_retry", "2"),
         ]

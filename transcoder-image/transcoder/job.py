@@ -68,6 +68,7 @@ class Job(NamedTuple):
     segment_s: float
     target_duration_s: int
     window_s: float
+    backlog_segments: int  # of an HLS source: how many of its newest segments to begin with
     start_limit_s: float
     stall_limit_s: float
     store_limit_s: float
@@ -103,6 +104,7 @@ def parse(text: str) -> Job:
         segment_s=root.number("segment_s", 0.5, 30),
         target_duration_s=int(root.number("target_duration_s", 1, 60, whole=True)),
         window_s=root.number("window_s", 1, 6 * 3600),
+        backlog_segments=int(root.number("backlog_segments", 1, 100, whole=True)),
         start_limit_s=root.number("start_limit_s", 0.1, 600),
         stall_limit_s=root.number("stall_limit_s", 0.1, 600),
         store_limit_s=root.number("store_limit_s", 0.1, 24 * 3600),

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from orchestrator.core.imports import ChannelPlan, KnownChannel
 from orchestrator.core.model import (
     Channel,
     Container,
@@ -18,6 +19,7 @@ from orchestrator.core.model import (
     Event,
     Media,
     Phase,
+    Provider,
     Record,
     Session,
     Source,
@@ -165,6 +167,7 @@ class Prober(Protocol):
 
 class NewSource(Struct, frozen=True, kw_only=True):
     url: str
+    provider_id: str | None = None
     user_agent: str | None = None
     headers: dict[str, str] = {}
 
@@ -198,7 +201,7 @@ class Catalogue(Protocol):
 
     async def update_source(
         self, source_id: str, *, url: str | None = None, user_agent: str | None = None,
-        headers: dict[str, str] | None = None, enabled: bool | None = None,
+        headers: dict[str, str] | None = None, enabled: bool | None = None, provider_id: str | None = None,
     ) -> Source:  # fmt: skip
         """Only what is given changes; a changed URL or `enabled=True` sets the status to unknown. Raises NotFound."""
 
@@ -218,6 +221,37 @@ class Catalogue(Protocol):
 
     async def problematic_sources(self) -> tuple[Source, ...]:
         """Of all channels: what the recovery job probes."""
+
+
+class Providers(Protocol):
+    """Accounts that sources come from. All raise DatabaseUnavailable."""
+
+    async def add(self, name: str, max_connections: int | None) -> Provider:
+        """Raises AlreadyExists for a taken name."""
+
+    async def get(self, provider: str) -> Provider:
+        """By id or name. Raises NotFound."""
+
+    async def all(self) -> tuple[Provider, ...]:
+        """By name."""
+
+    async def update(self, provider: Provider) -> Provider:
+        """Writes name and limit. Raises NotFound, AlreadyExists."""
+
+    async def delete(self, provider_id: str) -> None:
+        """Its sources go with it, and the channels that its imports brought where they have no source left. Raises NotFound."""
+
+
+class Imports(Protocol):
+    """What imports know and write of channels and sources. All raise DatabaseUnavailable."""
+
+    async def lineup(self) -> tuple[KnownChannel, ...]:
+        """Every channel, as an import knows it; in the order in which they came."""
+
+    async def apply(self, provider_id: str, planned: Sequence[ChannelPlan]) -> int:
+        """One transaction: these channels become what is planned; new sources are the provider's. A channel that has changed
+        since it was planned stays as it is. Returns how many were written. Raises Stale where nothing was, because the
+        provider has gone or a slug was taken meanwhile."""
 
 
 class AttemptRow(Struct, frozen=True, kw_only=True):

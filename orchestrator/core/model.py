@@ -52,6 +52,7 @@ class Media(Struct, frozen=True):
 class Source(Struct, frozen=True, kw_only=True):
     id: str
     channel_id: str
+    provider_id: str | None = None
     url: str
     priority: int = 1  # 1 is tried first
     user_agent: str | None = None
@@ -266,6 +267,15 @@ class Channel(Struct, frozen=True, kw_only=True):
     active_source_id: str | None = None
     created_at: float = 0.0
     updated_at: float = 0.0
+
+
+class Provider(Struct, frozen=True, kw_only=True):
+    """An account that sources come from."""
+
+    id: str
+    name: str
+    max_connections: int | None = None  # that it allows at the same time; None: any number
+    created_at: float = 0.0
 
 
 class Event(Struct, frozen=True, kw_only=True):

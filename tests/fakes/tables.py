@@ -28,13 +28,16 @@ from orchestrator.core.model import (
 )
 from orchestrator.errors import AlreadyExists, DatabaseUnavailable, InvalidInput, NotFound, Stale
 from orchestrator.ports import AttemptRow, NewSource, ProbeResult, SessionRow
+from tests.fakes.imports import FakeImports, FakeProviders
 
 
 class FakeTables:
-    """Both fakes, as `open_tables` gives both adapters. While `refusing`, every call raises DatabaseUnavailable."""
+    """The fakes, as `open_tables` gives the adapters. While `refusing`, every call raises DatabaseUnavailable."""
 
     def __init__(self) -> None:
         self.catalogue = FakeCatalogue()
+        self.imports = FakeImports(self.catalogue)
+        self.providers = FakeProviders(self.catalogue, self.imports)
         self.sessions = FakeSessions(self.catalogue)
 
     @property
@@ -44,6 +47,7 @@ class FakeTables:
     @refusing.setter
     def refusing(self, refusing: bool) -> None:
         self.catalogue.refusing = self.sessions.refusing = refusing
+        self.providers.refusing = self.imports.refusing = refusing
 
     async def close(self) -> None:
         await self.sessions.close()
@@ -123,7 +127,7 @@ class FakeCatalogue:
 
     async def update_source(
         self, source_id: str, *, url: str | None = None, user_agent: str | None = None,
-        headers: dict[str, str] | None = None, enabled: bool | None = None,
+        headers: dict[str, str] | None = None, enabled: bool | None = None, provider_id: str | None = None,
     ) -> Source:  # fmt: skip
         self._answer()
         source = self._sources.get(source_id) or self._missing("source", source_id)
@@ -135,6 +139,8 @@ class FakeCatalogue:
             source = replace(source, user_agent=user_agent or None)
         if headers is not None:
             source = replace(source, headers=headers)
+        if provider_id is not None:
+            source = replace(source, provider_id=provider_id or None)
         if enabled is not None:
             source = replace(source, status=SourceStatus.UNKNOWN if enabled else SourceStatus.DISABLED)
         return self._put(source)
@@ -218,6 +224,7 @@ class FakeCatalogue:
         source = Source(
             id=f"x-{next(self._numbers)}",
             channel_id=channel_id,
+            provider_id=new.provider_id,
             url=new.url,
             priority=priority,
             user_agent=new.user_agent,

@@ -1,4 +1,4 @@
-"""The room of SQL, the truth (law 1): channels, sources, sessions, attempts and events, on SQLite and on PostgreSQL alike.
+"""The room of SQL, the truth (law 1): channels, sources, providers, sessions, attempts, events, on SQLite and on PostgreSQL.
 
 Its own law: whatever the engine does to a statement, the caller sees one of the port's errors, and nothing is half written.
 """
@@ -9,16 +9,20 @@ from dataclasses import dataclass
 
 from orchestrator.adapters.tables.catalogue import SqlCatalogue
 from orchestrator.adapters.tables.engine import Database
+from orchestrator.adapters.tables.imports import SqlImports
+from orchestrator.adapters.tables.providers import SqlProviders
 from orchestrator.adapters.tables.sessions import SqlSessions
 
-__all__ = ["SqlCatalogue", "SqlSessions", "Tables", "open_tables"]
+__all__ = ["SqlCatalogue", "SqlImports", "SqlProviders", "SqlSessions", "Tables", "open_tables"]
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Both ports over one connection pool; `close` ends the pool."""
+    """The ports over one connection pool; `close` ends the pool."""
 
     catalogue: SqlCatalogue
+    providers: SqlProviders
+    imports: SqlImports
     sessions: SqlSessions
     database: Database
 
@@ -32,4 +36,10 @@ def open_tables(database_url: str) -> Tables:
     Connects on first use, so it works while the database is down. Raises BadSetting for a URL of another engine.
     """
     database = Database(database_url)
-    return Tables(catalogue=SqlCatalogue(database), sessions=SqlSessions(database), database=database)
+    return Tables(
+        catalogue=SqlCatalogue(database),
+        providers=SqlProviders(database),
+        imports=SqlImports(database),
+        sessions=SqlSessions(database),
+        database=database,
+    )

@@ -7,7 +7,7 @@ Whoever touches the order locks the channel's row, then its sources by id: the o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import fields
@@ -103,9 +103,9 @@ class SqlCatalogue:
 
     async def update_source(
         self, source_id: str, *, url: str | None = None, user_agent: str | None = None,
-        headers: dict[str, str] | None = None, enabled: bool | None = None,
+        headers: dict[str, str] | None = None, enabled: bool | None = None, provider_id: str | None = None,
     ) -> Source:  # fmt: skip
-        """An empty `user_agent` takes the source's own away."""
+        """An empty `user_agent` or `provider_id` takes the source's own away."""
 
         def change(before: Source) -> dict[str, Any]:
             values: dict[str, Any] = {}
@@ -117,6 +117,8 @@ class SqlCatalogue:
                 values["user_agent"] = user_agent or None
             if headers is not None:
                 values["headers"] = headers
+            if provider_id is not None:
+                values["provider_id"] = provider_id or None
             if enabled is not None:
                 values["status"] = SourceStatus.UNKNOWN if enabled else SourceStatus.DISABLED
             return values
@@ -200,7 +202,14 @@ def _editable(channel: Channel) -> dict[str, Any]:
         "tvg_name": channel.tvg_name,
         "enabled": channel.enabled,
         "policy": channel.policy,
-        "sort_number": _UNNUMBERED if channel.number is None else channel.number,
+        **derived(channel.number, words),
+    }
+
+
+def derived(number: int | None, words: Iterable[str | int | None]) -> dict[str, Any]:
+    """The columns that a channel's place and a search are read from; `words` are all that it is called by."""
+    return {
+        "sort_number": _UNNUMBERED if number is None else number,
         "search_text": "\n".join(str(word) for word in words if word is not None).casefold(),
     }
 
@@ -209,6 +218,7 @@ def _new(source: NewSource, channel_id: str, priority: int) -> dict[str, Any]:
     return {
         "id": new_id(SOURCE),
         "channel_id": channel_id,
+        "provider_id": source.provider_id,
         "url": source.url,
         "priority": priority,
         "user_agent": source.user_agent,

@@ -1,8 +1,8 @@
 """Ids that a person can read out and a URL, an S3 key and a container's name can hold.
 
-`c-` is a channel, `x-` a source, `s-` a session; then 7 characters of time and 11 random ones, in Crockford's base32 in lower
-case (no i, l, o, u: nothing to mistake for 1 or 0). The seconds come first, so ids sort by age and new rows lie together in
-an index. The 55 random bits are what keeps one viewer from guessing the playlist address of another.
+`c-` is a channel, `x-` a source, `p-` a provider, `s-` a session; then 7 characters of time and 11 random ones, in Crockford's
+base32 in lower case (no i, l, o, u: nothing to mistake for 1 or 0). The seconds come first, so ids sort by age and new rows lie
+together in an index. The 55 random bits are what keeps one viewer from guessing the playlist address of another.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ _RANDOM_LENGTH = 11
 
 CHANNEL = "c"
 SOURCE = "x"
+PROVIDER = "p"
 SESSION = "s"
 
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
     text,
 )
 
+from orchestrator.core.imports import ImportedChannel, ImportedSource
 from orchestrator.core.model import ChannelPolicy, Desired, EventType, Fields, Media, Phase, SourceStatus
 
 _encode = msgspec.json.Encoder().encode
@@ -94,10 +95,20 @@ channels = Table(
     Column("active_source_id", Text, ForeignKey("sources.id", ondelete="SET NULL", use_alter=True), index=True),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    Column("imported", Json(ImportedChannel)),  # what an import last wrote; NULL: the operator's own
     # Derived from the above when a channel is written, so that a page of a long list is one range of an index ...
     Column("sort_number", Integer, nullable=False),  # the number; the largest where there is none: NULLs sort differently
     Column("search_text", Text, nullable=False),  # ... and a search ignores case beyond ASCII, which SQLite's lower() cannot
     Index("ix_channels_listing", "sort_number", "name", "id"),
+)
+
+providers = Table(
+    "providers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Sorted, nullable=False, unique=True),
+    Column("max_connections", Integer),
+    Column("created_at", Double, nullable=False),
 )
 
 sources = Table(
@@ -116,6 +127,8 @@ sources = Table(
     Column("last_failed_at", Double),
     Column("last_failure_reason", Text),
     Column("media", Json(Media)),
+    Column("provider_id", Text, ForeignKey("providers.id", ondelete="SET NULL"), index=True),
+    Column("imported", Json(ImportedSource)),  # what an import last wrote; NULL: the operator's own
     Index("ix_sources_channel_id", "channel_id", "priority"),
 )
 PROBLEMATIC = text("status = 'problematic'")

@@ -6,11 +6,16 @@ asked here besides: that a world that is healed and left alone comes to rest in 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from orchestrator.core.model import ContainerState, Desired, Phase, SourceStatus
-from tests.orchestrator.simulated.agent import Fault
+from tests.orchestrator.simulated.agent import Agent, Fault
 from tests.orchestrator.simulated.world import World
 
 NAMES = ("a", "b", "c")
@@ -19,7 +24,26 @@ PROVOKED = 4  # attempts that one thing that happens may cost: each source once,
 UNPROVOKED = 16  # attempts in a minute that nobody provokes: sources that flap for ever
 
 sources = st.sampled_from(NAMES)
-seconds = st.sampled_from((0.1, 0.5, 1.0, 2.0, 5.0, 11.0, 30.0, 70.0))
+faults = st.sampled_from(Fault)
+seconds = st.sampled_from((0.1, 0.3, 1.0, 3.0, 7.0, 16.0, 40.0, 90.0))
+Step = Callable[..., None]
+
+
+def happens(**drawn: st.SearchStrategy[Any]) -> Callable[[Step], Step]:
+    """A rule: something happens, and then some time passes."""
+
+    def decorate(event: Step) -> Step:
+        def step(self: Histories, then: float, **values: Any) -> None:
+            event(self, **values)
+            self.happened.append(self.world.now)
+            self.world.pass_s(then)
+
+        step.__name__ = event.__name__
+        any_rule: Any = rule  # its overloads know no strategies by name
+        decorated: Step = any_rule(then=seconds, **drawn)(step)
+        return decorated
+
+    return decorate
 
 
 class Histories(RuleBasedStateMachine):
@@ -30,13 +54,16 @@ class Histories(RuleBasedStateMachine):
         self.world = World(*NAMES)
         self.world.__enter__()
         self.happened: list[float] = []
+        self.healed: set[str] = set()
         self.session_id = ""
 
-    @initialize(dead=st.sets(sources, max_size=3), faults=st.lists(st.sampled_from(Fault), min_size=3, max_size=3))
-    def requested(self, dead: set[str], faults: list[Fault]) -> None:
-        for name, fault in zip(NAMES, faults, strict=True):
-            self.world.sources[name].fault = fault if name in dead else None
+    @initialize(dead=st.dictionaries(sources, faults, max_size=3), healed=st.sets(sources, min_size=1), then=seconds)
+    def requested(self, dead: dict[str, Fault], healed: set[str], then: float) -> None:
+        self.healed = healed
+        for name, fault in dead.items():
+            self.world.sources[name].fault = fault
         self.session_id = self.world.request()
+        self.world.pass_s(then)
 
     def teardown(self) -> None:
         try:
@@ -45,118 +72,105 @@ class Histories(RuleBasedStateMachine):
         finally:
             self.world.__exit__(None)
 
-    # --- time, and who looks --------------------------------------------------------------------------------------------
+    # --- the orchestrator ---------------------------------------------------------------------------------------------
 
-    @rule(span=seconds)
-    def time_passes(self, span: float) -> None:
-        self.world.pass_s(span)
-
-    @rule()
-    def orchestrator_is_killed_and_restarted(self) -> None:
-        self._happens()
+    @happens(away=st.just(0.0) | seconds)
+    def orchestrator_is_killed_and_restarted(self, away: float) -> None:
         self.world.stop_orchestrator()
-        self.world.start_orchestrator()
-
-    @rule(span=seconds)
-    def orchestrator_is_away(self, span: float) -> None:
-        self._happens()
-        self.world.stop_orchestrator()
-        self.world.pass_s(span)
+        self.world.pass_s(away)
         self.world.start_orchestrator()
 
     # --- sources ------------------------------------------------------------------------------------------------------
 
-    @rule(name=sources, fault=st.sampled_from(Fault))
+    @happens(name=sources, fault=faults)
     def source_fails(self, name: str, fault: Fault) -> None:
-        self._happens()
         self.world.sources[name].fault = fault
 
-    @rule(name=sources)
+    @happens(fault=faults)
+    def every_source_fails(self, fault: Fault) -> None:
+        for source in self.world.sources.values():
+            source.fault = fault
+
+    @happens(name=sources)
     def source_works_again(self, name: str) -> None:
-        self._happens()
         self.world.sources[name].fault = None
 
-    @rule(name=sources, enabled=st.booleans())
+    @happens(name=sources, enabled=st.booleans())
     def operator_sets_source(self, name: str, enabled: bool) -> None:
-        self._happens()
         self.world.run(self.world.tables.catalogue.update_source(self.world.row(name).id, enabled=enabled))
 
-    # --- containers and their engine ------------------------------------------------------------------------------------
+    # --- containers and their engine ----------------------------------------------------------------------------------
 
-    @rule(exit_code=st.sampled_from((137, 143, 1, 0)))
-    def container_is_killed(self, exit_code: int) -> None:
-        if (agent := self.world.agent(self.session_id)) is not None and not agent.over and not agent.hidden:
-            self._happens()
-            self.world.runtime.die(agent.session_id, agent.attempt, exit_code)
+    @happens(exit_code=st.sampled_from((137, 143, 1, 0)), all_of_them=st.booleans())
+    def container_is_killed(self, exit_code: int, all_of_them: bool) -> None:
+        for agent in self._running() if all_of_them else self._current():
+            if not agent.hidden:
+                self.world.runtime.die(agent.session_id, agent.attempt, exit_code)
 
-    @rule()
+    @happens()
     def agent_hangs(self) -> None:
-        if (agent := self.world.agent(self.session_id)) is not None:
-            self._happens()
+        for agent in self._current():
             agent.hung = True
 
-    @rule()
+    @happens()
     def container_is_paused(self) -> None:
-        if (agent := self.world.agent(self.session_id)) is not None and agent.container_state is ContainerState.RUNNING:
-            self._happens()
-            self.world.runtime.pause(agent.session_id, agent.attempt)
+        for agent in self._current():
+            if agent.container_state is ContainerState.RUNNING:
+                self.world.runtime.pause(agent.session_id, agent.attempt)
 
-    @rule()
+    @happens()
     def engine_loses_sight_of_a_container_that_runs_on(self) -> None:
         """A node is cut off: its containers are not listed any more, and still publish."""
-        if (agent := self.world.agent(self.session_id)) is not None and agent.runs and not agent.hidden:
-            self._happens()
-            agent.hidden = True
-            self.world.runtime.vanish(agent.session_id, agent.attempt)
+        for agent in self._current():
+            if not agent.hidden:
+                agent.hidden = True
+                self.world.runtime.vanish(agent.session_id, agent.attempt)
 
-    @rule(how=st.sampled_from(("request", "reply", "crash before", "crash after")))
+    @happens(how=st.sampled_from(("request", "reply", "crash before", "crash after")))
     def next_start_is_lost(self, how: str) -> None:
-        self._happens()
         self.world.runtime.lost = how
 
-    @rule(silent=st.booleans())
+    @happens(silent=st.booleans())
     def engine_is_silent(self, silent: bool) -> None:
-        self._happens()
         self.world.runtime.unavailable = silent
 
-    @rule()
+    @happens(why=st.sampled_from(("", "no space left")))
+    def engine_refuses(self, why: str) -> None:
+        self.world.runtime.refusing = why
+
+    @happens()
     def engine_events_break(self) -> None:
         self.world.runtime.break_events()
 
-    # --- the store, the bus, the tables ---------------------------------------------------------------------------------
+    # --- the store, the bus, the tables -------------------------------------------------------------------------------
 
-    @rule(silent=st.sampled_from(("refusing", "hanging", "")))
-    def store_is_silent(self, silent: str) -> None:
-        self._happens()
-        self.world.store.refusing = silent == "refusing"
-        self.world.store.hanging = silent == "hanging"
+    @happens(silence=st.sampled_from(("refusing", "hanging", "")))
+    def store_is_silent(self, silence: str) -> None:
+        self.world.store.refusing = silence == "refusing"
+        self.world.store.hanging = silence == "hanging"
 
-    @rule(silent=st.booleans())
+    @happens(silent=st.booleans())
     def bus_is_silent(self, silent: bool) -> None:
         self.world.bus.refusing = silent
 
-    @rule(span=st.sampled_from((0.5, 6.0, 30.0)))
+    @happens(span=seconds)
     def tables_are_locked(self, span: float) -> None:
-        self._happens()
         self.world.tables.refusing = True
         self.world.pass_s(span)
         self.world.tables.refusing = False
 
     # --- intent -------------------------------------------------------------------------------------------------------
 
-    @rule(name=st.none() | sources, nudge=st.booleans())
+    @happens(name=st.none() | sources, nudge=st.booleans())
     def operator_switches(self, name: str | None, nudge: bool) -> None:
-        self._happens()
         source_id = None if name is None else self.world.row(name).id
         self.world.run(self.world.tables.sessions.switch(self.session_id, source_id))
         if nudge:
             self.world.nudge(self.session_id)
 
-    @precondition(lambda self: self.world.session(self.session_id).desired is Desired.RUN)
-    @rule(mercy=st.integers(0, 4))
-    def viewer_leaves(self, mercy: int) -> None:
-        if mercy == 0:  # rarely: nothing happens afterwards
-            self._happens()
+    @happens(really=st.integers(0, 4))
+    def viewer_leaves(self, really: int) -> None:
+        if really == 4:  # rarely: nothing happens afterwards
             self.world.run(self.world.tables.sessions.stop(self.session_id, "left"))
 
     # --- what must hold -----------------------------------------------------------------------------------------------
@@ -170,14 +184,14 @@ class Histories(RuleBasedStateMachine):
     def comes_to_rest(self) -> None:
         """Healed and left alone, the session plays from a source that works, or has ended where it was to end."""
         world = self.world
-        for source in world.sources.values():
-            source.fault = None
-        world.runtime.unavailable = world.runtime.stop_fails = False
-        world.runtime.lost = None
+        for name, source in world.sources.items():
+            if name in self.healed or source.fault is Fault.FLAPS:
+                source.fault = None
+        world.runtime.unavailable, world.runtime.refusing, world.runtime.lost = False, "", None
         world.store.refusing = world.store.hanging = world.tables.refusing = False
-        usable = [name for name in NAMES if world.row(name).status is not SourceStatus.DISABLED]
-        if not usable:
-            world.run(world.tables.catalogue.update_source(world.row("a").id, enabled=True))
+        for name in self.healed:
+            if world.row(name).status is SourceStatus.DISABLED:
+                world.run(world.tables.catalogue.update_source(world.row(name).id, enabled=True))
         world.pass_s(REST_S)
         session = world.session(self.session_id)
         attempt = session.attempt
@@ -193,11 +207,17 @@ class Histories(RuleBasedStateMachine):
         assert session.phase is Phase.LIVE, world.story()
         assert attempt is not None
         assert running == [attempt.number], world.story()
-        assert world.listed(self.session_id) == attempt.number
+        assert world.listed(self.session_id) == attempt.number, world.story()
         assert world.playing(self.session_id) is not None, world.story()
 
-    def _happens(self) -> None:
-        self.happened.append(self.world.now)
+    def _current(self) -> list[Agent]:
+        agent = self.world.agent(self.session_id)
+        return [agent] if agent is not None and agent.runs else []
+
+    def _running(self) -> list[Agent]:
+        return [agent for agent in self.world.agents if agent.runs]
 
 
-TestHistories = Histories.TestCase
+# A history is long: fewer of them than of other examples, and with HYPOTHESIS_PROFILE=thorough more time.
+Histories.TestCase.settings = settings(max_examples=settings().max_examples // 4)
+TestHistories = pytest.mark.timeout(1800)(Histories.TestCase)

@@ -159,6 +159,16 @@ def test_a_restarted_orchestrator_adopts_what_runs() -> None:
         world.until(lambda: world.listed(sessions[0]) == 2, 1.0)
 
 
+def test_an_adopted_session_is_watched_like_any_other() -> None:
+    with World("a") as world:
+        session_id = world.live()
+        world.stop_orchestrator()
+        world.start_orchestrator()
+        world.pass_s(10.0)
+        agent(world, session_id).hung = True
+        world.until(lambda: world.listed(session_id) == 2, 8.0)
+
+
 def test_what_died_while_the_orchestrator_was_away_is_replaced_as_soon_as_it_is_back() -> None:
     with World("a", "b") as world:
         session_id = world.live()
@@ -538,6 +548,7 @@ def test_a_bug_in_one_step_does_not_cost_a_session_its_supervision(
             return await channel(channel_id)
 
         monkeypatch.setattr(world.tables.catalogue, "channel", raises_once)
+        world.laws.bugs.setLevel(logging.CRITICAL)
         world.kill(session_id)
         world.until(lambda: world.listed(session_id) == 2, 3.0)
         assert any(record.exc_info and record.levelno == logging.ERROR for record in caplog.records)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from orchestrator.core.decide import decide
 from orchestrator.core.model import (
@@ -28,6 +29,10 @@ from transcoder.media_playlist import MediaPlaylist, attempt_of, violations
 _DECISIONS_PER_S = 60  # of one session: more is a busy loop
 
 
+_SILENCE = ("no segment within the start budget", "playlist stalled", "playlist is gone")
+_SILENT_AT_LEAST_S = 5.0
+
+
 class LawBroken(AssertionError):
     """Raised at the end of the step that broke it, where no part of the world can swallow it."""
 
@@ -42,6 +47,8 @@ class Laws:
         self._listed: dict[str, set[str]] = {}
         self.starts: list[tuple[float, str]] = []  # when each attempt was started, and of which session
         self.exits: dict[tuple[str, int], tuple[Ending, str]] = {}  # how an agent ended, and on which source
+        self.store_silent_at = 0.0  # when a request was last not answered
+        self.bugs = BugsAreBroken(self)
 
     def break_(self, law: str) -> None:
         self._broken.append(law)
@@ -85,7 +92,9 @@ class Laws:
                         self.break_(f"law 4: attempt {number} after {before.last_attempt}")
                     opened.add(number)
                     self.starts.append((self._now(), before.id))
-                case AttemptEnded(number):
+                case AttemptEnded(number, _, reason):
+                    if reason in _SILENCE and self._now() - self.store_silent_at < _SILENT_AT_LEAST_S:
+                        self.break_(f"law 3: {reason!r}, but the store has been silent")
                     if number not in opened:
                         self.break_(f"attempt {number} ended twice, or was never started")
                     opened.discard(number)
@@ -160,5 +169,13 @@ def _uris(playlist: MediaPlaylist) -> set[str]:
     return {segment.uri for segment in playlist.segments}
 
 
-def within(times: Iterable[float], since: float) -> int:
-    return sum(at > since for at in times)
+class BugsAreBroken(logging.Handler):
+    """The control loop survives its own bugs, and logs them: here, they break the test."""
+
+    def __init__(self, laws: Laws) -> None:
+        super().__init__(logging.ERROR)
+        self._laws = laws
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self._laws.break_(f"a bug: {record.getMessage()}: {record.exc_info[1]!r}")

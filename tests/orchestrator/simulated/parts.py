@@ -60,7 +60,13 @@ class SimulatedStore(FakeObjectStore):
     async def _hang(self) -> None:
         if self.hanging:
             await asyncio.sleep(_HANGS_S)
+            self._world.laws.store_silent_at = self._world.now
             raise StoreUnavailable(f"no answer within {_HANGS_S:g} s")
+
+    def _answer(self) -> None:
+        if self.refusing:
+            self._world.laws.store_silent_at = self._world.now
+        super()._answer()
 
 
 class SimulatedRuntime(FakeRuntime):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -60,6 +61,8 @@ class World:
     def __enter__(self) -> World:
         self._patches.enter_context(patch.object(supervisor_module, "decide", self.laws.decide))
         self._patches.enter_context(patch("orchestrator.service.Jobs", SimulatedJobs))
+        logging.getLogger("orchestrator").addHandler(self.laws.bugs)
+        self._patches.callback(logging.getLogger("orchestrator").removeHandler, self.laws.bugs)
         self.channel = self.add_channel("news", *self.sources)
         self._ticking = self.loop.create_task(self._tick(), name="world")
         self.start_orchestrator()

@@ -104,11 +104,22 @@ class Stack:
             if not _is_free(settings.host, self._port):
                 raise FailoverError(f"port {self._port} of {settings.host} is taken: choose another with --port")
             return self._port
-        if _is_free(settings.host, settings.port):
+        if _is_free(settings.host, settings.port) and self._claims(settings.port):
             return settings.port
         with socket.socket() as probe:
             probe.bind((settings.host, 0))
             return int(probe.getsockname()[1])
+
+    def _claims(self, port: int) -> bool:
+        """Keeps other stacks that start now from the port: our API takes it only seconds later, and until then theirs would
+        answer for it. An abstract socket (unix(7)) goes with its process."""
+        claim = socket.socket(socket.AF_UNIX)
+        self._exits.callback(claim.close)
+        try:
+            claim.bind(f"\0hls-failover-port-{port}")
+        except OSError:
+            return False
+        return True
 
 
 async def _at_once() -> bool:

@@ -1,0 +1,267 @@
+"""The `failover` command as somebody uses it: in a shell, with keys, signals and mistakes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from lab import Fault, LabProcess
+from lab.viewer import Viewer
+from tests.e2e.attempts import attempts_of
+from tests.support import eventually_sync
+
+pytestmark = pytest.mark.timeout(120)
+
+FAILOVER = Path(sys.executable).with_name("failover")
+
+
+class Said(NamedTuple):
+    """How a command has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Shell:
+    """A directory to be in, and an environment without any of our settings but those given."""
+
+    def __init__(self, directory: Path, **settings: str) -> None:
+        self.directory = directory
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("FAILOVER_")}
+        self.environ = environ | settings | {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+
+    def run(self, *words: str, timeout_s: float = 30) -> Said:
+        done = subprocess.run(
+            [FAILOVER, *words], cwd=self.directory, env=self.environ, capture_output=True, text=True, timeout=timeout_s
+        )
+        assert "Traceback" not in done.stdout + done.stderr
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words: str) -> Running:
+        return Running(self, *words)
+
+
+class Running:
+    """A command in the background; Ctrl-C ends it."""
+
+    def __init__(self, shell: Shell, *words: str) -> None:
+        self._log = shell.directory / f"{words[0]}.said"
+        with self._log.open("wb") as said:
+            self.process = subprocess.Popen(
+                [FAILOVER, *words], cwd=shell.directory, env=shell.environ, stdout=said, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def says(self, pattern: str, timeout_s: float = 30) -> str:
+        """Awaits what matches, and returns its first group."""
+
+        def found() -> re.Match[str] | None:
+            assert self.process.poll() is None, self.said
+            return re.search(pattern, self.said)
+
+        match = eventually_sync(found, timeout_s, what=f"{pattern!r} in what it says")
+        assert match is not None
+        return match[1]
+
+    def interrupt(self) -> int:
+        """Ctrl-C; the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(timeout=30)
+        assert "Traceback" not in self.said
+        return code
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[LabProcess]:
+    with LabProcess(sources=2, segment_s=1.0) as running:
+        yield running
+
+
+MISTAKES: tuple[tuple[str, dict[str, str], int, str], ...] = (
+    ("", {}, 2, "the following arguments are required: COMMAND"),
+    ("frobnicate", {}, 2, "invalid choice: 'frobnicate'"),
+    ("sessions list", {}, 1, "no stack known: set FAILOVER_DATABASE_URL, or name the --data-dir"),
+    ("sessions show", {}, 2, "the following arguments are required: SESSION"),
+    ("serve", {"FAILOVER_COLOUR": "red"}, 1, "FAILOVER_COLOUR: no such setting"),
+    ("serve --port 0.5", {}, 2, "argument --port: invalid int value"),
+    ("api", {"FAILOVER_DATABASE_URL": "sqlite+aiosqlite:///x.db"}, 1, "FAILOVER_REDIS_URL: must be set"),
+    ("migrate", {"FAILOVER_DATABASE_URL": "sqlite+aiosqlite:////nowhere/x.db"}, 1, "unable to open database file"),
+    ("play file:///etc/passwd", {}, 1, "sources[0].url: the scheme must be one of http, https"),
+    ("play http://127.0.0.1:1/x.m3u8", {}, 1, "connection refused"),
+    ("sources probe http://127.0.0.1:1/x.m3u8", {}, 1, "does not work: connection refused"),
+    ("sources probe file:///etc/passwd", {}, 1, "does not work: only http, https"),
+)
+
+
+@pytest.mark.parametrize(("words", "settings", "code", "said"), MISTAKES, ids=[words for words, *_ in MISTAKES])
+def test_a_mistake_is_answered_in_words(shell: Shell, words: str, settings: dict[str, str], code: int, said: str) -> None:
+    shell.environ |= settings
+    done = shell.run(*words.split())
+    assert done.code == code
+    assert said in done.out + done.err
+    assert len(done.err.splitlines()) < 12
+
+
+def test_a_stack_is_served_and_steered(shell: Shell, lab: LabProcess) -> None:
+    port = _free_port()
+    with shell.start("serve", "--data-dir", "d", "--port", str(port)) as serving:
+        runtime = serving.says(r"runtime +(\w+)")
+        assert f"http://127.0.0.1:{port}" in serving.said
+        # Twice in one place is a mistake, and a port is one server's.
+        twice = shell.run("serve", "--data-dir", "d", "--port", str(_free_port()))
+        assert (twice.code, "in use" in twice.err) == (1, True)
+        taken = shell.run("serve", "--data-dir", "other", "--port", str(port))
+        assert (taken.code, f"port {port}" in taken.err) == (1, True)
+
+        here = ("--data-dir", "d")
+        assert "no session" in shell.run("sessions", "list", *here).out
+        saved = json.loads((shell.directory / "d/settings.json").read_text())
+        headers = {"Authorization": f"Bearer {saved['FAILOVER_ADMIN_KEY']}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30, trust_env=False) as http:
+            sources = [{"url": lab[name].hls_url} for name in ("a", "b")]
+            channel = http.post("/v1/channels", json={"slug": "news", "name": "News", "sources": sources}).json()
+            prefer = {"Prefer": "wait=20"}
+            session = http.post("/v1/channels/news/sessions", json={}, headers=prefer).json()
+            assert session["phase"] == "live"
+
+            def view() -> Any:
+                return http.get(f"/v1/sessions/{session['id']}").json()
+
+            listed = shell.run("sessions", "list", *here)
+            assert (listed.code, session["id"] in listed.out, "live" in listed.out) == (0, True, True)
+            nobody = shell.run("sessions", "show", "s-nobody", *here)
+            assert (nobody.code, "s-nobody" in nobody.err) == (1, True)
+
+            a, b = (source["id"] for source in channel["sources"])
+            assert shell.run("sessions", "switch", session["id"], "--source", b, *here).code == 0
+            eventually_sync(lambda: (view()["source_id"], view()["phase"]) == (b, "live"), 15)
+            shown = shell.run("sessions", "show", session["id"], *here)
+            assert "stream.switch" in shown.out
+            assert "reason=operator" in shown.out
+            log = shell.run("sessions", "logs", session["id"], "--attempt", "1", *here)
+            assert log.code == 0
+            assert re.search(r"by request \(0\)|fenced \(21\)", log.out), log.out
+            none_yet = shell.run("sessions", "logs", session["id"], *here)
+            assert (none_yet.code, "no log yet" in none_yet.err) == (1, True)
+
+            assert "no source is problematic" in shell.run("sources", "recover", *here).out
+            lab["b"].fault = Fault.HTTP_404
+            eventually_sync(lambda: view()["source_id"] == a, 15)
+            again = shell.run("sources", "recover", *here)
+            assert f"{b}  still problematic" in again.out
+            assert "404" in again.out
+            lab["b"].fault = None
+            assert f"{b}  recovered" in shell.run("sources", "recover", *here).out
+
+            assert shell.run("sessions", "stop", session["id"], *here).code == 0
+            eventually_sync(lambda: view()["phase"] == "ended", 15)
+            assert session["id"] not in shell.run("sessions", "list", *here).out
+            assert session["id"] in shell.run("sessions", "list", "--all", *here).out
+
+            # Another one plays when Ctrl-C comes.
+            http.post("/v1/channels/news/sessions", json={}, headers=prefer)
+        assert serving.interrupt() == 0
+    _nothing_is_left_of(shell.directory / "d", runtime, saved["FAILOVER_DEPLOYMENT"])
+
+
+def test_probe_tells_what_a_source_sends(shell: Shell, lab: LabProcess) -> None:
+    done = shell.run("sources", "probe", lab["a"].hls_url)
+    assert done.code == 0
+    assert "works: video h264 640x360, audio aac 2 ch" in done.out
+
+
+def test_play_prints_an_address_that_plays(shell: Shell, lab: LabProcess) -> None:
+    with shell.start("play", lab["a"].hls_url, lab["b"].ts_url, "--data-dir", "d") as playing:
+        url = playing.says(r"playlist +(\S+)")
+        viewer = Viewer(url)
+        try:
+            asyncio.run(asyncio.wait_for(_sees(viewer, 3), 20))
+            lab["a"].fault = Fault.REFUSE
+            asyncio.run(asyncio.wait_for(_sees(viewer, 6), 20))
+        finally:
+            viewer.close()
+            lab["a"].fault = None
+        assert viewer.faults == []
+        assert len(viewer.swaps) == 1
+        playing.says(r"(stream\.switch)")
+        saved = json.loads((shell.directory / "d/settings.json").read_text())
+        assert playing.interrupt() in (0, 130)
+    _nothing_is_left_of(shell.directory / "d", saved["FAILOVER_RUNTIME"], saved["FAILOVER_DEPLOYMENT"])
+
+
+def test_the_demo_keeps_its_promise_with_each_runtime(runtime: str, tmp_path: Path) -> None:
+    """At the same time: they must not know of each other."""
+    kinds = dict.fromkeys((runtime, "process"))
+    with contextlib.ExitStack() as stack:
+        started = time.monotonic()
+        demos = {}
+        for kind in kinds:
+            directory = tmp_path / kind
+            directory.mkdir()
+            shell = Shell(directory, FAILOVER_RUNTIME=kind)
+            demos[kind] = stack.enter_context(shell.start("demo", "--once", "--data-dir", "d"))
+        for kind, demo in demos.items():
+            code = demo.process.wait(timeout=90)
+            print(f"--- {kind}: {time.monotonic() - started:.1f} s\n{demo.said}")
+            assert code == 0, demo.said
+            assert "continuous" in demo.said
+            assert re.search(rf"runtime +{kind}", demo.said)
+            saved = json.loads((tmp_path / kind / "d/settings.json").read_text())
+            _nothing_is_left_of(tmp_path / kind / "d", kind, saved["FAILOVER_DEPLOYMENT"])
+
+
+async def _sees(viewer: Viewer, listings: int) -> None:
+    wanted = len(viewer.listings) + listings
+    while len(viewer.listings) < wanted:
+        await viewer.look()
+        await asyncio.sleep(0.05)
+
+
+def _nothing_is_left_of(data_dir: Path, runtime: str, deployment: str) -> None:
+    """No container, and no process that works in the data directory."""
+    eventually_sync(lambda: not attempts_of(runtime, deployment).all(), 5, what=f"the end of {deployment}'s attempts")
+    eventually_sync(lambda: not list(_processes_in(data_dir)), 5, what=f"the end of the processes in {data_dir}")
+
+
+def _processes_in(directory: Path) -> Iterator[str]:
+    for path in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if path.name.isdecimal() and Path(os.readlink(path / "cwd")).is_relative_to(directory):
+                yield f"{path.name} {(path / 'cmdline').read_text()}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

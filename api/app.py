@@ -10,11 +10,27 @@ from litestar.datastructures import MutableScopeHeaders, State
 from litestar.di import Provide
 from litestar.types import Message, Scope
 
-from api import assets, auth, channels, events, health, legacy, metrics, openapi, playback, problems, sessions, sources, watch
+from api import (
+    assets,
+    auth,
+    channels,
+    events,
+    health,
+    imports,
+    legacy,
+    metrics,
+    openapi,
+    playback,
+    problems,
+    providers,
+    sessions,
+    sources,
+    watch,
+)
 from api.limits import BODY_BYTES
 from api.world import Tables, World
-from orchestrator.errors import BadSetting
-from orchestrator.ports import EventBus, ObjectStore, Prober
+from orchestrator.errors import BadSetting, InvalidInput
+from orchestrator.ports import Download, EventBus, ObjectStore, Prober
 from orchestrator.settings import PREFIX, Settings, derived
 
 _CORS = CORSConfig(  # any page may call, with the token that it was given; cookies are never sent along
@@ -34,13 +50,21 @@ _SECURITY_HEADERS = {
 
 
 def create_app(
-    settings: Settings, tables: Tables, bus: EventBus, store: ObjectStore, prober: Prober, clock: Callable[[], float]
+    settings: Settings,
+    tables: Tables,
+    bus: EventBus,
+    store: ObjectStore,
+    prober: Prober,
+    clock: Callable[[], float],
+    download: Download | None = None,
 ) -> Litestar:
     """Raises BadSetting where what the API cannot do without is not set. The ports stay the caller's to close."""
     app = Litestar(
         route_handlers=[
             channels.routes,
             sources.routes,
+            providers.routes,
+            imports.routes,
             sessions.routes,
             playback.routes,
             events.routes,
@@ -55,7 +79,7 @@ def create_app(
             "metrics": Provide(_metrics, sync_to_thread=False),
             "row": Provide(auth.authorised, sync_to_thread=False),
         },
-        state=State({"world": world_of(settings, tables, bus, store, prober, clock), "metrics": metrics.Metrics()}),
+        state=State({"world": world_of(settings, tables, bus, store, prober, clock, download), "metrics": metrics.Metrics()}),
         exception_handlers=problems.HANDLERS,
         before_send=[_add_headers],
         cors_config=_CORS,
@@ -68,7 +92,13 @@ def create_app(
 
 
 def world_of(
-    settings: Settings, tables: Tables, bus: EventBus, store: ObjectStore, prober: Prober, clock: Callable[[], float]
+    settings: Settings,
+    tables: Tables,
+    bus: EventBus,
+    store: ObjectStore,
+    prober: Prober,
+    clock: Callable[[], float],
+    download: Download | None = None,
 ) -> World:
     """Raises BadSetting."""
     if settings.admin_key is None:
@@ -77,10 +107,13 @@ def world_of(
     assert origin_url is not None
     return World(
         catalogue=tables.catalogue,
+        providers=tables.providers,
+        imports=tables.imports,
         sessions=tables.sessions,
         bus=bus,
         store=store,
         prober=prober,
+        download=download or _refused,
         clock=clock,
         keys=auth.Keys(settings.admin_key),
         origin_url=origin_url,
@@ -96,6 +129,10 @@ def _world(state: State) -> World:
 def _metrics(state: State) -> metrics.Metrics:
     counters: metrics.Metrics = state.metrics
     return counters
+
+
+async def _refused(url: str) -> bytes:
+    raise InvalidInput("url", "this API fetches nothing: send the playlist itself")
 
 
 async def _add_headers(message: Message, scope: Scope) -> None:

@@ -158,7 +158,7 @@ async def list_channels(
 )
 async def create_channel(world: NamedDependency[World], data: JSONBody[NewChannel]) -> ChannelWithSources:
     """The list's order is the sources' priority. Without a slug one is made from the name."""
-    sources = [source.checked(f"sources[{index}].") for index, source in enumerate(data.sources)]
+    sources = [await source.checked(world, f"sources[{index}].") for index, source in enumerate(data.sources)]
     channel = Channel(
         id="",
         slug=data.slug or slug_of(data.name),

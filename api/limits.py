@@ -30,6 +30,7 @@ Viewer = Annotated[
 Url = Annotated[str, Meta(max_length=bounds.URL, pattern=r"^[^\x00-\x20\x7f]+$(?!\n)", description="No space in it.")]
 Number = Annotated[int, Meta(ge=0, le=bounds.NUMBER)]
 SourceId = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")]
+ProviderId = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z0-9_-]*$(?!\n)", description="Of an account.")]
 Priority = Annotated[int, Meta(ge=1, le=SOURCES)]
 HeaderName = Annotated[
     str, Meta(min_length=1, max_length=bounds.HEADER_NAME, pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$(?!\n)")

@@ -14,7 +14,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, OpenAPIMediaType, OpenAPIResponse, Operation, PathItem, Reference
 from litestar.routes import HTTPRoute
 
-from api import auth, channels, events, health, legacy, problems, sessions, sources, watch
+from api import auth, channels, events, health, legacy, problems, providers, sessions, sources, watch
 from orchestrator import errors
 
 CONFIG = OpenAPIConfig(
@@ -23,7 +23,7 @@ CONFIG = OpenAPIConfig(
     description="Channels with redundant sources; sessions whose playlist address outlives every source. Management carries "
     "the admin key, a session's routes its own token. Errors are problem documents (RFC 9457).",
     components=Components(security_schemes=dict(auth.SCHEMES)),
-    tags=[watch.TAG, sessions.TAG, events.TAG, channels.TAG, sources.TAG, health.TAG, legacy.TAG],
+    tags=[watch.TAG, sessions.TAG, events.TAG, channels.TAG, sources.TAG, providers.TAG, health.TAG, legacy.TAG],
     use_handler_docstrings=True,
     operation_id_creator=lambda handler, _method, _path: handler.handler_name,
     path="/schema",

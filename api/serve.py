@@ -73,6 +73,7 @@ async def serve(app: Litestar, listener: socket.socket, stop: asyncio.Event) -> 
 async def run(settings: Settings) -> None:
     """The `api` process. Returns after SIGTERM or SIGINT. Raises BadSetting."""
     # Adapters are opened here and nowhere else in this package.
+    from orchestrator.adapters.download import download
     from orchestrator.adapters.event_bus import RedisEventBus
     from orchestrator.adapters.ffprobe import FfprobeProber
     from orchestrator.adapters.object_store import MinioObjectStore
@@ -95,7 +96,7 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(bus.close)
         prober = FfprobeProber(settings)
         stack.push_async_callback(prober.close)
-        app = create_app(settings, tables, bus, store, prober, time.time)
+        app = create_app(settings, tables, bus, store, prober, time.time, download)
         listener = listen(settings)
         log.info("API on http://%s:%d", *listener.getsockname()[:2])
         await serve(app, listener, stop)

@@ -13,11 +13,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import auth
 from api.body import StrictBody
-from api.limits import SOURCES, Headers, Priority, Url, UserAgent, check_url
+from api.limits import SOURCES, Headers, Priority, ProviderId, Url, UserAgent, check_url
 from api.views import optional_timestamp
 from api.world import World
 from orchestrator.core.model import Media, Source, SourceStatus
-from orchestrator.errors import InvalidInput
+from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.ports import NewSource
 
 T = TypeVar("T")
@@ -29,11 +29,15 @@ class NewSourceBody(Struct, kw_only=True, forbid_unknown_fields=True):
     url: Url
     user_agent: UserAgent | None = None
     headers: Headers = {}
+    provider_id: ProviderId | None = None
 
-    def checked(self, path: str = "") -> NewSource:
+    async def checked(self, world: World, path: str = "") -> NewSource:
         """What the catalogue takes. `path` stands before the field's name. Raises InvalidInput."""
         check_url(f"{path}url", self.url)
-        return NewSource(url=self.url, user_agent=self.user_agent or None, headers=self.headers)
+        await check_provider(world, f"{path}provider_id", self.provider_id)
+        return NewSource(
+            url=self.url, user_agent=self.user_agent or None, headers=self.headers, provider_id=self.provider_id or None
+        )
 
 
 class AddedSource(NewSourceBody, kw_only=True, forbid_unknown_fields=True):
@@ -46,6 +50,7 @@ class SourceChange(Struct, kw_only=True, forbid_unknown_fields=True):
     url: Url | UnsetType = UNSET
     user_agent: UserAgent | UnsetType = UNSET
     headers: Headers | UnsetType = UNSET
+    provider_id: ProviderId | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
 
 
@@ -58,6 +63,7 @@ class SourceOrder(Struct, kw_only=True, forbid_unknown_fields=True):
 class SourceView(Struct, kw_only=True):
     id: str
     channel_id: str
+    provider_id: str | None
     url: str
     priority: int
     user_agent: str | None
@@ -75,6 +81,7 @@ class SourceView(Struct, kw_only=True):
         return cls(
             id=source.id,
             channel_id=source.channel_id,
+            provider_id=source.provider_id,
             url=source.url,
             priority=source.priority,
             user_agent=source.user_agent,
@@ -92,6 +99,7 @@ class SourceView(Struct, kw_only=True):
 HLS = SourceView(
     id="x-9m2k4q7t",
     channel_id="c-3f8w2n6r",
+    provider_id=None,
     url="https://cdn.example.com/news/index.m3u8",
     priority=1,
     user_agent=None,
@@ -107,6 +115,7 @@ HLS = SourceView(
 MPEG_TS = SourceView(
     id="x-5h1c8v3b",
     channel_id="c-3f8w2n6r",
+    provider_id="p-2c7d5m9x",
     url="http://provider.example.net:8000/live/4711.ts",
     priority=2,
     user_agent="VLC/3.0",
@@ -141,16 +150,18 @@ async def get_source(world: NamedDependency[World], source_id: FromPath[str]) ->
     answer=HLS,
 )
 async def change_source(world: NamedDependency[World], source_id: FromPath[str], data: JSONBody[SourceChange]) -> SourceView:
-    """A changed URL, or `"enabled": true`, sets the status to `unknown`. An empty `user_agent` removes it."""
+    """A changed URL, or `"enabled": true`, sets the status to `unknown`. An empty `user_agent` or `provider_id` removes it."""
     await world.source(source_id)
     if data.url is not UNSET:
         check_url("url", data.url)
+    await check_provider(world, "provider_id", given(data.provider_id))
     changed = await world.catalogue.update_source(
         source_id,
         url=given(data.url),
         user_agent=given(data.user_agent),
         headers=given(data.headers),
         enabled=given(data.enabled),
+        provider_id=given(data.provider_id),
     )
     return SourceView.of(changed)
 
@@ -186,7 +197,7 @@ async def add_source(world: NamedDependency[World], channel: FromPath[str], data
     found = await world.channel(channel)
     if len(await world.catalogue.sources(found.id)) >= SOURCES:
         raise InvalidInput("sources", f"a channel has at most {SOURCES} sources")
-    return SourceView.of(await world.catalogue.add_source(found.id, data.checked(), data.priority))
+    return SourceView.of(await world.catalogue.add_source(found.id, await data.checked(world), data.priority))
 
 
 @put(
@@ -198,6 +209,15 @@ async def add_source(world: NamedDependency[World], channel: FromPath[str], data
 async def order_sources(world: NamedDependency[World], channel: FromPath[str], data: JSONBody[SourceOrder]) -> list[SourceView]:
     found = await world.channel(channel)
     return [SourceView.of(source) for source in await world.catalogue.order_sources(found.id, data.source_ids)]
+
+
+async def check_provider(world: World, field: str, provider_id: str | None) -> None:
+    """Raises InvalidInput where there is none."""
+    if provider_id:
+        try:
+            await world.provider(provider_id)
+        except NotFound:
+            raise InvalidInput(field, "no such provider") from None
 
 
 def given(value: T | UnsetType) -> T | None:

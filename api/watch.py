@@ -7,14 +7,14 @@ so nobody can take over another viewer's session by naming it.
 from __future__ import annotations
 
 import secrets
-from typing import Final
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from litestar import Response, Router, get, post
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 
 from api.assets import page
@@ -23,6 +23,7 @@ from api.sessions import AnyRequest, Prefer, grant, wait_s
 from api.viewing import join, settled
 from api.views import GRANTED, GrantedSession
 from api.world import World
+from orchestrator.core import m3u
 from orchestrator.core.model import Channel, Phase
 from orchestrator.errors import Temporary
 
@@ -92,20 +93,26 @@ async def watch_session(
     answer='#EXTM3U\n#EXTINF:-1 tvg-id="news.example" tvg-chno="1" group-title="Information",News\n'
     "https://api.example.com/watch/news.m3u8\n",
 )
-async def list_for_players(world: NamedDependency[World], request: AnyRequest) -> Response[str]:
+async def list_for_players(
+    world: NamedDependency[World],
+    request: AnyRequest,
+    group: Annotated[str | None, QueryParameter(max_length=200, description="Channels of this group alone.")] = None,
+) -> Response[str]:
     """Enabled channels, by number, then name."""
     base_url = world.base_url(request)
-    lines = ["#EXTM3U"]
+    entries: list[m3u.Entry] = []
     after: str | None = None
     while True:
         channels = await world.catalogue.channels(limit=_PAGE, after=after)
-        for channel in channels:
-            if channel.enabled:
-                lines += [_extinf(channel), f"{base_url}/watch/{channel.slug}{PLAYLIST}"]
+        entries += [
+            _entry(channel, f"{base_url}/watch/{channel.slug}{PLAYLIST}")
+            for channel in channels
+            if channel.enabled and group in (None, channel.group)
+        ]
         if len(channels) < _PAGE:
             break
         after = channels[-1].id
-    return Response("\n".join(lines) + "\n", media_type="audio/x-mpegurl", headers={"Cache-Control": "no-cache"})
+    return Response("\n".join(m3u.render(entries)) + "\n", media_type="audio/x-mpegurl", headers={"Cache-Control": "no-cache"})
 
 
 def viewer_of(world: World, request: AnyRequest) -> str:
@@ -130,16 +137,16 @@ def _cookie(request: AnyRequest) -> str | None:
     return cookie if len(cookie) == 32 and cookie.replace("-", "").replace("_", "").isalnum() else None
 
 
-def _extinf(channel: Channel) -> str:
-    attributes = {
-        "tvg-id": channel.tvg_id or channel.slug,
-        "tvg-name": channel.tvg_name or channel.name,
-        "tvg-chno": None if channel.number is None else str(channel.number),
-        "tvg-logo": channel.logo,
-        "group-title": channel.group,
-    }
-    given = "".join(f' {name}="{value.replace(chr(34), chr(39))}"' for name, value in attributes.items() if value is not None)
-    return f"#EXTINF:-1{given},{channel.name}"
+def _entry(channel: Channel, url: str) -> m3u.Entry:
+    return m3u.Entry(
+        name=channel.name,
+        url=url,
+        tvg_id=channel.tvg_id or channel.slug,
+        tvg_name=channel.tvg_name or channel.name,
+        logo=channel.logo,
+        number=channel.number,
+        group=channel.group,
+    )
 
 
 def _policy(origin_url: str) -> str:

@@ -13,18 +13,24 @@ from typing import Any, Protocol
 from litestar.connection import ASGIConnection
 
 from api.auth import Keys, is_id
-from orchestrator.core.model import Channel, Source
+from orchestrator.core.model import Channel, Provider, Source
 from orchestrator.errors import BusUnavailable, NotFound
-from orchestrator.ports import Catalogue, EventBus, ObjectStore, Prober, Sessions
+from orchestrator.ports import Catalogue, Download, EventBus, Imports, ObjectStore, Prober, Providers, Sessions
 
 log = logging.getLogger(__name__)
 
 
 class Tables(Protocol):
-    """Both halves of the database."""
+    """The parts of the database."""
 
     @property
     def catalogue(self) -> Catalogue: ...
+
+    @property
+    def providers(self) -> Providers: ...
+
+    @property
+    def imports(self) -> Imports: ...
 
     @property
     def sessions(self) -> Sessions: ...
@@ -55,10 +61,13 @@ class Closing:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class World:
     catalogue: Catalogue
+    providers: Providers
+    imports: Imports
     sessions: Sessions
     bus: EventBus
     store: ObjectStore
     prober: Prober
+    download: Download
     clock: Callable[[], float]  # unix seconds
     keys: Keys
     origin_url: str  # what viewers see in front of the bucket's keys
@@ -76,6 +85,15 @@ class World:
         if not is_id(source_id):
             raise NotFound("no such source")
         return await self.catalogue.source(source_id)
+
+    async def provider(self, provider_id: str) -> Provider:
+        """By id alone: a name may hold what a path cannot. Raises NotFound."""
+        if not is_id(provider_id):
+            raise NotFound("no such provider")
+        found = await self.providers.get(provider_id)
+        if found.id != provider_id:
+            raise NotFound("no such provider")
+        return found
 
     def base_url(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
         """Of this API, as the client reaches it; without a slash at the end."""

@@ -242,6 +242,11 @@ class Providers(Protocol):
         """Its sources go with it, and the channels that its imports brought where they have no source left. Raises NotFound."""
 
 
+class Download(Protocol):
+    async def __call__(self, url: str) -> bytes:
+        """A playlist, by http or https, bounded in time and size. Raises InvalidInput('url')."""
+
+
 class Imports(Protocol):
     """What imports know and write of channels and sources. All raise DatabaseUnavailable."""
 

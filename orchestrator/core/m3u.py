@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from orchestrator.core import bounds
 
+BYTES: Final = 32 << 20  # of a playlist that is sent or fetched
 LINE: Final = 16384  # characters
 HEADER: Final = "#EXTM3U"
 
@@ -109,8 +110,8 @@ def render(entries: Iterable[Entry]) -> Iterator[str]:
         attributes = {
             "tvg-id": entry.tvg_id,
             "tvg-name": entry.tvg_name,
-            "tvg-logo": entry.logo,
             "tvg-chno": entry.number,
+            "tvg-logo": entry.logo,
             "group-title": entry.group,
         }
         given = "".join(f' {name}="{_quotable(value)}"' for name, value in attributes.items() if value is not None)

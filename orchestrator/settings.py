@@ -6,15 +6,19 @@ file that holds the value (secrets as files). Where an endpoint is None, `failov
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from orchestrator.errors import BadSetting
 
 PREFIX = "FAILOVER_"
+
+_LONGEST_SIGNATURE_S = 7 * 24 * 3600
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,23 +86,54 @@ def read(environ: Mapping[str, str]) -> Settings:
         name = variable.removeprefix(PREFIX).lower()
         if name not in fields and name.removesuffix("_file") in fields:
             name = name.removesuffix("_file")
-            try:
-                text = Path(text).read_text().strip()
-            except OSError as error:
-                raise BadSetting(f"{variable}: cannot read {text}: {error.strerror}") from None
+            if environ.get(f"{PREFIX}{name.upper()}"):
+                raise BadSetting(f"{variable}: {PREFIX}{name.upper()} is set as well; give one of the two")
+            text = _read_file(variable, text)
         if name not in fields:
             raise BadSetting(f"{variable}: no such setting")
         if text == "":
             continue  # as `VAR=` in an .env file: not given
         try:
-            values[name] = msgspec.convert(text, fields[name].type, strict=False)
-        except msgspec.ValidationError as error:
-            raise BadSetting(f"{variable}: {error}") from None
-    settings = Settings(**values)
-    for name, value in values.items():
-        if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0 and name != "port":
-            raise BadSetting(f"{PREFIX}{name.upper()}: must be greater than 0")
-    return settings
+            value = msgspec.convert(text, fields[name].type, strict=False)
+        except msgspec.ValidationError:
+            raise BadSetting(f"{variable}: must be {_expected(fields[name].type)}, not {text!r}") from None
+        if (wrong := _wrong(name, value)) is not None:
+            raise BadSetting(f"{variable}: {wrong}")
+        values[name] = value
+    return Settings(**values)
+
+
+def _read_file(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text().strip() if path else ""
+    except OSError as error:
+        raise BadSetting(f"{variable}: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadSetting(f"{variable}: {path} is not text") from None
+
+
+def _expected(kind: Any) -> str:
+    words = [each for option in (kind, *get_args(kind)) for each in get_args(option) if isinstance(each, str)]
+    if words:
+        return "one of " + ", ".join(dict.fromkeys(words))
+    return "a whole number" if kind is int else "a number"
+
+
+def _wrong(name: str, value: Any) -> str | None:
+    """What is wrong with a value of the right type."""
+    match name:
+        case "port":
+            return None if 0 <= value <= 65535 else "must be from 0 (any free port) to 65535"
+        case "signature_s" if value > _LONGEST_SIGNATURE_S:
+            return f"must be at most {_LONGEST_SIGNATURE_S} (7 days), S3's own limit"
+        case "s3_endpoint" | "s3_transcoder_endpoint" | "origin_url" | "public_url":
+            return None if re.match(r"https?://[^/\s]+", value) else "must be an http:// or https:// address"
+        case "deployment":
+            return None if re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", value) else "must be letters, digits, '.', '_' and '-'"
+        case _ if isinstance(value, int | float) and not (value > 0 and isfinite(value)):
+            return "must be greater than 0 and finite"
+        case _:
+            return None
 
 
 def environ_of(settings: Settings) -> dict[str, str]:

@@ -19,8 +19,10 @@ from orchestrator.ports import SessionRow
 
 log = logging.getLogger(__name__)
 
-_FIRST_LOOK_S = 0.1
-_SLOWEST_LOOK_S = 0.5  # looks thin out: fifty waiting clients must not cost the orchestrator its core
+# The bus tells at once; looks are for what it loses, and they thin out: fifty waiting clients must not cost the orchestrator
+# its core.
+_FIRST_LOOK_S = 0.25
+_SLOWEST_LOOK_S = 1.0
 _PLAYABLE = (Phase.LIVE, Phase.SWITCHING)
 
 
@@ -80,7 +82,7 @@ async def settled(world: World, row: SessionRow, wait_s: float) -> SessionRow:
             if row.session.phase in _PLAYABLE or row.session.phase is Phase.ENDED or left_s <= 0 or world.closing.begun:
                 break
             await wake.within(min(pause_s, left_s))
-            pause_s = min(pause_s * 1.25, _SLOWEST_LOOK_S)
+            pause_s = min(pause_s * 1.5, _SLOWEST_LOOK_S)
     if row.session.phase is Phase.ENDED:
         raise await _refusal(world, row)
     return row

@@ -23,7 +23,8 @@ from transcoder.media_playlist import MediaPlaylist, attempt_of
 log = logging.getLogger(__name__)
 
 _HURRY_S = 0.1  # between looks while somebody waits
-_FEW = 8  # up to so many waiting sessions their playlists are read one by one; beyond, one LIST is cheaper
+_FEW = 8  # up to so many waiting sessions their playlists are read one by one; beyond, one LIST is cheaper ...
+_HURRY_FOR_MANY_S = 0.5  # ... and rarer: what looking costs, so many starts at once have better use for
 _READS_AT_ONCE = 8
 
 
@@ -164,10 +165,12 @@ class Sweep:
         while waiting := [session_id for session_id, known in self._followed.items() if known.waiting is not None]:
             started = time.monotonic()
             if len(waiting) <= _FEW:
+                pause_s = _HURRY_S
                 await asyncio.gather(*(self.look_at(session_id) for session_id in waiting))
             else:
+                pause_s = _HURRY_FOR_MANY_S
                 await self.look()
-            await asyncio.sleep(max(_HURRY_S, 2.0 * (time.monotonic() - started)))
+            await asyncio.sleep(max(pause_s, 2.0 * (time.monotonic() - started)))
 
 
 def takeover_gap_s(playlist: MediaPlaylist, attempt: int) -> float:

@@ -192,8 +192,8 @@ def _input(job: Job, plan: Plan) -> list[str]:
         flags += [
             # A file comes as fast as the network; it is played in real time.
             *("-readrate", "1"),
-            # What a live playlist has in store: enough to start a player with.
-            *("-readrate_initial_burst", f"{2 * job.segment_s:g}"),
+            # What is taken of a live playlist: enough to start a player with.
+            *("-readrate_initial_burst", f"{job.backlog_segments * job.segment_s:g}"),
         ]
         if source.scheme in ("http", "https"):
             # A server that tires of a slow reader is asked again from the same byte. Live sources get no second

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bench.fleet import fleet
 from bench.footprint import footprint
+from bench.imports import imports
 from bench.stage import Stage, open_stage
 from bench.start import start_hls, start_ts
 from bench.swap import container_killed, source_refuses, source_silent, source_trickles
@@ -34,6 +35,7 @@ MEASURES: dict[str, Measure] = {
     "trickle": source_trickles,
     "fleet": fleet,
     "footprint": footprint,
+    "import": imports,
 }
 
 console = Console(highlight=False)

@@ -44,6 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("urls", nargs="*", metavar="URL", help="real sources instead of the synthetic ones")
     demo.add_argument("--once", action="store_true", help="play the story once; exit 0 only if the playlist stayed continuous")
 
+    imports = command("import", "a provider's IPTV playlist becomes channels and sources")
+    imports.add_argument("playlist", metavar="FILE|URL")
+    imports.add_argument("--provider", required=True, metavar="NAME", help="whose it is; a new name becomes a provider")
+    imports.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
+
     sources = commands.add_parser("sources", help="probe sources").add_subparsers(dest="subcommand", required=True)
     probe = command("probe", "what ffprobe says of an address", sources)
     probe.add_argument("url", metavar="URL")
@@ -113,6 +118,12 @@ def _command(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any
             from failover import demo
 
             return demo.demo(settings, arguments.data_dir, arguments.urls, once=arguments.once)
+        case "import", _:
+            from failover import imports
+
+            return imports.import_playlist(
+                settings, arguments.data_dir, arguments.playlist, arguments.provider, dry_run=arguments.dry_run
+            )
         case "sources", subcommand:
             from failover import sources
 

@@ -1,0 +1,11 @@
+"""The import's row does not rot."""
+
+from __future__ import annotations
+
+from bench.imports import measure
+
+
+async def test_imports() -> None:
+    first, again, memory = await measure(1, entries=20)
+    assert (len(first.values), len(again.values), len(memory.values)) == (1, 1, 2)
+    assert memory.met

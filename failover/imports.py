@@ -1,4 +1,5 @@
-"""`failover import`: a provider's playlist from a file or an address. Writes the rows itself, so it works while the API is down."""
+"""`failover import`: a provider's playlist from a file or an address. Writes the rows itself, so it works while the API is
+down."""
 
 from __future__ import annotations
 
@@ -52,14 +53,17 @@ async def _read(where: str, bars: Progress) -> Playlist:
         content = await download(where)
         bars.remove_task(task)
         return await asyncio.to_thread(_parsed, BytesIO(content).readlines(), bars)
-    path = Path(where)
+    return await asyncio.to_thread(lambda: _parsed(_lines(Path(where)), bars))
+
+
+def _lines(path: Path) -> list[bytes]:
     if not path.is_file():
-        raise InvalidInput("playlist", f"{where} is neither a file nor an http(s) address")
+        raise InvalidInput("playlist", f"{path} is neither a file nor an http(s) address")
     try:
         with path.open("rb") as file:
-            return await asyncio.to_thread(_parsed, file.readlines(), bars)
+            return file.readlines()
     except OSError as error:
-        raise FailoverError(f"{where}: {error.strerror}") from None
+        raise FailoverError(f"{path}: {error.strerror}") from None
 
 
 def _parsed(lines: list[bytes], bars: Progress) -> Playlist:

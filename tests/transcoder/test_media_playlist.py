@@ -391,3 +391,16 @@ class TestMultivariantPlaylist:
         moved = self.ours.absolute("https://cdn.example/playlists/s-1/index.m3u8")
         assert moved.variants[0].uri == "https://cdn.example/playlists/s-1/main.m3u8"
         assert moved.sending == self.ours.sending
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 1.234, -0.5])
+def test_how_far_its_dates_are_ahead_is_handed_on(ahead_s: float) -> None:
+    segment = ListedSegment(segment_uri("s-1", 1, "main", 0), 2.0, 1_790_000_000.0, False)
+    playlist = MediaPlaylist(3, 0, 0, (), False).append(segment, 30.0)._replace(ahead_s=ahead_s)
+    assert MediaPlaylist.parse(playlist.render()) == playlist
+    assert MediaPlaylist.parse(playlist.finish().render()).ahead_s == 0.0
+
+
+def test_a_note_that_cannot_be_read_says_nothing() -> None:
+    text = MediaPlaylist(3, 0, 0, (), False)._replace(ahead_s=1.0).render().replace("1.000", "soon")
+    assert MediaPlaylist.parse(text).ahead_s == 0.0

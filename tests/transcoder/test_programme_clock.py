@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from transcoder.programme_clock import ProgrammeClock
@@ -29,6 +29,7 @@ class Listing(NamedTuple):
     at_s: float
     programme_s: float  # what moment of the programme it starts with
     attempt: int
+    ahead_s: float  # as known at that listing, for the next attempt
 
 
 class Attempt(NamedTuple):
@@ -79,9 +80,11 @@ def pieces(attempt: Attempt, began_s: float) -> list[Piece]:
     return [Piece(p.start_s + attempt.offset_s, p.end_s + attempt.offset_s, p.arrives_s) for p in found]
 
 
-def run(attempt: Attempt, number: int, began_s: float, listed_end_s: float | None) -> list[Listing]:
+def run(attempt: Attempt, number: int, began_s: float, listed_end_s: float | None, ahead_s: float) -> list[Listing]:
     """The agent's loop: reads, observes, and lists what has closed once the clock has settled."""
     clock = ProgrammeClock(listed_end_s)
+    clock.listed_ahead_s = ahead_s
+    clock.cadence_s = sum(attempt.lengths_s) / len(attempt.lengths_s) if attempt.backlog else 0.0
     coming, waiting, listings = pieces(attempt, began_s), list[Piece](), list[Listing]()
     first = coming[0]
     now_s = began_s
@@ -101,7 +104,8 @@ def run(attempt: Attempt, number: int, began_s: float, listed_end_s: float | Non
                 duration_s = piece.end_s - piece.start_s
                 date_s = clock.program_date_time(piece.start_s, duration_s)
                 assert clock.listed_end_s == pytest.approx(date_s + duration_s)
-                listings.append(Listing(date_s, duration_s, now_s, piece.start_s - attempt.offset_s, number))
+                listings.append(Listing(date_s, duration_s, now_s, piece.start_s - attempt.offset_s, number, clock.ahead_s))
+                clock.listed_ahead_s = clock.ahead_s
         waiting = []
     return listings
 
@@ -111,7 +115,7 @@ def play(history: list[Attempt]) -> list[Listing]:
     now_s = T0
     for number, attempt in enumerate(history, 1):
         listed_end_s = round(listings[-1].date_s, 3) + listings[-1].duration_s if listings else None
-        listings += run(attempt, number, now_s, listed_end_s)
+        listings += run(attempt, number, now_s, listed_end_s, round(listings[-1].ahead_s, 3) if listings else 0.0)
         now_s += attempt.runs_s + attempt.pause_s
     return listings
 
@@ -122,21 +126,11 @@ SWAPS = settings(deadline=None, max_examples=150)
 
 
 @SWAPS
-@given(st.lists(REAL_TIME, min_size=1, max_size=12))
-def test_real_time_sources_never_run_half_a_segment_ahead(history: list[Attempt]) -> None:
-    for listing in play(history):
-        longest_s = max(history[listing.attempt - 1].lengths_s)
-        assert listing.date_s + listing.duration_s - listing.at_s <= longest_s / 2 + TICK_S
-
-
-@SWAPS
 @given(st.lists(REAL_TIME | WHOLE_SEGMENTS, min_size=1, max_size=12))
-def test_no_source_does_by_more_than_that_beside_its_own_cadence(history: list[Attempt]) -> None:
+def test_no_swaps_make_dates_run_away_from_the_wall_clock(history: list[Attempt]) -> None:
+    longest_s = max(max(attempt.lengths_s) for attempt in history)
     for listing in play(history):
-        attempt = history[listing.attempt - 1]
-        longest_s = max(attempt.lengths_s)
-        cadence_s = longest_s if attempt.backlog else 0
-        assert listing.date_s + listing.duration_s - listing.at_s <= longest_s / 2 + cadence_s + TICK_S
+        assert listing.date_s + listing.duration_s - listing.at_s <= 5 * longest_s + TICK_S
 
 
 @SWAPS
@@ -166,6 +160,31 @@ def test_a_swap_between_sources_in_step_repeats_or_skips_one_segment_at_most(dat
     for before, after in pairwise(play(history)):
         jump_s = after.programme_s - (before.programme_s + before.duration_s)
         assert abs(jump_s) <= (length_s if after.attempt != before.attempt else 0) + 1e-4
+
+
+@SWAPS
+@given(st.data())
+def test_between_sources_in_step_nothing_is_repeated_or_skipped_once_the_source_has_told(data: st.DataObject) -> None:
+    """Each attempt runs for longer than a segment lasts, so it knows when its media could first be had; none begins just when
+    the source finishes a segment, when the best guess may be off by one."""
+    length_s = data.draw(st.floats(1, 4))
+    alike = st.builds(
+        Attempt,
+        runs_s=st.floats(2 * length_s + 0.5, 5 * length_s),
+        pause_s=st.floats(0, length_s),
+        offset_s=st.floats(-90_000, 90_000),
+        lengths_s=st.just((length_s,)),
+        backlog=st.integers(5, 6),
+        late_s=st.just(0.2),
+    )
+    history = data.draw(st.lists(alike, min_size=2, max_size=10))
+    began_s = T0
+    for attempt in history:
+        phase_s = (began_s - attempt.late_s) % length_s
+        assume(0.1 < phase_s < length_s - 0.3)
+        began_s += attempt.runs_s + attempt.pause_s
+    for before, after in pairwise(play(history)):
+        assert after.programme_s == pytest.approx(before.programme_s + before.duration_s, abs=1e-3)
 
 
 class TestSettled:

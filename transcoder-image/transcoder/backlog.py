@@ -6,6 +6,7 @@ it is given up from the oldest on.
 
 from collections.abc import Iterator
 
+from transcoder.media_playlist import MediaPlaylist
 from transcoder.programme_clock import ProgrammeClock
 from transcoder.segmenter import Segment
 
@@ -27,10 +28,11 @@ class Waiting:
         self.stored = True
         self.segment = self.segment._replace(data=b"")
 
-    def continues(self, listed_end_s: float | None) -> bool:
-        """Whether it is to be listed after what ends at `listed_end_s`."""
+    def continues(self, playlist: MediaPlaylist | None) -> bool:
+        """Whether it is to be listed next in that playlist."""
         # What is listed is the truth for every clock, also where somebody else has listed more, or we less.
-        self.clock.listed_end_s = listed_end_s
+        if playlist is not None:
+            self.clock.listed_end_s, self.clock.listed_ahead_s = playlist.end_s, playlist.ahead_s
         segment = self.segment
         return self.clock.continues(segment.start_s, segment.start_s + segment.duration_s, segment.discontinuity)
 

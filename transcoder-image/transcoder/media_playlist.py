@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 
 _PDT_SLACK_S = 0.01  # a date has milliseconds, a duration microseconds: their sums differ by less than this
 _SENDING = "hls-failover.sending"
+_AHEAD = "## AHEAD"  # a comment to everybody else (RFC 8216, 4.1)
 
 
 class MalformedPlaylist(ValueError):
@@ -65,6 +66,7 @@ class MediaPlaylist(NamedTuple):
     discontinuity_sequence: int
     segments: tuple[ListedSegment, ...]
     ended: bool
+    ahead_s: float = 0.0  # how far the last date is ahead of when its media could first be had (programme_clock)
 
     @property
     def end_s(self) -> float | None:
@@ -107,7 +109,7 @@ class MediaPlaylist(NamedTuple):
 
     def finish(self) -> "MediaPlaylist":
         """The last state: no segment follows (EXT-X-ENDLIST)."""
-        return self._replace(ended=True)
+        return self._replace(ended=True, ahead_s=0.0)
 
     def absolute(self, base_url: str) -> "MediaPlaylist":
         """The same playlist for a reader elsewhere: each URI resolved against `base_url`, the playlist's own
@@ -133,6 +135,8 @@ class MediaPlaylist(NamedTuple):
             lines.append(segment.uri)
         if self.ended:
             lines.append("#EXT-X-ENDLIST")
+        elif self.ahead_s:
+            lines.append(f"{_AHEAD}:{self.ahead_s:.3f}")
         return "\n".join(lines) + "\n"
 
     @staticmethod
@@ -147,6 +151,7 @@ class MediaPlaylist(NamedTuple):
         segments: list[ListedSegment] = []
         duration: float | None = None
         date: float | None = None
+        ahead_s = 0.0
         discontinuity = ended = False
         for tag, value in _lines(text):
             match tag:
@@ -162,6 +167,8 @@ class MediaPlaylist(NamedTuple):
                     date = _timestamp(value)
                 case "#EXTINF":
                     duration = _seconds(value.partition(",")[0])
+                case "## AHEAD":
+                    ahead_s = _signed_seconds(value)
                 case "#EXT-X-ENDLIST":
                     ended = True
                 case "":
@@ -176,7 +183,7 @@ class MediaPlaylist(NamedTuple):
                     pass
         if target is None:
             raise MalformedPlaylist("no EXT-X-TARGETDURATION")
-        return MediaPlaylist(target, sequence, discontinuity_sequence, tuple(segments), ended)
+        return MediaPlaylist(target, sequence, discontinuity_sequence, tuple(segments), ended, ahead_s)
 
 
 class Variant(NamedTuple):
@@ -336,6 +343,15 @@ def _seconds(text: str) -> float:
     if not 0 <= value < 1e6:
         raise MalformedPlaylist(f"EXTINF: {text[:100]!r}")
     return value
+
+
+def _signed_seconds(text: str) -> float:
+    """A note of ours, without which playing goes on: what cannot be read says nothing."""
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if abs(value) < 1e6 else 0.0
 
 
 def _natural(tag: str, text: str) -> int:

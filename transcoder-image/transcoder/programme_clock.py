@@ -1,12 +1,14 @@
 """Maps an attempt's media timeline to the wall clock, and says what continues the programme.
 
-Law: what is listed never runs ahead of the wall clock by more than half a segment, over any number of swaps; otherwise
-each swap would push the player further from the live edge, until it falls out of the window.
+Law: over any number of swaps the media that a player is given neither run away from the wall clock nor fall behind it.
+Ran they ahead, each swap would push the player further from the live edge, until it falls out of the window; fell they
+behind, each swap would eat of its buffer.
 
 A moment of the programme is dated by when it could first be had: media time plus the least `now - newest` seen lately,
-for any other arrival was late. A source that sends whole segments does not say how long ago the newest was finished:
-its dates are late by up to one of its segments, and the law holds beside that; such errors do not add up either. All
-values are seconds; `now_s` is Unix time, media times are the segmenter's timeline.
+for any other arrival was late. A source that sends whole segments does not say at first how long ago the newest was
+finished: half of its cadence is the best guess, and its next segment tells. By then dates have been given; what they turn
+out to be ahead by is handed on (`ahead_s`), so that the next attempt joins where the programme really is. All values are
+seconds; `now_s` is Unix time, media times are the segmenter's timeline.
 """
 
 _SETTLED_AFTER_S = 0.08  # longer than the pauses inside a first burst from near by, too short to be felt
@@ -14,26 +16,31 @@ _SETTLED_AFTER_AT_MOST_S = 1.0
 _ROUND_TRIPS = 3  # a connection, a playlist and a segment are asked for before the first media come
 _FALL_S = 0.02  # in that time: media that arrive at up to 1.25 times real time are no burst
 _BEST_OF_S = 60  # how long an arrival counts: long against any cadence, short against the drift between two clocks
+_AHEAD_OF = 2  # so many segments ahead are a welcome buffer; beyond, a swap rather skips than repeats
 _SAME_S = 0.02  # dates that differ by less are the same: playlists round them
 
 
 class ProgrammeClock:
     """The clock of one attempt.
 
-    `listed_end_s` is the program date-time at which what is listed ends, None where nothing is. It follows the dates
-    given; set it to what the playlist says where they were not listed after all, or somebody else listed more.
-    `started_s`: when the source was first asked; one that was slow to answer pauses as long between the segments of its
-    first burst.
+    `listed_end_s` is the program date-time at which what is listed ends, None where nothing is; `listed_ahead_s` how far
+    that is ahead of when those media could first be had. The end follows the dates given; set both to what the playlist
+    says where they were not listed after all, or somebody else listed more. `cadence_s`: how far apart the source's
+    media come, as far as that is known. `started_s`: when the source was first asked; one that was slow to answer
+    pauses as long between the segments of its first burst.
     """
 
     def __init__(self, listed_end_s: float | None, started_s: float | None = None) -> None:
         self.listed_end_s = listed_end_s
+        self.listed_ahead_s = 0.0
+        self.cadence_s = 0.0
+        self._told = False  # the source's next media have told when the ones before were finished
         self._started_s = started_s
         self._settled_after_s = _SETTLED_AFTER_S
         self._newest_s: float | None = None
         self._best: dict[int, float] = {}  # second -> the least `now - newest` in it
         self._level_s = float("inf")  # what `now - newest` must undercut to be falling still
-        self._fell_at_s = 0.0
+        self._first_at_s = self._fell_at_s = 0.0
         self._offset_s: float | None = None  # date minus media time, of what this attempt lists
 
     def observe(self, now_s: float, newest_s: float) -> None:
@@ -41,6 +48,10 @@ class ProgrammeClock:
         if self._newest_s is None and self._started_s is not None:
             round_trip_s = (now_s - self._started_s) / _ROUND_TRIPS
             self._settled_after_s = min(max(_SETTLED_AFTER_S, round_trip_s), _SETTLED_AFTER_AT_MOST_S)
+        if self._newest_s is not None and newest_s > self._newest_s and self.settled(now_s):
+            self._told = True
+        if self._newest_s is None:
+            self._first_at_s = now_s
         self._newest_s = newest_s
         behind_s = now_s - newest_s
         second = int(now_s)
@@ -72,20 +83,37 @@ class ProgrammeClock:
         """
         if self.listed_end_s is None or (self._follows(start_s) and not discontinuity):
             return True
-        return end_s + self._best_s() - self.listed_end_s > (end_s - start_s) / 2
+        half_s = (end_s - start_s) / 2
+        too_far_s = min(half_s, max(0.0, self.listed_ahead_s - 2 * _AHEAD_OF * half_s))
+        return end_s + self._had_s() - (self.listed_end_s - self.listed_ahead_s) > half_s + too_far_s
 
     def program_date_time(self, start_s: float, duration_s: float) -> float:
         """The date of the segment to list next, in Unix seconds.
 
-        It is when `start_s` could first be had, but never before the end of what is listed. What follows this attempt's
-        last listed segment is dated by it, so that dates advance as the media do. Raises ValueError where no media were
-        observed.
+        It is when `start_s` could first be had, on the playlist's own scale: never before the end of what is listed, and
+        right there where it is as good as the same. What follows this attempt's last listed segment is dated by it, so
+        that dates advance as the media do. Raises ValueError where no media were observed.
         """
         if self._offset_s is None or not self._follows(start_s):
-            date_s = start_s + self._best_s()
-            self._offset_s = (date_s if self.listed_end_s is None else max(date_s, self.listed_end_s)) - start_s
+            date_s = start_s + self._had_s()
+            if self.listed_end_s is not None:
+                hole_s = date_s + self.listed_ahead_s - self.listed_end_s
+                date_s = self.listed_end_s + (hole_s if hole_s > duration_s / 2 else 0.0)
+            self._offset_s = date_s - start_s
         self.listed_end_s = start_s + self._offset_s + duration_s
         return start_s + self._offset_s
+
+    @property
+    def ahead_s(self) -> float:
+        """How far this attempt's dates are ahead of when its media could first be had; 0 before it has given any."""
+        return 0.0 if self._offset_s is None else self._offset_s - self._had_s()
+
+    def _had_s(self) -> float:
+        """Date minus media time, by when media could first be had."""
+        if self._told or not self.cadence_s:
+            return self._best_s()
+        # The newest of the first burst stood in the playlist before the burst was read: for a cadence at most.
+        return self._best_s() - (self._fell_at_s - self._first_at_s) - self.cadence_s / 2
 
     def _follows(self, start_s: float) -> bool:
         if self._offset_s is None or self.listed_end_s is None:

@@ -166,7 +166,7 @@ class Publisher:
                 break
             if self.listed_end_s is not None and not waiting.clock.settled(now_s):
                 break
-            if not self.listed and not waiting.continues(self.listed_end_s):
+            if not self.listed and not waiting.continues(self._playlist):
                 self._backlog.drop(waiting)
             elif self._may(str(waiting.n), now_s):
                 posts.append(PostSegment(waiting.n, waiting.segment.data))
@@ -191,10 +191,11 @@ class Publisher:
         for waiting in self._backlog:
             if not waiting.stored or not waiting.clock.settled(now_s):
                 break
-            if not waiting.continues(playlist.end_s):
+            if not waiting.continues(playlist):
                 self._backlog.drop(waiting)
                 continue
             playlist = playlist.append(self._listed(waiting, playlist), self._window_s)
+            playlist = playlist._replace(ahead_s=round(waiting.clock.ahead_s, 3))
         return None if playlist is self._playlist else playlist
 
     def _listed(self, waiting: Waiting, playlist: MediaPlaylist) -> ListedSegment:

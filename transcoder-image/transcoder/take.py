@@ -116,6 +116,7 @@ class Take:
         self.clock.observe(now_s, newest_s)
         self.report.media_came(newest_s)
         self._arrivals.observe(now_s, media_s, newest_s, self._segmenter.losses, self._segmenter.lost_s)
+        self.clock.cadence_s = self.cadence_s
 
     def _close(self, segment: Segment) -> None:
         self.closed.append(segment._replace(discontinuity=True) if self._follows else segment)

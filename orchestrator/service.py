@@ -31,6 +31,7 @@ def policy_of(settings: Settings) -> Policy:
     return Policy(
         segment_s=settings.segment_s,
         start_budget_s=settings.start_limit_s + 7.0,
+        attempt_life_s=0.8 * settings.signature_s,
         probe_fresh_s=settings.probe_fresh_s,
         probe_limit_s=settings.probe_timeout_s + 3.0,
     )

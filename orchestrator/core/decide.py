@@ -12,15 +12,13 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from orchestrator.core import choose
-from orchestrator.core.blame import Failure, diagnose, of_container, patience_with
+from orchestrator.core import choose, steps
+from orchestrator.core.blame import diagnose, of_container, patience_with
 from orchestrator.core.model import (
     Absent,
     Action,
-    Attempt,
     AttemptEnded,
     AttemptLive,
-    AttemptStarted,
     Decision,
     Desired,
     EventType,
@@ -33,10 +31,6 @@ from orchestrator.core.model import (
     ProbeSources,
     Record,
     Session,
-    Source,
-    SourceFailed,
-    SourceStatus,
-    StartAttempt,
     StopAttempt,
     Unknown,
 )
@@ -85,7 +79,7 @@ def is_unwanted(session: Session, seen: Observation, now: float, policy: Policy)
         case Playlist(ended=False):
             return Decision(session=session, actions=(FinishPlaylist(),), wake_at=again_at)
         case Playlist() | Absent():
-            return _end(session, session.end_reason or "stopped", now)
+            return steps.end(session, session.end_reason or "stopped", now)
 
 
 def wants_a_source(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -95,10 +89,10 @@ def wants_a_source(session: Session, seen: Observation, now: float, policy: Poli
     if verdict.best is not None:
         if isinstance(seen.containers, Unknown):
             return Decision(session=session, wake_at=now + policy.look_again_s)
-        return _start(session, seen, verdict.best, "requested", Phase.STARTING, now, policy)
+        return steps.start(session, seen, verdict.best, "requested", Phase.STARTING, now, policy)
     if verdict.ask:
         return Decision(session=session, actions=(ProbeSources(verdict.ask),), wake_at=verdict.wait_until)
-    return _end(session, "no_healthy_source", now, sources=verdict.reasons)
+    return steps.end(session, "no_healthy_source", now, sources=verdict.reasons)
 
 
 def has_gone_live(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -150,7 +144,7 @@ def planned_swap_failed(session: Session, seen: Observation, now: float, policy:
         session, phase=Phase.LIVE, attempt=previous, previous=None, reason=None, from_source_id=None,
         retries=session.retries + 1, retry_at=now + policy.retry_delay_s(session.retries),
     )  # fmt: skip
-    return Decision(session=back, records=_records_of(failure, attempt), wake_at=_next_look(back, seen, now, policy))
+    return Decision(session=back, records=steps.records_of(failure, attempt), wake_at=_next_look(back, seen, now, policy))
 
 
 def attempt_failed(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -158,7 +152,7 @@ def attempt_failed(session: Session, seen: Observation, now: float, policy: Poli
     failure = diagnose(session, seen, now, policy)
     if attempt is None or failure is None:
         return None
-    records = _records_of(failure, attempt)
+    records = steps.records_of(failure, attempt)
     if session.previous is not None:
         records = (AttemptEnded(session.previous.number, None, "replaced"), *records)
     steady = attempt.live_at is not None and now - attempt.live_at >= policy.steady_s
@@ -169,16 +163,16 @@ def attempt_failed(session: Session, seen: Observation, now: float, policy: Poli
         retries=0 if steady else session.retries,
     )
     if failure.source:
-        gone = replace(gone, tried=_once(*session.tried, attempt.source_id))
+        gone = replace(gone, tried=steps.once(*session.tried, attempt.source_id))
         source = choose.after_failure(seen.sources, gone.tried, now, policy)
     else:
         again = session.fault_at is not None and now - session.fault_at < policy.fault_memory_s
         gone = replace(gone, fault_at=now, faults=session.faults + 1 if again else 1)
-        source = _after_fault(gone, seen, attempt.source_id, now, policy, steady=steady)
+        source = steps.after_fault(gone, seen, attempt.source_id, now, policy, steady=steady)
     if source is None or session.unavailable_since is not None:  # a retry failed: the delay grows, whatever comes next
-        return _unavailable(gone, failure, attempt, records, seen, now, policy)
+        return steps.unavailable(gone, failure, attempt, records, seen, now, policy)
     phase = Phase.STARTING if session.phase is Phase.STARTING else Phase.SWITCHING
-    return _start(gone, seen, source, failure.reason, phase, now, policy, records=records)
+    return steps.start(gone, seen, source, failure.reason, phase, now, policy, records=records)
 
 
 def source_is_gone(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -191,7 +185,18 @@ def source_is_gone(session: Session, seen: Observation, now: float, policy: Poli
     if any(each.id == attempt.source_id for each in choose.enabled(seen.sources)):
         return None
     source = choose.sound(seen.sources)
-    return None if source is None else _swap(session, seen, source, "source removed", now, policy)
+    return None if source is None else steps.swap(session, seen, source, "source removed", now, policy)
+
+
+def attempt_is_old(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
+    """Its signed addresses will run out: a fresh attempt on the same source, without a gap."""
+    attempt = session.attempt
+    if session.phase is not Phase.LIVE or attempt is None or isinstance(seen.containers, Unknown):
+        return None
+    if now < max(attempt.started_at + policy.attempt_life_s, session.retry_at or 0.0):
+        return None
+    source = next((each for each in choose.enabled(seen.sources) if each.id == attempt.source_id), None)
+    return None if source is None else steps.swap(session, seen, source, "signatures run out", now, policy)
 
 
 def switch_is_asked_for(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -212,8 +217,8 @@ def switch_is_asked_for(session: Session, seen: Observation, now: float, policy:
     if source is None:
         return Decision(session=asked, wake_at=now)
     if playing is None:
-        return _start(asked, seen, source, "operator", Phase.UNAVAILABLE, now, policy)
-    return _swap(asked, seen, source, "operator", now, policy)
+        return steps.start(asked, seen, source, "operator", Phase.UNAVAILABLE, now, policy)
+    return steps.swap(asked, seen, source, "operator", now, policy)
 
 
 def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -226,7 +231,7 @@ def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -
         source = choose.for_retry(seen.sources, session.tried)
     if source is None or isinstance(seen.containers, Unknown):
         return Decision(session=session, wake_at=max(retry_at, now + policy.look_again_s))
-    return _start(session, seen, source, session.reason or "retry", Phase.UNAVAILABLE, now, policy)
+    return steps.start(session, seen, source, session.reason or "retry", Phase.UNAVAILABLE, now, policy)
 
 
 RULES: tuple[Rule, ...] = (
@@ -239,102 +244,12 @@ RULES: tuple[Rule, ...] = (
     attempt_failed,
     source_is_gone,
     switch_is_asked_for,
+    attempt_is_old,
     may_retry,
 )
 
 
-# --- the steps that rules take ----------------------------------------------------------------------------------------
-
-
-def _start(
-    session: Session, seen: Observation, source: Source, reason: str, phase: Phase, now: float, policy: Policy,
-    *, records: tuple[Record, ...] = (), previous: Attempt | None = None,
-) -> Decision:  # fmt: skip
-    listed = seen.playlist.attempt if isinstance(seen.playlist, Playlist) else 0
-    present = () if isinstance(seen.containers, Unknown) else (each.attempt for each in seen.containers)
-    number = max(session.last_attempt, listed, *present) + 1
-    started = replace(
-        session,
-        phase=phase,
-        attempt=Attempt(number, source.id, now),
-        previous=previous,
-        last_attempt=number,
-        reason=reason,
-        target_duration_s=session.target_duration_s or policy.target_duration_s(seen.sources),
-    )
-    return Decision(
-        session=started,
-        records=(*records, AttemptStarted(number, source.id, reason)),
-        actions=(StartAttempt(number, source.id),),
-        wake_at=now + policy.start_budget_s,
-    )
-
-
-def _swap(session: Session, seen: Observation, source: Source, reason: str, now: float, policy: Policy) -> Decision:
-    """A planned swap of a live session."""
-    assert session.attempt is not None
-    leaving = replace(session, from_source_id=session.attempt.source_id)
-    return _start(leaving, seen, source, reason, Phase.SWITCHING, now, policy, previous=session.attempt)
-
-
-def _after_fault(
-    session: Session, seen: Observation, source_id: str, now: float, policy: Policy, *, steady: bool
-) -> Source | None:
-    """Not the source's fault: the same source at once; if it happens again, the next one; then with delays, unless the
-    attempt had proved itself."""
-    same = next((each for each in choose.enabled(seen.sources) if each.id == source_id), None)
-    if session.faults == 1 and same is not None:
-        return same
-    if session.faults <= 2 or steady:
-        return choose.after_failure(seen.sources, (*session.tried, source_id), now, policy) or same
-    return None
-
-
-def _unavailable(
-    session: Session, failure: Failure, attempt: Attempt, records: tuple[Record, ...], seen: Observation, now: float,
-    policy: Policy,
-) -> Decision:  # fmt: skip
-    first = session.unavailable_since is None
-    if first:
-        reasons = {each.id: _why_not(each, failure, attempt) for each in choose.enabled(seen.sources)}
-        records = (*records, Happened(EventType.STREAM_UNAVAILABLE, {"reason": failure.reason, "sources": reasons}))
-    tried = _once(*session.tried, attempt.source_id)
-    if all(each.id in tried for each in choose.enabled(seen.sources)):
-        tried = ()  # the next round
-    retry_at = now + policy.retry_delay_s(session.retries)
-    waiting = replace(
-        session, phase=Phase.UNAVAILABLE, attempt=None, reason=failure.reason, retry_at=retry_at, retries=session.retries + 1,
-        unavailable_since=now if first else session.unavailable_since, tried=tried,
-    )  # fmt: skip
-    return Decision(session=waiting, records=records, wake_at=retry_at)
-
-
-def _why_not(source: Source, failure: Failure, attempt: Attempt) -> str:
-    known = source.id != attempt.source_id and source.status is SourceStatus.PROBLEMATIC
-    return (source.last_failure_reason or failure.reason) if known else failure.reason
-
-
-def _once(*source_ids: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(source_ids))
-
-
-def _end(session: Session, reason: str, now: float, *, sources: dict[str, str] | None = None) -> Decision:
-    fields: Fields = {"reason": reason}
-    if sources is not None:
-        fields["sources"] = sources
-    ran = [AttemptEnded(each.number, None, reason) for each in (session.previous, session.attempt) if each is not None]
-    ended = replace(
-        session, phase=Phase.ENDED, desired=Desired.STOP, attempt=None, previous=None, ended_at=now, end_reason=reason,
-        retry_at=None, switch_to=None,
-    )  # fmt: skip
-    return Decision(session=ended, records=(*ran, Happened(EventType.SESSION_ENDED, fields)))
-
-
-def _records_of(failure: Failure, attempt: Attempt) -> tuple[Record, ...]:
-    ended = AttemptEnded(attempt.number, failure.exit_code, failure.reason)
-    if not failure.source:
-        return (ended,)
-    return (ended, SourceFailed(attempt.source_id, failure.reason, stalled=failure.stall))
+# --- after every rule ------------------------------------------------------------------------------------------------
 
 
 def _with_leftovers_stopped(decision: Decision, seen: Observation) -> Decision:
@@ -357,7 +272,7 @@ def _next_look(session: Session, seen: Observation, now: float, policy: Policy) 
     if session.attempt is None:
         return session.retry_at
     patience = patience_with(session, seen, policy)
-    looks = [now if patience is None else patience.until]
+    looks = [now if patience is None else patience.until, session.attempt.started_at + policy.attempt_life_s]
     if session.retry_at is not None and session.retry_at > now:
         looks.append(session.retry_at)
     at = min(looks)

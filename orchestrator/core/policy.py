@@ -19,6 +19,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     probe_patience_s: float = 0.75  # so long a healthy source waits for the probe of a better one
     probe_limit_s: float = 8.0  # so long a request waits for probes at all
     hold_off_s: float = 10.0  # a source that failed this recently is not a last resort
+    attempt_life_s: float = 5 * 24 * 3600.0  # an attempt that has run for so long is renewed: its signatures run out
     retry_first_s: float = 0.5  # unavailable: the first retry, doubling ...
     retry_max_s: float = 30.0  # ... up to this
     steady_s: float = 10.0  # an attempt that was live for so long has proved itself: what fails then fails anew

@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.core.model import ContainerState, Decision, Event, EventType, Phase, Session, SourceStatus
 from orchestrator.errors import DatabaseUnavailable, Stale
+from orchestrator.settings import replaced
 from tests.orchestrator.simulated.agent import SEGMENT_S, Agent, Fault
 from tests.orchestrator.simulated.world import World
 from transcoder.ending import Ending
@@ -139,6 +140,19 @@ def test_a_broken_event_stream_is_opened_again() -> None:
         world.pass_s(1.5)
         world.kill(session_id)
         world.until(lambda: world.listed(session_id) == 2, 0.6)
+
+
+def test_a_session_outlives_its_signatures_without_a_gap() -> None:
+    world = World("a")
+    world.settings = replaced(world.settings, signature_s=250)
+    with world:
+        session_id = world.live()
+        world.pass_s(900.0)
+        assert len(world.attempts(session_id)) == 5
+        switches = world.events(session_id)[1:]
+        assert {event.type for event in switches} == {EventType.STREAM_SWITCH}
+        assert {event.fields["gap_ms"] for event in switches} == {0}
+        assert world.runtime.running(session_id) == [5]
 
 
 # --- restart ----------------------------------------------------------------------------------------------------------

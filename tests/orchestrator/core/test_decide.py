@@ -738,6 +738,24 @@ def test_when_the_removed_source_dies_the_next_one_is_taken() -> None:
     play.exits(1, 137).then(start(2, "b"), stop(1))
 
 
+def test_an_attempt_is_renewed_before_its_signatures_run_out() -> None:
+    play = Playbook("a", "b").live()
+    play.at(play.policy.attempt_life_s - 1.0).lists(1).nothing()
+    play.after(1.0).then(start(2, "a"), records=[started(2, "a", "signatures run out")], phase=Phase.SWITCHING)
+    play.runs(2).lists(1).nothing()
+    play.after(0.5).lists(2).then(stop(1), phase=Phase.LIVE, on=(2, "a"))
+    play.after(3600.0).lists(2).nothing()
+
+
+def test_a_renewal_that_fails_is_tried_again_later_and_the_old_attempt_plays_on() -> None:
+    play = Playbook("a").live().after(Policy().attempt_life_s).lists(1)
+    for number, delay_s in ((2, 0.5), (3, 1.0), (4, 2.0)):
+        play.then(start(number, "a"))
+        play.refuses(number, "engine full").then(stop(number), phase=Phase.LIVE, on=(1, "a"))
+        play.has_gone(number).nothing()
+        play.after(delay_s).lists(1)
+
+
 # --- the end ----------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,121 @@
+"""The steps that rules take: start an attempt, swap, give up for a while, end. Each makes the next state, what is to be written
+with it, and what is to be done."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from orchestrator.core import choose
+from orchestrator.core.blame import Failure
+from orchestrator.core.model import (
+    Attempt,
+    AttemptEnded,
+    AttemptStarted,
+    Decision,
+    Desired,
+    EventType,
+    Fields,
+    Happened,
+    Observation,
+    Phase,
+    Playlist,
+    Record,
+    Session,
+    Source,
+    SourceFailed,
+    SourceStatus,
+    StartAttempt,
+    Unknown,
+)
+from orchestrator.core.policy import Policy
+
+
+def start(
+    session: Session, seen: Observation, source: Source, reason: str, phase: Phase, now: float, policy: Policy,
+    *, records: tuple[Record, ...] = (), previous: Attempt | None = None,
+) -> Decision:  # fmt: skip
+    listed = seen.playlist.attempt if isinstance(seen.playlist, Playlist) else 0
+    present = () if isinstance(seen.containers, Unknown) else (each.attempt for each in seen.containers)
+    number = max(session.last_attempt, listed, *present) + 1
+    started = replace(
+        session,
+        phase=phase,
+        attempt=Attempt(number, source.id, now),
+        previous=previous,
+        last_attempt=number,
+        reason=reason,
+        target_duration_s=session.target_duration_s or policy.target_duration_s(seen.sources),
+    )
+    return Decision(
+        session=started,
+        records=(*records, AttemptStarted(number, source.id, reason)),
+        actions=(StartAttempt(number, source.id),),
+        wake_at=now + policy.start_budget_s,
+    )
+
+
+def swap(session: Session, seen: Observation, source: Source, reason: str, now: float, policy: Policy) -> Decision:
+    """A planned swap of a live session."""
+    assert session.attempt is not None
+    leaving = replace(session, from_source_id=session.attempt.source_id)
+    return start(leaving, seen, source, reason, Phase.SWITCHING, now, policy, previous=session.attempt)
+
+
+def after_fault(
+    session: Session, seen: Observation, source_id: str, now: float, policy: Policy, *, steady: bool
+) -> Source | None:
+    """Not the source's fault: the same source at once; if it happens again, the next one; then with delays, unless the
+    attempt had proved itself."""
+    same = next((each for each in choose.enabled(seen.sources) if each.id == source_id), None)
+    if session.faults == 1 and same is not None:
+        return same
+    if session.faults <= 2 or steady:
+        return choose.after_failure(seen.sources, (*session.tried, source_id), now, policy) or same
+    return None
+
+
+def unavailable(
+    session: Session, failure: Failure, attempt: Attempt, records: tuple[Record, ...], seen: Observation, now: float,
+    policy: Policy,
+) -> Decision:  # fmt: skip
+    first = session.unavailable_since is None
+    if first:
+        reasons = {each.id: _why_not(each, failure, attempt) for each in choose.enabled(seen.sources)}
+        records = (*records, Happened(EventType.STREAM_UNAVAILABLE, {"reason": failure.reason, "sources": reasons}))
+    tried = once(*session.tried, attempt.source_id)
+    if all(each.id in tried for each in choose.enabled(seen.sources)):
+        tried = ()  # the next round
+    retry_at = now + policy.retry_delay_s(session.retries)
+    waiting = replace(
+        session, phase=Phase.UNAVAILABLE, attempt=None, reason=failure.reason, retry_at=retry_at, retries=session.retries + 1,
+        unavailable_since=now if first else session.unavailable_since, tried=tried,
+    )  # fmt: skip
+    return Decision(session=waiting, records=records, wake_at=retry_at)
+
+
+def _why_not(source: Source, failure: Failure, attempt: Attempt) -> str:
+    known = source.id != attempt.source_id and source.status is SourceStatus.PROBLEMATIC
+    return (source.last_failure_reason or failure.reason) if known else failure.reason
+
+
+def once(*source_ids: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(source_ids))
+
+
+def end(session: Session, reason: str, now: float, *, sources: dict[str, str] | None = None) -> Decision:
+    fields: Fields = {"reason": reason}
+    if sources is not None:
+        fields["sources"] = sources
+    ran = [AttemptEnded(each.number, None, reason) for each in (session.previous, session.attempt) if each is not None]
+    ended = replace(
+        session, phase=Phase.ENDED, desired=Desired.STOP, attempt=None, previous=None, ended_at=now, end_reason=reason,
+        retry_at=None, switch_to=None,
+    )  # fmt: skip
+    return Decision(session=ended, records=(*ran, Happened(EventType.SESSION_ENDED, fields)))
+
+
+def records_of(failure: Failure, attempt: Attempt) -> tuple[Record, ...]:
+    ended = AttemptEnded(attempt.number, failure.exit_code, failure.reason)
+    if not failure.source:
+        return (ended,)
+    return (ended, SourceFailed(attempt.source_id, failure.reason, stalled=failure.stall))

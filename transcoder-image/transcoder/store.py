@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from transcoder.job import VARIANT, Job
 
-_CONNECT_AND_READ_S = 5.0  # a store that takes longer is as good as down; the request is made again
+# A store that is silent for longer is as good as down; the request is made again. Playlists are small, and waited for.
+_TIMEOUT_S = {"GET": 2.0, "PUT": 3.0, "POST": 5.0}
 _PLAYLIST_HEADERS = {"Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "public, max-age=1"}
 _SEGMENT_FIELDS = {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}
 _BOUNDARY = "hls-failover-5f0c1d7e9b"
@@ -159,7 +160,7 @@ class Store:
         if connection is None:
             connection = self._connections[host] = _Connection(scheme, host)
         try:
-            return connection.exchange(method, slash + path or "/", body, headers, timeout_s or _CONNECT_AND_READ_S)
+            return connection.exchange(method, slash + path or "/", body, headers, timeout_s or _TIMEOUT_S[method])
         except Exception as error:  # http.client raises more kinds than its documentation lists
             connection.close()
             return Failure(f"{type(error).__name__}: {error}")

@@ -1,4 +1,7 @@
-"""The nouns of an import: what it knows of channels and sources, and what it plans for them. Data only, but for counting."""
+"""The nouns of an import: what it knows of channels and sources, and what it plans for them. Data only, but for counting.
+
+There are tens of thousands of each, and none can be part of a cycle: the garbage collector need not look at them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from msgspec import Struct
 from orchestrator.core.m3u import Fault
 
 
-class ChannelFields(Struct, frozen=True, kw_only=True):
+class ChannelFields(Struct, frozen=True, kw_only=True, gc=False):
     """What an import writes of a channel."""
 
     name: str
@@ -23,7 +26,7 @@ class ChannelFields(Struct, frozen=True, kw_only=True):
     enabled: bool = True
 
 
-class SourceFields(Struct, frozen=True, kw_only=True):
+class SourceFields(Struct, frozen=True, kw_only=True, gc=False):
     """What an import writes of a source."""
 
     url: str
@@ -32,14 +35,14 @@ class SourceFields(Struct, frozen=True, kw_only=True):
     enabled: bool = True
 
 
-class ImportedChannel(Struct, frozen=True):
+class ImportedChannel(Struct, frozen=True, gc=False):
     """What was last written by an import of this provider: the one that brought the channel."""
 
     provider_id: str
     fields: ChannelFields
 
 
-class ImportedSource(Struct, frozen=True):
+class ImportedSource(Struct, frozen=True, gc=False):
     """What was last written, and the entry that it came from."""
 
     name: str
@@ -47,14 +50,14 @@ class ImportedSource(Struct, frozen=True):
     fields: SourceFields
 
 
-class KnownSource(Struct, frozen=True, kw_only=True):
+class KnownSource(Struct, frozen=True, kw_only=True, gc=False):
     id: str
     provider_id: str | None
     fields: SourceFields
     imported: ImportedSource | None  # None: the operator's own
 
 
-class KnownChannel(Struct, frozen=True, kw_only=True):
+class KnownChannel(Struct, frozen=True, kw_only=True, gc=False):
     id: str
     slug: str
     fields: ChannelFields
@@ -62,7 +65,7 @@ class KnownChannel(Struct, frozen=True, kw_only=True):
     sources: tuple[KnownSource, ...] = ()  # by priority
 
 
-class ChannelPlan(Struct, frozen=True, kw_only=True):
+class ChannelPlan(Struct, frozen=True, kw_only=True, gc=False):
     """One channel as it is to be."""
 
     before: KnownChannel | None  # None: it is new

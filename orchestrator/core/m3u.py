@@ -23,7 +23,7 @@ LINE: Final = 16384  # characters
 HEADER: Final = "#EXTM3U"
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class Entry(Struct, frozen=True, kw_only=True, gc=False):
     """One address of a playlist, and what it is said to be."""
 
     line: int = 0  # of the address; from 1

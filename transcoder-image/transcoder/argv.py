@@ -174,7 +174,7 @@ def _input(job: Job, plan: Plan) -> list[str]:
     source = job.source
     flags = [
         # The watchdog is faster than this time-out, which is for its absence.
-        *request_flags(source, job.start_limit_s),
+        *request_flags(source, job.start_limit_s + 1.0),
         # Codec parameters are known after the first keyframe; a stream that is announced and never sent must not hold
         # up the start for the default of 5 s (7 s for MPEG-TS).
         *("-analyzeduration", "1500000"),

@@ -25,9 +25,10 @@ HEALTH_VARIABLE = "TRANSCODER_HEALTH_FILE"
 _BATCH_S = 0.1  # media are read in batches of this length: waking up for each packet would cost a core's share
 _CALM_TICK_S = 0.5  # the watchdog's pace while the next listing is not overdue
 _TICK_S = 0.1  # and when something is wrong
-_STARTING_TICK_S = 0.01  # until the first listing, which waits for the clock to settle
+_SETTLING_TICK_S = 0.01  # until the clock has settled, which the first listing waits for
 _SLEPT_S = 1.5  # a longer way round the loop: this process was paused
 _OVERDUE_S = 0.25  # so late the player needs media more than a keyframe at their start
+_TAKEOVER_LAG_S = 0.06  # an attempt that takes over does not wait at all, once the first burst has ended
 _LAST_LISTING_S = 0.8  # how long an ending waits for what was cut last
 _LOG_UPLOAD_S = 0.5
 _CORRECTIONS = 4  # of what FFmpeg is told to do: file or live, which codecs, which program
@@ -110,12 +111,12 @@ class Attempt:
 
     def _tick_s(self, now_s: float) -> float:
         """How long nothing can be missed by sleeping."""
-        publisher = self._publisher
-        if not publisher.listed or publisher.due_s is None:
-            return _STARTING_TICK_S
-        overdue_in_s = publisher.due_s + _OVERDUE_S - now_s
-        calm = overdue_in_s > 0 and publisher.failing_since_s is None
-        return min(_CALM_TICK_S, overdue_in_s) if calm else _TICK_S
+        publisher, take = self._publisher, self._take
+        if not publisher.listed and take.waited_s is not None and not take.clock.settled(now_s):
+            return _SETTLING_TICK_S
+        overdue_in_s = _CALM_TICK_S if publisher.due_s is None else publisher.due_s + _OVERDUE_S - now_s
+        calm = publisher.listed and publisher.failing_since_s is None and overdue_in_s > 0
+        return min(_CALM_TICK_S if calm else _TICK_S, max(overdue_in_s, 0.0) or _TICK_S)
 
     def _read(self, now_s: float) -> None:
         take = self._take
@@ -206,9 +207,10 @@ class Attempt:
     def _publish(self, now_s: float) -> None:
         publisher, take = self._publisher, self._take
         overdue = publisher.due_s is not None and now_s > publisher.due_s + _OVERDUE_S
-        if overdue and publisher.idle and take.accepted and take.clock.settled(now_s):
-            take.clock.listed_end_s = publisher.listed_end_s
-            take.cut_overdue(now_s, lag_s=_OVERDUE_S)
+        takes_over = not publisher.listed and publisher.listed_end_s is not None
+        if (overdue or takes_over) and publisher.idle and take.accepted and take.clock.settled(now_s):
+            publisher.tell(take.clock)
+            take.cut_overdue(now_s, _TAKEOVER_LAG_S if takes_over else _OVERDUE_S)
         self._offer()
         for request in publisher.requests(now_s):
             self._lanes.carry(request)

@@ -35,7 +35,6 @@ class StoreModel:
         self.writers: list[int] = []  # the attempt of each write of main, in order
         self.broken: list[str] = []
         self.now_s = 0.0
-        self._written_s = 0.0
 
     @property
     def playlist(self) -> MediaPlaylist | None:
@@ -45,9 +44,9 @@ class StoreModel:
         """What the request does, and its answer."""
         match request:
             case GetMain():
-                return Absent() if self.main is None else Found(self.main, self._etag, self._written_s)
+                return Absent() if self.main is None else Found(self.main, self._etag)
             case GetIndex():
-                return Absent() if self.index is None else Found(self.index, '"i"', None)
+                return Absent() if self.index is None else Found(self.index, '"i"')
             case PutIndex(text):
                 if self.index is not None:
                     return Conflict()
@@ -63,7 +62,7 @@ class StoreModel:
                 if etag != (self._etag if self.main is not None else None):
                     return Conflict()
                 self._check(attempt, text)
-                self.main, self._written_s = text, self.now_s
+                self.main = text
                 self.main_version += 1
                 self.writers.append(attempt)
                 return Stored(self._etag)

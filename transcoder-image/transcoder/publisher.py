@@ -94,6 +94,11 @@ class Publisher:
         """Takes the next segment; `clock` is the one of the timeline that it stands on."""
         self._backlog.append(segment, clock)
 
+    def tell(self, clock: ProgrammeClock) -> None:
+        """Sets a clock to what is listed: that is the truth, also where somebody else has listed more, or we less."""
+        if self._playlist is not None:
+            clock.listed_end_s, clock.listed_ahead_s = self._playlist.end_s, self._playlist.ahead_s
+
     def withdraw(self, clock: ProgrammeClock) -> None:
         """Takes back what was offered from that timeline and is not listed yet."""
         self._backlog.drop_timeline(clock)
@@ -240,9 +245,6 @@ class Publisher:
             self.over = Ending.BAD_JOB, f"the playlist's target duration is {playlist.target_duration_s} s"
         else:
             self._adopt(playlist, reply.etag, now_s)
-            if self.due_s is None and playlist.segments and reply.written_s is not None:
-                # The attempt before has kept the player waiting since then; half a second for HTTP's whole ones.
-                self.due_s = min(now_s, reply.written_s + 0.5) + playlist.segments[-1].duration_s
 
     def _adopt(self, playlist: MediaPlaylist, etag: str | None, now_s: float) -> None:
         """Goes on from what is stored; what of ours is listed there needs no listing any more."""

@@ -53,11 +53,10 @@ class Stored(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is stored; `written_s`: when it was, in Unix seconds (HTTP knows whole ones), None where not said."""
+    """What is stored."""
 
     text: str
     etag: str | None
-    written_s: float | None = None
 
 
 class Absent(NamedTuple):
@@ -119,16 +118,16 @@ class Store:
         answer = self._exchange("GET", url, [], {})
         if isinstance(answer, Failure):
             return answer
-        status, body, etag, written_s = answer
+        status, body, etag = answer
         if status == 200:
-            return Found(body.decode("utf-8", "replace"), etag, written_s)
+            return Found(body.decode("utf-8", "replace"), etag)
         return Absent() if status == 404 else _failure(status, body)
 
     def _put(self, url: str, body: bytes, headers: dict[str, str], timeout_s: float | None = None) -> Reply:
         answer = self._exchange("PUT", url, [body], headers, timeout_s)
         if isinstance(answer, Failure):
             return answer
-        status, text, etag, _ = answer
+        status, text, etag = answer
         if status in (200, 201, 204):
             return Stored(etag)
         # 412: the condition does not hold; 409: somebody is writing right now; 404: there is nothing to match.
@@ -148,7 +147,7 @@ class Store:
         answer = self._exchange("POST", upload.url, body, headers)
         if isinstance(answer, Failure):
             return answer
-        status, text, etag, _ = answer
+        status, text, etag = answer
         return Stored(etag) if status in (200, 201, 204) else _failure(status, text)
 
     def _exchange(
@@ -172,7 +171,6 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     etag: str | None
-    written_s: float | None
 
 
 class _Connection:
@@ -207,19 +205,11 @@ class _Connection:
         data = response.read(4 << 20)
         if not response.isclosed():  # more than any playlist has
             self._client.close()
-        return Answer(response.status, data, response.headers["ETag"], _unix_s(response.headers["Last-Modified"]))
+        return Answer(response.status, data, response.headers["ETag"])
 
     def close(self) -> None:
         """Closes it; the next request opens it again."""
         self._client.close()
-
-
-def _unix_s(date: str | None) -> float | None:
-    """An HTTP date (RFC 9110, 5.6.7) in Unix seconds."""
-    from email.utils import mktime_tz, parsedate_tz  # http.client has imported them
-
-    parts = parsedate_tz(date) if date else None
-    return float(mktime_tz(parts)) if parts else None
 
 
 def _failure(status: int, body: bytes) -> Failure:

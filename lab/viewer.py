@@ -45,6 +45,7 @@ class Viewer:
         self.playlist: MediaPlaylist | None = None
         self.listings: list[Listing] = []
         self.faults: list[str] = []
+        self._unfetched: list[str] = []
         self.refused = 0  # answers other than 200 after the first playlist
 
     @property
@@ -75,9 +76,9 @@ class Viewer:
             self._connection = None
 
     def _look(self) -> list[Listing]:
-        body = self._get(self._url)
+        status, body = self._get(self._url)
         now = time.time()
-        if body is None:
+        if status != 200:
             self.refused += self.playlist is not None
             return []
         try:
@@ -87,6 +88,7 @@ class Viewer:
             return []
         before, self.playlist = self.playlist, playlist
         if before == playlist:
+            self._fetch_listed()
             return []
         if before is not None:
             self.faults += violations(before, playlist)
@@ -99,11 +101,24 @@ class Viewer:
             listing = Listing(now, segment, attempt_of(segment.uri), late_s)
             self.listings.append(listing)
             found.append(listing)
-            if self._fetch and self._get(urljoin(self._url, segment.uri)) is None:
-                self.faults.append(f"listed but not there: {segment.uri}")
+            if self._fetch:
+                self._unfetched.append(segment.uri)
+        self._fetch_listed()
         return found
 
-    def _get(self, url: str) -> bytes | None:
+    def _fetch_listed(self) -> None:
+        """What a store does not answer is asked for again; what it says is not there breaks the law."""
+        while self._unfetched:
+            uri = self._unfetched[0]
+            status, _ = self._get(urljoin(self._url, uri))
+            if status is None or status >= 500:
+                return
+            del self._unfetched[0]
+            if status != 200:
+                self.faults.append(f"listed but not there ({status}): {uri}")
+
+    def _get(self, url: str) -> tuple[int | None, bytes]:
+        """The status and the body; None: no answer."""
         parts = urlsplit(url)
         for _ in range(2):  # a persistent connection may have been closed meanwhile
             if self._connection is None:
@@ -117,5 +132,5 @@ class Viewer:
             except (OSError, http.client.HTTPException):
                 self.close()
                 continue
-            return body if answer.status == 200 else None
-        return None
+            return answer.status, body
+        return None, b""

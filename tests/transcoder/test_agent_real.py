@@ -370,7 +370,7 @@ async def test_every_kind_of_input_plays(session: NewSession) -> None:
             async with Agent(s.job(urls[kind], expected=None)) as agent:
                 await s.until(segments=1)
                 first_s = s.states[0][0]
-                await s.until(segments=4)
+                await s.until(segments=5)
                 took_s = time.time() - first_s
                 assert await agent.end() == Ending.BY_REQUEST
             return kind, s, took_s
@@ -378,7 +378,8 @@ async def test_every_kind_of_input_plays(session: NewSession) -> None:
         for kind, s, took_s in await asyncio.gather(*map(play, urls)):
             assert s.broken == [], kind
             assert await s.plays() == "", kind
-            assert took_s > 2.5, f"{kind} is paced"
+            # What a session begins with, and then as much as time has passed; up to a segment waits to be closed.
+            assert s.playlist.duration_s <= 3 * 2.0 + took_s + 2.0, f"{kind} comes in real time"
             assert all(segment.duration_s <= 4.5 for segment in s.of(1)), kind
 
 

@@ -38,6 +38,12 @@ def test_a_source_in_bursts_may_be_silent_as_long_as_they_are(pieces: int) -> No
     assert arrivals((0.0, 30.0), *[(6.0, 6.0)] * 3, pieces=pieces).cadence_s == pytest.approx(6.0, abs=0.2)
 
 
+def test_what_is_usual_is_known_when_the_first_burst_is_forgotten() -> None:
+    assert not arrivals((0.0, 30.0)).usual
+    assert not arrivals((0.0, 30.0), (6.0, 6.0), (6.0, 6.0)).usual
+    assert arrivals((0.0, 30.0), (6.0, 6.0), (6.0, 6.0), (6.0, 6.0)).usual
+
+
 def test_a_trickle_explains_nothing() -> None:
     assert arrivals(*[(0.1, 0.016)] * 300).cadence_s == 0.0
     assert arrivals(*[(1.0, 0.16)] * 30).cadence_s == 0.0

@@ -67,7 +67,7 @@ def test_the_streams_of_a_live_playlist() -> None:
     assert read.complete
     assert (read.format, read.finite, read.program) == ("hls", False, None)
     assert read.streams == Streams("h264", "aac", 2)
-    assert read.segments_opened == 3, "playlists do not count"
+    assert (read.segments_opened, read.segments_opened_each) == (3, 3.0), "playlists do not count"
     assert read.fault is None
 
 
@@ -75,6 +75,14 @@ def test_the_best_variant_of_several() -> None:
     read = report(VARIANTS)
     assert read.program == 1
     assert read.streams == Streams("hevc", "ac3", 6)
+
+
+def test_segments_of_several_playlists_are_counted_for_each() -> None:
+    opened = "".join(
+        f"[http @ 0x7f] [info] Opening 'http://h/{name}' for reading\n"
+        for name in ("v1.m3u8", "v2.m3u8", "a.m3u8", "1/1.ts", "1/2.ts", "2/1.ts", "2/2.ts", "a/1.aac", "a/2.aac", "v2.m3u8")
+    )
+    assert report(opened.encode()).segments_opened_each == 2.0
 
 
 def test_a_file_has_a_duration_and_a_cover_is_no_video() -> None:

@@ -68,7 +68,8 @@ class Report:
         self.finite = False  # the source says how long it is: a file
         self.closed = False  # the server ended the body
         self.unknown_option: str | None = None  # this FFmpeg does not know it
-        self.segments_opened = 0  # media segments asked for (HLS)
+        self.segments_opened = 0  # media segments asked for (HLS), of all playlists
+        self._playlists_opened: set[str] = set()
         self.playlists_lost = 0  # reloads of an HLS playlist that failed since media came
         self.segments_lost = 0  # segments given up since media came
         self._describing = False
@@ -99,6 +100,11 @@ class Report:
     def _best(self) -> "_Program | None":
         variants = [program for program in self._programs if program.streams]
         return max(variants, key=lambda program: program.bitrate) if len(variants) > 1 else None
+
+    @property
+    def segments_opened_each(self) -> float:
+        """Media segments asked for, per playlist: variants and renditions are all looked at first."""
+        return self.segments_opened / max(1, len(self._playlists_opened))
 
     @property
     def fault(self) -> Fault | None:
@@ -160,7 +166,11 @@ class Report:
     def _open(self, url: str) -> None:
         """Counts media segments: a playlist is opened again and again, a segment once."""
         path = url.partition("?")[0]
-        if path.endswith((".m3u8", ".m3u", ".key")) or url in self._opened:
+        if path.endswith((".m3u8", ".m3u")):
+            if len(self._playlists_opened) < 64:
+                self._playlists_opened.add(path)
+            return
+        if path.endswith(".key") or url in self._opened:
             return
         self._opened = [*self._opened[-31:], url]
         self.segments_opened += 1

@@ -40,10 +40,11 @@ class Take:
 
     @property
     def cadence_s(self) -> float:
-        """How far apart the source's media come: the average length of its segments, or of its bursts."""
-        if self._newest_s is not None and self.report.segments_opened and self.report.format.startswith("hls"):
-            return (self._newest_s - self._media_start_s) / self.report.segments_opened
-        return self._arrivals.cadence_s
+        """How far apart the source's media come: in bursts of that length, as its own segments have it."""
+        segments = self.report.segments_opened_each
+        if self._newest_s is None or not segments or self._arrivals.usual:
+            return self._arrivals.cadence_s
+        return (self._newest_s - self._media_start_s) / segments
 
     @property
     def waited_s(self) -> float | None:

@@ -5,10 +5,11 @@ Ran they ahead, each swap would push the player further from the live edge, unti
 behind, each swap would eat of its buffer.
 
 A moment of the programme is dated by when it could first be had: media time plus the least `now - newest` seen lately,
-for any other arrival was late. A source that sends whole segments does not say at first how long ago the newest was
-finished: half of its cadence is the best guess, and its next segment tells. By then dates have been given; what they turn
-out to be ahead by is handed on (`ahead_s`), so that the next attempt joins where the programme really is. All values are
-seconds; `now_s` is Unix time, media times are the segmenter's timeline.
+for any other arrival was late. A source that sends whole segments does not say how long ago the newest was finished: its
+playlist is asked for once in a cadence (FFmpeg's HLS demuxer), at the phase at which it happened to be asked first, and
+half of the cadence is the best guess. What dates turn out to be ahead by is handed on (`ahead_s`), so that the next
+attempt joins where the programme is. All values are seconds; `now_s` is Unix time, media times are the segmenter's
+timeline.
 """
 
 _SETTLED_AFTER_S = 0.08  # longer than the pauses inside a first burst from near by, too short to be felt
@@ -34,7 +35,7 @@ class ProgrammeClock:
         self.listed_end_s = listed_end_s
         self.listed_ahead_s = 0.0
         self.cadence_s = 0.0
-        self._told = False  # the source's next media have told when the ones before were finished
+        self._steady = False  # more has come than the first burst
         self._started_s = started_s
         self._settled_after_s = _SETTLED_AFTER_S
         self._newest_s: float | None = None
@@ -49,7 +50,7 @@ class ProgrammeClock:
             round_trip_s = (now_s - self._started_s) / _ROUND_TRIPS
             self._settled_after_s = min(max(_SETTLED_AFTER_S, round_trip_s), _SETTLED_AFTER_AT_MOST_S)
         if self._newest_s is not None and newest_s > self._newest_s and self.settled(now_s):
-            self._told = True
+            self._steady = True
         if self._newest_s is None:
             self._first_at_s = now_s
         self._newest_s = newest_s
@@ -110,10 +111,9 @@ class ProgrammeClock:
 
     def _had_s(self) -> float:
         """Date minus media time, by when media could first be had."""
-        if self._told or not self.cadence_s:
-            return self._best_s()
-        # The newest of the first burst stood in the playlist before the burst was read: for a cadence at most.
-        return self._best_s() - (self._fell_at_s - self._first_at_s) - self.cadence_s / 2
+        # What stood in the playlist before the burst was read.
+        burst_s = self._fell_at_s - self._first_at_s if self.cadence_s and not self._steady else 0.0
+        return self._best_s() - burst_s - self.cadence_s / 2
 
     def _follows(self, start_s: float) -> bool:
         if self._offset_s is None or self.listed_end_s is None:

@@ -170,7 +170,7 @@ def test_a_swap_between_sources_in_step_repeats_or_skips_one_segment_at_most(dat
 
 @SWAPS
 @given(st.data())
-def test_between_sources_in_step_nothing_is_repeated_or_skipped_where_they_are_asked_at_like_phases(
+def test_between_sources_in_step_nothing_is_repeated_or_skipped_at_like_phases(
     data: st.DataObject,
 ) -> None:
     """How long a playlist's newest segment has been there is a guess, which is off by half a segment at most; each attempt errs

@@ -1,8 +1,8 @@
 """How late the next segment is when a container or its source dies: later than the last listing plus its duration.
 
 A run is a session of its own on two sources in step. It plays; at a moment that differs from run to run something is done to
-it. Its lateness is the greatest of all listings from then until the new attempt's second one: what an early listing lends is
-paid back in the same figure. What a swap skips or repeats of the programme is read off the pictures themselves.
+it. Its lateness is the greatest of all listings from then until the new attempt's second one, as a player has it that shows one
+segment after the other. What a swap skips or repeats of the programme is read off the pictures themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lab.process import RemoteSource
 from lab.viewer import Listing
 from orchestrator.errors import FailoverError
 
-_STEADY = 4  # listings: what the source had in store is listed, and it plays in its own rhythm
+_STEADY = 3  # moments of listing: what the source had in store is listed, and it plays in its own rhythm
 _GOLDEN = 0.618  # steps of this fraction fill an interval evenly, however many there are
 _REFUSALS = (Fault.REFUSE, Fault.HTTP_404, Fault.HTTP_500, Fault.END, Fault.RESET)
 _SILENCES = (Fault.FROZEN, Fault.HANG)
@@ -140,7 +140,7 @@ async def _swaps(
 async def _swap(stage: Stage, first: RemoteSource, second: RemoteSource, injury: Injury, phase_s: float) -> Run:
     asked = await stage.session([first.hls_url, second.hls_url])
     async with stage.watching(asked) as viewer:
-        if not await came(lambda: len(viewer.listings) >= _STEADY):
+        if not await came(lambda: len({each.at for each in viewer.listings}) >= _STEADY):
             raise FailoverError(f"session {asked.id} on {first.hls_url} does not play")
         await asyncio.sleep(viewer.listings[-1].at + phase_s - time.time())
         before = viewer.listings[-1]
@@ -166,14 +166,25 @@ async def _swap(stage: Stage, first: RemoteSource, second: RemoteSource, injury:
         known["verdict"] = ended["verdict"]
     else:
         known.pop("verdict", None)  # the new attempt's own, at the session's end
-    late_s = max(each.late_s for each in listings[listings.index(before) + 1 :] if each.late_s is not None)
     return Run(
-        late_s=late_s,
+        late_s=lateness_s(listings[listings.index(before) :]),
         due_s=due_s,
         skipped_s=await asyncio.to_thread(skipped_s, old, new),
         injured_at=injured_at,
         moments=known,
     )
+
+
+def lateness_s(listings: Sequence[Listing]) -> float:
+    """The greatest lateness of those after the first, which plays when it is listed. A segment is due when the one before has
+    been shown: what came early leaves the next one's due time where it was, what came late moves it. Raises ValueError where
+    there is no second listing."""
+    first = listings[0]
+    due_at, late_s = first.at + first.segment.duration_s, []
+    for each in listings[1:]:
+        late_s.append(each.at - due_at)
+        due_at = max(due_at, each.at) + each.segment.duration_s
+    return max(late_s)
 
 
 async def _media(stage: Stage, asked: Requested, listings: Sequence[Listing]) -> bytes:

@@ -108,25 +108,32 @@ async def demo(settings: Settings, data_dir: Path | None, urls: Sequence[str], *
 
 async def _tell(seat: Seat, lab: LabProcess | None, *, once: bool) -> bool:
     """The story, and the viewer beside it. False: Ctrl-C came before its end."""
-    finished = False
+    told = asyncio.Event()
+    try:
+        await _beside_the_viewer(seat, lab, told, once=once)
+    except asyncio.CancelledError:
+        me = asyncio.current_task()
+        if once or me is None:
+            raise
+        me.uncancel()  # Ctrl-C is how the demo ends: tidy up, and give the verdict
+    return told.is_set()
+
+
+async def _beside_the_viewer(seat: Seat, lab: LabProcess | None, told: asyncio.Event, *, once: bool) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             beside = [group.create_task(seat.follow()), group.create_task(seat.ask()), group.create_task(show(seat, once=once))]
             try:
                 await story(seat, lab, once=once)
-                finished = True
+                told.set()
                 if not once:
                     say("that was the story; it goes on until Ctrl-C")
                     await asyncio.Event().wait()
             finally:
                 for task in beside:
                     task.cancel()
-    except asyncio.CancelledError:
-        me = asyncio.current_task()
-        if once or me is None:
-            raise
-        me.uncancel()  # Ctrl-C is how the demo ends: tidy up, and give the verdict
-    return finished
+    except* FailoverError as failures:
+        raise failures.exceptions[0] from None
 
 
 async def show(seat: Seat, *, once: bool) -> None:

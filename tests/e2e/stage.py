@@ -77,10 +77,15 @@ class Stage:
         """What runs, as the machine sees it."""
         return attempts_of(self.stack.runtime, self.settings.deployment)
 
-    async def channel(self, *urls: str, slug: str | None = None, profile: str = "copy") -> Any:
-        """A channel with these sources, the first tried first."""
-        slug = slug or f"channel-{next(self._numbers)}"
-        return await self.client.add_channel(slug, slug.title(), urls, profile)
+    async def channel(self, *urls: str, known: bool = True) -> Any:
+        """A channel with these sources. `known`: they have just been seen to work, so a session starts with the first, however
+        long a probe takes on a busy machine."""
+        slug = f"channel-{next(self._numbers)}"
+        channel = await self.client.add_channel(slug, slug.title(), urls)
+        if known:
+            probes = (f"/v1/sources/{source['id']}/probe" for source in channel["sources"])
+            await asyncio.gather(*(self.client.call("POST", probe) for probe in probes))
+        return channel
 
     async def sources(self, channel: Any) -> list[Any]:
         """The channel's sources as they are now, in order."""

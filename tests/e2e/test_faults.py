@@ -139,7 +139,7 @@ async def test_a_source_that_does_not_work_is_passed_over_at_the_start(stage: St
 
     async def start(fault: Fault, source: Source) -> None:
         source.fault = fault
-        channel = await stage.channel(source.hls_url, lab["g"].hls_url)
+        channel = await stage.channel(source.hls_url, lab["g"].hls_url, known=False)
         async with stage.watch(channel) as watched:
             print(f"{fault}: live {watched.start_s:.2f} s after the request")
             good = channel["sources"][1]
@@ -170,7 +170,7 @@ async def test_where_no_source_works_the_refusal_names_each_reason(stage: Stage,
     sources = lab.sources[: len(faults)]
     for source, fault in zip(sources, faults, strict=True):
         source.fault = fault
-    channel = await stage.channel(*(source.hls_url for source in sources))
+    channel = await stage.channel(*(source.hls_url for source in sources), known=False)
     answer = await stage.http.post(f"/v1/channels/{channel['id']}/sessions", json={}, headers={"Prefer": "wait=15"})
     for source in sources:
         source.fault = None

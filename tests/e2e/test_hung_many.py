@@ -46,9 +46,9 @@ async def stage(seaweed: Seaweed, redis_server: RedisServer, tmp_path_factory: p
 
 async def test_thirty_on_hung_sources_take_nothing_from_the_other_twenty(stage: Stage, lab: Lab) -> None:
     lab["b"].fault = Fault.HANG
-    well = [await stage.channel(lab["g"].hls_url) for _ in range(2 * WELL)]
-    hung_at_start = [await stage.channel(lab["b"].hls_url) for _ in range(HUNG_AT_START)]
-    hung_at_play = [await stage.channel(lab["a"].hls_url) for _ in range(HUNG_AT_PLAY)]
+    well = [await stage.channel(lab["g"].hls_url, known=False) for _ in range(2 * WELL)]
+    hung_at_start = [await stage.channel(lab["b"].hls_url, known=False) for _ in range(HUNG_AT_START)]
+    hung_at_play = [await stage.channel(lab["a"].hls_url, known=False) for _ in range(HUNG_AT_PLAY)]
 
     async def nothing() -> None: ...
 

@@ -48,29 +48,30 @@ def main() -> int:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the table there")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
+    rows: list[Row] = []
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before"
     try:
-        machine, rows = asyncio.run(_measure(asked.only or list(MEASURES), asked.runs))
+        runtime = asyncio.run(_measure(asked.only or list(MEASURES), asked.runs, rows))
+    except KeyboardInterrupt:
+        return 130
     except FailoverError as error:
         console.print(f"[red]{error}[/]")
         return 1
-    except KeyboardInterrupt:
-        return 130
-    console.print(f"\n{machine}\n")
-    show(console, rows)
+    finally:  # what has been measured is worth showing, whatever came then
+        show(console, rows)
     if asked.markdown:
-        asked.markdown.write_text(markdown(rows, machine))
+        asked.markdown.write_text(markdown(rows, f"{machine}; {runtime} runtime; {asked.runs} runs of each."))
     return 0
 
 
-async def _measure(names: list[str], runs: int) -> tuple[str, list[Row]]:
-    rows: list[Row] = []
+async def _measure(names: list[str], runs: int, rows: list[Row]) -> str:
+    """Adds each row as it is measured; gives the runtime's name."""
     async with open_stage(settings.read(os.environ)) as stage:
-        machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {stage.runtime} runtime, {runs} runs"
         for name in names:
             started = time.monotonic()
             rows += await MEASURES[name](stage, runs)
             console.print(f"[dim]{name}: {time.monotonic() - started:.0f} s[/]")
-    return machine, rows
+        return stage.runtime
 
 
 if __name__ == "__main__":

@@ -79,13 +79,20 @@ class Stage:
     @contextlib.asynccontextmanager
     async def watching(self, asked: Requested) -> AsyncIterator[Viewer]:
         """A viewer who follows the session's playlist for as long as the block runs."""
-        viewer = Viewer(asked.session["playlist_url"], every_s=_LOOK_S)
-        following = asyncio.create_task(viewer.follow(), name=f"viewer of {asked.id}")
+        viewer = Viewer(asked.session["playlist_url"])
+        over = asyncio.Event()
+
+        async def follow() -> None:
+            while not over.is_set():  # never cancelled in a look: its thread would go on and leave a connection open
+                await viewer.look()
+                await asyncio.sleep(_LOOK_S)
+
+        following = asyncio.create_task(follow(), name=f"viewer of {asked.id}")
         try:
             yield viewer
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            over.set()
+            await following
             viewer.close()
 
     async def moments(self, asked: Requested, attempt: int) -> dict[str, float]:

@@ -130,10 +130,13 @@ async def _swaps(
             phase_s = stage.settings.segment_s * (number * _GOLDEN % 1.0)
             done[name].append(await _swap(stage, first, second, injuries[name], phase_s))
 
-    sources = lab.sources
-    async with asyncio.TaskGroup() as group:
-        for first, second in zip(sources[::2], sources[1::2], strict=True):
-            group.create_task(lane(first, second))
+    pairs = zip(lab.sources[::2], lab.sources[1::2], strict=True)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for first, second in pairs:
+                group.create_task(lane(first, second))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
     return done
 
 

@@ -93,6 +93,9 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)  # killed, it would leave its containers
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=20)
             self.process.kill()
             self.process.wait()
 

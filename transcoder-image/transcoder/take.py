@@ -6,6 +6,7 @@ else than expected, or because it failed once. Each take has its own timeline, a
 
 from transcoder.argv import Plan
 from transcoder.arrivals import Arrivals
+from transcoder.ending import Ending
 from transcoder.ffmpeg_process import FfmpegProcess
 from transcoder.job import Job
 from transcoder.programme_clock import ProgrammeClock
@@ -66,7 +67,7 @@ class Take:
         """Closes the open segment now, if the source falters (media are `lag_s` behind: else a keyframe is on its way)
         and if that gives the player something: half a segment, 1 s at most, that continues what is listed."""
         segmenter, newest_s = self._segmenter, self._newest_s
-        if segmenter is None or newest_s is None or self.clock.lag_s(now_s) < lag_s:
+        if segmenter is None or newest_s is None or self._is_rubbish or self.clock.lag_s(now_s) < lag_s:
             return
         pending_s = segmenter.pending_s
         if pending_s < min(1.0, self._job.segment_s / 2) or not self.clock.continues(newest_s - pending_s, newest_s):
@@ -79,7 +80,7 @@ class Take:
         self.process.kill()
         lines = self.read(now_s)
         self._exit_code = self.process.stop()
-        last = self._segmenter.flush(ended=True) if self._segmenter else None
+        last = self._segmenter.flush(ended=True) if self._segmenter and not self._is_rubbish else None
         if last and last.duration_s >= _WORTH_LISTING_S:
             self._close(last)
         return lines
@@ -99,6 +100,12 @@ class Take:
             closed=self.report.closed,
             exit_code=self._exit_code,
         )
+
+    @property
+    def _is_rubbish(self) -> bool:
+        """Whether FFmpeg cannot decode what comes: whatever it still made of that is not worth a player's trust."""
+        fault = self.report.fault
+        return fault is not None and fault.ending is Ending.SOURCE_UNDECODABLE
 
     def _feed(self, data: bytes, now_s: float) -> None:
         if self._segmenter is None:

@@ -176,7 +176,7 @@ async def _ten_swaps(watched: Watched, sources: dict[str, Source]) -> None:
     await swapped()
     await watched.switch(ids[3])
     await swapped()
-    await fail(Fault.GARBAGE)
+    await fail(Fault.HTTP_500)  # garbage: tests/e2e/test_faults.py
     await fail(Fault.HTTP_404)
     os.kill(ffmpeg_pid(await running()), signal.SIGKILL)
     await swapped()

@@ -209,15 +209,14 @@ class Supervisor:
         changed = decision.session != session or bool(decision.records)
         if changed:
             events = await self._tables.sessions.commit(session, decision, now)
-            work.session = replace(decision.session, version=session.version + 1)  # as the row has it now
+            work.session = decision.session  # its version is the row's old one: the next look reads the row anyway
             _log_step(session, decision)
         else:
             events = ()
         news = await self._interpreter.apply(decision, seen, events)
         self._follow(decision.session)
         self._wake_at(session_id, work, decision.wake_at)
-        # Where the new state leaves nothing to do about what was seen, only something new is worth another look.
-        return news or (changed and not _is_idle(decide(decision.session, seen, now, self._policy), decision.session))
+        return changed or news
 
     async def _observe(self, session: Session, *, look: bool) -> Observation:
         look = look or session.desired is Desired.STOP or not self._sweep.follows(session.id)
@@ -277,7 +276,8 @@ class Supervisor:
                 playlist = replace(playlist, at=inf)  # as if nothing had changed since somebody looked
             known = replace(work.observation, playlist=playlist)
             decision = decide(work.session, known, self._now(), self._policy)
-            if _is_idle(decision, work.session) and decision.wake_at is not None and decision.wake_at > self._now():
+            idle = decision.session == work.session and not decision.records and not decision.actions
+            if idle and decision.wake_at is not None and decision.wake_at > self._now():
                 self._wake_at(session_id, work, decision.wake_at)
                 return
             work.doubtful = True
@@ -300,11 +300,6 @@ class Supervisor:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("%s failed", task.get_name(), exc_info=error)
-
-
-def _is_idle(decision: Decision, session: Session) -> bool:
-    """Whether it leaves everything as it is."""
-    return decision.session == session and not decision.records and not decision.actions
 
 
 def _differs(known: tuple[Container, ...] | Unknown, seen: tuple[Container, ...]) -> bool:

@@ -77,10 +77,12 @@ class Take:
 
     def stop(self, now_s: float) -> list[str]:
         """Ends FFmpeg and closes the last segment; gives FFmpeg's last lines."""
+        ended_itself = self._exit_code is not None and self._exit_code >= 0
         self.process.kill()
         lines = self.read(now_s)
         self._exit_code = self.process.stop()
-        last = self._segmenter.flush(ended=True) if self._segmenter and not self._is_rubbish else None
+        # Who is killed may be in the middle of a frame: half a frame is a broken picture.
+        last = self._segmenter.flush(ended=ended_itself) if self._segmenter and not self._is_rubbish else None
         if last and last.duration_s >= _WORTH_LISTING_S:
             self._close(last)
         return lines

@@ -23,6 +23,7 @@ from failover.play import Client
 from failover.stack import Stack
 from lab import LabProcess
 from lab.viewer import Viewer
+from orchestrator.errors import FailoverError
 from orchestrator.settings import Settings
 
 PATIENCE_S = 30.0  # for anything; what takes longer has failed, and counts as this
@@ -111,7 +112,7 @@ class Stage:
         deadline = time.monotonic() + PATIENCE_S
         while (await self.client.call("GET", f"/v1/sessions/{asked.id}"))["phase"] != "ended":
             if time.monotonic() > deadline:
-                raise TimeoutError(f"session {asked.id} did not end within {PATIENCE_S:g} s")
+                raise FailoverError(f"session {asked.id} did not end within {PATIENCE_S:g} s")
             await asyncio.sleep(0.05)
 
     async def logged(self, asked: Requested, attempt: int) -> dict[str, float]:

@@ -22,6 +22,7 @@ from transcoder.store import (
 )
 
 SESSION = "s-1"
+KEYFRAME, INTER = b"keyframe first", b"in the middle of a group"  # what a segment begins with
 
 
 class StoreModel:
@@ -32,6 +33,8 @@ class StoreModel:
         self.main_version = 0
         self.index: str | None = None
         self.segments: set[str] = set()
+        self.group_s = 0.0  # the longest group of pictures, beyond its first segment: so much may be listed once more
+        self._inter: set[str] = set()
         self.writers: list[int] = []  # the attempt of each write of main, in order
         self.broken: list[str] = []
         self.now_s = 0.0
@@ -57,6 +60,8 @@ class StoreModel:
                 if not request.data:
                     self.broken.append(f"{uri} is empty")
                 self.segments.add(uri)
+                if request.data == INTER:
+                    self._inter.add(uri)
                 return Stored('"s"')
             case PutMain(text, etag):
                 if etag != (self._etag if self.main is not None else None):
@@ -85,6 +90,19 @@ class StoreModel:
                 self.broken.append(f"{segment.uri} is listed and not stored")
             if segment.uri not in known and attempt_of(segment.uri) != attempt:
                 self.broken.append(f"attempt {attempt} listed {segment.uri}")
+        for before, segment in zip((None, *new.segments), new.segments, strict=False):
+            if (
+                segment.uri in self._inter
+                and segment.uri not in known
+                and (before is None or not _follows(before.uri, segment.uri))
+            ):
+                self.broken.append(f"{segment.uri} is listed without what its pictures refer to")
         last = new.segments[-1]
-        if last.end_s > self.now_s + last.duration_s / 2 + 0.01:
+        if last.end_s > self.now_s + last.duration_s / 2 + self.group_s + 0.01:
             self.broken.append(f"{last.uri} ends {last.end_s - self.now_s:.2f} s ahead of the wall clock")
+
+
+def _follows(before: str, uri: str) -> bool:
+    """Whether these are one attempt's segments n - 1 and n."""
+    (was, n), (now, m) = (each.removesuffix(".ts").rsplit("/", 1) for each in (before, uri))
+    return was == now and int(n) + 1 == int(m)

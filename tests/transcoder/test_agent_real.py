@@ -205,7 +205,7 @@ async def test_each_way_not_to_start_has_its_ending(session: NewSession, kind: s
 
 async def test_what_needs_no_swap_is_survived_in_place(session: NewSession) -> None:
     faults: dict[str, tuple[Fault, float | None]] = {
-        "late": (Fault.LATE, 1.5),
+        "late": (Fault.LATE, 1.0),
         "once": (Fault.SEGMENT_FAILS_ONCE, None),
         "hour": (Fault.TIMESTAMP_JUMP, 3600.0),
         "hole": (Fault.TIMESTAMP_JUMP, 5.0),

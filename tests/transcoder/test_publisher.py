@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.transcoder.store_model import SESSION, StoreModel
+from tests.transcoder.store_model import INTER, KEYFRAME, SESSION, StoreModel
 from transcoder.ending import Ending
 from transcoder.job import Streams
 from transcoder.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Sending, segment_uri
@@ -27,8 +27,11 @@ REFUSED = Failure("ConnectionRefusedError")
 class Side:
     """One attempt: a source in real time, its publisher, and the requests that are on their way."""
 
-    def __init__(self, store: StoreModel, attempt: int, segment_s: float = 2.0) -> None:
-        self.store, self.attempt, self.segment_s = store, attempt, segment_s
+    def __init__(self, store: StoreModel, attempt: int, segment_s: float = 2.0, group: int = 1) -> None:
+        """`group`: so many segments to a keyframe."""
+        self.store, self.attempt, self.segment_s, self.group = store, attempt, segment_s, group
+        store.group_s = max(store.group_s, (group - 1) * segment_s)
+        self._cuts = 0
         self.log: list[str] = []
         self.publisher = Publisher(SESSION, attempt, TARGET_S, WINDOW_S, self.log.append)
         self.clock = ProgrammeClock(None)
@@ -56,8 +59,11 @@ class Side:
         self.offer(1.0, discontinuity=True)
 
     def offer(self, duration_s: float, discontinuity: bool = False) -> None:
-        self.publisher.offer(Segment(b"media", self.media_s, duration_s, True, discontinuity), self.clock)
+        independent = self._cuts % self.group == 0
+        data = KEYFRAME if independent else INTER
+        self.publisher.offer(Segment(data, self.media_s, duration_s, independent, discontinuity), self.clock)
         self.media_s += duration_s
+        self._cuts += 1
 
     def ask(self) -> list[Request]:
         """What the publisher wants next; it is then on its way."""
@@ -162,6 +168,32 @@ def test_taking_over_keeps_the_window_lists_what_continues_and_marks_a_discontin
     assert [s.discontinuity for s in new] == [True, False]
     assert new[0].program_date_time == pytest.approx(listed_end_s, abs=1.0)
     assert all("/2/main/0.ts" not in uri for uri in store.segments), "what does not continue is not even stored"
+
+
+def test_taking_over_in_the_middle_of_a_group_of_pictures_begins_where_the_group_begins(store: StoreModel) -> None:
+    first = Side(store, 1)
+    first.burst(4.0)
+    first.play(8.0)
+    second = Side(store, 2, group=3)
+    second.burst(10.0)  # all that is listed already; the last group begins with 3
+    second.settle()
+    assert second.numbers() == []
+    second.play(4.0)
+    assert second.numbers() == [3, 4, 5, 6]
+
+
+def test_what_continues_nothing_that_is_listed_is_left_out_with_its_group(store: StoreModel) -> None:
+    side = Side(store, 1, group=2)
+    side.burst(4.0)
+    side.play(2.0)
+    store.now_s += 2.0
+    side.cut()
+    (post,) = side.ask()
+    assert isinstance(post, PostSegment)
+    side.answer(post, Failure("HTTP 400 EntityTooLarge", final=True))
+    side.play(6.0)
+    assert post.n % 2 == 1, "the second of its group"
+    assert side.numbers() == [n for n in range(7) if n != post.n]
 
 
 def test_the_attempt_that_was_taken_over_ends_as_fenced(store: StoreModel) -> None:
@@ -358,12 +390,12 @@ class Competition(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.join(4.0, 2.0)
+        self.join(4.0, 2.0, 1)
 
     @precondition(lambda self: len(self.sides) < 3)
-    @rule(backlog_s=st.floats(0.0, 9.0), segment_s=st.sampled_from([1.0, 2.0, 3.6]))
-    def join(self, backlog_s: float, segment_s: float) -> None:
-        side = Side(self.store, len(self.sides) + 1, segment_s)
+    @rule(backlog_s=st.floats(0.0, 9.0), segment_s=st.sampled_from([1.0, 2.0, 3.6]), group=st.integers(1, 3))
+    def join(self, backlog_s: float, segment_s: float, group: int) -> None:
+        side = Side(self.store, len(self.sides) + 1, segment_s, group)
         side.burst(backlog_s)
         self.sides.append(side)
 

@@ -21,6 +21,7 @@ def seen(**changes: Any) -> Observation:
         now_s=1060.0,
         started_s=1000.0,
         first_media_s=1000.2,
+        silent_s=0.5,
         lag_s=0.5,
         cadence_s=2.0,
         fault=None,
@@ -46,11 +47,20 @@ def test_a_source_that_plays_goes_on() -> None:
     ("cadence_s", "still_well_s", "stalled_s"),
     [
         (0.0, 2.9, 3.1),  # continuous: the limit itself
-        (2.0, 4.9, 5.1),  # each segment may be the limit late
-        (10.0, 15.4, 15.6),  # and half a segment more where FFmpeg asks for the playlist so rarely
+        (1.0, 2.9, 3.1),
+        (2.0, 3.2, 3.4),  # FFmpeg asks for a playlist that was late once more half a segment later
+        (10.0, 15.2, 15.4),
     ],
 )
-def test_a_stall_is_what_the_cadence_does_not_explain(cadence_s: float, still_well_s: float, stalled_s: float) -> None:
+def test_a_stall_is_a_silence_that_the_cadence_does_not_explain(
+    cadence_s: float, still_well_s: float, stalled_s: float
+) -> None:
+    assert ending(cadence_s=cadence_s, silent_s=still_well_s) is None
+    assert ending(cadence_s=cadence_s, silent_s=stalled_s) is Ending.SOURCE_STALLED
+
+
+@pytest.mark.parametrize(("cadence_s", "still_well_s", "stalled_s"), [(0.0, 2.9, 3.1), (2.0, 4.9, 5.1), (10.0, 15.2, 15.4)])
+def test_a_source_that_sends_too_slowly_stalls_too(cadence_s: float, still_well_s: float, stalled_s: float) -> None:
     assert ending(cadence_s=cadence_s, lag_s=still_well_s) is None
     assert ending(cadence_s=cadence_s, lag_s=stalled_s) is Ending.SOURCE_STALLED
 

@@ -16,6 +16,7 @@ _SETTLED_AFTER_S = 0.08  # longer than the pauses inside a first burst from near
 _SETTLED_AFTER_AT_MOST_S = 1.0
 _ROUND_TRIPS = 3  # a connection, a playlist and a segment are asked for before the first media come
 _FALL_S = 0.02  # in that time: media that arrive at up to 1.25 times real time are no burst
+_PAUSE_S = 0.3  # what comes after a longer one begins a burst
 _BEST_OF_S = 60  # how long an arrival counts: long against any cadence, short against the drift between two clocks
 _AHEAD_OF = 2  # so many segments ahead are a welcome buffer; beyond, a swap rather skips than repeats
 _SAME_S = 0.02  # dates that differ by less are the same: playlists round them
@@ -39,9 +40,10 @@ class ProgrammeClock:
         self._started_s = started_s
         self._settled_after_s = _SETTLED_AFTER_S
         self._newest_s: float | None = None
+        self._behind_s = 0.0
         self._best: dict[int, float] = {}  # second -> the least `now - newest` in it
         self._level_s = float("inf")  # what `now - newest` must undercut to be falling still
-        self._first_at_s = self._fell_at_s = 0.0
+        self._first_at_s = self._fell_at_s = self._leapt_at_s = self._came_at_s = 0.0
         self._offset_s: float | None = None  # date minus media time, of what this attempt lists
 
     def observe(self, now_s: float, newest_s: float) -> None:
@@ -53,8 +55,10 @@ class ProgrammeClock:
             self._steady = True
         if self._newest_s is None:
             self._first_at_s = now_s
-        self._newest_s = newest_s
         behind_s = now_s - newest_s
+        if now_s - self._came_at_s > _PAUSE_S or behind_s < self._behind_s - _FALL_S:
+            self._leapt_at_s = now_s
+        self._newest_s, self._behind_s, self._came_at_s = newest_s, behind_s, now_s
         second = int(now_s)
         if behind_s < self._best.get(second, float("inf")):
             self._best[second] = behind_s
@@ -69,6 +73,10 @@ class ProgrammeClock:
         """Whether the first burst has been read: for 0.08 s, or what `started_s` suggests, media came no faster than
         real time explains."""
         return self._newest_s is not None and now_s - self._fell_at_s >= self._settled_after_s
+
+    def is_in_burst(self, now_s: float) -> bool:
+        """Whether media come faster than real time explains: whoever cuts now, cuts a burst in two."""
+        return now_s - self._leapt_at_s < self._settled_after_s
 
     def lag_s(self, now_s: float) -> float:
         """How far the newest media is behind where the best arrival of the last minute says that it should be; 0

@@ -1,8 +1,9 @@
 """What of an attempt is stored and listed, when, and in which order: the continuity protocol, without I/O.
 
-Laws: segment first, playlist second; a listed segment is never taken back; a later attempt fences this one. The
-publisher says which requests are to be made now, is told what came of each, and never waits: whoever owns it moves the
-bytes. It knows nothing of where segments come from, so an attempt that is kept ready can go on cutting and not publish.
+Laws: segment first, playlist second; a listed segment is never taken back; what is listed can be decoded; a later attempt
+fences this one. The publisher says which requests are to be made now, is told what came of each, and never waits: whoever
+owns it moves the bytes. It knows nothing of where segments come from, so an attempt that is kept ready can go on cutting
+and not publish.
 """
 
 from collections.abc import Callable
@@ -58,6 +59,7 @@ class Publisher:
         self._in_flight: set[str] = set()
         self._retries: dict[str, _Retry] = {}
         self._on_its_way: MediaPlaylist | None = None
+        self._holds_back = False  # what waits is listed only if more of its group of pictures comes
         self._any_stored = False
         self.sending: Streams | None = None
         self.over: tuple[Ending, str] | None = None  # why this attempt may publish no more
@@ -72,8 +74,8 @@ class Publisher:
 
     @property
     def idle(self) -> bool:
-        """Whether everything offered has been listed or given up."""
-        return not self._backlog and self._on_its_way is None
+        """Whether everything offered has been listed or given up, or does not continue what is listed."""
+        return self._on_its_way is None and (self._holds_back or not self._backlog)
 
     @property
     def failing_since_s(self) -> float | None:
@@ -118,7 +120,7 @@ class Publisher:
             wanted.append(GetIndex())
         if self._on_its_way is None:
             self._give_up(self._backlog.overdue(), "the store has not taken it in time")
-        if self.joined:
+        if self.joined and self._has_begun(now_s):
             wanted += self._posts(now_s)
             wanted += self._playlists(now_s)
         self._in_flight |= {_name(request) for request in wanted}
@@ -160,20 +162,37 @@ class Publisher:
         retry = self._retries.get(name)
         return name not in self._in_flight and (retry is None or now_s >= retry.at_s)
 
+    def _has_begun(self, now_s: float) -> bool:
+        """Whether it is known which segment this attempt begins with; drops those before.
+
+        It is the first that continues the programme or, where that begins in the middle of a group of pictures, the one
+        that this group begins with: better a moment again than pictures that refer to what nobody has.
+        """
+        if self.listed:
+            self._holds_back = False
+            return True
+        first: int | None = None  # the latest so far that can be decoded by itself
+        begun = False
+        for waiting in self._backlog:
+            if begun or (self.listed_end_s is not None and not waiting.clock.settled(now_s)):
+                break
+            first = waiting.n if waiting.segment.independent else first
+            begun = first is not None and waiting.continues(self._playlist)
+        if first is not None:
+            self._backlog.drop_up_to(first - 1)
+        self._holds_back = first is not None and not begun
+        return begun
+
     def _posts(self, now_s: float) -> list[Request]:
-        """The oldest segments that continue the programme and are not stored; the others are dropped here."""
+        """The oldest segments that are not stored."""
         posts: list[Request] = []
         room = _PARALLEL_POSTS - sum(name.isdecimal() for name in self._in_flight)
         for waiting in self._backlog:
             if waiting.stored or str(waiting.n) in self._in_flight:
                 continue
-            if len(posts) >= room:
+            if len(posts) >= room or (self.listed_end_s is not None and not waiting.clock.settled(now_s)):
                 break
-            if self.listed_end_s is not None and not waiting.clock.settled(now_s):
-                break
-            if not self.listed and not waiting.continues(self._playlist):
-                self._backlog.drop(waiting)
-            elif self._may(str(waiting.n), now_s):
+            if self._may(str(waiting.n), now_s):
                 posts.append(PostSegment(waiting.n, waiting.segment.data))
         return posts
 
@@ -196,7 +215,8 @@ class Publisher:
         for waiting in self._backlog:
             if not waiting.stored or not waiting.clock.settled(now_s):
                 break
-            if not waiting.continues(playlist):
+            continues = waiting.continues(playlist) and not self._is_orphan(waiting, playlist)
+            if not continues and (self.listed or playlist is not self._playlist):
                 self._backlog.drop(waiting)
                 continue
             playlist = playlist.append(self._listed(waiting, playlist), self._window_s)
@@ -210,6 +230,12 @@ class Publisher:
         discontinuity = last is not None and (segment.discontinuity or last != self._uri(waiting.n - 1))
         date_s = waiting.clock.program_date_time(segment.start_s, segment.duration_s)
         return ListedSegment(self._uri(waiting.n), segment.duration_s, date_s, discontinuity)
+
+    def _is_orphan(self, waiting: Waiting, playlist: MediaPlaylist) -> bool:
+        """Whether it begins in the middle of what nobody has been given the beginning of: its first pictures refer to others
+        that are not listed, and cannot be decoded."""
+        before = playlist.segments[-1].uri if playlist.segments else None
+        return not waiting.segment.independent and before != self._uri(waiting.n - 1)
 
     def _uri(self, n: int) -> str:
         return segment_uri(self._session, self._attempt, VARIANT, n)

@@ -35,6 +35,7 @@ class Take:
         self._first_media_s: float | None = None
         self._media_start_s = 0.0
         self._newest_s: float | None = None
+        self._came_s = started_s  # when media last came
         self._arrivals = Arrivals()
         self._exit_code: int | None = None
         process.widen()
@@ -64,10 +65,13 @@ class Take:
         return lines
 
     def cut_overdue(self, now_s: float, lag_s: float) -> None:
-        """Closes the open segment now, if the source falters (media are `lag_s` behind: else a keyframe is on its way)
-        and if that gives the player something: half a segment, 1 s at most, that continues what is listed."""
+        """Closes the open segment now, if the source falters (media are `lag_s` behind: else a keyframe is on its way; and no
+        burst is being read: else there is more of it) and if that gives the player something: half a segment, 1 s at most,
+        that continues what is listed."""
         segmenter, newest_s = self._segmenter, self._newest_s
         if segmenter is None or newest_s is None or self._is_rubbish or self.clock.lag_s(now_s) < lag_s:
+            return
+        if self.clock.is_in_burst(now_s):
             return
         pending_s = segmenter.pending_s
         if pending_s < min(1.0, self._job.segment_s / 2) or not self.clock.continues(newest_s - pending_s, newest_s):
@@ -93,6 +97,7 @@ class Take:
             now_s=now_s,
             started_s=max(self._started_s, awake_since_s),
             first_media_s=self._first_media_s,
+            silent_s=now_s - max(self._came_s, awake_since_s),
             lag_s=min(self.clock.lag_s(now_s), now_s - awake_since_s),
             cadence_s=self.cadence_s,
             fault=self.report.fault,
@@ -122,7 +127,7 @@ class Take:
             self._newest_s = self._media_start_s = (
                 self.closed[0].start_s if self.closed else newest_s - self._segmenter.pending_s
             )
-        media_s, self._newest_s = newest_s - self._newest_s, newest_s
+        media_s, self._newest_s, self._came_s = newest_s - self._newest_s, newest_s, now_s
         self.clock.observe(now_s, newest_s)
         self.report.media_came(newest_s)
         self._arrivals.observe(now_s, media_s, newest_s, self._segmenter.losses, self._segmenter.lost_s)

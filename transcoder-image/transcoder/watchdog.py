@@ -11,8 +11,8 @@ from transcoder.ending import Ending
 from transcoder.report import Fault
 
 # FFmpeg asks again for a playlist that did not advance after half its target duration: a burst may come so much later
-# than the source's cadence says, and half a second more for the way.
-_CADENCES, _WAY_S = 1.5, 0.5
+# than the source's cadence says, and a little more for the way.
+_CADENCES, _WAY_S = 1.5, 0.3
 _PLAYLISTS_LOST = 2  # reloads in a row: one may be an accident
 _LOST = 0.25  # of the media: a picture that stands still every other moment is none
 _SEGMENTS_LOST_AT_START = 3  # all that FFmpeg starts with
@@ -20,7 +20,8 @@ _SECOND_CHANCE_AFTER_S = 10.0  # of playing, since the last one: a source that k
 
 
 class Limits(NamedTuple):
-    """How long the first media may take, and how far media may fall behind."""
+    """How long the first media may take, how long a source may be silent, and how far its media may fall behind what its
+    cadence explains."""
 
     start_s: float
     stall_s: float
@@ -32,6 +33,7 @@ class Observation(NamedTuple):
     now_s: float
     started_s: float
     first_media_s: float | None  # when media first came; None: not yet
+    silent_s: float  # since media last came
     lag_s: float  # how far the media are behind where they should be
     cadence_s: float  # the length of the source's own segments, or of its bursts; 0: it sends steadily
     fault: Fault | None  # the weightiest since media last came
@@ -63,15 +65,18 @@ def judge(seen: Observation, limits: Limits) -> Verdict | None:
         return _blamed(seen, Ending.SOURCE_UNREACHABLE, f"its playlist failed {seen.playlists_lost} times")
     if seen.lost > _LOST:
         return _blamed(seen, Ending.SOURCE_STALLED, f"{seen.lost:.0%} of its media are missing")
-    if seen.lag_s > patience_s(limits, seen.cadence_s):
+    patience = patience_s(limits, seen.cadence_s)
+    if seen.silent_s > patience:
+        return _blamed(seen, Ending.SOURCE_STALLED, f"silent for {seen.silent_s:.1f} s")
+    if seen.lag_s > max(patience, seen.cadence_s + limits.stall_s):
         return _blamed(seen, Ending.SOURCE_STALLED, f"media are {seen.lag_s:.1f} s behind")
     return None
 
 
 def patience_s(limits: Limits, cadence_s: float) -> float:
-    """How far media may fall behind before the source counts as stalled: `limits.stall_s` later than due, where a
-    source in segments is due once per segment (one in 10-second segments arrives in 10-second bursts)."""
-    return max(cadence_s + limits.stall_s, _CADENCES * cadence_s + _WAY_S if cadence_s else 0.0)
+    """How long a source may be silent before it counts as stalled: `limits.stall_s`, and never less than its own cadence
+    explains (one in 10-second segments arrives in 10-second bursts)."""
+    return max(limits.stall_s, _CADENCES * cadence_s + _WAY_S if cadence_s else 0.0)
 
 
 def second_chance(verdict: Verdict, seen: Observation, last_chance_s: float | None) -> bool:

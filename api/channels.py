@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from litestar import Router, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
 from litestar.params import FromPath, JSONBody, QueryParameter
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, convert
 from msgspec.structs import replace
 
 from api import auth
@@ -17,7 +17,7 @@ from api.limits import SOURCES, Name, Number, Slug, Text, Url
 from api.sources import HLS, MPEG_TS, NewSourceBody, SourceView
 from api.world import World
 from orchestrator.core.bounds import slug_of
-from orchestrator.core.model import Channel, ChannelPolicy, Source
+from orchestrator.core.model import Channel, ChannelPolicy, Failback, Profile, Sharing, Source, StableTime
 from orchestrator.core.payload import timestamp
 from orchestrator.errors import AlreadyExists, InvalidInput
 from orchestrator.ports import NewSource
@@ -27,10 +27,25 @@ TAG = Tag("Channels", "What a viewer chooses, with its ordered sources.")
 _SLUGS_TRIED = 20  # of a slug made from the name: news, news-2, news-3 …
 
 
-class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Policy(ChannelPolicy, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the channel's sessions behave."""
 
-    profile: Literal["copy", "h264"] = "copy"
+    @classmethod
+    def of(cls, policy: ChannelPolicy) -> Policy:
+        return convert(policy, cls, from_attributes=True)
+
+    def policy(self) -> ChannelPolicy:
+        return convert(self, ChannelPolicy, from_attributes=True)
+
+
+class PolicyChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Only what is given changes."""
+
+    profile: Profile | UnsetType = UNSET
+    sharing: Sharing | UnsetType = UNSET
+    failback: Failback | UnsetType = UNSET
+    failback_stable_s: StableTime | UnsetType = UNSET
+    slate: bool | UnsetType = UNSET
 
 
 class NewChannel(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +72,7 @@ class ChannelChange(Struct, kw_only=True, forbid_unknown_fields=True):
     tvg_id: Text | UnsetType | None = UNSET
     tvg_name: Text | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
-    policy: Policy | UnsetType = UNSET
+    policy: PolicyChange | UnsetType = UNSET
 
 
 class ChannelView(Struct, kw_only=True):
@@ -104,7 +119,7 @@ def _members(channel: Channel) -> dict[str, Any]:
         "tvg_id": channel.tvg_id,
         "tvg_name": channel.tvg_name,
         "enabled": channel.enabled,
-        "policy": Policy(profile="h264" if channel.policy.profile == "h264" else "copy"),
+        "policy": Policy.of(channel.policy),
         "active_source_id": channel.active_source_id,
         "created_at": timestamp(channel.created_at),
         "updated_at": timestamp(channel.updated_at),
@@ -169,7 +184,7 @@ async def create_channel(world: NamedDependency[World], data: JSONBody[NewChanne
         tvg_id=data.tvg_id,
         tvg_name=data.tvg_name,
         enabled=data.enabled,
-        policy=ChannelPolicy(profile=data.policy.profile),
+        policy=data.policy.policy(),
     )
     created = await (_add(world, channel, sources) if data.slug else _add_under_free_slug(world, channel, sources))
     return ChannelWithSources.with_sources(created, await world.catalogue.sources(created.id))
@@ -193,9 +208,9 @@ async def change_channel(
 ) -> ChannelWithSources:
     """Disabling a channel ends its sessions."""
     found = await world.channel(channel)
-    changes = {name: value for name in data.__struct_fields__ if (value := getattr(data, name)) is not UNSET}
-    if isinstance(policy := changes.get("policy"), Policy):
-        changes["policy"] = ChannelPolicy(profile=policy.profile)
+    changes = _given(data)
+    if isinstance(policy := changes.get("policy"), PolicyChange):
+        changes["policy"] = replace(found.policy, **_given(policy))
     try:
         changed = await world.catalogue.update_channel(replace(found, **changes))
     except AlreadyExists:
@@ -207,6 +222,10 @@ async def change_channel(
 async def delete_channel(world: NamedDependency[World], channel: FromPath[str]) -> None:
     """Its sources go with it, and its sessions end."""
     await world.catalogue.delete_channel((await world.channel(channel)).id)
+
+
+def _given(change: Struct) -> dict[str, Any]:
+    return {name: value for name in change.__struct_fields__ if (value := getattr(change, name)) is not UNSET}
 
 
 async def _add(world: World, channel: Channel, sources: list[NewSource]) -> Channel:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 from math import inf
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 class Desired(StrEnum):
@@ -247,10 +248,20 @@ class Decision(Struct, frozen=True, kw_only=True):
 # --- channels, and events as rows -------------------------------------------------------------------------------------
 
 
-class ChannelPolicy(Struct, frozen=True):
-    """How a channel's sessions behave. Fields are added here as capabilities come."""
+Profile = Literal["copy", "h264"]
+Sharing = Literal["viewer", "channel"]
+Failback = Literal["never", "when_stable"]
+StableTime = Annotated[float, Meta(ge=1.0, le=86_400.0)]  # seconds
 
-    profile: str = "copy"  # or h264
+
+class ChannelPolicy(Struct, frozen=True, kw_only=True):
+    """How a channel's sessions behave."""
+
+    profile: Profile = "copy"
+    sharing: Sharing = "viewer"  # a session for each viewer, or one for all of the channel's
+    failback: Failback = "when_stable"  # back to a better source ...
+    failback_stable_s: StableTime = 60.0  # ... that has been healthy for so long
+    slate: bool = True  # a generated picture goes on where no source works
 
 
 class Channel(Struct, frozen=True, kw_only=True):

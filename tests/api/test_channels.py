@@ -58,7 +58,8 @@ async def test_only_what_is_given_changes(admin: httpx.AsyncClient, stage: Stage
         await admin.patch("/v1/channels/news", json={"name": "World news", "number": None, "policy": {"profile": "h264"}})
     ).json()
     assert after["updated_at"] >= before["updated_at"]
-    changed = {"name": "World news", "number": None, "policy": {"profile": "h264"}, "updated_at": after["updated_at"]}
+    policy = before["policy"] | {"profile": "h264"}
+    changed = {"name": "World news", "number": None, "policy": policy, "updated_at": after["updated_at"]}
     assert after == before | changed
     await stage.channel(slug="sport", name="Sport")
     assert_problem(await admin.patch("/v1/channels/news", json={"slug": "sport"}), 409)

@@ -152,7 +152,7 @@ async def test_an_update_writes_what_may_be_edited_and_nothing_else(tables: Tabl
     channel, sources = await a_channel(tables)
     session = await a_session(tables, channel.id)
     await tables.sessions.record(session.id, [AttemptLive(1, sources[0].id)], 5.0)
-    edited = replace(channel, slug="renamed", name="New", number=3, enabled=False, policy=ChannelPolicy("h264"))
+    edited = replace(channel, slug="renamed", name="New", number=3, enabled=False, policy=ChannelPolicy(profile="h264"))
     updated = await tables.catalogue.update_channel(replace(edited, active_source_id=None, created_at=0.0))
     assert updated == replace(edited, active_source_id=sources[0].id, updated_at=updated.updated_at)
     assert updated.updated_at >= channel.updated_at

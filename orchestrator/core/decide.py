@@ -253,16 +253,15 @@ RULES: tuple[Rule, ...] = (
 
 
 def _with_leftovers_stopped(decision: Decision, seen: Observation) -> Decision:
-    """Stop every container that is neither the current attempt's nor a previous one's that still publishes."""
+    """Stop every container that is neither the current attempt's nor a previous one's that still publishes; with a moment to
+    upload its log."""
     if isinstance(seen.containers, Unknown):
         return decision
     session = decision.session
     kept = {each.number for each in (session.attempt, session.previous) if each is not None}
     being_stopped = {action.attempt for action in decision.actions if isinstance(action, StopAttempt)}
     leftovers: tuple[Action, ...] = tuple(
-        StopAttempt(each.attempt, grace_s=0.0)
-        for each in seen.containers
-        if each.attempt not in kept and each.attempt not in being_stopped
+        StopAttempt(each.attempt) for each in seen.containers if each.attempt not in kept and each.attempt not in being_stopped
     )
     return replace(decision, actions=(*decision.actions, *leftovers)) if leftovers else decision
 

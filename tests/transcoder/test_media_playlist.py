@@ -402,5 +402,23 @@ def test_how_far_its_dates_are_ahead_is_handed_on(ahead_s: float) -> None:
 
 
 def test_a_note_that_cannot_be_read_says_nothing() -> None:
-    text = MediaPlaylist(3, 0, 0, (), False)._replace(ahead_s=1.0).render().replace("1.000", "soon")
+    text = MediaPlaylist(3, 0, 0, (), False)._replace(ahead_s=1.0, source_end_s=1.0).render().replace("1.000", "soon")
     assert MediaPlaylist.parse(text).ahead_s == 0.0
+    assert MediaPlaylist.parse(text).source_end_s is None
+
+
+def test_a_claim_fences_and_lists_nothing() -> None:
+    segment = ListedSegment(segment_uri("s", 1, "main", 0), 2.0, 1_790_000_000.0, False)
+    listed = MediaPlaylist(3, 0, 0, (), False).append(segment, 30.0)
+    claimed = MediaPlaylist.parse(listed._replace(claimed_by=2).render())
+    assert (claimed.fencing_attempt, claimed.last_attempt) == (2, 1)
+    assert violations(listed, claimed) == []
+    assert MediaPlaylist.parse(claimed.finish().render()).claimed_by == 0
+    assert MediaPlaylist.parse(claimed.render().replace("CLAIM:2", "CLAIM:all")).claimed_by == 0
+
+
+@pytest.mark.parametrize("source_end_s", [None, 0.0, 95_443.717])
+def test_where_it_ends_on_the_sources_timeline_is_handed_on(source_end_s: float | None) -> None:
+    playlist = MediaPlaylist(3, 0, 0, (), False, source_end_s=source_end_s)
+    assert MediaPlaylist.parse(playlist.render()) == playlist
+    assert MediaPlaylist.parse(playlist.finish().render()).source_end_s is None

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from transcoder.media_playlist import ListedSegment, MediaPlaylist
 from transcoder.programme_clock import ProgrammeClock
 
 T0 = 1_790_000_000.0
@@ -351,3 +352,41 @@ class TestProgramDateTime:
     def test_is_not_to_be_had_before_any_media(self) -> None:
         with pytest.raises(ValueError, match="no media"):
             ProgrammeClock(None).program_date_time(0, 2)
+
+
+def joining(source_start_s: float | None, cadence_s: float = 2.0) -> ProgrammeClock:
+    """A clock that joins where everything up to the source's timestamp 40,000 is listed; its guess is 1.2 s off."""
+    clock = ProgrammeClock(None)
+    clock.cadence_s, clock.source_start_s = cadence_s, source_start_s
+    clock.observe(T0, 10.0)
+    playlist = MediaPlaylist(3, 0, 0, (ListedSegment("x", 2.0, T0 - 2.0, False),), False)
+    ahead_s = 1.0 + 10.0 - 8.0 - 1.2  # media time 8 is where it ends; by the guess, 1.2 s later
+    clock.tell(playlist._replace(ahead_s=ahead_s, source_end_s=40_000.0))
+    return clock
+
+
+def test_two_sources_of_one_timeline_join_exactly() -> None:
+    by_guess, exactly = joining(None), joining(39_992.0)
+    assert not by_guess.continues(8.0, 10.0)
+    assert exactly.continues(8.0, 10.0)
+    assert not exactly.continues(6.0, 8.0)
+    assert exactly.program_date_time(8.0, 2.0) == pytest.approx(T0), "without a hole"
+    assert exactly.noted_in(MediaPlaylist(3, 0, 0, (ListedSegment("y", 2.0, T0, True),), False)).source_end_s == 40_002.0
+
+
+def test_who_is_overtaken_again_and_again_lists_sooner() -> None:
+    clock = joining(None)
+    assert not clock.continues(8.0, 10.0)
+    clock.overtaken += 1
+    assert clock.continues(8.0, 10.0)
+
+
+def test_a_timeline_that_contradicts_the_guess_is_another_one() -> None:
+    for elsewhere_s in (39_992.0 + 60.0, 39_992.0 - 6.0, 12.0):
+        assert joining(elsewhere_s).continues(8.0, 10.0) == joining(None).continues(8.0, 10.0)
+
+
+def test_a_timeline_that_has_wrapped_is_the_same() -> None:
+    wrap_s = (1 << 33) / 90_000
+    assert joining(39_992.0 - wrap_s).continues(8.0, 10.0)
+    assert not joining(39_992.0 + wrap_s).continues(6.0, 8.0)

@@ -55,6 +55,12 @@ Stream mapping:
 """
 
 
+def test_the_sources_own_timestamp_of_its_first_media_is_known_where_it_is_live() -> None:
+    assert report(HLS).start_s == 23.423222
+    assert report(HLS.replace(b"start: 23.4", b"start: -23.4")).start_s == -23.423222, "before its wrap"
+    assert report(FILE).start_s is None, "the place in a file is no time"
+
+
 def report(*said: bytes) -> Report:
     report = Report()
     for each in said:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 _PDT_SLACK_S = 0.01  # a date has milliseconds, a duration microseconds: their sums differ by less than this
 _SENDING = "hls-failover.sending"
-_AHEAD = "## AHEAD"  # a comment to everybody else (RFC 8216, 4.1)
+_AHEAD, _SOURCE, _CLAIM = "## AHEAD", "## SOURCE", "## CLAIM"  # comments to everybody else (RFC 8216, 4.1)
 
 
 class MalformedPlaylist(ValueError):
@@ -67,6 +67,8 @@ class MediaPlaylist(NamedTuple):
     segments: tuple[ListedSegment, ...]
     ended: bool
     ahead_s: float = 0.0  # how far the last date is ahead of when its media could first be had (programme_clock)
+    source_end_s: float | None = None  # where on the source's own timeline the last segment ends; None: not known
+    claimed_by: int = 0  # the attempt that will list next, and has listed nothing yet; 0: none
 
     @property
     def end_s(self) -> float | None:
@@ -82,6 +84,11 @@ class MediaPlaylist(NamedTuple):
     def last_attempt(self) -> int:
         """The attempt that published last; 0 where nobody has."""
         return attempt_of(self.segments[-1].uri) if self.segments else 0
+
+    @property
+    def fencing_attempt(self) -> int:
+        """The attempt that fences every earlier one."""
+        return max(self.last_attempt, self.claimed_by)
 
     def append(self, segment: ListedSegment, window_s: float) -> "MediaPlaylist":
         """The next state: `segment` is listed last, and what the window of `window_s` no longer needs leaves in front.
@@ -109,7 +116,7 @@ class MediaPlaylist(NamedTuple):
 
     def finish(self) -> "MediaPlaylist":
         """The last state: no segment follows (EXT-X-ENDLIST)."""
-        return self._replace(ended=True, ahead_s=0.0)
+        return self._replace(ended=True, ahead_s=0.0, source_end_s=None, claimed_by=0)
 
     def absolute(self, base_url: str) -> "MediaPlaylist":
         """The same playlist for a reader elsewhere: each URI resolved against `base_url`, the playlist's own
@@ -135,8 +142,10 @@ class MediaPlaylist(NamedTuple):
             lines.append(segment.uri)
         if self.ended:
             lines.append("#EXT-X-ENDLIST")
-        elif self.ahead_s:
-            lines.append(f"{_AHEAD}:{self.ahead_s:.3f}")
+        else:
+            lines += [f"{_AHEAD}:{self.ahead_s:.3f}"] if self.ahead_s else []
+            lines += [f"{_SOURCE}:{self.source_end_s:.3f}"] if self.source_end_s is not None else []
+            lines += [f"{_CLAIM}:{self.claimed_by}"] if self.claimed_by else []
         return "\n".join(lines) + "\n"
 
     @staticmethod
@@ -151,7 +160,7 @@ class MediaPlaylist(NamedTuple):
         segments: list[ListedSegment] = []
         duration: float | None = None
         date: float | None = None
-        ahead_s = 0.0
+        ahead_s, source_end_s, claimed_by = 0.0, None, 0
         discontinuity = ended = False
         for tag, value in _lines(text):
             match tag:
@@ -168,7 +177,11 @@ class MediaPlaylist(NamedTuple):
                 case "#EXTINF":
                     duration = _seconds(value.partition(",")[0])
                 case "## AHEAD":
-                    ahead_s = _signed_seconds(value)
+                    ahead_s = _noted_seconds(value) or 0.0
+                case "## SOURCE":
+                    source_end_s = _noted_seconds(value)
+                case "## CLAIM":
+                    claimed_by = int(value) if value.isascii() and value.isdecimal() else 0
                 case "#EXT-X-ENDLIST":
                     ended = True
                 case "":
@@ -183,7 +196,9 @@ class MediaPlaylist(NamedTuple):
                     pass
         if target is None:
             raise MalformedPlaylist("no EXT-X-TARGETDURATION")
-        return MediaPlaylist(target, sequence, discontinuity_sequence, tuple(segments), ended, ahead_s)
+        return MediaPlaylist(
+            target, sequence, discontinuity_sequence, tuple(segments), ended, ahead_s, source_end_s, claimed_by
+        )
 
 
 class Variant(NamedTuple):
@@ -345,13 +360,13 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _signed_seconds(text: str) -> float:
+def _noted_seconds(text: str) -> float | None:
     """A note of ours, without which playing goes on: what cannot be read says nothing."""
     try:
         value = float(text)
     except ValueError:
-        return 0.0
-    return value if abs(value) < 1e6 else 0.0
+        return None
+    return value if abs(value) < 1e6 else None
 
 
 def _natural(tag: str, text: str) -> int:

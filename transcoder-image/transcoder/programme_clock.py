@@ -8,9 +8,12 @@ A moment of the programme is dated by when it could first be had: media time plu
 for any other arrival was late. A source that sends whole segments does not say how long ago the newest was finished: its
 playlist is asked for once in a cadence (FFmpeg's HLS demuxer), at the phase at which it happened to be asked first, and
 half of the cadence is the best guess. What dates turn out to be ahead by is handed on (`ahead_s`), so that the next
-attempt joins where the programme is. All values are seconds; `now_s` is Unix time, media times are the segmenter's
-timeline.
+attempt joins where the programme is. Where two attempts' sources have one timeline (the same source, or two outlets of one
+encoder), it says exactly what the guess says nearly, and is believed as long as the guess does not contradict it. All values
+are seconds; `now_s` is Unix time, media times are the segmenter's timeline.
 """
+
+from transcoder.media_playlist import MediaPlaylist
 
 _SETTLED_AFTER_S = 0.08  # longer than the pauses inside a first burst from near by, too short to be felt
 _SETTLED_AFTER_AT_MOST_S = 1.0
@@ -20,6 +23,8 @@ _PAUSE_S = 0.3  # what comes after a longer one begins a burst
 _BEST_OF_S = 60  # how long an arrival counts: long against any cadence, short against the drift between two clocks
 _AHEAD_OF = 2  # so many segments ahead are a welcome buffer; beyond, a swap rather skips than repeats
 _SAME_S = 0.02  # dates that differ by less are the same: playlists round them
+_SOURCE_WRAPS_S = (1 << 33) / 90_000  # MPEG-TS timestamps have 33 bits (ISO/IEC 13818-1, 2.4.3.7)
+_GUESS_S = 0.5  # what the guess may be off by, beyond what a source in segments makes it be off by
 
 
 class ProgrammeClock:
@@ -35,6 +40,9 @@ class ProgrammeClock:
     def __init__(self, listed_end_s: float | None, started_s: float | None = None) -> None:
         self.listed_end_s = listed_end_s
         self.listed_ahead_s = 0.0
+        self.listed_source_end_s: float | None = None
+        self.source_start_s: float | None = None  # the source's own timestamp of media time 0
+        self.overtaken = 0  # how often an earlier attempt has listed first what this one was about to
         self.cadence_s = 0.0
         self._steady = False  # more has come than the first burst
         self._started_s = started_s
@@ -45,6 +53,18 @@ class ProgrammeClock:
         self._level_s = float("inf")  # what `now - newest` must undercut to be falling still
         self._first_at_s = self._fell_at_s = self._leapt_at_s = self._came_at_s = 0.0
         self._offset_s: float | None = None  # date minus media time, of what this attempt lists
+
+    def tell(self, playlist: MediaPlaylist) -> None:
+        """What is listed is the truth for every clock, also where somebody else has listed more, or we less."""
+        self.listed_end_s, self.listed_ahead_s = playlist.end_s, playlist.ahead_s
+        self.listed_source_end_s = playlist.source_end_s
+
+    def noted_in(self, playlist: MediaPlaylist) -> MediaPlaylist:
+        """The playlist, whose last segment has been dated by this clock, with what the next attempt's clock must know."""
+        source_end_s = None
+        if self.source_start_s is not None and self._offset_s is not None and playlist.end_s is not None:
+            source_end_s = round((playlist.end_s - self._offset_s + self.source_start_s) % _SOURCE_WRAPS_S, 3)
+        return playlist._replace(ahead_s=round(self.ahead_s, 3), source_end_s=source_end_s)
 
     def observe(self, now_s: float, newest_s: float) -> None:
         """Media arrived: `newest_s` is the newest media time seen."""
@@ -92,9 +112,10 @@ class ProgrammeClock:
         """
         if self.listed_end_s is None or (self._follows(start_s) and not discontinuity):
             return True
-        half_s = (end_s - start_s) / 2
-        too_far_s = min(half_s, max(0.0, self.listed_ahead_s - 2 * _AHEAD_OF * half_s))
-        return end_s + self._had_s() - (self.listed_end_s - self.listed_ahead_s) > half_s + too_far_s
+        # Two attempts whose rhythm is the same meet again and again: who comes second must once be first.
+        half_s = (end_s - start_s) / 2 / (1 + self.overtaken)
+        too_far_s = min(half_s, max(0.0, self.listed_ahead_s - _AHEAD_OF * (end_s - start_s)))
+        return self._beyond_s(end_s) > half_s + too_far_s
 
     def program_date_time(self, start_s: float, duration_s: float) -> float:
         """The date of the segment to list next, in Unix seconds.
@@ -106,7 +127,7 @@ class ProgrammeClock:
         if self._offset_s is None or not self._follows(start_s):
             date_s = start_s + self._had_s()
             if self.listed_end_s is not None:
-                hole_s = date_s + self.listed_ahead_s - self.listed_end_s
+                hole_s = self._beyond_s(start_s)
                 date_s = self.listed_end_s + (hole_s if hole_s > duration_s / 2 else 0.0)
             self._offset_s = date_s - start_s
         self.listed_end_s = start_s + self._offset_s + duration_s
@@ -116,6 +137,16 @@ class ProgrammeClock:
     def ahead_s(self) -> float:
         """How far this attempt's dates are ahead of when its media could first be had; 0 before it has given any."""
         return 0.0 if self._offset_s is None else self._offset_s - self._had_s()
+
+    def _beyond_s(self, media_s: float) -> float:
+        """How far this moment of the programme lies behind the end of what is listed; negative: before it."""
+        assert self.listed_end_s is not None
+        guess_s = media_s + self._had_s() - (self.listed_end_s - self.listed_ahead_s)
+        if self.listed_source_end_s is None or self.source_start_s is None:
+            return guess_s
+        half_s = _SOURCE_WRAPS_S / 2
+        exact_s = (media_s + self.source_start_s - self.listed_source_end_s + half_s) % _SOURCE_WRAPS_S - half_s
+        return exact_s if abs(exact_s - guess_s) < self.cadence_s + _GUESS_S else guess_s
 
     def _had_s(self) -> float:
         """Date minus media time, by when media could first be had."""

@@ -59,6 +59,7 @@ class Publisher:
         self._in_flight: set[str] = set()
         self._retries: dict[str, _Retry] = {}
         self._on_its_way: MediaPlaylist | None = None
+        self._claims = False  # an earlier attempt has been faster once: it is told to stop before anything is listed
         self._holds_back = False  # what waits is listed only if more of its group of pictures comes
         self._any_stored = False
         self.sending: Streams | None = None
@@ -99,7 +100,7 @@ class Publisher:
     def tell(self, clock: ProgrammeClock) -> None:
         """Sets a clock to what is listed: that is the truth, also where somebody else has listed more, or we less."""
         if self._playlist is not None:
-            clock.listed_end_s, clock.listed_ahead_s = self._playlist.end_s, self._playlist.ahead_s
+            clock.tell(self._playlist)
 
     def withdraw(self, clock: ProgrammeClock) -> None:
         """Takes back what was offered from that timeline and is not listed yet."""
@@ -120,7 +121,9 @@ class Publisher:
             wanted.append(GetIndex())
         if self._on_its_way is None:
             self._give_up(self._backlog.overdue(), "the store has not taken it in time")
-        if self.joined and self._has_begun(now_s):
+        if self.joined and self._claims:
+            wanted += self._claim(now_s)
+        elif self.joined and self._has_begun(now_s):
             wanted += self._posts(now_s)
             wanted += self._playlists(now_s)
         self._in_flight |= {_name(request) for request in wanted}
@@ -208,6 +211,18 @@ class Publisher:
         self._on_its_way = following
         return [PutMain(following.render(), self._etag)]
 
+    def _claim(self, now_s: float) -> list[Request]:
+        """The playlist as it is, in this attempt's name. Two attempts whose rhythm is the same would list the same media at the
+        same moment, again and again: who comes second would never be first."""
+        assert self._playlist is not None
+        if self.listed or not self._playlist.segments or self._playlist.claimed_by == self._attempt:
+            self._claims = False
+            return []
+        if self._on_its_way is not None or not self._may("main", now_s):
+            return []
+        self._on_its_way = self._playlist._replace(claimed_by=self._attempt)
+        return [PutMain(self._on_its_way.render(), self._etag)]
+
     def _compose(self, now_s: float) -> MediaPlaylist | None:
         """The stored playlist and every stored segment that comes next; None where there is none."""
         assert self._playlist is not None
@@ -220,7 +235,7 @@ class Publisher:
                 self._backlog.drop(waiting)
                 continue
             playlist = playlist.append(self._listed(waiting, playlist), self._window_s)
-            playlist = playlist._replace(ahead_s=round(waiting.clock.ahead_s, 3))
+            playlist = waiting.clock.noted_in(playlist)._replace(claimed_by=0)
         return None if playlist is self._playlist else playlist
 
     def _listed(self, waiting: Waiting, playlist: MediaPlaylist) -> ListedSegment:
@@ -260,7 +275,7 @@ class Publisher:
         except MalformedPlaylist as error:
             self._failed(GetMain(), Failure(f"main.m3u8: {error}"), now_s)
             return
-        latest = playlist.last_attempt
+        latest = playlist.fencing_attempt
         if playlist.ended:
             self.over = Ending.FENCED, "the playlist has ended"
         elif latest > self._attempt:
@@ -298,12 +313,15 @@ class Publisher:
         if isinstance(reply, Stored) and reply.etag and written is not None:
             first = not self.listed
             self._adopt(written, reply.etag, now_s)
-            if first:
+            if first and self.listed:
                 last = written.segments[-1]
                 self._log(f"first listing: {self.listed} segments, up to media sequence {_last_number(written)}, {last.uri}")
         else:
             # Somebody else has written, or we have and were not told: read it, and go on from there.
             self._stale = True
+            if not self.listed and (front := self._backlog.front):
+                front.clock.overtaken += 1
+                self._claims = True
 
     def _failed(self, request: Request, failure: Failure, now_s: float) -> None:
         name = _name(request)

@@ -13,6 +13,7 @@ from transcoder.job import Streams
 _STREAM = re.compile(r"Stream #0:(\d+)\S*: (Video|Audio): (\w+)")
 _LAYOUT = re.compile(r"\d+ Hz, ([^,]+)")
 _CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "quad": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
+_START = re.compile(r", start: (-?\d+\.\d+)")
 _OPENING = re.compile(r"Opening '([^']*)' for reading")
 _PROGRAM = re.compile(r"^\s*Program (\d+)")
 _BITRATE = re.compile(r"variant_bitrate\s*: (\d+)")
@@ -66,6 +67,7 @@ class Report:
         self.complete = False  # the streams of the source are known
         self.format = ""  # FFmpeg's names of the source's format: "hls", "mpegts", "mov,mp4,m4a,3gp,3g2,mj2"
         self.finite = False  # the source says how long it is: a file
+        self.start_s: float | None = None  # the source's own timestamp of its first media; output starts anew near 0
         self.closed = False  # the server ended the body
         self.unknown_option: str | None = None  # this FFmpeg does not know it
         self.segments_opened = 0  # media segments asked for (HLS), of all playlists
@@ -152,6 +154,8 @@ class Report:
             return
         elif text.startswith("  Duration: "):
             self.finite = not text.startswith(("  Duration: N/A", "  Duration: 00:00:00.0"))  # live FLV says 0
+            start = _START.search(text)
+            self.start_s = float(start[1]) if start and not self.finite else None
         elif program := _PROGRAM.match(text):
             self._programs.append(_Program(int(program[1])))
         elif (stream := _STREAM.search(text)) and "(attached pic)" not in text:

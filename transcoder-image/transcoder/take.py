@@ -128,6 +128,8 @@ class Take:
                 self.closed[0].start_s if self.closed else newest_s - self._segmenter.pending_s
             )
         media_s, self._newest_s, self._came_s = newest_s - self._newest_s, newest_s, now_s
+        if self.clock.source_start_s is None:
+            self.clock.source_start_s = self.report.start_s
         self.clock.observe(now_s, newest_s)
         self.report.media_came(newest_s)
         self._arrivals.observe(now_s, media_s, newest_s, self._segmenter.losses, self._segmenter.lost_s)

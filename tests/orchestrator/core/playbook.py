@@ -54,7 +54,7 @@ def start(attempt: int, source: str) -> Action:
     return StartAttempt(attempt, source)
 
 
-def stop(attempt: int, grace_s: float = 0.0) -> Action:
+def stop(attempt: int, grace_s: float = 1.0) -> Action:
     return StopAttempt(attempt, grace_s)
 
 

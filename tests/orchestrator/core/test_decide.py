@@ -851,5 +851,5 @@ def test_an_attempt_that_lists_is_not_taken_for_a_later_one() -> None:
 
 def test_a_stop_carries_its_grace_only_where_the_viewer_is_owed_the_last_segment() -> None:
     play = Playbook("a").live().runs(4)
-    assert play.look().actions == (StopAttempt(4, grace_s=0.0),)
+    assert play.look().actions == (StopAttempt(4),)
     assert play.wants(**desired_stop()).look().actions == (StopAttempt(1, grace_s=1.0), StopAttempt(4, grace_s=1.0))

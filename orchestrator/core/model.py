@@ -127,6 +127,10 @@ class ContainerState(StrEnum):
     REFUSED = "refused"  # the engine would not start it; `detail` says why
 
 
+HOLDING = frozenset({ContainerState.CREATED, ContainerState.RUNNING, ContainerState.PAUSED})
+"""In these a container may have its source open."""
+
+
 class Container(Struct, frozen=True, kw_only=True):
     """One container (or child process) of a session."""
 
@@ -157,6 +161,10 @@ class Observation(Struct, frozen=True, kw_only=True):
     sources: tuple[Source, ...] = ()  # of the channel, by priority
     containers: tuple[Container, ...] | Unknown = ()
     playlist: Playlist | Absent | Unknown = Absent()
+    # Of sources whose provider limits its connections (orchestrator/connections.py), by id:
+    full: dict[str, str] = {}  # why there is none left for this session
+    awaited: dict[str, str] = {}  # why there was none, at some time since the session's last attempt
+    handed_on: frozenset[str] = frozenset()  # there is only the one that the session's own containers hold: these end first
 
 
 # --- what is decided --------------------------------------------------------------------------------------------------
@@ -167,6 +175,8 @@ class StartAttempt(Struct, frozen=True, tag=True):
 
     attempt: int
     source_id: str
+    after: tuple[int, ...] = ()  # attempts whose containers are stopped first: there is no connection beside theirs
+    grace_s: float = 0.0  # for these
 
 
 class StopAttempt(Struct, frozen=True, tag=True):

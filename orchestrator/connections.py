@@ -163,10 +163,9 @@ class Connections:
 
     def _reason(self, provider_id: str | None) -> str:
         provider = self._providers.get(provider_id or "")
-        if provider is None or provider.max_connections is None:
-            return "its provider's connections are in use"
-        what = "its only connection is" if provider.max_connections == 1 else f"all {provider.max_connections} connections are"
-        return f"provider {provider.name}: {what} in use"
+        if provider is None or provider.max_connections is None:  # deleted or changed since
+            return "its provider's connections were in use"
+        return provider.in_use
 
     def _hold(self, session_id: str, attempts: set[int]) -> None:
         before, known = self._held.get(session_id, set()), self._of.get(session_id, {})

@@ -298,6 +298,12 @@ class Provider(Struct, frozen=True, kw_only=True):
     max_connections: int | None = None  # that it allows at the same time; None: any number
     created_at: float = 0.0
 
+    @property
+    def in_use(self) -> str:
+        """What is said where there is none left."""
+        what = "its only connection is" if self.max_connections == 1 else f"all {self.max_connections} connections are"
+        return f"provider {self.name}: {what} in use"
+
 
 class Event(Struct, frozen=True, kw_only=True):
     """A row of `events`: what is broadcast is read from here, so a client can replay."""

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)
 async def test_the_second_viewer_of_a_provider_with_one_connection_is_served_from_another_source(
     stage: Stage, lab: Lab
 ) -> None:
-    """Two channels of one provider, which allows one connection. The first viewer leaves: then it is the second one's to have."""
+    """Two channels of one provider. When the first viewer leaves, the connection is the second one's to have."""
     provider = await stage.client.call("POST", "/v1/providers", {"name": "Acme TV", "max_connections": 1})
     of_acme = {"provider_id": provider["id"]}
     most = 0

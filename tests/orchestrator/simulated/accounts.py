@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ class Accounts:
         self._probes: Counter[str] = Counter()
         self._limits: dict[str, list[tuple[float, int | None]]] = {}
         self._before: Counter[str] = Counter()  # connections when the limit was last changed: they may be kept
+        # At the last looks: while a connection is handed on, for a moment nobody has it
+        self._lately: deque[Counter[str]] = deque([Counter()], maxlen=8)
 
     def open(self, name: str, limit: int | None) -> None:
         self.ids[name] = self._world.run(self._world.tables.providers.add(name, limit)).id
@@ -39,13 +41,16 @@ class Accounts:
         row = self._world.tables.providers.rows[provider_id]
         self._world.run(self._world.tables.providers.update(replace(row, max_connections=limit)))
         self._limits[provider_id].append((self._world.now, limit))
-        self._before[provider_id] = self.connected(name)
+        self._before[provider_id] = max(self.connected(name), *(each[provider_id] for each in self._lately))
 
     def connected(self, name: str) -> int:
         """Containers that run, and probes. What the engine has lost sight of, nobody can know of."""
         provider_id = self.ids[name]
         containers = sum(each.container_state in HOLDING for each, own in self._agents if own == provider_id)
         return containers + self._probes[provider_id]
+
+    def look(self) -> None:
+        self._lately.append(Counter({own: self.connected(name) for name, own in self.ids.items()}))
 
     # --- who connects -------------------------------------------------------------------------------------------------
 

@@ -250,3 +250,4 @@ class World:
             await asyncio.sleep(TICK_S)
             for agent in self.agents:
                 agent.tick()
+            self.accounts.look()

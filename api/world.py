@@ -99,7 +99,7 @@ class World:
 
     @asynccontextmanager
     async def connection(self, source: Source) -> AsyncIterator[None]:
-        """Holds a connection of the source's provider for a probe. Raises NoConnectionLeft.
+        """Holds a connection of the source's provider for a moment, as a probe does. Raises NoConnectionLeft.
 
         What is in use is read from rows: the orchestrator's own probes and containers that are being stopped are not in it, and
         it does not know of this one. Both are short; who must be sure leaves one connection to spare.

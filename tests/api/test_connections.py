@@ -59,3 +59,23 @@ async def test_probes_at_once_count_each_other(admin: httpx.AsyncClient, stage: 
     answers.set()
     assert (await probing).status_code == 200
     assert (await admin.post(f"/v1/sources/{second}/probe")).status_code == 200
+
+
+async def test_a_switch_to_a_source_without_a_connection_is_refused_unless_the_session_has_one_to_hand_on(
+    admin: httpx.AsyncClient, stage: Stage, tables: FakeTables
+) -> None:
+    _, (_, second) = await of_acme(admin, stage, 1)
+    playing = await stage.session(viewer="one")
+    await stage.go_live(playing["id"])
+    path = f"/v1/sessions/{playing['id']}/switch"
+    assert (await admin.post(path, json={"source_id": second})).status_code == 202
+    other = await stage.channel("other", sources=[{"url": "http://three.test/live.ts"}])
+    added = {"url": "http://four.test/", "provider_id": (await tables.providers.get("Acme TV")).id}
+    full = (await admin.post("/v1/channels/other/sources", json=added)).json()["id"]
+    elsewhere = await stage.session("other", viewer="two")
+    await stage.go_live(elsewhere["id"])
+    path = f"/v1/sessions/{elsewhere['id']}/switch"
+    problem = assert_problem(await admin.post(path, json={"source_id": full}), 503)
+    assert problem["detail"] == "provider Acme TV: its only connection is in use"
+    assert (await tables.sessions.get(elsewhere["id"])).session.switch_to is None
+    assert (await admin.post(path, json={"source_id": other["sources"][0]["id"]})).status_code == 202

@@ -148,7 +148,8 @@ async def switch_session(
     row: NamedDependency[SessionRow],
     data: JSONBody[SwitchRequest | None] = None,
 ) -> SessionView:
-    """Without a gap: the running attempt plays until the new one takes over."""
+    """Without a gap: the running attempt plays until the new one takes over. 503 where the source's provider has no connection
+    left; where it has but the one that the session holds, the running attempt ends first."""
     session = row.session
     if session.phase is Phase.ENDED or session.desired is Desired.STOP:
         raise SessionEnded(session.end_reason or "it was stopped")
@@ -159,6 +160,10 @@ async def switch_session(
             raise InvalidInput("source_id", "not a source of the session's channel")
         if source.status is SourceStatus.DISABLED:
             raise InvalidInput("source_id", "the source is disabled")
+        playing = session.attempt and await _provider_of(world, session.attempt.source_id)
+        if source.provider_id is not None and source.provider_id != playing:  # its own it hands on
+            async with world.connection(source):
+                pass
     await world.sessions.switch(session.id, source_id)
     await world.nudge(session.id)
     return await _view(world, request, await world.sessions.get(session.id))
@@ -189,6 +194,13 @@ async def read_log(world: NamedDependency[World], row: NamedDependency[SessionRo
     if log is None:
         raise NotFound(f"attempt {number} of session {row.session.id} has no log (yet)")
     return log
+
+
+async def _provider_of(world: World, source_id: str) -> str | None:
+    try:
+        return (await world.catalogue.source(source_id)).provider_id
+    except NotFound:
+        return None  # deleted meanwhile
 
 
 async def _view(world: World, request: AnyRequest, row: SessionRow) -> SessionView:

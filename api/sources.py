@@ -175,9 +175,11 @@ async def delete_source(world: NamedDependency[World], source_id: FromPath[str])
 
 @post("/v1/sources/{source_id:str}/probe", summary="Probe a source now", status_code=200, answer=HLS)
 async def probe_source(world: NamedDependency[World], source_id: FromPath[str]) -> SourceView:
-    """What works becomes `healthy`, or `recovered` where it had failed; what does not, `problematic`, with the reason."""
+    """What works becomes `healthy`, or `recovered` where it had failed; what does not, `problematic`, with the reason. 503
+    where its provider has no connection left: the source stays as it is."""
     source = await world.source(source_id)
-    result = await world.prober.probe(source)
+    async with world.connection(source):
+        result = await world.prober.probe(source)
     return SourceView.of(await world.catalogue.record_probe(source_id, result, world.clock()))
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from litestar.connection import ASGIConnection
 
 from api.auth import Keys, is_id
 from orchestrator.core.model import Channel, Provider, Source
-from orchestrator.errors import BusUnavailable, NotFound
+from orchestrator.errors import BusUnavailable, NoConnectionLeft, NotFound
 from orchestrator.ports import Catalogue, Download, EventBus, Imports, ObjectStore, Prober, Providers, Sessions
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class World:
     origin_url: str  # what viewers see in front of the bucket's keys
     public_url: str | None  # of this API; None: as the client addressed it
     closing: Closing = field(default_factory=Closing)
+    probing: Counter[str] = field(default_factory=Counter)  # provider id → probes of this process
 
     async def channel(self, channel: str) -> Channel:
         """By id or slug. Raises NotFound, also for what cannot be either."""
@@ -94,6 +96,27 @@ class World:
         if found.id != provider_id:
             raise NotFound("no such provider")
         return found
+
+    @asynccontextmanager
+    async def connection(self, source: Source) -> AsyncIterator[None]:
+        """Holds a connection of the source's provider for a moment, as a probe does. Raises NoConnectionLeft.
+
+        What is in use is read from rows: the orchestrator's own probes and containers that are being stopped are not in it, and
+        it does not know of this one. Both are short; who must be sure leaves one connection to spare.
+        """
+        provider_id = source.provider_id
+        if provider_id is None:
+            yield
+            return
+        provider, in_use = await self.providers.get(provider_id), await self.providers.in_use()
+        held = in_use.get(provider_id, 0) + self.probing[provider_id]
+        if provider.max_connections is not None and held >= provider.max_connections:
+            raise NoConnectionLeft(provider.in_use)
+        self.probing[provider_id] += 1
+        try:
+            yield
+        finally:
+            self.probing[provider_id] -= 1
 
     def base_url(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
         """Of this API, as the client reaches it; without a slash at the end."""

@@ -98,6 +98,10 @@ class Lab:
     def __getitem__(self, name: str) -> Source:
         return self._servers[name].source
 
+    def open_connections(self, name: str) -> int:
+        """How many clients are connected to this source."""
+        return self._servers[name].open_connections
+
     @property
     def sources(self) -> list[Source]:
         """All sources, in the order of their names as given."""

@@ -52,6 +52,12 @@ class Stale(Temporary):
     title = "The row has changed meanwhile"
 
 
+class NoConnectionLeft(Temporary):
+    """All the connections that a provider allows are in use. The message names the provider."""
+
+    title = "All connections of the provider are in use"
+
+
 class Permanent(FailoverError):
     """Trying the same again cannot help."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar, assert_never
 
 from orchestrator import job
+from orchestrator.connections import Connections
 from orchestrator.core import payload
 from orchestrator.core.model import (
     Action,
@@ -28,7 +29,7 @@ from orchestrator.core.model import (
     StopAttempt,
 )
 from orchestrator.errors import BusUnavailable, FailoverError, NotFound, Temporary
-from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore, Prober
+from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore, Prober, ProbeResult
 from orchestrator.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,12 +39,14 @@ _RETRY_S = 1.0
 
 
 class _Probe:
-    """A probe under way: whoever asks meanwhile waits for the same answer."""
+    """A probe under way: whoever asks meanwhile waits for the same answer. `answer` may be cut off: then there is none."""
 
-    __slots__ = ("sessions", "task")
+    __slots__ = ("answer", "sessions", "source", "task")
 
-    def __init__(self, task: asyncio.Task[Source | None]) -> None:
-        self.task = task
+    def __init__(self, source: Source, answer: asyncio.Task[ProbeResult]) -> None:
+        self.source = source
+        self.answer = answer
+        self.task: asyncio.Task[Source | None]
         self.sessions: set[str] = set()
 
 
@@ -59,6 +62,7 @@ class Interpreter:
         store: ObjectStore,
         bus: EventBus,
         prober: Prober,
+        connections: Connections,
         now: Callable[[], float],
     ) -> None:
         self._settings = settings
@@ -67,6 +71,7 @@ class Interpreter:
         self._store = store
         self._bus = bus
         self._prober = prober
+        self._connections = connections
         self._now = now
         self._refused: dict[tuple[str, int], str] = {}
         self._probing: dict[str, _Probe] = {}
@@ -106,8 +111,10 @@ class Interpreter:
         return channel.enabled, await self._catalogue.sources(channel.id)
 
     async def probe(self, source: Source) -> Source | None:
-        """Probe a source once, whoever asks meanwhile, and write the result. None: it could not be written."""
-        return await asyncio.shield(self._probe_of(source).task)
+        """Probe a source once, whoever asks meanwhile, and write the result. None: it could not be written, or its provider has
+        no connection for a probe now."""
+        probe = self._probe_of(source)
+        return None if probe is None else await asyncio.shield(probe.task)
 
     async def close(self) -> None:
         for task in tuple(self._tasks):
@@ -118,8 +125,8 @@ class Interpreter:
 
     async def _act(self, action: Action, session: Session, seen: Observation) -> bool:
         match action:
-            case StartAttempt(attempt, source_id):
-                await self._start(session, next(each for each in seen.sources if each.id == source_id), attempt)
+            case StartAttempt(_, source_id):
+                await self._start(session, next(each for each in seen.sources if each.id == source_id), action)
                 return True
             case StopAttempt(attempt, grace_s):
                 self._stop(session.id, attempt, grace_s)
@@ -127,7 +134,7 @@ class Interpreter:
             case ProbeSources(source_ids):
                 for source in seen.sources:
                     if source.id in source_ids:
-                        self._probe_of(source).sessions.add(session.id)
+                        self._probe_for(session.id, source)
                 return False
             case FinishPlaylist():
                 try:
@@ -139,8 +146,10 @@ class Interpreter:
             case _:
                 assert_never(action)
 
-    async def _start(self, session: Session, source: Source, attempt: int) -> None:
+    async def _start(self, session: Session, source: Source, action: StartAttempt) -> None:
+        attempt = action.attempt
         try:
+            await self._make_room(session.id, source, action)
             channel = await self._catalogue.channel(session.channel_id)
             await self._runtime.start(job.launch(session, source, channel.policy.profile, self._store, self._settings))
         except FailoverError as error:
@@ -167,16 +176,53 @@ class Interpreter:
 
         self._spawn(stop())
 
-    def _probe_of(self, source: Source) -> _Probe:
+    async def _make_room(self, session_id: str, source: Source, action: StartAttempt) -> None:
+        """End what has the connection that was taken for this attempt. Raises EngineUnavailable."""
+        in_the_way = self._connections.probes_in_the_way(source)
+        probes = [each for each in self._probing.values() if each.source.provider_id == source.provider_id]
+        probes.sort(key=lambda each: bool(each.sessions))  # first those that nobody waits for
+        cut_off = [each.answer for each in probes[:in_the_way]]
+        for answer in cut_off:
+            answer.cancel()
+        for number in action.after:
+            await self._runtime.stop(session_id, number, action.grace_s)
+        if cut_off:
+            await asyncio.wait(cut_off)
+
+    def _probe_for(self, session_id: str, source: Source) -> None:
+        """Where there is no connection the session is woken when there is one; a probe that no session asked for makes room."""
+        probe = self._probe_of(source)
+        if probe is not None:
+            probe.sessions.add(session_id)
+            return
+        self._connections.wait(session_id, (source,))
+        for other in self._probing.values():
+            if other.source.provider_id == source.provider_id and not other.sessions:
+                other.answer.cancel()
+                break
+
+    def _probe_of(self, source: Source) -> _Probe | None:
+        """None: there is no connection for it."""
         probe = self._probing.get(source.id)
-        if probe is None:
-            probe = self._probing[source.id] = _Probe(self._spawn(self._probe(source)))
+        if probe is None and self._connections.take_for_probe(source):
+            answer = asyncio.create_task(self._prober.probe(source))  # `_probe` reads what it raises
+            self._tasks.add(answer)
+            answer.add_done_callback(self._tasks.discard)
+            probe = self._probing[source.id] = _Probe(source, answer)
+            probe.task = self._spawn(self._probe(source, probe.answer))
             probe.task.add_done_callback(lambda _: self._probed(source.id))
         return probe
 
-    async def _probe(self, source: Source) -> Source | None:
+    async def _probe(self, source: Source, answer: asyncio.Task[ProbeResult]) -> Source | None:
         try:
-            result = await self._prober.probe(source)
+            try:
+                await asyncio.wait((answer,))
+            finally:
+                answer.cancel()
+            if answer.cancelled():
+                log.info("source %s: its probe has made room", source.id)
+                return None
+            result = answer.result()
             if result.media is None:
                 log.info("source %s: %s", source.id, result.reason)
             return await self._catalogue.record_probe(source.id, result, self._now())
@@ -187,7 +233,9 @@ class Interpreter:
             return None
 
     def _probed(self, source_id: str) -> None:
-        for session_id in self._probing.pop(source_id).sessions:
+        sessions = self._probing.pop(source_id).sessions
+        self._connections.probed(source_id)
+        for session_id in sessions:
             self.woken(session_id)
 
     async def _tell(self, events: Sequence[Event]) -> None:

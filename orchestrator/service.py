@@ -12,6 +12,8 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 
+from orchestrator.census import Census
+from orchestrator.connections import Connections
 from orchestrator.core.policy import Policy
 from orchestrator.errors import FailoverError, Temporary
 from orchestrator.interpreter import Interpreter
@@ -49,14 +51,17 @@ async def orchestrate(
     now: Callable[[], float] = time.time,
 ) -> AsyncIterator[Supervisor]:
     """Run the control loop on these ports for as long as the context is open."""
+    connections = Connections()
     interpreter = Interpreter(
-        settings=settings, catalogue=tables.catalogue, runtime=runtime, store=store, bus=bus, prober=prober, now=now
-    )
+        settings=settings, catalogue=tables.catalogue, runtime=runtime, store=store, bus=bus, prober=prober,
+        connections=connections, now=now,
+    )  # fmt: skip
     sweep = Sweep(store, lambda session_id: supervisor.wake(session_id), now)
     supervisor = Supervisor(
-        tables=tables, runtime=runtime, sweep=sweep, interpreter=interpreter, policy=policy_of(settings), now=now
-    )
-    interpreter.woken = supervisor.wake
+        tables=tables, runtime=runtime, sweep=sweep, interpreter=interpreter, connections=connections,
+        census=Census(connections, tables.providers, runtime), policy=policy_of(settings), now=now,
+    )  # fmt: skip
+    interpreter.woken = connections.woken = supervisor.wake
     jobs = Jobs(
         settings=settings,
         supervisor=supervisor,

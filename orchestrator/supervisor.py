@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
+from orchestrator.census import Census
+from orchestrator.connections import Connections
 from orchestrator.core import choose
 from orchestrator.core.decide import decide
 from orchestrator.core.model import (
@@ -28,12 +30,13 @@ from orchestrator.core.model import (
     Phase,
     Playlist,
     Session,
+    StartAttempt,
     Unknown,
 )
 from orchestrator.core.policy import Policy
 from orchestrator.errors import EngineUnavailable, NotFound, Stale, Temporary
 from orchestrator.interpreter import Interpreter
-from orchestrator.ports import Catalogue, ContainerRuntime, Sessions
+from orchestrator.ports import Catalogue, ContainerRuntime, Providers, Sessions
 from orchestrator.sweep import Sweep
 
 log = logging.getLogger(__name__)
@@ -43,10 +46,13 @@ _RETRY_S = 1.0
 
 
 class Tables(Protocol):
-    """The two SQL ports, as both processes open them."""
+    """The SQL ports, as both processes open them."""
 
     @property
     def catalogue(self) -> Catalogue: ...
+
+    @property
+    def providers(self) -> Providers: ...
 
     @property
     def sessions(self) -> Sessions: ...
@@ -74,6 +80,8 @@ class Supervisor:
         runtime: ContainerRuntime,
         sweep: Sweep,
         interpreter: Interpreter,
+        connections: Connections,
+        census: Census,
         policy: Policy,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -81,6 +89,8 @@ class Supervisor:
         self._runtime = runtime
         self._sweep = sweep
         self._interpreter = interpreter
+        self._connections = connections
+        self._census = census
         self._policy = policy
         self._now = now
         self._works: dict[str, _Work] = {}
@@ -121,9 +131,13 @@ class Supervisor:
 
         Returns those of no session that this process works on, for the orphan sweep. Raises EngineUnavailable.
         """
+        await self._census.take()  # also where there is no session: recovery must know what is in use
         by_session: dict[str, list[Container]] = {}
         for container in await self._runtime.containers():
             by_session.setdefault(container.session_id, []).append(container)
+        for session_id in self._connections.sessions:
+            if session_id not in self._works:
+                self._connections.observed(session_id, by_session.get(session_id, ()))
         for session_id, work in tuple(self._works.items()):
             seen = tuple(by_session.pop(session_id, ()))
             if work.observation is not None and _differs(work.observation.containers, seen):
@@ -143,7 +157,8 @@ class Supervisor:
             await asyncio.sleep(_RETRY_S)
 
     async def resync_channels(self) -> None:
-        """Find what was enabled, disabled or deleted behind running sessions. Raises DatabaseUnavailable."""
+        """Find what was enabled, disabled, deleted or limited behind running sessions. Raises DatabaseUnavailable."""
+        await self._census.limits()
         works = [(session_id, work) for session_id, work in self._works.items() if work.session and work.observation]
         lineups = await self._tables.catalogue.lineups({work.session.channel_id for _, work in works if work.session})
         for session_id, work in works:
@@ -206,9 +221,14 @@ class Supervisor:
         work.doubtful = False
         now = self._now()
         decision = decide(session, seen, now, self._policy)
+        self._connect(decision, seen)  # before anything is awaited: who decides meanwhile finds it taken
         changed = decision.session != session or bool(decision.records)
         if changed:
-            events = await self._tables.sessions.commit(session, decision, now)
+            try:
+                events = await self._tables.sessions.commit(session, decision, now)
+            except BaseException:
+                self._disconnect(decision)
+                raise
             work.session = decision.session  # its version is the row's old one: the next look reads the row anyway
             _log_step(session, decision)
         else:
@@ -223,7 +243,37 @@ class Supervisor:
         containers, (enabled, sources), playlist = await asyncio.gather(
             self._containers(session.id), self._interpreter.channel(session.channel_id), self._playlist(session.id, look)
         )
-        return Observation(channel_enabled=enabled, sources=sources, containers=containers, playlist=playlist)
+        await self._census.know(sources)
+        seen = Observation(channel_enabled=enabled, sources=sources, containers=containers, playlist=playlist)
+        if not isinstance(containers, Unknown):
+            current = (each for each in (session.attempt, session.previous) if each is not None)
+            self._connections.observed(session.id, containers, current, sources)
+        return self._with_connections(session.id, seen)
+
+    def _with_connections(self, session_id: str, seen: Observation) -> Observation:
+        return replace(
+            seen,
+            full=self._connections.full(session_id, seen.sources),
+            awaited=self._connections.awaited(session_id),
+            handed_on=self._connections.handed_on(session_id, seen.sources),
+        )
+
+    def _connect(self, decision: Decision, seen: Observation) -> None:
+        """Take the connections of what is to be started; wait for those that a session without an attempt could not have."""
+        session = decision.session
+        for action in decision.actions:
+            if isinstance(action, StartAttempt):
+                source = next(each for each in seen.sources if each.id == action.source_id)
+                self._connections.take(session.id, action.attempt, source)
+        if session.attempt is None and session.phase is not Phase.ENDED:
+            self._connections.wait(session.id, (each for each in seen.sources if each.id in seen.full))
+        else:
+            self._connections.no_longer_waits(session.id)
+
+    def _disconnect(self, decision: Decision) -> None:
+        for action in decision.actions:
+            if isinstance(action, StartAttempt):
+                self._connections.give_back(decision.session.id, action.attempt)
 
     async def _playlist(self, session_id: str, look: bool) -> Playlist | Absent | Unknown:
         if look:
@@ -232,6 +282,7 @@ class Supervisor:
 
     async def _containers(self, session_id: str) -> tuple[Container, ...] | Unknown:
         try:
+            await self._census.take()
             seen = await self._runtime.containers(session_id)
         except EngineUnavailable as error:
             if self._engine_awaited is None or self._engine_awaited.done():
@@ -274,7 +325,7 @@ class Supervisor:
             playlist = self._sweep.playlist(session_id)
             if not isinstance(playlist, Unknown):
                 playlist = replace(playlist, at=inf)  # as if nothing had changed since somebody looked
-            known = replace(work.observation, playlist=playlist)
+            known = self._with_connections(session_id, replace(work.observation, playlist=playlist))
             decision = decide(work.session, known, self._now(), self._policy)
             idle = decision.session == work.session and not decision.records and not decision.actions
             if idle and decision.wake_at is not None and decision.wake_at > self._now():
@@ -289,6 +340,7 @@ class Supervisor:
         self._works.pop(session_id, None)
         self._sweep.forget(session_id)
         self._interpreter.forget(session_id)
+        self._connections.no_longer_waits(session_id)  # what its containers hold, they hold until they are seen to be gone
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)

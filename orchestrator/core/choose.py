@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from orchestrator.core.model import Source, SourceStatus
+from orchestrator.core.model import Observation, Source, SourceStatus
 from orchestrator.core.policy import Policy
 
 
 def enabled(sources: Iterable[Source]) -> list[Source]:
     """The sources that may be used at all, in priority order."""
     return sorted((each for each in sources if each.status is not SourceStatus.DISABLED), key=lambda each: each.priority)
+
+
+def with_connection(seen: Observation) -> tuple[Source, ...]:
+    """The sources whose provider has a connection for this session; the others are passed over, without blame."""
+    return tuple(each for each in seen.sources if each.id not in seen.full)
+
+
+def passed_over(source: Source, seen: Observation, tried: Iterable[str]) -> str | None:
+    """Why a better source than this one was not taken, where it was for want of a connection."""
+    for better in enabled(seen.sources):
+        if better.id == source.id:
+            break
+        if better.status is not SourceStatus.PROBLEMATIC and better.id not in tried:
+            reason = seen.full.get(better.id) or seen.awaited.get(better.id)
+            if reason is not None:
+                return reason
+    return None
 
 
 def sound(sources: Iterable[Source]) -> Source | None:
@@ -48,12 +65,17 @@ class Verdict(Struct, frozen=True):
     wait_until: float | None = None  # probes are under way
 
 
-def for_start(sources: tuple[Source, ...], requested_at: float, now: float, policy: Policy) -> Verdict:
+def for_start(
+    sources: tuple[Source, ...], requested_at: float, now: float, policy: Policy,
+    *, full: Mapping[str, str] = {}, awaited: Mapping[str, str] = {},
+) -> Verdict:  # fmt: skip
     """The best healthy source, by priority. A better one whose probe has not answered is waited for, but not for long.
 
-    A verdict from shortly before the request spares a probe where some source works; a refusal is never from memory.
+    A verdict from shortly before the request spares a probe where some source works; a refusal is never from memory. What has
+    no connection is passed over; where nothing else is left, a connection is waited for, but not for long.
     """
-    candidates = enabled(sources)
+    usable = enabled(sources)
+    candidates = [each for each in usable if each.id not in full]
     known = {each.id for each in candidates if _seen_at(each) > requested_at - policy.probe_fresh_s}
     healthy = [each for each in candidates if each.id in known and each.status is not SourceStatus.PROBLEMATIC]
     if healthy:
@@ -67,7 +89,12 @@ def for_start(sources: tuple[Source, ...], requested_at: float, now: float, poli
     limit = requested_at + policy.probe_limit_s
     if unanswered and now < limit:
         return Verdict(ask=unanswered, wait_until=limit)
-    return Verdict(reasons={each.id: _why(each, known=each.id not in unanswered) for each in candidates})
+    limit = requested_at + policy.connection_patience_s
+    if len(candidates) < len(usable) and now < limit:
+        return Verdict(wait_until=limit)
+    reasons = {each.id: _why(each, known=each.id not in unanswered) for each in usable}
+    not_asked = {source_id: why for source_id, why in awaited.items() if source_id in unanswered}
+    return Verdict(reasons=reasons | not_asked | {each.id: full[each.id] for each in usable if each.id in full})
 
 
 def _rested(sources: Iterable[Source]) -> Source | None:

@@ -31,6 +31,7 @@ from orchestrator.core.model import (
     ProbeSources,
     Record,
     Session,
+    StartAttempt,
     StopAttempt,
     Unknown,
 )
@@ -85,13 +86,14 @@ def is_unwanted(session: Session, seen: Observation, now: float, policy: Policy)
 def wants_a_source(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
     if session.phase is not Phase.REQUESTED:
         return None
-    verdict = choose.for_start(seen.sources, session.created_at, now, policy)
+    verdict = choose.for_start(seen.sources, session.created_at, now, policy, full=seen.full, awaited=seen.awaited)
     if verdict.best is not None:
         if isinstance(seen.containers, Unknown):
             return Decision(session=session, wake_at=now + policy.look_again_s)
-        return steps.start(session, seen, verdict.best, "requested", Phase.STARTING, now, policy)
-    if verdict.ask:
-        return Decision(session=session, actions=(ProbeSources(verdict.ask),), wake_at=verdict.wait_until)
+        return steps.start(session, seen, verdict.best, steps.REQUESTED, Phase.STARTING, now, policy)
+    if verdict.wait_until is not None:
+        asked = (ProbeSources(verdict.ask),) if verdict.ask else ()
+        return Decision(session=session, actions=asked, wake_at=verdict.wait_until)
     return steps.end(session, "no_healthy_source", now, sources=verdict.reasons)
 
 
@@ -104,7 +106,9 @@ def has_gone_live(session: Session, seen: Observation, now: float, policy: Polic
         return None
     fields: Fields = {"source": attempt.source_id, "attempt": attempt.number}
     if session.phase is Phase.STARTING:
-        event = Happened(EventType.SESSION_LIVE, fields | {"start_ms": round((now - session.created_at) * 1000)})
+        passed_over = session.reason is not None and session.reason.startswith(f"{steps.REQUESTED};")
+        why: Fields = {"reason": session.reason} if passed_over else {}
+        event = Happened(EventType.SESSION_LIVE, fields | {"start_ms": round((now - session.created_at) * 1000)} | why)
     else:
         recovered = session.unavailable_since is not None
         switch: Fields = {
@@ -164,7 +168,7 @@ def attempt_failed(session: Session, seen: Observation, now: float, policy: Poli
     )
     if failure.source:
         gone = replace(gone, tried=steps.once(*session.tried, attempt.source_id))
-        source = choose.after_failure(seen.sources, gone.tried, now, policy)
+        source = choose.after_failure(choose.with_connection(seen), gone.tried, now, policy)
     else:
         again = session.fault_at is not None and now - session.fault_at < policy.fault_memory_s
         gone = replace(gone, fault_at=now, faults=session.faults + 1 if again else 1)
@@ -184,7 +188,7 @@ def source_is_gone(session: Session, seen: Observation, now: float, policy: Poli
         return None
     if any(each.id == attempt.source_id for each in choose.enabled(seen.sources)):
         return None
-    source = choose.sound(seen.sources)
+    source = choose.sound(choose.with_connection(seen))
     return None if source is None else steps.swap(session, seen, source, "source removed", now, policy)
 
 
@@ -195,7 +199,7 @@ def attempt_is_old(session: Session, seen: Observation, now: float, policy: Poli
         return None
     if now < max(attempt.started_at + policy.attempt_life_s, session.retry_at or 0.0):
         return None
-    source = next((each for each in choose.enabled(seen.sources) if each.id == attempt.source_id), None)
+    source = next((each for each in choose.enabled(choose.with_connection(seen)) if each.id == attempt.source_id), None)
     return None if source is None else steps.swap(session, seen, source, "signatures run out", now, policy)
 
 
@@ -208,7 +212,7 @@ def switch_is_asked_for(session: Session, seen: Observation, now: float, policy:
     if session.phase not in (Phase.LIVE, Phase.UNAVAILABLE) or (playing is None) is (session.phase is Phase.LIVE):
         return None  # what is under way comes first
     asked = replace(session, switch_to=None)
-    usable = choose.enabled(seen.sources)
+    usable = choose.enabled(choose.with_connection(seen))
     if session.switch_to == NEXT:
         others = [each for each in usable if playing is None or each.id != playing.source_id]
         source = choose.sound(others) or choose.for_retry(others, session.tried)
@@ -226,9 +230,10 @@ def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -
         return None
     retry_at = session.retry_at or now
     failed_at = retry_at - policy.retry_delay_s(session.retries - 1)
-    source = choose.healed_since(failed_at, seen.sources)
+    usable = choose.with_connection(seen)
+    source = choose.healed_since(failed_at, usable) or choose.sound(each for each in usable if each.id in seen.awaited)
     if source is None and now >= retry_at:
-        source = choose.for_retry(seen.sources, session.tried)
+        source = choose.for_retry(usable, session.tried)
     if source is None or isinstance(seen.containers, Unknown):
         return Decision(session=session, wake_at=max(retry_at, now + policy.look_again_s))
     return steps.start(session, seen, source, session.reason or "retry", Phase.UNAVAILABLE, now, policy)
@@ -260,6 +265,7 @@ def _with_leftovers_stopped(decision: Decision, seen: Observation) -> Decision:
     session = decision.session
     kept = {each.number for each in (session.attempt, session.previous) if each is not None}
     being_stopped = {action.attempt for action in decision.actions if isinstance(action, StopAttempt)}
+    being_stopped.update(*(action.after for action in decision.actions if isinstance(action, StartAttempt)))
     leftovers: tuple[Action, ...] = tuple(
         StopAttempt(each.attempt) for each in seen.containers if each.attempt not in kept and each.attempt not in being_stopped
     )

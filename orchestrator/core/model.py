@@ -127,6 +127,10 @@ class ContainerState(StrEnum):
     REFUSED = "refused"  # the engine would not start it; `detail` says why
 
 
+HOLDING = frozenset({ContainerState.CREATED, ContainerState.RUNNING, ContainerState.PAUSED})
+"""In these a container may have its source open."""
+
+
 class Container(Struct, frozen=True, kw_only=True):
     """One container (or child process) of a session."""
 
@@ -157,6 +161,10 @@ class Observation(Struct, frozen=True, kw_only=True):
     sources: tuple[Source, ...] = ()  # of the channel, by priority
     containers: tuple[Container, ...] | Unknown = ()
     playlist: Playlist | Absent | Unknown = Absent()
+    # Of sources whose provider limits its connections (orchestrator/connections.py), by id:
+    full: dict[str, str] = {}  # why there is none left for this session
+    awaited: dict[str, str] = {}  # why there was none, at some time since the session's last attempt
+    handed_on: frozenset[str] = frozenset()  # there is only the one that the session's own containers hold: these end first
 
 
 # --- what is decided --------------------------------------------------------------------------------------------------
@@ -167,6 +175,8 @@ class StartAttempt(Struct, frozen=True, tag=True):
 
     attempt: int
     source_id: str
+    after: tuple[int, ...] = ()  # attempts whose containers are stopped first: there is no connection beside theirs
+    grace_s: float = 0.0  # for these
 
 
 class StopAttempt(Struct, frozen=True, tag=True):
@@ -287,6 +297,12 @@ class Provider(Struct, frozen=True, kw_only=True):
     name: str
     max_connections: int | None = None  # that it allows at the same time; None: any number
     created_at: float = 0.0
+
+    @property
+    def in_use(self) -> str:
+        """What is said where there is none left."""
+        what = "its only connection is" if self.max_connections == 1 else f"all {self.max_connections} connections are"
+        return f"provider {self.name}: {what} in use"
 
 
 class Event(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from orchestrator.core import choose
 from orchestrator.core.blame import Failure
 from orchestrator.core.model import (
+    HOLDING,
     Attempt,
     AttemptEnded,
     AttemptStarted,
@@ -29,11 +30,16 @@ from orchestrator.core.model import (
 )
 from orchestrator.core.policy import Policy
 
+REQUESTED = "requested"  # why a session's first attempt is started
+
 
 def start(
     session: Session, seen: Observation, source: Source, reason: str, phase: Phase, now: float, policy: Policy,
-    *, records: tuple[Record, ...] = (), previous: Attempt | None = None,
+    *, records: tuple[Record, ...] = (), previous: Attempt | None = None, grace_s: float = 0.0,
 ) -> Decision:  # fmt: skip
+    """A source that has no connection but the one that the session holds is started when that one has been given back."""
+    passed_over = choose.passed_over(source, seen, session.tried)
+    reason = reason if passed_over is None else f"{reason}; {passed_over}"
     listed = seen.playlist.attempt if isinstance(seen.playlist, Playlist) else 0
     present = () if isinstance(seen.containers, Unknown) else (each.attempt for each in seen.containers)
     number = max(session.last_attempt, listed, *present) + 1
@@ -49,15 +55,26 @@ def start(
     return Decision(
         session=started,
         records=(*records, AttemptStarted(number, source.id, reason)),
-        actions=(StartAttempt(number, source.id),),
+        actions=(StartAttempt(number, source.id, after=_given_back(source, seen), grace_s=grace_s),),
         wake_at=now + policy.start_budget_s,
     )
 
 
+def _given_back(source: Source, seen: Observation) -> tuple[int, ...]:
+    """The attempts that end before one on this source is started."""
+    if source.id not in seen.handed_on or isinstance(seen.containers, Unknown):
+        return ()
+    return tuple(each.attempt for each in seen.containers if each.state in HOLDING)
+
+
 def swap(session: Session, seen: Observation, source: Source, reason: str, now: float, policy: Policy) -> Decision:
-    """A planned swap of a live session."""
+    """A planned swap of a live session: the old attempt publishes until the new one takes over. Where both need a connection
+    and there is one, the old one ends first: a short gap, which the player's buffer covers, instead of no swap at all."""
     assert session.attempt is not None
     leaving = replace(session, from_source_id=session.attempt.source_id)
+    if source.id in seen.handed_on:
+        ended = AttemptEnded(session.attempt.number, None, f"ended for its successor ({reason}): no connection for both")
+        return start(leaving, seen, source, reason, Phase.SWITCHING, now, policy, records=(ended,), grace_s=policy.stop_grace_s)
     return start(leaving, seen, source, reason, Phase.SWITCHING, now, policy, previous=session.attempt)
 
 
@@ -66,11 +83,12 @@ def after_fault(
 ) -> Source | None:
     """Not the source's fault: the same source at once; if it happens again, the next one; then with delays, unless the
     attempt had proved itself."""
-    same = next((each for each in choose.enabled(seen.sources) if each.id == source_id), None)
+    usable = choose.with_connection(seen)
+    same = next((each for each in choose.enabled(usable) if each.id == source_id), None)
     if session.faults == 1 and same is not None:
         return same
     if session.faults <= 2 or steady:
-        return choose.after_failure(seen.sources, (*session.tried, source_id), now, policy) or same
+        return choose.after_failure(usable, (*session.tried, source_id), now, policy) or same
     return None
 
 
@@ -80,7 +98,7 @@ def unavailable(
 ) -> Decision:  # fmt: skip
     first = session.unavailable_since is None
     if first:
-        reasons = {each.id: _why_not(each, failure, attempt) for each in choose.enabled(seen.sources)}
+        reasons = {each.id: _why_not(each, failure, attempt, seen) for each in choose.enabled(seen.sources)}
         records = (*records, Happened(EventType.STREAM_UNAVAILABLE, {"reason": failure.reason, "sources": reasons}))
     tried = once(*session.tried, attempt.source_id)
     if all(each.id in tried for each in choose.enabled(seen.sources)):
@@ -93,7 +111,9 @@ def unavailable(
     return Decision(session=waiting, records=records, wake_at=retry_at)
 
 
-def _why_not(source: Source, failure: Failure, attempt: Attempt) -> str:
+def _why_not(source: Source, failure: Failure, attempt: Attempt, seen: Observation) -> str:
+    if source.id in seen.full:
+        return seen.full[source.id]
     known = source.id != attempt.source_id and source.status is SourceStatus.PROBLEMATIC
     return (source.last_failure_reason or failure.reason) if known else failure.reason
 

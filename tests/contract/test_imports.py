@@ -13,10 +13,22 @@ from orchestrator.adapters.tables import open_tables
 from orchestrator.core.imports import ChannelPlan, KnownChannel, Plan
 from orchestrator.core.lineup import plan
 from orchestrator.core.m3u import Entry
-from orchestrator.core.model import Channel, Media, Provider, SourceStatus
+from orchestrator.core.model import (
+    Attempt,
+    AttemptEnded,
+    AttemptStarted,
+    Channel,
+    Decision,
+    Media,
+    Phase,
+    Provider,
+    Session,
+    Source,
+    SourceStatus,
+)
 from orchestrator.errors import AlreadyExists, NotFound, Stale
 from orchestrator.migrations import upgrade
-from orchestrator.ports import Catalogue, Imports, NewSource, ProbeResult, Providers
+from orchestrator.ports import Catalogue, Imports, NewSource, ProbeResult, Providers, Sessions
 from tests.fakes.tables import FakeTables
 
 
@@ -27,6 +39,8 @@ class Tables(Protocol):
     def providers(self) -> Providers: ...
     @property
     def imports(self) -> Imports: ...
+    @property
+    def sessions(self) -> Sessions: ...
     async def close(self) -> None: ...
 
 
@@ -223,3 +237,42 @@ async def test_the_operators_own_is_known_as_such(tables: Tables) -> None:
 async def test_nothing_planned_is_nothing_written(tables: Tables) -> None:
     nothing: tuple[ChannelPlan, ...] = ()
     assert await tables.imports.apply("p-none", nothing) == 0
+
+
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+async def test_what_sessions_have_in_use_is_counted_by_provider(tables: Tables) -> None:
+    """The current attempts', and those that still publish during a swap; not what has ended, nor what is of no provider."""
+    a, b = await tables.providers.add("a", 1), await tables.providers.add("b", None)
+    news = [NewSource(url=f"http://{n}.test", provider_id=each) for n, each in enumerate((a.id, b.id, None))]
+    channel = await tables.catalogue.add_channel(Channel(id="", slug="one", name="One"), news)
+    of_a, of_b, of_nobody = await tables.catalogue.sources(channel.id)
+    assert await tables.providers.in_use() == {}
+
+    async def plays(viewer: str, current: Source, previous: Source | None = None) -> Session:
+        session = (await tables.sessions.request(channel.id, viewer, "hash", 1.0))[0].session
+        playing = replace(
+            session,
+            phase=Phase.LIVE,
+            attempt=Attempt(2, current.id, 2.0),
+            previous=Attempt(1, previous.id, 1.0) if previous else None,
+        )
+        records = [AttemptStarted(1, previous.id, "")] if previous else []
+        decision = Decision(session=playing, records=(*records, AttemptStarted(2, current.id, "")))
+        await tables.sessions.commit(session, decision, 2.0)
+        return (await tables.sessions.get(session.id)).session
+
+    one = await plays("1", of_a)
+    two = await plays("2", of_b, previous=of_a)
+    await plays("3", of_nobody)
+    assert await tables.providers.in_use() == {a.id: 2, b.id: 1}
+    asked = [(one.id, 2), (two.id, 1), (two.id, 2), (one.id, 7), ("s-none", 1)]
+    assert await tables.providers.of_attempts(asked) == {(one.id, 2): a.id, (two.id, 1): a.id, (two.id, 2): b.id}
+    ended = replace(one, phase=Phase.ENDED, attempt=None, ended_at=3.0)
+    await tables.sessions.commit(one, Decision(session=ended, records=(AttemptEnded(2, 0, "stopped"),)), 3.0)
+    assert await tables.providers.in_use() == {a.id: 1, b.id: 1}
+    assert await tables.providers.of_attempts([(one.id, 2)]) == {(one.id, 2): a.id}, "its container may run still"
+    await tables.catalogue.delete_source(of_a.id)
+    assert await tables.providers.in_use() == {b.id: 1}
+    assert await tables.providers.of_attempts([]) == {}

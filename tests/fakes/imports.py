@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from msgspec.structs import asdict, replace
@@ -18,11 +19,11 @@ from orchestrator.core.imports import (
     KnownSource,
     SourceFields,
 )
-from orchestrator.core.model import Channel, Provider, Source, SourceStatus
+from orchestrator.core.model import Channel, Phase, Provider, Source, SourceStatus
 from orchestrator.errors import AlreadyExists, DatabaseUnavailable, NotFound, Stale
 
 if TYPE_CHECKING:
-    from tests.fakes.tables import FakeCatalogue
+    from tests.fakes.tables import FakeCatalogue, FakeSessions
 
 
 class FakeProviders:
@@ -34,6 +35,7 @@ class FakeProviders:
         self._catalogue = catalogue
         self._imports = imports
         self._numbers = itertools.count(1)
+        self.sessions: FakeSessions | None = None
         imports.providers = self.rows
 
     async def add(self, name: str, max_connections: int | None) -> Provider:
@@ -58,6 +60,23 @@ class FakeProviders:
         self._unique(provider.name, provider.id)
         self.rows[provider.id] = replace(before, name=provider.name, max_connections=provider.max_connections)
         return self.rows[provider.id]
+
+    async def in_use(self) -> Mapping[str, int]:
+        self._answer()
+        assert self.sessions is not None
+        sessions = [row.session for row in self.sessions._rows.values() if row.session.phase is not Phase.ENDED]
+        played = [each.source_id for session in sessions for each in (session.attempt, session.previous) if each is not None]
+        return Counter(provider_id for source_id in played if (provider_id := self._of(source_id)) is not None)
+
+    async def of_attempts(self, attempts: Collection[tuple[str, int]]) -> Mapping[tuple[str, int], str]:
+        self._answer()
+        assert self.sessions is not None
+        known = {key: self._of(row.source_id) for key in attempts if (row := self.sessions._attempts.get(key)) is not None}
+        return {key: provider_id for key, provider_id in known.items() if provider_id is not None}
+
+    def _of(self, source_id: str | None) -> str | None:
+        source = self._catalogue._sources.get(source_id or "")
+        return None if source is None else source.provider_id
 
     async def delete(self, provider_id: str) -> None:
         self._answer()

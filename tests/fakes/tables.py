@@ -41,6 +41,14 @@ class FakeTables:
         self.sessions = FakeSessions(self.catalogue)
 
     @property
+    def sessions(self) -> FakeSessions:
+        return self._sessions
+
+    @sessions.setter
+    def sessions(self, sessions: FakeSessions) -> None:
+        self._sessions = self.providers.sessions = sessions
+
+    @property
     def refusing(self) -> bool:
         return self.catalogue.refusing and self.sessions.refusing
 

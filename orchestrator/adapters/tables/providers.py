@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import asdict, fields
-from sqlalchemy import Connection, Insert, Row, Update, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Insert, Row, Update, case, delete, func, insert, or_, select, tuple_, union_all, update
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.ids import PROVIDER, new_id
-from orchestrator.adapters.tables.schema import channels, providers, sources
-from orchestrator.core.model import Provider
+from orchestrator.adapters.tables.schema import attempts as attempt_rows
+from orchestrator.adapters.tables.schema import channels, providers, sessions, sources
+from orchestrator.core.model import Phase, Provider
 from orchestrator.errors import AlreadyExists, NotFound
 
 _PROVIDER = tuple(providers.c[field.name] for field in fields(Provider))
@@ -51,6 +52,36 @@ class SqlProviders:
             return _read(connection, provider.id)
 
         return await self._database.write(work)
+
+    async def in_use(self) -> Mapping[str, int]:
+        unended = sessions.c.phase.in_([phase for phase in Phase if phase is not Phase.ENDED])
+        played = union_all(
+            select(sessions.c.source_id.label("source_id")).where(unended, sessions.c.source_id.is_not(None)),
+            select(sessions.c.previous_source_id).where(unended, sessions.c.previous_source_id.is_not(None)),
+        ).subquery()
+        query = (
+            select(sources.c.provider_id, func.count())
+            .join(played, played.c.source_id == sources.c.id)
+            .where(sources.c.provider_id.is_not(None))
+            .group_by(sources.c.provider_id)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {row[0]: row[1] for row in rows}
+
+    async def of_attempts(self, attempts: Collection[tuple[str, int]]) -> Mapping[tuple[str, int], str]:
+        asked = list(attempts)
+        key = (attempt_rows.c.session_id, attempt_rows.c.number)
+        query = select(*key, sources.c.provider_id).join(sources, sources.c.id == attempt_rows.c.source_id)
+        query = query.where(sources.c.provider_id.is_not(None))
+
+        def work(connection: Connection) -> Mapping[tuple[str, int], str]:
+            found: dict[tuple[str, int], str] = {}
+            for start in range(0, len(asked), _AT_ONCE):
+                rows = connection.execute(query.where(tuple_(*key).in_(asked[start : start + _AT_ONCE])))
+                found |= {(session_id, number): provider_id for session_id, number, provider_id in rows}
+            return found
+
+        return await self._database.read(work)
 
     async def delete(self, provider_id: str) -> None:
         own = sources.c.provider_id == provider_id

@@ -50,8 +50,8 @@ REQUESTED_AT = 1_000_000.0  # unix time of the request: stories count from here
 MEDIA = Media(video="h264", audio="aac", channels=2, cadence_s=2.0)
 
 
-def start(attempt: int, source: str) -> Action:
-    return StartAttempt(attempt, source)
+def start(attempt: int, source: str, *, after: tuple[int, ...] = (), grace_s: float = 0.0) -> Action:
+    return StartAttempt(attempt, source, after, grace_s)
 
 
 def stop(attempt: int, grace_s: float = 1.0) -> Action:
@@ -96,6 +96,7 @@ class Playbook:
         self.containers: dict[int, Container] | Unknown = {}
         self.playlist: Playlist | Absent | Unknown = Absent()
         self.channel_enabled = True
+        self.connections: dict[str, Any] = {}
         self._now = REQUESTED_AT
 
     # --- what is seen -------------------------------------------------------------------------------------------------
@@ -177,6 +178,11 @@ class Playbook:
         self.playlist = replace(playlist, since=self._now)
         return self
 
+    def connects(self, **seen: Any) -> Playbook:
+        """What is known of the providers' connections: `full`, `awaited`, `handed_on`."""
+        self.connections = seen
+        return self
+
     def wants(self, **intent: Any) -> Playbook:
         """The API wrote this into the row."""
         self.session = replace(self.session, **intent)
@@ -192,6 +198,7 @@ class Playbook:
             sources=tuple(self.sources.values()),
             containers=containers,
             playlist=self.playlist,
+            **self.connections,
         )
         decision = decide(self.session, seen, self._now, self.policy)
         assert decide(self.session, seen, self._now, self.policy) == decision, "the same inputs give the same decision"

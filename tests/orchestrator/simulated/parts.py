@@ -93,6 +93,7 @@ class SimulatedRuntime(FakeRuntime):
         if len(self.launches) > before:
             self._world.laws.runs(launch.session_id, launch.attempt)
             self._world.agents.append(Agent(self._world, launch))
+            self._world.accounts.opened(self._world.agents[-1])
         if lost is not None:
             await self._lose(lost)
 
@@ -120,7 +121,8 @@ class SimulatedProber:
     async def probe(self, source: Source) -> ProbeResult:
         simulated = self._world.source_at(source.url)
         simulated.probes += 1
-        await asyncio.sleep(5.0 if simulated.fault is Fault.FROZEN else 0.1)
+        with self._world.accounts.probe(source.provider_id):
+            await asyncio.sleep(5.0 if simulated.fault is Fault.FROZEN else 0.1)
         if simulated.fault in (None, Fault.FLAPS, Fault.CRASHES_FFMPEG):
             return ProbeResult(MEDIA)
         return ProbeResult(None, simulated.fault.name.lower())

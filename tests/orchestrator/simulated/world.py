@@ -22,6 +22,7 @@ from orchestrator.settings import Settings
 from orchestrator.supervisor import Supervisor
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.tables import FakeTables
+from tests.orchestrator.simulated.accounts import Accounts
 from tests.orchestrator.simulated.agent import SEGMENT_S, TICK_S, Agent, SimulatedSource
 from tests.orchestrator.simulated.laws import Laws
 from tests.orchestrator.simulated.parts import (
@@ -53,6 +54,7 @@ class World:
         self.tables = FakeTables()
         self.tables.sessions = WatchedSessions(self.tables.catalogue, self)
         self.agents: list[Agent] = []
+        self.accounts = Accounts(self)
         self.supervisor: Supervisor | None = None
         self._running: contextlib.AsyncExitStack | None = None
         self._crashing: asyncio.Task[None] | None = None
@@ -158,9 +160,11 @@ class World:
     # --- the operator and the API -------------------------------------------------------------------------------------
 
     def add_channel(self, slug: str, *names: str) -> Channel:
-        for name in names:
-            self.sources.setdefault(name, SimulatedSource(name))
-        new = [NewSource(url=self.sources[name].url) for name in names]
+        """A name with a provider ("a@acme") is of an account that `accounts` knows."""
+        new = []
+        for name, _, provider in (each.partition("@") for each in names):
+            url = self.sources.setdefault(name, SimulatedSource(name)).url
+            new.append(NewSource(url=url, provider_id=self.accounts.ids[provider] if provider else None))
         return self.run(self.tables.catalogue.add_channel(Channel(id="", slug=slug, name=slug), new))
 
     def request(self, viewer: str = "viewer", channel: Channel | None = None, *, nudge: bool = True) -> str:
@@ -246,3 +250,4 @@ class World:
             await asyncio.sleep(TICK_S)
             for agent in self.agents:
                 agent.tick()
+            self.accounts.look()

@@ -404,3 +404,11 @@ def test_how_far_its_dates_are_ahead_is_handed_on(ahead_s: float) -> None:
 def test_a_note_that_cannot_be_read_says_nothing() -> None:
     text = MediaPlaylist(3, 0, 0, (), False)._replace(ahead_s=1.0).render().replace("1.000", "soon")
     assert MediaPlaylist.parse(text).ahead_s == 0.0
+
+
+def test_that_a_slate_was_listed_last_is_handed_on_and_ends_with_the_playlist() -> None:
+    segment = ListedSegment("../../segments/s/1/main/0.ts", 2.0, 1_700_000_000.0, False)
+    playlist = MediaPlaylist(3, 0, 0, (), False).append(segment, 30.0)._replace(slate=True)
+    assert MediaPlaylist.parse(playlist.render()) == playlist
+    assert MediaPlaylist.parse(playlist._replace(ahead_s=0.5).render()).slate
+    assert "SLATE" not in playlist.finish().render()

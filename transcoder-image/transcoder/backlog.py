@@ -32,7 +32,7 @@ class Waiting:
         """Whether it is to be listed next in that playlist."""
         # What is listed is the truth for every clock, also where somebody else has listed more, or we less.
         if playlist is not None:
-            self.clock.listed_end_s, self.clock.listed_ahead_s = playlist.end_s, playlist.ahead_s
+            self.clock.goes_on_from(playlist.end_s, playlist.ahead_s, playlist.slate)
         segment = self.segment
         return self.clock.continues(segment.start_s, segment.start_s + segment.duration_s, segment.discontinuity)
 

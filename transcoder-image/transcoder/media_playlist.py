@@ -12,7 +12,8 @@ from typing import NamedTuple, Self
 
 _PDT_SLACK_S = 0.01  # a date has milliseconds, a duration microseconds: their sums differ by less than this
 _SENDING = "hls-failover.sending"
-_AHEAD = "## AHEAD"  # a comment to everybody else (RFC 8216, 4.1)
+_AHEAD = "## AHEAD"  # comments to everybody else (RFC 8216, 4.1)
+_SLATE = "## SLATE"
 
 
 class MalformedPlaylist(ValueError):
@@ -67,6 +68,7 @@ class MediaPlaylist(NamedTuple):
     segments: tuple[ListedSegment, ...]
     ended: bool
     ahead_s: float = 0.0  # how far the last date is ahead of when its media could first be had (programme_clock)
+    slate: bool = False  # what was listed last is no programme: whoever has some need not continue it
 
     @property
     def end_s(self) -> float | None:
@@ -109,7 +111,7 @@ class MediaPlaylist(NamedTuple):
 
     def finish(self) -> "MediaPlaylist":
         """The last state: no segment follows (EXT-X-ENDLIST)."""
-        return self._replace(ended=True, ahead_s=0.0)
+        return self._replace(ended=True, ahead_s=0.0, slate=False)
 
     def absolute(self, base_url: str) -> "MediaPlaylist":
         """The same playlist for a reader elsewhere: each URI resolved against `base_url`, the playlist's own
@@ -135,8 +137,9 @@ class MediaPlaylist(NamedTuple):
             lines.append(segment.uri)
         if self.ended:
             lines.append("#EXT-X-ENDLIST")
-        elif self.ahead_s:
-            lines.append(f"{_AHEAD}:{self.ahead_s:.3f}")
+        else:
+            lines += [f"{_AHEAD}:{self.ahead_s:.3f}"] if self.ahead_s else []
+            lines += [_SLATE] if self.slate else []
         return "\n".join(lines) + "\n"
 
     @staticmethod
@@ -152,7 +155,7 @@ class MediaPlaylist(NamedTuple):
         duration: float | None = None
         date: float | None = None
         ahead_s = 0.0
-        discontinuity = ended = False
+        discontinuity = ended = slate = False
         for tag, value in _lines(text):
             match tag:
                 case "#EXT-X-TARGETDURATION":
@@ -169,6 +172,8 @@ class MediaPlaylist(NamedTuple):
                     duration = _seconds(value.partition(",")[0])
                 case "## AHEAD":
                     ahead_s = _signed_seconds(value)
+                case "## SLATE":
+                    slate = True
                 case "#EXT-X-ENDLIST":
                     ended = True
                 case "":
@@ -183,7 +188,7 @@ class MediaPlaylist(NamedTuple):
                     pass
         if target is None:
             raise MalformedPlaylist("no EXT-X-TARGETDURATION")
-        return MediaPlaylist(target, sequence, discontinuity_sequence, tuple(segments), ended, ahead_s)
+        return MediaPlaylist(target, sequence, discontinuity_sequence, tuple(segments), ended, ahead_s, slate)
 
 
 class Variant(NamedTuple):

@@ -10,6 +10,9 @@ playlist is asked for once in a cadence (FFmpeg's HLS demuxer), at the phase at 
 half of the cadence is the best guess. What dates turn out to be ahead by is handed on (`ahead_s`), so that the next
 attempt joins where the programme is. All values are seconds; `now_s` is Unix time, media times are the segmenter's
 timeline.
+
+A slate is no programme: nothing of a source's repeats it. So the first source after one joins at once, a little ahead of the
+clock if it must be; and a slate joins by the wall clock alone, so that what sources were ahead by ends with them.
 """
 
 _SETTLED_AFTER_S = 0.08  # longer than the pauses inside a first burst from near by, too short to be felt
@@ -36,6 +39,8 @@ class ProgrammeClock:
         self.listed_end_s = listed_end_s
         self.listed_ahead_s = 0.0
         self.cadence_s = 0.0
+        self.is_slates = False  # this attempt shows the slate
+        self.follows_slate = False  # what is listed ends with another attempt's slate
         self._steady = False  # more has come than the first burst
         self._started_s = started_s
         self._settled_after_s = _SETTLED_AFTER_S
@@ -69,6 +74,11 @@ class ProgrammeClock:
         else:
             self._level_s = max(self._level_s, self._best_s())
 
+    def goes_on_from(self, listed_end_s: float | None, ahead_s: float, slate: bool) -> None:
+        """What is listed is the truth, whoever has listed it."""
+        self.listed_end_s, self.listed_ahead_s = listed_end_s, ahead_s
+        self.follows_slate = slate and not self.is_slates
+
     def settled(self, now_s: float) -> bool:
         """Whether the first burst has been read: for 0.08 s, or what `started_s` suggests, media came no faster than
         real time explains."""
@@ -93,8 +103,13 @@ class ProgrammeClock:
         if self.listed_end_s is None or (self._follows(start_s) and not discontinuity):
             return True
         half_s = (end_s - start_s) / 2
+        if self.is_slates:
+            return end_s + self._had_s() - self.listed_end_s > half_s
+        # A slate is listed up to now, and a source's newest segment was finished a while ago: as long ago as it is guessed to
+        # be, and a segment's length. Whoever waited for one that ends later would wait for ever: the slate goes on.
+        slack_s = 2 * half_s + self.cadence_s / 2 if self.follows_slate else 0.0
         too_far_s = min(half_s, max(0.0, self.listed_ahead_s - 2 * _AHEAD_OF * half_s))
-        return end_s + self._had_s() - (self.listed_end_s - self.listed_ahead_s) > half_s + too_far_s
+        return end_s + self._had_s() - (self.listed_end_s - self.listed_ahead_s) > half_s + too_far_s - slack_s
 
     def program_date_time(self, start_s: float, duration_s: float) -> float:
         """The date of the segment to list next, in Unix seconds.
@@ -106,7 +121,7 @@ class ProgrammeClock:
         if self._offset_s is None or not self._follows(start_s):
             date_s = start_s + self._had_s()
             if self.listed_end_s is not None:
-                hole_s = date_s + self.listed_ahead_s - self.listed_end_s
+                hole_s = date_s + (0.0 if self.is_slates else self.listed_ahead_s) - self.listed_end_s
                 date_s = self.listed_end_s + (hole_s if hole_s > duration_s / 2 else 0.0)
             self._offset_s = date_s - start_s
         self.listed_end_s = start_s + self._offset_s + duration_s

@@ -99,7 +99,7 @@ class Publisher:
     def tell(self, clock: ProgrammeClock) -> None:
         """Sets a clock to what is listed: that is the truth, also where somebody else has listed more, or we less."""
         if self._playlist is not None:
-            clock.listed_end_s, clock.listed_ahead_s = self._playlist.end_s, self._playlist.ahead_s
+            clock.goes_on_from(self._playlist.end_s, self._playlist.ahead_s, self._playlist.slate)
 
     def withdraw(self, clock: ProgrammeClock) -> None:
         """Takes back what was offered from that timeline and is not listed yet."""
@@ -220,7 +220,8 @@ class Publisher:
                 self._backlog.drop(waiting)
                 continue
             playlist = playlist.append(self._listed(waiting, playlist), self._window_s)
-            playlist = playlist._replace(ahead_s=round(waiting.clock.ahead_s, 3))
+            clock = waiting.clock
+            playlist = playlist._replace(ahead_s=round(clock.ahead_s, 3), slate=clock.is_slates)
         return None if playlist is self._playlist else playlist
 
     def _listed(self, waiting: Waiting, playlist: MediaPlaylist) -> ListedSegment:

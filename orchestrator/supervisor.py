@@ -220,10 +220,16 @@ class Supervisor:
 
     async def _observe(self, session: Session, *, look: bool) -> Observation:
         look = look or session.desired is Desired.STOP or not self._sweep.follows(session.id)
-        containers, (enabled, sources), playlist = await asyncio.gather(
+        containers, (enabled, sources, channel_policy), playlist = await asyncio.gather(
             self._containers(session.id), self._interpreter.channel(session.channel_id), self._playlist(session.id, look)
         )
-        return Observation(channel_enabled=enabled, sources=sources, containers=containers, playlist=playlist)
+        return Observation(
+            channel_enabled=enabled,
+            slate=channel_policy.slate,
+            sources=sources,
+            containers=containers,
+            playlist=playlist,
+        )
 
     async def _playlist(self, session_id: str, look: bool) -> Playlist | Absent | Unknown:
         if look:

@@ -58,9 +58,9 @@ def _picture(descriptor: int) -> str:
 
 
 def _tone() -> str:
-    # Low and 40 dB down: to be heard in silence, so that nobody looks for a broken cable, and to be slept beside.
-    tone = f"sine=frequency=220:sample_rate={SAMPLE_RATE_HZ}:samples_per_frame={_SAMPLES}"
-    return f"{tone},volume=0.08,aformat=channel_layouts=stereo"
+    # 36 dB down: to be heard in silence, so that nobody looks for a broken cable, and to be slept beside.
+    tone = f"sine=frequency=330:sample_rate={SAMPLE_RATE_HZ}:samples_per_frame={_SAMPLES}"
+    return f"{tone},volume=0.2,aformat=channel_layouts=stereo"
 
 
 def video_flags(video: str, segment_s: float) -> list[str]:

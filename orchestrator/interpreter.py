@@ -15,7 +15,9 @@ from orchestrator import job
 from orchestrator.connections import Connections
 from orchestrator.core import payload
 from orchestrator.core.model import (
+    SLATE,
     Action,
+    ChannelPolicy,
     Container,
     ContainerState,
     Decision,
@@ -102,13 +104,13 @@ class Interpreter:
         for key in [key for key in self._refused if key[0] == session_id]:
             del self._refused[key]
 
-    async def channel(self, channel_id: str) -> tuple[bool, tuple[Source, ...]]:
-        """Whether the channel is there and enabled, and its sources."""
+    async def channel(self, channel_id: str) -> tuple[bool, tuple[Source, ...], ChannelPolicy]:
+        """Whether the channel is there and enabled, its sources, and its policy."""
         try:
             channel = await self._catalogue.channel(channel_id)
         except NotFound:
-            return False, ()
-        return channel.enabled, await self._catalogue.sources(channel.id)
+            return False, (), ChannelPolicy()
+        return channel.enabled, await self._catalogue.sources(channel.id), channel.policy
 
     async def probe(self, source: Source) -> Source | None:
         """Probe a source once, whoever asks meanwhile, and write the result. None: it could not be written, or its provider has
@@ -126,7 +128,8 @@ class Interpreter:
     async def _act(self, action: Action, session: Session, seen: Observation) -> bool:
         match action:
             case StartAttempt(_, source_id):
-                await self._start(session, next(each for each in seen.sources if each.id == source_id), action)
+                own = None if source_id == SLATE else next(each for each in seen.sources if each.id == source_id)
+                await self._start(session, own, action)
                 return True
             case StopAttempt(attempt, grace_s):
                 self._stop(session.id, attempt, grace_s)
@@ -146,12 +149,14 @@ class Interpreter:
             case _:
                 assert_never(action)
 
-    async def _start(self, session: Session, source: Source, action: StartAttempt) -> None:
+    async def _start(self, session: Session, source: Source | None, action: StartAttempt) -> None:
+        """`source`: None for the slate."""
         attempt = action.attempt
         try:
-            await self._make_room(session.id, source, action)
+            if source is not None:
+                await self._make_room(session.id, source, action)
             channel = await self._catalogue.channel(session.channel_id)
-            await self._runtime.start(job.launch(session, source, channel.policy.profile, self._store, self._settings))
+            await self._runtime.start(job.launch(session, source, channel, self._store, self._settings))
         except FailoverError as error:
             log.error("%s: attempt %s did not start: %s", session.id, attempt, error)
             self._refused[session.id, attempt] = str(error)

@@ -6,7 +6,7 @@ from math import ceil
 
 import msgspec
 
-from orchestrator.core.model import Session, Source
+from orchestrator.core.model import Channel, Session, Source
 from orchestrator.ports import Launch, ObjectStore
 from orchestrator.settings import Settings
 
@@ -21,18 +21,19 @@ def _backlog_segments(target_duration_s: int, cadence_s: float | None) -> int:
     return min(_MOST, max(_FEWEST, ceil(3 * target_duration_s / cadence_s)))
 
 
-def launch(session: Session, source: Source, profile: str, store: ObjectStore, settings: Settings) -> Launch:
-    """What a runtime needs to run the session's current attempt. The only secrets in it are the source's own (law 8)."""
+def launch(session: Session, source: Source | None, channel: Channel, store: ObjectStore, settings: Settings) -> Launch:
+    """What a runtime needs to run the session's current attempt; without a `source` it shows the slate. The only secrets in it
+    are the source's own (law 8)."""
     assert session.attempt is not None
     assert session.target_duration_s is not None
     number = session.attempt.number
-    media = source.media
+    media = source.media if source else None
     job = {
         "session": session.id,
         "attempt": number,
-        "source": {"url": source.url, "user_agent": source.user_agent, "headers": source.headers},
+        "source": _slate(channel.name) if source is None else _address(source),
         "expected": None if media is None else {"video": media.video, "audio": media.audio, "channels": media.channels},
-        "profile": profile,
+        "profile": channel.policy.profile,
         "segment_s": settings.segment_s,
         "target_duration_s": session.target_duration_s,
         "window_s": settings.window_s,
@@ -43,3 +44,12 @@ def launch(session: Session, source: Source, profile: str, store: ObjectStore, s
         "store": store.sign(session.id, number),
     }
     return Launch(session_id=session.id, attempt=number, job=msgspec.json.encode(job).decode())
+
+
+def _address(source: Source) -> dict[str, object]:
+    return {"url": source.url, "user_agent": source.user_agent, "headers": source.headers}
+
+
+def _slate(name: str) -> dict[str, object]:
+    # A job's texts have no control characters, whatever a channel is called.
+    return {"slate": {"title": "".join(each if each.isprintable() else " " for each in name)}}

@@ -19,9 +19,10 @@ from msgspec.structs import replace
 
 from orchestrator.census import Census
 from orchestrator.connections import Connections
-from orchestrator.core import choose
+from orchestrator.core import choose, slate
 from orchestrator.core.decide import decide
 from orchestrator.core.model import (
+    SLATE,
     Absent,
     Container,
     Decision,
@@ -240,11 +241,17 @@ class Supervisor:
 
     async def _observe(self, session: Session, *, look: bool) -> Observation:
         look = look or session.desired is Desired.STOP or not self._sweep.follows(session.id)
-        containers, (enabled, sources), playlist = await asyncio.gather(
+        containers, (enabled, sources, channel_policy), playlist = await asyncio.gather(
             self._containers(session.id), self._interpreter.channel(session.channel_id), self._playlist(session.id, look)
         )
         await self._census.know(sources)
-        seen = Observation(channel_enabled=enabled, sources=sources, containers=containers, playlist=playlist)
+        seen = Observation(
+            channel_enabled=enabled,
+            slate=channel_policy.slate,
+            sources=sources,
+            containers=containers,
+            playlist=playlist,
+        )
         if not isinstance(containers, Unknown):
             current = (each for each in (session.attempt, session.previous) if each is not None)
             self._connections.observed(session.id, containers, current, sources)
@@ -262,10 +269,10 @@ class Supervisor:
         """Take the connections of what is to be started; wait for those that a session without an attempt could not have."""
         session = decision.session
         for action in decision.actions:
-            if isinstance(action, StartAttempt):
+            if isinstance(action, StartAttempt) and action.source_id != SLATE:
                 source = next(each for each in seen.sources if each.id == action.source_id)
                 self._connections.take(session.id, action.attempt, source)
-        if session.attempt is None and session.phase is not Phase.ENDED:
+        if session.phase is Phase.REQUESTED or slate.nothing_is_tried(session):
             self._connections.wait(session.id, (each for each in seen.sources if each.id in seen.full))
         else:
             self._connections.no_longer_waits(session.id)

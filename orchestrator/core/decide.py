@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from orchestrator.core import choose, steps
+from orchestrator.core import choose, slate, steps
 from orchestrator.core.blame import diagnose, of_container, patience_with
 from orchestrator.core.model import (
     Absent,
@@ -124,7 +124,7 @@ def has_gone_live(session: Session, seen: Observation, now: float, policy: Polic
         records.append(AttemptEnded(session.previous.number, None, f"replaced: {session.reason}"))
     live = replace(
         session, phase=Phase.LIVE, attempt=replace(attempt, live_at=now), previous=None, tried=(),
-        unavailable_since=None, retry_at=None,
+        unavailable_since=None, retry_at=None, slate_at=None, slate_faults=0,
     )  # fmt: skip
     return Decision(session=live, records=tuple(records), wake_at=_next_look(live, seen, now, policy))
 
@@ -135,8 +135,8 @@ def planned_swap_failed(session: Session, seen: Observation, now: float, policy:
     What is not asked for by an operator is not tried again at once: the fault may be in every attempt.
     """
     attempt, previous = session.attempt, session.previous
-    if attempt is None or previous is None:
-        return None
+    if attempt is None or previous is None or slate.is_slate(previous):
+        return None  # beside the slate it is a retry that fails
     if isinstance(seen.containers, Unknown):
         return None
     if not any(each.attempt == previous.number and of_container(each) is None for each in seen.containers):
@@ -157,12 +157,16 @@ def attempt_failed(session: Session, seen: Observation, now: float, policy: Poli
     if attempt is None or failure is None:
         return None
     records = steps.records_of(failure, attempt)
-    if session.previous is not None:
-        records = (AttemptEnded(session.previous.number, None, "replaced"), *records)
+    previous, told = session.previous, slate.is_to_be_told(session, seen)
+    if slate.is_slate(previous):
+        session, ended = slate.left_by(session, seen, now, policy)
+        records = (*ended, *records)
+    elif previous is not None:
+        session = replace(session, previous=None)
+        records = (AttemptEnded(previous.number, None, "replaced"), *records)
     steady = attempt.live_at is not None and now - attempt.live_at >= policy.steady_s
     gone = replace(
         session,
-        previous=None,
         from_source_id=attempt.source_id if session.phase is Phase.LIVE else session.from_source_id or attempt.source_id,
         retries=0 if steady else session.retries,
     )
@@ -174,7 +178,7 @@ def attempt_failed(session: Session, seen: Observation, now: float, policy: Poli
         gone = replace(gone, fault_at=now, faults=session.faults + 1 if again else 1)
         source = steps.after_fault(gone, seen, attempt.source_id, now, policy, steady=steady)
     if source is None or session.unavailable_since is not None:  # a retry failed: the delay grows, whatever comes next
-        return steps.unavailable(gone, failure, attempt, records, seen, now, policy)
+        return steps.unavailable(gone, failure, attempt, records, seen, now, policy, slate=told)
     phase = Phase.STARTING if session.phase is Phase.STARTING else Phase.SWITCHING
     return steps.start(gone, seen, source, failure.reason, phase, now, policy, records=records)
 
@@ -208,8 +212,9 @@ def switch_is_asked_for(session: Session, seen: Observation, now: float, policy:
     nothing plays, it is the next one to be tried."""
     if session.switch_to is None or isinstance(seen.containers, Unknown):
         return None
-    playing = session.attempt
-    if session.phase not in (Phase.LIVE, Phase.UNAVAILABLE) or (playing is None) is (session.phase is Phase.LIVE):
+    shown = session.attempt if slate.nothing_is_tried(session) else None
+    playing = session.attempt if session.phase is Phase.LIVE else None
+    if playing is None and not slate.nothing_is_tried(session):
         return None  # what is under way comes first
     asked = replace(session, switch_to=None)
     usable = choose.enabled(choose.with_connection(seen))
@@ -221,12 +226,12 @@ def switch_is_asked_for(session: Session, seen: Observation, now: float, policy:
     if source is None:
         return Decision(session=asked, wake_at=now)
     if playing is None:
-        return steps.start(asked, seen, source, "operator", Phase.UNAVAILABLE, now, policy)
+        return steps.start(asked, seen, source, "operator", Phase.UNAVAILABLE, now, policy, previous=shown)
     return steps.swap(asked, seen, source, "operator", now, policy)
 
 
 def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
-    if session.phase is not Phase.UNAVAILABLE or session.attempt is not None:
+    if not slate.nothing_is_tried(session):
         return None
     retry_at = session.retry_at or now
     failed_at = retry_at - policy.retry_delay_s(session.retries - 1)
@@ -235,8 +240,12 @@ def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -
     if source is None and now >= retry_at:
         source = choose.for_retry(usable, session.tried)
     if source is None or isinstance(seen.containers, Unknown):
-        return Decision(session=session, wake_at=max(retry_at, now + policy.look_again_s))
-    return steps.start(session, seen, source, session.reason or "retry", Phase.UNAVAILABLE, now, policy)
+        looks = [max(retry_at, now + policy.look_again_s), slate.next_look(session, seen, now, policy)]
+        if session.attempt is not None:  # the slate is watched like any other attempt
+            looks.append(_next_look(session, seen, now, policy))
+        return Decision(session=session, wake_at=min(each for each in looks if each is not None))
+    reason = session.reason or "retry"
+    return steps.start(session, seen, source, reason, Phase.UNAVAILABLE, now, policy, previous=session.attempt)
 
 
 RULES: tuple[Rule, ...] = (
@@ -244,12 +253,17 @@ RULES: tuple[Rule, ...] = (
     channel_is_gone,
     is_unwanted,
     wants_a_source,
+    slate.slate_has_listed,
     has_gone_live,
+    slate.slate_failed,
+    slate.slate_is_unwanted,
     planned_swap_failed,
     attempt_failed,
     source_is_gone,
+    slate.slate_is_missing,
     switch_is_asked_for,
     attempt_is_old,
+    slate.slate_is_old,
     may_retry,
 )
 

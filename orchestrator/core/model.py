@@ -67,6 +67,10 @@ class Source(Struct, frozen=True, kw_only=True):
     media: Media | None = None
 
 
+SLATE = "slate"
+"""Where a source's id stands: the attempt shows the slate. No source has this id (theirs begin with a letter and a hyphen)."""
+
+
 class Attempt(Struct, frozen=True):
     """One container run of a session. `number` is the fencing token (law 4)."""
 
@@ -99,6 +103,8 @@ class Session(Struct, frozen=True, kw_only=True):
     unavailable_since: float | None = None
     retries: int = 0  # since an attempt last proved itself: they make the delays grow
     retry_at: float | None = None
+    slate_at: float | None = None  # a slate is not started again before that ...
+    slate_faults: int = 0  # ... which so many that failed in a row make later
     ended_at: float | None = None
     end_reason: str | None = None
 
@@ -158,6 +164,7 @@ class Playlist(Struct, frozen=True, tag=True):
 
 class Observation(Struct, frozen=True, kw_only=True):
     channel_enabled: bool = True  # False: disabled or deleted
+    slate: bool = False  # the channel's policy: a slate goes on where no source works
     sources: tuple[Source, ...] = ()  # of the channel, by priority
     containers: tuple[Container, ...] | Unknown = ()
     playlist: Playlist | Absent | Unknown = Absent()
@@ -224,7 +231,7 @@ class SourceFailed(Struct, frozen=True, tag=True, tag_field="record"):
     stalled: bool = False
 
 
-Fields = dict[str, str | int | float | dict[str, str] | None]
+Fields = dict[str, str | bool | int | float | dict[str, str] | None]
 """An event's own fields."""
 
 

@@ -40,13 +40,25 @@ def start(
     """A source that has no connection but the one that the session holds is started when that one has been given back."""
     passed_over = choose.passed_over(source, seen, session.tried)
     reason = reason if passed_over is None else f"{reason}; {passed_over}"
+    after = _given_back(source, seen)
+    return run(
+        session, seen, source.id, reason, phase, now, policy,
+        records=records, previous=previous, after=after, grace_s=grace_s,
+    )  # fmt: skip
+
+
+def run(
+    session: Session, seen: Observation, source_id: str, reason: str, phase: Phase, now: float, policy: Policy,
+    *, records: tuple[Record, ...] = (), previous: Attempt | None = None, after: tuple[int, ...] = (), grace_s: float = 0.0,
+) -> Decision:  # fmt: skip
+    """A new attempt on a source, or (`SLATE`) without one. `after`: attempts that end first."""
     listed = seen.playlist.attempt if isinstance(seen.playlist, Playlist) else 0
     present = () if isinstance(seen.containers, Unknown) else (each.attempt for each in seen.containers)
     number = max(session.last_attempt, listed, *present) + 1
     started = replace(
         session,
         phase=phase,
-        attempt=Attempt(number, source.id, now),
+        attempt=Attempt(number, source_id, now),
         previous=previous,
         last_attempt=number,
         reason=reason,
@@ -54,8 +66,8 @@ def start(
     )
     return Decision(
         session=started,
-        records=(*records, AttemptStarted(number, source.id, reason)),
-        actions=(StartAttempt(number, source.id, after=_given_back(source, seen), grace_s=grace_s),),
+        records=(*records, AttemptStarted(number, source_id, reason)),
+        actions=(StartAttempt(number, source_id, after=after, grace_s=grace_s),),
         wake_at=now + policy.start_budget_s,
     )
 
@@ -94,19 +106,21 @@ def after_fault(
 
 def unavailable(
     session: Session, failure: Failure, attempt: Attempt, records: tuple[Record, ...], seen: Observation, now: float,
-    policy: Policy,
+    policy: Policy, *, slate: bool = False,
 ) -> Decision:  # fmt: skip
+    """What publishes beside the failed attempt (`session.previous`) goes on; `slate`: clients are told that one will."""
     first = session.unavailable_since is None
     if first:
         reasons = {each.id: _why_not(each, failure, attempt, seen) for each in choose.enabled(seen.sources)}
-        records = (*records, Happened(EventType.STREAM_UNAVAILABLE, {"reason": failure.reason, "sources": reasons}))
+        fields: Fields = {"reason": failure.reason, "sources": reasons}
+        records = (*records, Happened(EventType.STREAM_UNAVAILABLE, fields | {"slate": True} if slate else fields))
     tried = once(*session.tried, attempt.source_id)
     if all(each.id in tried for each in choose.enabled(seen.sources)):
         tried = ()  # the next round
     retry_at = now + policy.retry_delay_s(session.retries)
     waiting = replace(
-        session, phase=Phase.UNAVAILABLE, attempt=None, reason=failure.reason, retry_at=retry_at, retries=session.retries + 1,
-        unavailable_since=now if first else session.unavailable_since, tried=tried,
+        session, phase=Phase.UNAVAILABLE, attempt=session.previous, previous=None, reason=failure.reason, retry_at=retry_at,
+        retries=session.retries + 1, unavailable_since=now if first else session.unavailable_since, tried=tried,
     )  # fmt: skip
     return Decision(session=waiting, records=records, wake_at=retry_at)
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from api.sessions import wait_s
-from orchestrator.core.model import Desired, EventType
+from orchestrator.core.model import SLATE, Attempt, AttemptStarted, Decision, Desired, EventType, Happened, Phase
 from tests.api.stage import ORIGIN, Stage
 from tests.api.test_bad_input import assert_problem
 from tests.fakes.event_bus import FakeEventBus
@@ -209,6 +210,28 @@ async def test_attempts_and_logs_tell_what_happened(
     answer = await admin.get(f"{path}/1/log")
     assert answer.text == "started\nended\n"
     assert answer.headers["content-type"].startswith("text/plain")
+
+
+async def test_a_slate_looks_like_a_source_without_a_row(
+    admin: httpx.AsyncClient, client: httpx.AsyncClient, stage: Stage, tables: FakeTables
+) -> None:
+    await stage.channel()
+    session = await stage.session()
+    await stage.go_live(session["id"])
+    before = (await tables.sessions.get(session["id"])).session
+    shown = replace(before, phase=Phase.UNAVAILABLE, attempt=Attempt(2, SLATE, 5.0), last_attempt=2)
+    told = Happened(EventType.STREAM_UNAVAILABLE, {"reason": "source ended", "sources": {}, "slate": True})
+    records = (AttemptStarted(2, SLATE, "source ended"), told)
+    await tables.sessions.commit(before, Decision(session=shown, records=records), 5.0)
+    token = {"Authorization": f"Bearer {session['token']}"}
+    path = f"/v1/sessions/{session['id']}"
+    view = (await client.get(path, headers=token)).json()
+    assert (view["phase"], view["source_id"], view["attempt"]) == ("unavailable", SLATE, 2)
+    assert [each["source_id"] for each in (await client.get(f"{path}/attempts", headers=token)).json()][-1] == SLATE
+    assert [each["source_id"] for each in (await admin.get("/v1/sessions")).json()] == [SLATE]
+    assert (await client.get(f"{path}/history", headers=token)).json()["events"][-1]["slate"] is True
+    assert (await admin.post(f"{path}/switch")).status_code == 202
+    assert_problem(await admin.post(f"{path}/switch", json={"source_id": SLATE}), 422, "source_id")
 
 
 async def test_history_is_polled(client: httpx.AsyncClient, stage: Stage) -> None:

@@ -14,6 +14,7 @@ from msgspec.structs import fields, replace
 
 from orchestrator.adapters.tables import open_tables
 from orchestrator.core.model import (
+    SLATE,
     Attempt,
     AttemptEnded,
     AttemptLive,
@@ -492,6 +493,8 @@ STATE = Session(
     unavailable_since=1001.75,
     retries=5,
     retry_at=1010.0,
+    slate_at=1011.0,
+    slate_faults=3,
     ended_at=1020.0,
     end_reason="client",
 )
@@ -510,6 +513,24 @@ async def test_the_whole_state_is_committed(tables: Tables) -> None:
     back = replace(session, version=1)
     await tables.sessions.commit(row.session, Decision(session=back), 1004.0)
     assert await tables.sessions.unended() == (replace(back, version=2),)
+
+
+async def test_a_slate_is_in_the_history_and_touches_no_source(tables: Tables) -> None:
+    channel, (a,) = await a_channel(tables, "a")
+    session = await a_session(tables, channel.id)
+    await tables.sessions.record(session.id, [AttemptStarted(1, a.id, "start"), AttemptLive(1, a.id)], 5.0)
+    before = (await tables.catalogue.channel(channel.id), await tables.catalogue.sources(channel.id))
+    told = Happened(EventType.STREAM_UNAVAILABLE, {"reason": "source ended", "sources": {a.id: "gone"}, "slate": True})
+    await tables.sessions.record(session.id, [told, AttemptStarted(2, SLATE, "source ended")], 6.0)
+    await tables.sessions.record(session.id, [AttemptLive(2, SLATE)], 7.0)
+    await tables.sessions.record(session.id, [AttemptEnded(2, 137, "container killed")], 8.0)
+    assert (await tables.catalogue.channel(channel.id), await tables.catalogue.sources(channel.id)) == before
+    assert (await tables.catalogue.channel(channel.id)).active_source_id == a.id
+    (event,) = await tables.sessions.events(session.id)
+    assert event.fields == {"reason": "source ended", "sources": {a.id: "gone"}, "slate": True}
+    assert event.fields["slate"] is True
+    slate = (await tables.sessions.attempts(session.id))[1]
+    assert (slate.source_id, slate.first_segment_at, slate.exit_code) == (SLATE, 7.0, 137)
 
 
 async def test_a_stale_commit_leaves_no_trace(tables: Tables) -> None:

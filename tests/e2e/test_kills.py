@@ -302,10 +302,11 @@ async def _start_by_hand(stage: Stage, store: MinioObjectStore, runtime: DockerR
         session = (await tables.sessions.get(attempt.session_id)).session
         assert session.attempt is not None
         source = await tables.catalogue.source(session.attempt.source_id)
+        channel = await tables.catalogue.channel(session.channel_id)
     finally:
         await tables.close()
     session = replace(session, attempt=CurrentAttempt(attempt.number, source.id, time.time()))
-    await runtime.start(job.launch(session, source, "copy", store, stage.settings))
+    await runtime.start(job.launch(session, source, channel, store, stage.settings))
 
 
 async def _keys(store: MinioObjectStore, attempt: Attempt) -> set[str]:

@@ -57,8 +57,14 @@ class Histories(RuleBasedStateMachine):
         self.healed: set[str] = set()
         self.session_id = ""
 
-    @initialize(dead=st.dictionaries(sources, faults, max_size=3), healed=st.sets(sources, min_size=1), then=seconds)
-    def requested(self, dead: dict[str, Fault], healed: set[str], then: float) -> None:
+    @initialize(
+        dead=st.dictionaries(sources, faults, max_size=3),
+        healed=st.sets(sources, min_size=1),
+        slates=st.booleans(),
+        then=seconds,
+    )
+    def requested(self, dead: dict[str, Fault], healed: set[str], slates: bool, then: float) -> None:
+        self.world.set_slates(slates)
         self.healed = healed
         for name, fault in dead.items():
             self.world.sources[name].fault = fault
@@ -98,6 +104,14 @@ class Histories(RuleBasedStateMachine):
     @happens(name=sources, enabled=st.booleans())
     def operator_sets_source(self, name: str, enabled: bool) -> None:
         self.world.run(self.world.tables.catalogue.update_source(self.world.row(name).id, enabled=enabled))
+
+    @happens(fault=st.none() | st.sampled_from((Fault.FROZEN, Fault.ENDS, Fault.FLAPS, Fault.CRASHES_FFMPEG)))
+    def slate_fails(self, fault: Fault | None) -> None:
+        self.world.slate.fault = fault
+
+    @happens(wanted=st.booleans())
+    def operator_sets_slates(self, wanted: bool) -> None:
+        self.world.set_slates(wanted)
 
     # --- containers and their engine ----------------------------------------------------------------------------------
 
@@ -180,6 +194,8 @@ class Histories(RuleBasedStateMachine):
         starts = sum(at > self.world.now - 60.0 for at, _ in self.world.laws.starts)
         lately = sum(at > self.world.now - 120.0 for at in self.happened)
         assert starts <= UNPROVOKED + PROVOKED * lately, self.world.story()
+        slates = sum(at > self.world.now - 60.0 for at, _ in self.world.laws.slates)
+        assert slates <= UNPROVOKED + PROVOKED * lately, self.world.story()
 
     def comes_to_rest(self) -> None:
         """Healed and left alone, the session plays from a source that works, or has ended where it was to end."""

@@ -442,3 +442,78 @@ async def test_one_failed_reload_is_survived_by_a_second_chance(session: NewSess
     assert s.broken == []
     assert [segment.discontinuity for segment in s.of(1)].count(True) == 1
     assert await s.plays() == ""
+
+
+# --- the slate --------------------------------------------------------------------------------------------------------
+
+SLATE = {"slate": {"title": "News 24"}}
+
+
+async def test_a_slate_goes_on_after_a_source_and_gives_way_to_the_next(session: NewSession, lab: Lab) -> None:
+    s = session()
+    async with Agent(s.job(lab["a"].hls_url)) as first:
+        await s.until(segments=3)
+        first.process.kill()
+        await first.wait()
+    last = s.of(1)[-1]
+    async with Agent(s.job("", attempt=2, source=SLATE, expected=None)) as slate:
+        await s.until(segments=1, attempt=2)
+        took_s = time.time() - slate.started_s
+        await s.until(segments=4, attempt=2)
+        async with Agent(s.job(lab["b"].hls_url, attempt=3)) as second:
+            shown = await s.until(segments=2, attempt=3)
+            assert await slate.wait() == Ending.FENCED
+            await s.until(segments=3, attempt=3)
+            assert await second.end() == Ending.BY_REQUEST
+    print(f"slate: first segment after {took_s:.2f} s")
+    assert took_s < 3.0, "0.5 s on a machine that does nothing else"
+    assert s.broken == []
+    of_slate = [each for _, playlist in s.states for each in playlist.segments if "/2/main/" in each.uri]
+    assert of_slate[0].discontinuity
+    assert of_slate[0].program_date_time - last.end_s < 4.0, "the programme clock goes on"
+    assert shown[0].discontinuity
+    for seen_s, playlist in s.states:
+        assert playlist.end_s is not None
+        # The slate joins up to half a segment early, the source after it up to a segment more.
+        ahead_s = {1: 0.3, 2: 1.1, 3: 3.2}[playlist.last_attempt]
+        assert playlist.end_s < seen_s + ahead_s, "ahead of the clock by more than what joins two attempts"
+    assert await s.plays() == ""
+
+
+@pytest.mark.parametrize(
+    ("sending", "streams"),
+    [
+        (Sending("hevc", "aac", 1), [("aac", 1), ("hevc", 0)]),
+        (Sending("h264", "aac", 6), [("aac", 6), ("h264", 0)]),
+        (Sending("h264", None, 0), [("h264", 0)]),
+        (Sending(None, "aac", 2), [("aac", 2)]),
+    ],
+)
+async def test_a_slate_sends_what_the_session_has_been_sending(
+    session: NewSession, sending: Sending, streams: list[tuple[str, int]]
+) -> None:
+    s = session()
+    await s.has_been_sending(sending)
+    async with Agent(s.job("", source={"slate": {"title": ""}}, expected=None)) as slate:
+        found = await s.until(segments=4)
+        assert await slate.end() == Ending.BY_REQUEST
+    assert s.broken == []
+    assert [segment.duration_s for segment in found[2:4]] == pytest.approx([2.0, 2.0], abs=0.12), "after a short one"
+    assert await s.streams() == streams
+    assert await s.plays() == ""
+
+
+async def test_a_slate_whose_ffmpeg_does_not_know_the_burst_starts_all_the_same(session: NewSession, tmp_path: Path) -> None:
+    """Older ones do not."""
+    older = tmp_path / "ffmpeg"
+    older.write_text(
+        '#!/bin/sh\ncase "$*" in *readrate_initial_burst*) echo "[error] Unrecognized option '
+        f'\'readrate_initial_burst\'." >&2; exit 1;; esac\nexec {FFMPEG} "$@"\n'
+    )
+    older.chmod(0o755)
+    s = session()
+    async with Agent(s.job("", source=SLATE, expected=None), TRANSCODER_FFMPEG=str(older)) as slate:
+        first, *_ = await s.until(segments=2)
+        assert await slate.end() == Ending.BY_REQUEST
+    assert first.duration_s == pytest.approx(1.0, abs=0.15), "the first one is cut short"
+    assert await s.plays() == ""

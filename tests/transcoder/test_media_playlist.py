@@ -422,3 +422,11 @@ def test_where_it_ends_on_the_sources_timeline_is_handed_on(source_end_s: float 
     playlist = MediaPlaylist(3, 0, 0, (), False, source_end_s=source_end_s)
     assert MediaPlaylist.parse(playlist.render()) == playlist
     assert MediaPlaylist.parse(playlist.finish().render()).source_end_s is None
+
+
+def test_that_a_slate_was_listed_last_is_handed_on_and_ends_with_the_playlist() -> None:
+    segment = ListedSegment("../../segments/s/1/main/0.ts", 2.0, 1_700_000_000.0, False)
+    playlist = MediaPlaylist(3, 0, 0, (), False).append(segment, 30.0)._replace(slate=True)
+    assert MediaPlaylist.parse(playlist.render()) == playlist
+    assert MediaPlaylist.parse(playlist._replace(ahead_s=0.5).render()).slate
+    assert "SLATE" not in playlist.finish().render()

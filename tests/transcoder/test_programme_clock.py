@@ -354,6 +354,11 @@ class TestProgramDateTime:
             ProgrammeClock(None).program_date_time(0, 2)
 
 
+def listed_up_to(end_s: float, ahead_s: float, *, slate: bool) -> MediaPlaylist:
+    segment = ListedSegment("x", 2.0, end_s - 2.0, False)
+    return MediaPlaylist(3, 0, 0, (segment,), False, ahead_s=ahead_s, slate=slate)
+
+
 def joining(source_start_s: float | None, cadence_s: float = 2.0) -> ProgrammeClock:
     """A clock that joins where everything up to the source's timestamp 40,000 is listed; its guess is 1.2 s off."""
     clock = ProgrammeClock(None)
@@ -390,3 +395,38 @@ def test_a_timeline_that_has_wrapped_is_the_same() -> None:
     wrap_s = (1 << 33) / 90_000
     assert joining(39_992.0 - wrap_s).continues(8.0, 10.0)
     assert not joining(39_992.0 + wrap_s).continues(6.0, 8.0)
+
+
+class TestSlate:
+    """`at` has a source's newest media, 100, arrive at T0."""
+
+    @pytest.mark.parametrize("behind_s", [0.0, 0.9, 1.9])
+    def test_a_source_joins_at_once_after_a_slate_however_far_behind_the_clock_its_media_are(self, behind_s: float) -> None:
+        """The slate is listed up to `behind_s` ago; the source's segments of two seconds come in bursts of two."""
+        clock = at(None)
+        clock.cadence_s = 2.0
+        clock.tell(listed_up_to(T0 - behind_s, 0.0, slate=False))
+        assert clock.continues(98, 100) is (behind_s > 2.0)
+        clock.tell(listed_up_to(T0 - behind_s, 0.0, slate=True))
+        assert clock.continues(98, 100)
+        assert not clock.continues(94, 96), "its backlog is past"
+        assert clock.program_date_time(98, 2.0) == T0 - behind_s, "dates go on, without a hole"
+        assert clock.ahead_s <= 3.0
+
+    def test_a_slate_joins_by_the_wall_clock_alone(self) -> None:
+        """So that what sources were ahead by ends with them."""
+        clock = at(None)
+        clock.is_slates = True
+        clock.tell(listed_up_to(T0 + 1.5, 1.5, slate=False))
+        assert not clock.continues(98, 100)
+        clock.tell(listed_up_to(T0 - 2.0, 1.5, slate=False))
+        assert clock.continues(98, 100)
+        assert clock.program_date_time(98, 2.0) == pytest.approx(T0 - 2.0)
+        assert clock.ahead_s == pytest.approx(0.0)
+
+    def test_a_slate_after_a_slate_waits_for_its_turn(self) -> None:
+        clock = at(None)
+        clock.is_slates = True
+        clock.tell(listed_up_to(T0, 0.0, slate=True))
+        assert not clock.follows_slate
+        assert not clock.continues(98, 100)

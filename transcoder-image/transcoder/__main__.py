@@ -6,7 +6,7 @@ Exit codes are `ending.Ending`. Only what FFmpeg's command line needs is importe
 import os
 import sys
 
-from transcoder.argv import USUAL, Unplayable, ffmpeg_argv, plan
+from transcoder.argv import Unplayable, assumed, ffmpeg_argv, plan
 from transcoder.ending import Ending
 from transcoder.ffmpeg_process import BINARY_VARIABLE, JOB_VARIABLE, FfmpegProcess
 from transcoder.job import BadJob, parse
@@ -16,7 +16,7 @@ def main() -> int:
     """Runs the attempt that TRANSCODER_JOB describes; gives the exit code."""
     try:
         job = parse(os.environ.get(JOB_VARIABLE, ""))
-        first = plan(job.profile, job.expected or USUAL, None)
+        first = plan(job.profile, assumed(job), None)
     except (BadJob, Unplayable) as error:
         print(f"bad job: {error}", file=sys.stderr)
         return Ending.BAD_JOB

@@ -6,11 +6,11 @@ must be transcoded; else the profile does. One MPEG-TS to standard output; the a
 
 from typing import NamedTuple
 
-from transcoder.job import Job, Profile, Source, Streams
+from transcoder.job import Job, Profile, Slate, Source, Streams
 
 _COPIED_VIDEO = frozenset(("h264", "hevc"))
-_ENCODERS = {"h264": "libx264", "hevc": "libx265"}
-_SAMPLE_RATE_HZ = 48_000
+ENCODERS = {"h264": "libx264", "hevc": "libx265"}
+SAMPLE_RATE_HZ = 48_000
 
 # What a source of each scheme may lead FFmpeg to: the protocols beneath it, and for HTTP the keys of encrypted
 # segments. Neither file nor data nor concat: a playlist from outside could name them.
@@ -36,6 +36,9 @@ OPTIONAL = frozenset(
 
 # Used where no probe has said what a source sends: what most of them do.
 USUAL = Streams("h264", "aac", 2)
+
+# What a slate's generator sends, under FFmpeg's names: nothing that could be copied.
+GENERATED = Streams("wrapped_avframe", "pcm_s16le", 2)
 
 
 # Once the tables have named video and audio, no other program's are waited for: the tools' own default is to look for them
@@ -67,6 +70,13 @@ class Plan(NamedTuple):
         if self.audio == "copy":
             return Streams(video, streams.audio, streams.channels if streams.audio else 0)
         return Streams(video, None, 0) if self.audio == "drop" else Streams(video, "aac", self.channels)
+
+
+def assumed(job: Job) -> Streams:
+    """What the source is taken to send, until FFmpeg says what it does."""
+    if isinstance(job.source, Slate):
+        return GENERATED
+    return job.expected or USUAL
 
 
 def plan(profile: Profile, source: Streams, sending: Streams | None) -> Plan:
@@ -124,15 +134,26 @@ def without(options: frozenset[str], argv: list[str]) -> list[str]:
 
 
 def _arguments(job: Job, plan: Plan) -> list[str]:
+    source = job.source
+    if isinstance(source, Slate):
+        from transcoder import slate  # what draws it is nothing that an ordinary start should wait for
+
+        source_flags = slate.input_flags(source.title, job.backlog_segments * job.segment_s)
+        video_flags = slate.video_flags(plan.video, job.segment_s)
+        audio_flags = slate.audio_flags(plan.audio, plan.channels)
+    else:
+        source_flags = _input(job, source, plan)
+        video_flags = _video_flags(plan.video, job.segment_s)
+        audio_flags = _audio_flags(plan)
     return [
         # Lines of a log, not a terminal's status: no banner, no statistics, nothing read from standard input. Each
         # line says its level, and "info" is where FFmpeg tells which streams it found.
         *("-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+info"),
-        *_input(job, plan),
+        *source_flags,
         *(_silence(plan.channels) if plan.audio == "silence" else ()),
         *_mapping(plan),
-        *_video_flags(plan.video, job.segment_s),
-        *_audio_flags(plan),
+        *video_flags,
+        *audio_flags,
         *_output(),
     ]
 
@@ -170,8 +191,7 @@ def request_flags(source: Source, timeout_s: float) -> list[str]:
     return flags
 
 
-def _input(job: Job, plan: Plan) -> list[str]:
-    source = job.source
+def _input(job: Job, source: Source, plan: Plan) -> list[str]:
     flags = [
         # The watchdog is faster than this time-out, which is for its absence.
         *request_flags(source, job.start_limit_s + 1.0),
@@ -216,7 +236,7 @@ def is_transport_stream(source: Source) -> bool:
 
 def _silence(channels: int) -> list[str]:
     layout = "mono" if channels == 1 else "stereo" if channels == 2 else f"{channels}c"
-    return ["-f", "lavfi", "-i", f"anullsrc=channel_layout={layout}:sample_rate={_SAMPLE_RATE_HZ}"]
+    return ["-f", "lavfi", "-i", f"anullsrc=channel_layout={layout}:sample_rate={SAMPLE_RATE_HZ}"]
 
 
 def _mapping(plan: Plan) -> list[str]:
@@ -242,7 +262,7 @@ def _video_flags(video: str, segment_s: float) -> list[str]:
             return ["-c:v", "copy"]
         case _:
             return [
-                *("-c:v", _ENCODERS[video]),
+                *("-c:v", ENCODERS[video]),
                 # Real time on a share of a core.
                 *("-preset", "veryfast" if video == "h264" else "ultrafast"),
                 # No frames held back: what the source has sent is what can be listed.
@@ -269,7 +289,7 @@ def _audio_flags(plan: Plan) -> list[str]:
         case _:
             return [
                 *("-c:a", "aac", "-b:a", f"{64 * plan.channels}k"),
-                *("-ac", str(plan.channels), "-ar", str(_SAMPLE_RATE_HZ)),
+                *("-ac", str(plan.channels), "-ar", str(SAMPLE_RATE_HZ)),
                 # Holes in the sound become silence, so that it stays with the picture.
                 *("-af", "aresample=async=1"),
             ]

@@ -34,6 +34,12 @@ class Source(NamedTuple):
         return self.url.partition("://")[0].lower()
 
 
+class Slate(NamedTuple):
+    """No upstream at all: a picture and a tone of FFmpeg's own making."""
+
+    title: str  # the channel's name; empty: none is shown
+
+
 class Streams(NamedTuple):
     """What a source sends: codec names as FFmpeg's; None or 0: no such stream."""
 
@@ -62,7 +68,7 @@ class Job(NamedTuple):
 
     session: str
     attempt: int
-    source: Source
+    source: Source | Slate
     expected: Streams | None
     profile: Profile
     segment_s: float
@@ -136,6 +142,9 @@ class _Fields:
             raise BadJob(f"{self._where}{name} is missing")
         return self._left.pop(name)
 
+    def has(self, name: str) -> bool:
+        return name in self._left
+
     def text(self, name: str) -> str:
         return _text(self.take(name), self._where + name)
 
@@ -183,7 +192,12 @@ def _name(value: str, where: str) -> str:
     return value
 
 
-def _source(fields: _Fields) -> Source:
+def _source(fields: _Fields) -> Source | Slate:
+    if fields.has("slate"):
+        slate = _Fields(fields.take("slate"), "source.slate")
+        title = _text(slate.take("title"), "source.slate.title", empty=True)
+        slate.done()
+        return Slate(title)  # what else the source has is unknown, as everywhere
     agent = fields.take("user_agent")
     source = Source(
         url=fields.text("url"),

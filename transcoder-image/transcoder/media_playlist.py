@@ -12,7 +12,8 @@ from typing import NamedTuple, Self
 
 _PDT_SLACK_S = 0.01  # a date has milliseconds, a duration microseconds: their sums differ by less than this
 _SENDING = "hls-failover.sending"
-_AHEAD, _SOURCE, _CLAIM = "## AHEAD", "## SOURCE", "## CLAIM"  # comments to everybody else (RFC 8216, 4.1)
+_AHEAD, _SOURCE = "## AHEAD", "## SOURCE"  # comments to everybody else (RFC 8216, 4.1)
+_CLAIM, _SLATE = "## CLAIM", "## SLATE"
 
 
 class MalformedPlaylist(ValueError):
@@ -69,6 +70,7 @@ class MediaPlaylist(NamedTuple):
     ahead_s: float = 0.0  # how far the last date is ahead of when its media could first be had (programme_clock)
     source_end_s: float | None = None  # where on the source's own timeline the last segment ends; None: not known
     claimed_by: int = 0  # the attempt that will list next, and has listed nothing yet; 0: none
+    slate: bool = False  # what was listed last is no programme: whoever has some need not continue it
 
     @property
     def end_s(self) -> float | None:
@@ -116,7 +118,7 @@ class MediaPlaylist(NamedTuple):
 
     def finish(self) -> "MediaPlaylist":
         """The last state: no segment follows (EXT-X-ENDLIST)."""
-        return self._replace(ended=True, ahead_s=0.0, source_end_s=None, claimed_by=0)
+        return self._replace(ended=True, ahead_s=0.0, source_end_s=None, claimed_by=0, slate=False)
 
     def absolute(self, base_url: str) -> "MediaPlaylist":
         """The same playlist for a reader elsewhere: each URI resolved against `base_url`, the playlist's own
@@ -146,6 +148,7 @@ class MediaPlaylist(NamedTuple):
             lines += [f"{_AHEAD}:{self.ahead_s:.3f}"] if self.ahead_s else []
             lines += [f"{_SOURCE}:{self.source_end_s:.3f}"] if self.source_end_s is not None else []
             lines += [f"{_CLAIM}:{self.claimed_by}"] if self.claimed_by else []
+            lines += [_SLATE] if self.slate else []
         return "\n".join(lines) + "\n"
 
     @staticmethod
@@ -161,7 +164,7 @@ class MediaPlaylist(NamedTuple):
         duration: float | None = None
         date: float | None = None
         ahead_s, source_end_s, claimed_by = 0.0, None, 0
-        discontinuity = ended = False
+        discontinuity = ended = slate = False
         for tag, value in _lines(text):
             match tag:
                 case "#EXT-X-TARGETDURATION":
@@ -182,6 +185,8 @@ class MediaPlaylist(NamedTuple):
                     source_end_s = _noted_seconds(value)
                 case "## CLAIM":
                     claimed_by = int(value) if value.isascii() and value.isdecimal() else 0
+                case "## SLATE":
+                    slate = True
                 case "#EXT-X-ENDLIST":
                     ended = True
                 case "":
@@ -197,7 +202,7 @@ class MediaPlaylist(NamedTuple):
         if target is None:
             raise MalformedPlaylist("no EXT-X-TARGETDURATION")
         return MediaPlaylist(
-            target, sequence, discontinuity_sequence, tuple(segments), ended, ahead_s, source_end_s, claimed_by
+            target, sequence, discontinuity_sequence, tuple(segments), ended, ahead_s, source_end_s, claimed_by, slate
         )
 
 

@@ -11,6 +11,9 @@ half of the cadence is the best guess. What dates turn out to be ahead by is han
 attempt joins where the programme is. Where two attempts' sources have one timeline (the same source, or two outlets of one
 encoder), it says exactly what the guess says nearly, and is believed as long as the guess does not contradict it. All values
 are seconds; `now_s` is Unix time, media times are the segmenter's timeline.
+
+A slate is no programme: nothing of a source's repeats it. So the first source after one joins at once, a little ahead of the
+clock if it must be; and a slate joins by the wall clock alone, so that what sources were ahead by ends with them.
 """
 
 from transcoder.media_playlist import MediaPlaylist
@@ -44,6 +47,8 @@ class ProgrammeClock:
         self.source_start_s: float | None = None  # the source's own timestamp of media time 0
         self.overtaken = 0  # how often an earlier attempt has listed first what this one was about to
         self.cadence_s = 0.0
+        self.is_slates = False  # this attempt shows the slate
+        self.follows_slate = False  # what is listed ends with another attempt's slate
         self._steady = False  # more has come than the first burst
         self._started_s = started_s
         self._settled_after_s = _SETTLED_AFTER_S
@@ -58,13 +63,14 @@ class ProgrammeClock:
         """What is listed is the truth for every clock, also where somebody else has listed more, or we less."""
         self.listed_end_s, self.listed_ahead_s = playlist.end_s, playlist.ahead_s
         self.listed_source_end_s = playlist.source_end_s
+        self.follows_slate = playlist.slate and not self.is_slates
 
     def noted_in(self, playlist: MediaPlaylist) -> MediaPlaylist:
         """The playlist, whose last segment has been dated by this clock, with what the next attempt's clock must know."""
         source_end_s = None
         if self.source_start_s is not None and self._offset_s is not None and playlist.end_s is not None:
             source_end_s = round((playlist.end_s - self._offset_s + self.source_start_s) % _SOURCE_WRAPS_S, 3)
-        return playlist._replace(ahead_s=round(self.ahead_s, 3), source_end_s=source_end_s)
+        return playlist._replace(ahead_s=round(self.ahead_s, 3), source_end_s=source_end_s, slate=self.is_slates)
 
     def observe(self, now_s: float, newest_s: float) -> None:
         """Media arrived: `newest_s` is the newest media time seen."""
@@ -112,10 +118,16 @@ class ProgrammeClock:
         """
         if self.listed_end_s is None or (self._follows(start_s) and not discontinuity):
             return True
+        length_s = end_s - start_s
+        if self.is_slates:
+            return self._beyond_s(end_s) > length_s / 2
         # Two attempts whose rhythm is the same meet again and again: who comes second must once be first.
-        half_s = (end_s - start_s) / 2 / (1 + self.overtaken)
-        too_far_s = min(half_s, max(0.0, self.listed_ahead_s - _AHEAD_OF * (end_s - start_s)))
-        return self._beyond_s(end_s) > half_s + too_far_s
+        half_s = length_s / 2 / (1 + self.overtaken)
+        # A slate is listed up to now, and a source's newest segment was finished a while ago: as long ago as it is guessed to
+        # be, and a segment's length. Whoever waited for one that ends later would wait for ever: the slate goes on.
+        slack_s = length_s + self.cadence_s / 2 if self.follows_slate else 0.0
+        too_far_s = min(half_s, max(0.0, self.listed_ahead_s - _AHEAD_OF * length_s))
+        return self._beyond_s(end_s) > half_s + too_far_s - slack_s
 
     def program_date_time(self, start_s: float, duration_s: float) -> float:
         """The date of the segment to list next, in Unix seconds.
@@ -141,7 +153,7 @@ class ProgrammeClock:
     def _beyond_s(self, media_s: float) -> float:
         """How far this moment of the programme lies behind the end of what is listed; negative: before it."""
         assert self.listed_end_s is not None
-        guess_s = media_s + self._had_s() - (self.listed_end_s - self.listed_ahead_s)
+        guess_s = media_s + self._had_s() - (self.listed_end_s - (0.0 if self.is_slates else self.listed_ahead_s))
         if self.listed_source_end_s is None or self.source_start_s is None:
             return guess_s
         half_s = _SOURCE_WRAPS_S / 2

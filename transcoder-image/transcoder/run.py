@@ -13,7 +13,7 @@ from transcoder.argv import OPTIONAL, Plan, Unplayable, ffmpeg_argv, plan
 from transcoder.attempt_log import AttemptLog
 from transcoder.ending import Ending
 from transcoder.ffmpeg_process import FfmpegProcess
-from transcoder.job import Job, Streams
+from transcoder.job import Job, Slate, Streams
 from transcoder.lanes import Lanes
 from transcoder.publisher import Publisher
 from transcoder.store import PostSegment, Store, Stored
@@ -67,8 +67,9 @@ class Attempt:
     def run(self) -> Ending:
         """Runs until there is a verdict; publishes what is left, uploads the log, gives the ending."""
         job = self._job
+        source = "the slate" if isinstance(job.source, Slate) else job.source.url
         self._log(
-            f"session {job.session} attempt {job.attempt}: {job.profile} {job.source.url}; "
+            f"session {job.session} attempt {job.attempt}: {job.profile} {source}; "
             f"this process is {_age_s():.2f} s old, FFmpeg runs ({_described(self._take.plan)})"
         )
         try:

@@ -8,7 +8,7 @@ from transcoder.argv import Plan
 from transcoder.arrivals import Arrivals
 from transcoder.ending import Ending
 from transcoder.ffmpeg_process import FfmpegProcess
-from transcoder.job import Job
+from transcoder.job import Job, Slate
 from transcoder.programme_clock import ProgrammeClock
 from transcoder.report import Report
 from transcoder.segmenter import Segment, Segmenter
@@ -26,6 +26,7 @@ class Take:
         self.process = process
         self.report = Report()
         self.clock = ProgrammeClock(None, started_s)
+        self.clock.is_slates = isinstance(job.source, Slate)
         self.accepted = False  # what FFmpeg does is what the session needs
         self.closed: list[Segment] = []  # segments for the publisher to take
         self._job = job
@@ -43,6 +44,8 @@ class Take:
     @property
     def cadence_s(self) -> float:
         """How far apart the source's media come: in bursts of that length, as its own segments have it."""
+        if self.clock.is_slates:
+            return 0.0  # frame by frame, after the first burst
         segments = self.report.segments_opened_each
         if self._newest_s is None or not segments or self._arrivals.usual:
             return self._arrivals.cadence_s
@@ -128,7 +131,7 @@ class Take:
                 self.closed[0].start_s if self.closed else newest_s - self._segmenter.pending_s
             )
         media_s, self._newest_s, self._came_s = newest_s - self._newest_s, newest_s, now_s
-        if self.clock.source_start_s is None:
+        if self.clock.source_start_s is None and not self.clock.is_slates:
             self.clock.source_start_s = self.report.start_s
         self.clock.observe(now_s, newest_s)
         self.report.media_came(newest_s)

@@ -178,6 +178,8 @@ sessions = Table(
     Column("unavailable_since", Double),
     Column("retries", Integer, nullable=False),
     Column("retry_at", Double),
+    Column("slate_at", Double),
+    Column("slate_faults", Integer, nullable=False, server_default=text("0")),
     Column("ended_at", Double),
     Column("end_reason", Text),
     # The highest event id given: taking the next one locks the row, so ids have no gap and appear in order

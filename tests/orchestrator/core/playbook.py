@@ -97,6 +97,7 @@ class Playbook:
         self.playlist: Playlist | Absent | Unknown = Absent()
         self.channel_enabled = True
         self.connections: dict[str, Any] = {}
+        self.slate = False  # the channel's policy
         self._now = REQUESTED_AT
 
     # --- what is seen -------------------------------------------------------------------------------------------------
@@ -112,6 +113,14 @@ class Playbook:
     @property
     def elapsed(self) -> float:
         return self._now - REQUESTED_AT
+
+    @property
+    def now(self) -> float:
+        return self._now
+
+    def retries_in(self, seconds: float) -> Playbook:
+        """The next retry is so far away."""
+        return self.wants(retry_at=self._now + seconds)
 
     def source(self, name: str, **changes: Any) -> Playbook:
         self.sources[name] = replace(self.sources[name], **changes)
@@ -195,6 +204,7 @@ class Playbook:
         containers = self.containers if isinstance(self.containers, Unknown) else tuple(self.containers.values())
         seen = Observation(
             channel_enabled=self.channel_enabled,
+            slate=self.slate,
             sources=tuple(self.sources.values()),
             containers=containers,
             playlist=self.playlist,

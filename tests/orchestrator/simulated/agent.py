@@ -50,7 +50,8 @@ class Agent:
         self.world = world
         self.session_id = launch.session_id
         self.attempt = launch.attempt
-        self.source = world.source_at(job["source"]["url"])
+        address = job["source"].get("url")
+        self.source = world.slate if address is None else world.source_at(address)
         self.hung = False
         self.hidden = False  # the engine does not know of it any more, but it runs
         self.over = False

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from orchestrator.core.decide import decide
 from orchestrator.core.model import (
+    SLATE,
     Attempt,
     AttemptEnded,
     AttemptStarted,
@@ -15,6 +16,7 @@ from orchestrator.core.model import (
     Decision,
     Desired,
     FinishPlaylist,
+    Happened,
     Observation,
     Phase,
     ProbeSources,
@@ -45,7 +47,8 @@ class Laws:
         self._open: dict[str, set[int]] = {}
         self._ran: set[tuple[str, int]] = set()
         self._listed: dict[str, set[str]] = {}
-        self.starts: list[tuple[float, str]] = []  # when each attempt was started, and of which session
+        self.starts: list[tuple[float, str]] = []  # when each attempt on a source was started, and of which session
+        self.slates: list[tuple[float, str]] = []  # the same of the slates
         self.exits: dict[tuple[str, int], tuple[Ending, str]] = {}  # how an agent ended, and on which source
         self.store_silent_at = 0.0  # when a request was last not answered
         self.bugs = BugsAreBroken(self)
@@ -87,17 +90,20 @@ class Laws:
         opened = self._open.setdefault(before.id, set())
         for record in decision.records:
             match record:
-                case AttemptStarted(number):
+                case AttemptStarted(number, source_id):
                     if number <= before.last_attempt:
                         self.break_(f"law 4: attempt {number} after {before.last_attempt}")
                     opened.add(number)
-                    self.starts.append((self._now(), before.id))
+                    (self.slates if source_id == SLATE else self.starts).append((self._now(), before.id))
                 case AttemptEnded(number, _, reason):
                     if reason in _SILENCE and self._now() - self.store_silent_at < _SILENT_AT_LEAST_S:
                         self.break_(f"law 3: {reason!r}, but the store has been silent")
                     if number not in opened:
                         self.break_(f"attempt {number} ended twice, or was never started")
                     opened.discard(number)
+                case Happened(kind, fields):
+                    if SLATE in (fields.get("from"), fields.get("to"), fields.get("source")):
+                        self.break_(f"viewers are told of the slate as of a source: {kind} {fields}")
                 case SourceFailed(source_id):
                     self._blamed(before, source_id, blamed(source_id))
                 case _:
@@ -105,6 +111,11 @@ class Laws:
         current = {each.number for each in (after.attempt, after.previous) if isinstance(each, Attempt)}
         if opened != current:
             self.break_(f"the history has the attempts {sorted(opened)} open, the session has {sorted(current)}")
+        if (
+            any(each.source_id == SLATE for each in (after.attempt, after.previous) if each)
+            and after.phase is not Phase.UNAVAILABLE
+        ):
+            self.break_(f"the slate plays in the phase {after.phase}")
         if before.phase is Phase.ENDED and decision.records:
             self.break_("an ended session goes on")
 

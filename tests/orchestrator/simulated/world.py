@@ -13,8 +13,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 from unittest.mock import patch
 
+from msgspec.structs import replace
+
 from orchestrator import supervisor as supervisor_module
-from orchestrator.core.model import Channel, Event, EventType, Phase, Session, Source
+from orchestrator.core.model import SLATE, Channel, ChannelPolicy, Event, EventType, Phase, Session, Source
 from orchestrator.errors import Temporary
 from orchestrator.ports import NewSource
 from orchestrator.service import orchestrate
@@ -41,13 +43,16 @@ EPOCH = 1_700_000_000.0
 
 
 class World:
-    """A channel of sources by name; the first is tried first. Use as a context manager; `pass_s` and `until` let time pass."""
+    """A channel of sources by name; the first is tried first. `slates`: one goes on where none works. Use as a context manager;
+    `pass_s` and `until` let time pass."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, slates: bool = False) -> None:
         self.loop = SimulatedLoop()
         self.laws = Laws(lambda: self.now)
         self.settings = Settings(origin_url="http://cdn.test/hls")
         self.sources = {name: SimulatedSource(name) for name in names}
+        self.slate = SimulatedSource(SLATE)  # what a generator in a container does: it works, unless it is told not to
+        self._slates = slates
         self.runtime = SimulatedRuntime(self)
         self.store = SimulatedStore(self)
         self.bus = FakeEventBus()
@@ -165,7 +170,13 @@ class World:
         for name, _, provider in (each.partition("@") for each in names):
             url = self.sources.setdefault(name, SimulatedSource(name)).url
             new.append(NewSource(url=url, provider_id=self.accounts.ids[provider] if provider else None))
-        return self.run(self.tables.catalogue.add_channel(Channel(id="", slug=slug, name=slug), new))
+        channel = Channel(id="", slug=slug, name=slug, policy=ChannelPolicy(slate=self._slates))
+        return self.run(self.tables.catalogue.add_channel(channel, new))
+
+    def set_slates(self, wanted: bool) -> None:
+        """As an operator sets the channel's policy, now."""
+        channel = self.run(self.tables.catalogue.channel(self.channel.id))
+        self.run(self.tables.catalogue.update_channel(replace(channel, policy=replace(channel.policy, slate=wanted))))
 
     def request(self, viewer: str = "viewer", channel: Channel | None = None, *, nudge: bool = True) -> str:
         """A session's id."""

@@ -33,7 +33,7 @@ from orchestrator.core.model import (
 from orchestrator.core.policy import Policy
 from orchestrator.errors import EngineUnavailable, NotFound, Stale, Temporary
 from orchestrator.interpreter import Interpreter
-from orchestrator.ports import Catalogue, ContainerRuntime, Sessions
+from orchestrator.ports import Catalogue, ContainerRuntime, Operation, Sessions
 from orchestrator.sweep import Sweep
 
 log = logging.getLogger(__name__)
@@ -43,13 +43,16 @@ _RETRY_S = 1.0
 
 
 class Tables(Protocol):
-    """The two SQL ports, as both processes open them."""
+    """The SQL ports, as the orchestrator opens them."""
 
     @property
     def catalogue(self) -> Catalogue: ...
 
     @property
     def sessions(self) -> Sessions: ...
+
+    @property
+    def operation(self) -> Operation: ...
 
 
 class _Work:

@@ -26,7 +26,7 @@ from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
 from minio.signer import presign_v4
 
-from orchestrator.errors import BadSetting, StoreUnavailable
+from orchestrator.errors import BadSetting, CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import Stamp, StoredObject
 from orchestrator.settings import PREFIX, Settings
 from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist
@@ -286,7 +286,7 @@ def _parsed(text: str) -> MediaPlaylist:
     try:
         return MediaPlaylist.parse(text)
     except MalformedPlaylist as error:
-        raise StoreUnavailable(f"the store holds a playlist that is none: {error}") from error
+        raise CorruptPlaylist(f"the store holds a playlist that is none: {error}") from error
 
 
 def _address(name: str, text: str) -> SplitResult:

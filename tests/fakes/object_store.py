@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
-from orchestrator.errors import StoreUnavailable
+from orchestrator.errors import CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import Stamp, StoredObject
 from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist
 
@@ -75,7 +75,7 @@ class FakeObjectStore:
         try:
             return MediaPlaylist.parse(kept.data.decode()), kept.etag
         except MalformedPlaylist as error:
-            raise StoreUnavailable(str(error)) from error
+            raise CorruptPlaylist(str(error)) from error
 
     async def read_multivariant(self, session_id: str) -> str | None:
         kept = self._get(f"playlists/{session_id}/index.m3u8")

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.ids import SESSION, new_id
+from orchestrator.adapters.tables.operation import refuse_while_draining
 from orchestrator.adapters.tables.records import count_events, write_records
 from orchestrator.adapters.tables.schema import RUNNING, attempts, events, sessions
 from orchestrator.core.decide import NEXT
@@ -53,6 +54,7 @@ class SqlSessions:
             if found is not None:
                 connection.execute(update(sessions).where(sessions.c.id == found).values(lease))
                 return _read(connection, found), False
+            refuse_while_draining(connection)
             session = Session(id=new_id(SESSION, now), channel_id=channel_id, viewer=viewer, created_at=now)
             connection.execute(insert(sessions).values(_columns(session) | lease))
             return SessionRow(session=session, token_hash=token_hash, renewed_at=now), True

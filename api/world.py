@@ -15,7 +15,8 @@ from litestar.connection import ASGIConnection
 from api.auth import Keys, is_id
 from orchestrator.core.model import Channel, Provider, Source
 from orchestrator.errors import BusUnavailable, NotFound
-from orchestrator.ports import Catalogue, Download, EventBus, Imports, ObjectStore, Prober, Providers, Sessions
+from orchestrator.ports import Catalogue, Download, EventBus, Imports, ObjectStore, Operation, Prober, Providers, Sessions
+from orchestrator.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,9 @@ class Tables(Protocol):
 
     @property
     def sessions(self) -> Sessions: ...
+
+    @property
+    def operation(self) -> Operation: ...
 
 
 class Closing:
@@ -64,6 +68,7 @@ class World:
     providers: Providers
     imports: Imports
     sessions: Sessions
+    operation: Operation
     bus: EventBus
     store: ObjectStore
     prober: Prober
@@ -72,6 +77,7 @@ class World:
     keys: Keys
     origin_url: str  # what viewers see in front of the bucket's keys
     public_url: str | None  # of this API; None: as the client addressed it
+    settings: Settings
     closing: Closing = field(default_factory=Closing)
 
     async def channel(self, channel: str) -> Channel:

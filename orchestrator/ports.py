@@ -44,6 +44,14 @@ class ContainerEvent(Struct, frozen=True):
     attempt: int
 
 
+class EngineReport(Struct, frozen=True, kw_only=True):
+    """What an engine says of itself and of the transcoder image."""
+
+    clock_skew_s: float | None = None  # its clock ahead of ours; None: it is ours
+    image_revision: str | None = None  # None: the image has no such label, or there is no image
+    directory: str | None = None  # where it keeps images and containers, on its own machine
+
+
 class ContainerRuntime(Protocol):
     """Runs attempts. The name of a container is `{deployment}-{session}-{attempt}`; its labels carry all three."""
 
@@ -66,6 +74,9 @@ class ContainerRuntime(Protocol):
     async def check(self) -> None:
         """Raises EngineUnavailable or ImageMissing where `start` could not work."""
 
+    async def examine(self) -> EngineReport:
+        """Raises EngineUnavailable, ImageMissing."""
+
     async def close(self) -> None: ...
 
 
@@ -85,6 +96,20 @@ class StoredObject(Struct, frozen=True):
     size: int
 
 
+class StoreReport(Struct, frozen=True, kw_only=True):
+    """What a store does with probe objects."""
+
+    clock_skew_s: float | None  # its clock ahead of ours; None: it does not say
+    writable: str = ""  # what it answered instead of taking an object
+    refuses_overwrite: bool = True  # If-None-Match: * where there is an object
+    refuses_stale: bool = True  # If-Match with another object's ETag
+    accepts_current: bool = True  # If-Match with this one's
+    post_policy: str = ""  # what it answered instead of taking a segment
+    public: tuple[str, ...] = ("playlists/", "segments/")  # prefixes that anybody may read
+    listable: bool = False  # by anybody
+    cors: bool = True  # a page of any origin may read playlists
+
+
 class ObjectStore(Protocol):
     """The CDN's origin."""
 
@@ -93,6 +118,9 @@ class ObjectStore(Protocol):
 
     async def check(self) -> None:
         """Raises StoreUnavailable."""
+
+    async def examine(self) -> StoreReport:
+        """Tries with probe objects, and removes them. Raises StoreUnavailable."""
 
     def sign(self, session_id: str, attempt: int) -> dict[str, object]:
         """The `store` object of the agent's job: signed addresses for one attempt. No network call."""
@@ -253,6 +281,9 @@ class Operation(Protocol):
         """Intent: from `at` on no new session starts (`Sessions.request` raises OverLimit); None: they do again."""
 
     async def draining_since(self) -> float | None: ...
+
+    async def revision(self) -> str | None:
+        """The schema's, as migrations name it; None: nothing has been migrated."""
 
     async def known(self, session_ids: Collection[str]) -> frozenset[str]:
         """Those of the ids that have a row, whatever its phase."""

@@ -104,6 +104,13 @@ def read(environ: Mapping[str, str]) -> Settings:
     return Settings(**values)
 
 
+def unknown(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables for which `read` would refuse to start: no setting has their names."""
+    fields = {field.name for field in msgspec.structs.fields(Settings)}
+    ours = (each for each in environ if each.startswith(PREFIX) and not each.startswith(f"{PREFIX}TEST_"))
+    return tuple(each for each in ours if not {name := each.removeprefix(PREFIX).lower(), name.removesuffix("_file")} & fields)
+
+
 def _read_file(variable: str, path: str) -> str:
     try:
         return Path(path).read_text().strip() if path else ""

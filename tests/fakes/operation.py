@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from orchestrator import migrations
 from orchestrator.core.model import Phase
 from orchestrator.errors import DatabaseUnavailable, OverLimit
 from orchestrator.ports import DRAIN_RETRY_S, OrchestratorRow
@@ -22,6 +23,7 @@ class FakeOperation:
 
     def __init__(self, sessions: Callable[[], FakeSessions]) -> None:
         self.refusing = False
+        self.schema: str | None = migrations.head()
         self._sessions = sessions
         self._orchestrators: dict[str, OrchestratorRow] = {}
         self._draining_since: float | None = None
@@ -48,6 +50,10 @@ class FakeOperation:
     async def draining_since(self) -> float | None:
         self._answer()
         return self._draining_since
+
+    async def revision(self) -> str | None:
+        self._answer()
+        return self.schema
 
     async def known(self, session_ids: Collection[str]) -> frozenset[str]:
         self._answer()

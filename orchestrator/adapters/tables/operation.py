@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from msgspec.structs import asdict, fields
-from sqlalchemy import Connection, Table, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Table, delete, insert, inspect, select, text, tuple_, update
 
 from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.schema import attempts, events, intents, orchestrators, sessions
@@ -62,6 +62,15 @@ class SqlOperation:
 
     async def draining_since(self) -> float | None:
         return await self._database.read(_draining_since)
+
+    async def revision(self) -> str | None:
+        def work(connection: Connection) -> str | None:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+            return revision
+
+        return await self._database.read(work)
 
     async def known(self, session_ids: Collection[str]) -> frozenset[str]:
         ids = sorted(session_ids)

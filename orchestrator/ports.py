@@ -362,7 +362,10 @@ class Sessions(Protocol):
         """Raises NotFound."""
 
     async def unended(self) -> tuple[Session, ...]:
-        """Every session whose phase is not `ended`, or that wants to stop and has not: what the resync looks at."""
+        """Every session whose phase is not `ended`, or that wants to stop and has not; the oldest first."""
+
+    async def versions(self) -> Mapping[str, int]:
+        """Of the same sessions, each one's version by its id: what the resync looks at every second."""
 
     async def recent(self, *, limit: int = 100, phase: Phase | None = None) -> tuple[SessionRow, ...]:
         """Newest first."""

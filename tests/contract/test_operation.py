@@ -189,3 +189,13 @@ async def test_much_history_goes_in_parts_and_the_session_last(tables: Tables) -
     assert sum(parts) == 5 * (40 + 20 + 1)
     assert len(parts) >= 5
     assert await tables.sessions.recent() == ()
+
+
+async def test_the_versions_of_what_has_not_ended(tables: Tables) -> None:
+    assert await tables.sessions.versions() == {}
+    await ended(tables, "over", 100.0)
+    running = (await tables.sessions.request("c", "running", "hash", 1.0))[0].session
+    stopping = (await tables.sessions.request("c", "stopping", "hash", 1.0))[0].session
+    await tables.sessions.stop(stopping.id, "left")
+    unended = {each.id: each.version for each in await tables.sessions.unended()}
+    assert await tables.sessions.versions() == unended == {running.id: 0, stopping.id: 1}

@@ -287,6 +287,9 @@ class FakeSessions:
         self._answer()
         return tuple(row.session for row in self._rows.values() if row.session.phase is not Phase.ENDED)
 
+    async def versions(self) -> Mapping[str, int]:
+        return {session.id: session.version for session in await self.unended()}
+
     async def recent(self, *, limit: int = 100, phase: Phase | None = None) -> tuple[SessionRow, ...]:
         self._answer()
         rows = sorted(self._rows.values(), key=lambda row: (row.session.created_at, row.session.id), reverse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import astuple, fields
@@ -67,6 +67,11 @@ class SqlSessions:
     async def unended(self) -> tuple[Session, ...]:
         query = select(*_SESSION).where(sessions.c.phase.in_(_UNENDED)).order_by(sessions.c.created_at, sessions.c.id)
         return await self._database.read(lambda connection: tuple(_session(row) for row in connection.execute(query)))
+
+    async def versions(self) -> Mapping[str, int]:
+        query = select(sessions.c.id, sessions.c.version).where(sessions.c.phase.in_(_UNENDED))
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {row.id: row.version for row in rows}
 
     async def recent(self, *, limit: int = 100, phase: Phase | None = None) -> tuple[SessionRow, ...]:
         query = select(*_ROW).order_by(sessions.c.created_at.desc(), sessions.c.id.desc()).limit(limit)

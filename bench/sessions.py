@@ -34,7 +34,6 @@ from orchestrator.settings import Settings, replaced
 SESSIONS = 1000
 SILENT = 50  # whose playlists stop
 _STEADY_S = 30.0
-_SETTLE_S = 10.0
 _START_LIMIT_S = 240.0
 _DECISION_LIMIT_S = 60.0
 _AT_ONCE = 20
@@ -49,7 +48,10 @@ async def sessions(stage: Stage, runs: int) -> list[Row]:
     return rows
 
 
-async def measure(settings: Settings, database: str, database_url: str, count: int = SESSIONS) -> list[Row]:
+async def measure(
+    settings: Settings, database: str, database_url: str, count: int = SESSIONS,
+    *, silent: int = SILENT, steady_s: float = _STEADY_S,
+) -> list[Row]:  # fmt: skip
     """Needs the settings' store and Redis alone; the deployment, the bucket and the database are this measure's own."""
     name = f"bench-{os.getpid()}-{database.lower()}"
     settings = replaced(settings, deployment=name, s3_bucket=name, database_url=database_url, segment_s=2.0)
@@ -61,9 +63,9 @@ async def measure(settings: Settings, database: str, database_url: str, count: i
             if time.monotonic() - started > _START_LIMIT_S:
                 raise FailoverError(f"{count} sessions were not live within {_START_LIMIT_S:g} s")
             await asyncio.sleep(0.5)
-        await asyncio.sleep(_SETTLE_S)
-        shares = [await _share(_STEADY_S / 3) for _ in range(3)]
-        late = await _late(tables, engine, settings)
+        await asyncio.sleep(steady_s / 3)
+        shares = [await _share(steady_s / 3) for _ in range(3)]
+        late = await _late(tables, engine, settings, silent)
     what = f"{count} sessions, {database}"
     return [
         Row(f"sessions-cpu-{database}", f"{what}: one orchestrator, of a core", "%", Goal(worst=60.0), shares),
@@ -119,10 +121,10 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def _late(tables: Tables, engine: FakeEngine, settings: Settings) -> list[float]:
+async def _late(tables: Tables, engine: FakeEngine, settings: Settings, count: int) -> list[float]:
     """Seconds from each silent playlist's stall limit to the row of the attempt that replaces the silent one."""
     policy = policy_of(settings)
-    chosen = [session for session in await tables.sessions.unended() if session.attempt is not None][:SILENT]
+    chosen = [session for session in await tables.sessions.unended() if session.attempt is not None][:count]
 
     async def one(session: Session) -> float:
         assert session.attempt is not None

@@ -30,7 +30,7 @@ def findings(facts: Facts) -> tuple[Finding, ...]:
     if isinstance(facts.engine, EngineReport):
         found += _engine(facts, facts.engine)
     found += _machine(facts)
-    if not facts.database:
+    if not facts.database and facts.schema == facts.expected_schema:
         found += [*_orchestrators(facts), *_rows(facts)]
     if facts.first is not None and facts.second is not None:
         found += confirmed(passing(facts.first, facts.settings), passing(facts.second, facts.settings))

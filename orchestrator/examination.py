@@ -53,8 +53,8 @@ async def examine(
     unknown_variables: tuple[str, ...] = (), now: Callable[[], float] = time.time, again_s: float = _AGAIN_S,
 ) -> Facts:  # fmt: skip
     """`runtime` None: the engine is somebody else's, and nothing is said of it."""
-    database, bus_fault, store_report, engine, objects = await asyncio.gather(
-        _fault(tables.sessions.check()),
+    (schema, database), bus_fault, store_report, engine, objects = await asyncio.gather(
+        _schema(tables.operation),
         _fault(bus.check()),
         _answer(store.examine()),
         _engine(runtime),
@@ -66,6 +66,7 @@ async def examine(
         settings=settings,
         unknown_variables=unknown_variables,
         database=database,
+        schema=schema,
         expected_schema=expected,
         bus=bus_fault,
         store=store_report,
@@ -74,13 +75,9 @@ async def examine(
         agent_revision=transcoder_revision(),
         machine=_machine(engine.directory) if isinstance(engine, EngineReport) else Machine(),
     )
-    if database:
-        return facts
+    if database or schema != expected:
+        return facts  # in the second case, what stands in it is another release's
     try:
-        schema = await tables.operation.revision()
-        facts = replace(facts, schema=schema)
-        if schema != expected:
-            return facts  # what stands in it is another release's
         return await _rows(facts, tables, runtime, {} if objects is None else objects, now, again_s)
     except FailoverError as error:
         return replace(facts, database=str(error))
@@ -116,6 +113,17 @@ async def _snapshot(tables: Tables, runtime: ContainerRuntime | None, now: Calla
     sessions = await tables.sessions.unended()
     ids: Collection[str] = {each.session_id for each in containers or ()}
     return Snapshot(at=now(), sessions=sessions, containers=containers, known=await tables.operation.known(ids))
+
+
+async def _schema(operation: Operation) -> tuple[str | None, str]:
+    """The revision, and what is wrong with the database. It is asked for first: it is there where no table is."""
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            return await operation.revision(), ""
+    except TimeoutError:
+        return None, f"no answer within {_ANSWER_S:.0f} s"
+    except FailoverError as error:
+        return None, str(error) or error.title
 
 
 async def _engine(runtime: ContainerRuntime | None) -> EngineReport | str | None:

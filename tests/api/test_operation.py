@@ -228,3 +228,9 @@ async def test_while_it_drains_a_new_session_is_refused_and_a_running_one_joined
     assert (joined.status_code, joined.json()["id"]) == (200, running["id"])
     await tables.operation.drain(None)
     assert (await admin.post("/v1/channels/news/sessions", json={"viewer": "bob"})).status_code == 201
+
+
+async def test_a_database_of_another_release_is_told_by_its_migration(admin: httpx.AsyncClient, tables: FakeTables) -> None:
+    tables.operation.schema = None
+    (found,) = (await admin.get("/v1/doctor")).json()["findings"]
+    assert (found["check"], "at migration none" in found["what"]) == ("schema", True)

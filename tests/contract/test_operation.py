@@ -24,7 +24,7 @@ from orchestrator.core.model import (
     SourceStatus,
 )
 from orchestrator.errors import NotFound, OverLimit
-from orchestrator.migrations import upgrade
+from orchestrator.migrations import head, upgrade
 from orchestrator.ports import Catalogue, NewSource, Operation, OrchestratorRow, ProbeResult, Sessions
 from tests.fakes.tables import FakeTables
 
@@ -199,3 +199,20 @@ async def test_the_versions_of_what_has_not_ended(tables: Tables) -> None:
     await tables.sessions.stop(stopping.id, "left")
     unended = {each.id: each.version for each in await tables.sessions.unended()}
     assert await tables.sessions.versions() == unended == {running.id: 0, stopping.id: 1}
+
+
+async def test_the_schemas_revision_is_this_releases(tables: Tables) -> None:
+    assert await tables.operation.revision() == head()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+async def test_a_database_in_which_nothing_was_migrated_has_no_revision(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    postgresql = engine == "postgresql"
+    url = request.getfixturevalue("postgres").database(migrated=False) if postgresql else f"sqlite:///{tmp_path}/empty.db"
+    opened = open_tables(url)
+    try:
+        assert await opened.operation.revision() is None
+    finally:
+        await opened.close()

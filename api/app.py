@@ -14,6 +14,7 @@ from api import (
     assets,
     auth,
     channels,
+    doctor,
     events,
     health,
     imports,
@@ -72,6 +73,7 @@ def create_app(
             assets.routes,
             legacy.routes,
             health.routes,
+            doctor.routes,
             metrics.routes,
         ],
         dependencies={
@@ -110,6 +112,7 @@ def world_of(
         providers=tables.providers,
         imports=tables.imports,
         sessions=tables.sessions,
+        operation=tables.operation,
         bus=bus,
         store=store,
         prober=prober,
@@ -118,6 +121,7 @@ def world_of(
         keys=auth.Keys(settings.admin_key),
         origin_url=origin_url,
         public_url=settings.public_url,
+        settings=settings,
     )
 
 

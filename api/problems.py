@@ -13,7 +13,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from orchestrator.errors import FailoverError, InvalidInput, NoHealthySource, Temporary, Unauthorized
+from orchestrator.errors import FailoverError, InvalidInput, NoHealthySource, OverLimit, Temporary, Unauthorized
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     instance: str | None = None  # the path that was asked for
     field: str | None = None  # the member, parameter or header that cannot be accepted
     sources: dict[str, str] | None = None  # source id → why it does not work
+    limit: str | None = None  # the limit that is reached
     parts: dict[str, str] | None = None  # part of the system → why it is not ready
 
 
@@ -78,12 +79,15 @@ def describe(error: Exception) -> tuple[Problem, dict[str, str]]:
                 detail=None if internal else str(error) or None,
                 field=error.field if isinstance(error, InvalidInput) else None,
                 sources=error.reasons if isinstance(error, NoHealthySource) else None,
+                limit=error.limit if isinstance(error, OverLimit) else None,
                 parts=error.parts if isinstance(error, NotReady) else None,
             )
             headers = {}
             if isinstance(error, Unauthorized):
                 headers["WWW-Authenticate"] = "Bearer"
-            if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            if isinstance(error, OverLimit):
+                headers["Retry-After"] = f"{error.retry_after_s:.0f}"
+            elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
                 headers["Retry-After"] = "2"
             return problem, headers
         case _:

@@ -19,6 +19,7 @@ from api.limits import WAIT_S, SourceId, Viewer
 from api.viewing import SessionEnded, join, settled
 from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView
 from api.world import World
+from orchestrator.core.decide import SAME
 from orchestrator.core.model import Channel, Desired, Phase, SourceStatus
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.ports import SessionRow
@@ -40,6 +41,7 @@ class SessionRequest(Struct, kw_only=True, forbid_unknown_fields=True):
 
 class SwitchRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     source_id: SourceId | None = None  # none: the next one in order
+    same: bool = False  # a fresh attempt on the source that plays
 
 
 @post(
@@ -154,6 +156,12 @@ async def switch_session(
     if session.phase is Phase.ENDED or session.desired is Desired.STOP:
         raise SessionEnded(session.end_reason or "it was stopped")
     source_id = data.source_id if data else None
+    if data is not None and data.same:
+        if source_id is not None:
+            raise InvalidInput("same", "one of source_id and same")
+        await world.sessions.switch(session.id, SAME)
+        await world.nudge(session.id)
+        return await _view(world, request, await world.sessions.get(session.id))
     if source_id is not None:
         source = next((each for each in await world.catalogue.sources(session.channel_id) if each.id == source_id), None)
         if source is None:

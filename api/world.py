@@ -16,7 +16,8 @@ from litestar.connection import ASGIConnection
 from api.auth import Keys, is_id
 from orchestrator.core.model import Channel, Provider, Source
 from orchestrator.errors import BusUnavailable, NoConnectionLeft, NotFound
-from orchestrator.ports import Catalogue, Download, EventBus, Imports, ObjectStore, Prober, Providers, Sessions
+from orchestrator.ports import Catalogue, Download, EventBus, Imports, ObjectStore, Operation, Prober, Providers, Sessions
+from orchestrator.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ class Tables(Protocol):
 
     @property
     def sessions(self) -> Sessions: ...
+
+    @property
+    def operation(self) -> Operation: ...
 
 
 class Closing:
@@ -65,6 +69,7 @@ class World:
     providers: Providers
     imports: Imports
     sessions: Sessions
+    operation: Operation
     bus: EventBus
     store: ObjectStore
     prober: Prober
@@ -73,6 +78,7 @@ class World:
     keys: Keys
     origin_url: str  # what viewers see in front of the bucket's keys
     public_url: str | None  # of this API; None: as the client addressed it
+    settings: Settings
     closing: Closing = field(default_factory=Closing)
     probing: Counter[str] = field(default_factory=Counter)  # provider id → probes of this process
 

@@ -49,6 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     imports.add_argument("--provider", required=True, metavar="NAME", help="whose it is; a new name becomes a provider")
     imports.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
 
+    command("doctor", "what is wrong, and what to do about it; exit 1 where something is").add_argument(
+        "--json", action="store_true", help="for programs"
+    )
+    drain = command("drain", "while it is on, no new session starts, and those that run go on")
+    drain.add_argument("wanted", choices=("on", "off", "status"))
+
     sources = commands.add_parser("sources", help="probe sources").add_subparsers(dest="subcommand", required=True)
     probe = command("probe", "what ffprobe says of an address", sources)
     probe.add_argument("url", metavar="URL")
@@ -58,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         dest="subcommand", required=True
     )
     command("list", "sessions, newest first", sessions).add_argument("--all", action="store_true", help="ended ones too")
+    roll = command("roll", "a fresh attempt for every live session, a few at a time, without a gap", sessions)
+    roll.add_argument("--at-once", type=_at_least_one, default=4, metavar="N", help="so many at a time (default 4)")
     for name, summary in (
         ("show", "one session: its attempts and events"),
         ("logs", "the agent's log of the last attempt, or of --attempt"),
@@ -73,10 +81,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """The entry point. Exit code 0: done; 1: it could not be done, and one line says why; 2: wrong words; 130: Ctrl-C."""
     arguments = _parser().parse_args(argv)
     try:
+        if arguments.command == "doctor":  # it is what tells of them
+            arguments.unknown = settings_module.unknown(os.environ)
+            for variable in arguments.unknown:
+                del os.environ[variable]
         settings = settings_module.read(os.environ)
         _log_to_stderr(settings)
         sys.exit(asyncio.run(_command(arguments, settings)))
@@ -124,6 +143,18 @@ def _command(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any
             return imports.import_playlist(
                 settings, arguments.data_dir, arguments.playlist, arguments.provider, dry_run=arguments.dry_run
             )
+        case "doctor", _:
+            from failover import operation
+
+            return operation.doctor(settings, arguments.data_dir, as_json=arguments.json, unknown=arguments.unknown)
+        case "drain", _:
+            from failover import operation
+
+            return operation.drain(settings, arguments.data_dir, arguments.wanted)
+        case "sessions", "roll":
+            from failover import operation
+
+            return operation.roll(settings, arguments.data_dir, arguments.at_once)
         case "sources", subcommand:
             from failover import sources
 

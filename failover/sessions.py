@@ -25,7 +25,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 250)
 
 
 @contextlib.asynccontextmanager
-async def _open(settings: Settings) -> AsyncIterator[Tables]:
+async def opened_tables(settings: Settings) -> AsyncIterator[Tables]:
     assert settings.database_url is not None
     tables = open_tables(settings.database_url)
     try:
@@ -34,16 +34,24 @@ async def _open(settings: Settings) -> AsyncIterator[Tables]:
         await tables.close()
 
 
-async def _nudge(settings: Settings, session_id: str) -> None:
-    """Only a hint: without Redis the orchestrator finds the row a moment later."""
+@contextlib.asynccontextmanager
+async def opened_bus(settings: Settings) -> AsyncIterator[RedisEventBus | None]:
+    """Only for hints: without Redis the orchestrator finds the rows a moment later."""
     if settings.redis_url is None:
+        yield None
         return
     bus = RedisEventBus(settings.redis_url, settings.deployment)
     try:
-        with contextlib.suppress(BusUnavailable):
-            await bus.nudge(session_id)
+        yield bus
     finally:
         await bus.close()
+
+
+async def _nudge(settings: Settings, session_id: str) -> None:
+    async with opened_bus(settings) as bus:
+        if bus is not None:
+            with contextlib.suppress(BusUnavailable):
+                await bus.nudge(session_id)
 
 
 def _age(at: float | None) -> str:
@@ -57,7 +65,7 @@ def _age(at: float | None) -> str:
 
 async def show_all(settings: Settings, data_dir: Path | None, *, ended_too: bool) -> int:
     settings = stacks.resolve(settings, data_dir)
-    async with _open(settings) as tables:
+    async with opened_tables(settings) as tables:
         rows = await tables.sessions.recent(limit=1000)
         shown = [row.session for row in rows if ended_too or row.session.phase is not Phase.ENDED]
         table = Table(box=None, pad_edge=False, header_style="dim")
@@ -80,7 +88,7 @@ async def show_all(settings: Settings, data_dir: Path | None, *, ended_too: bool
 
 async def show(settings: Settings, data_dir: Path | None, session_id: str) -> int:
     settings = stacks.resolve(settings, data_dir)
-    async with _open(settings) as tables:
+    async with opened_tables(settings) as tables:
         session = (await tables.sessions.get(session_id)).session
         console.print(f"{session.id}  channel {session.channel_id}  viewer {session.viewer}  [bold]{session.phase.value}[/]")
         console.print(f"playlist  {playlist_url(settings.origin_url or '', session.id)}", soft_wrap=True)
@@ -108,7 +116,7 @@ async def show(settings: Settings, data_dir: Path | None, session_id: str) -> in
 
 async def logs(settings: Settings, data_dir: Path | None, session_id: str, attempt: int | None) -> int:
     settings = stacks.resolve(settings, data_dir)
-    async with _open(settings) as tables:
+    async with opened_tables(settings) as tables:
         session = (await tables.sessions.get(session_id)).session
     number = attempt if attempt is not None else session.last_attempt
     store = MinioObjectStore(settings)
@@ -124,7 +132,7 @@ async def logs(settings: Settings, data_dir: Path | None, session_id: str, attem
 
 async def switch(settings: Settings, data_dir: Path | None, session_id: str, source_id: str | None) -> int:
     settings = stacks.resolve(settings, data_dir)
-    async with _open(settings) as tables:
+    async with opened_tables(settings) as tables:
         await tables.sessions.switch(session_id, source_id)
     await _nudge(settings, session_id)
     return 0
@@ -132,7 +140,7 @@ async def switch(settings: Settings, data_dir: Path | None, session_id: str, sou
 
 async def stop(settings: Settings, data_dir: Path | None, session_id: str) -> int:
     settings = stacks.resolve(settings, data_dir)
-    async with _open(settings) as tables:
+    async with opened_tables(settings) as tables:
         await tables.sessions.stop(session_id, "operator")
     await _nudge(settings, session_id)
     return 0

@@ -27,6 +27,12 @@ class StoreUnavailable(Temporary):
     title = "The object store does not answer"
 
 
+class CorruptPlaylist(StoreUnavailable):
+    """The store answered, and what it holds is no playlist. Who can do nothing with that may take it for an outage."""
+
+    title = "The store holds a playlist that is none"
+
+
 class EngineUnavailable(Temporary):
     """The container engine did not answer, or failed on its own side."""
 
@@ -109,6 +115,17 @@ class InvalidInput(Permanent):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+class OverLimit(Temporary):
+    """A limit is reached. `limit` names it; trying again can help after `retry_after_s`."""
+
+    title = "Over a limit"
+
+    def __init__(self, limit: str, retry_after_s: float) -> None:
+        super().__init__(f"the limit {limit} is reached")
+        self.limit = limit
+        self.retry_after_s = retry_after_s
 
 
 class NoHealthySource(Permanent):

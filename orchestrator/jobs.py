@@ -13,6 +13,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from orchestrator.core.model import Phase
 from orchestrator.errors import NotFound, Temporary
+from orchestrator.heartbeat import BEAT_S, Heartbeat
+from orchestrator.history import History
 from orchestrator.ports import ContainerRuntime, Sessions
 from orchestrator.recovery import Recovery
 from orchestrator.retention import Retention
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _POLL_CONTAINERS_S = 5.0
 _RESYNC_CHANNELS_S = 2.0
+_HISTORY_S = 300.0
 
 
 class Jobs:
@@ -35,6 +38,8 @@ class Jobs:
         sweep: Sweep,
         recovery: Recovery,
         retention: Retention,
+        history: History,
+        heartbeat: Heartbeat,
         sessions: Sessions,
         runtime: ContainerRuntime,
         now: Callable[[], float],
@@ -43,6 +48,7 @@ class Jobs:
         self._supervisor = supervisor
         self._recovery = recovery
         self._retention = retention
+        self._history = history
         self._sessions = sessions
         self._runtime = runtime
         self._now = now
@@ -53,6 +59,8 @@ class Jobs:
         self._every("container poll", _POLL_CONTAINERS_S, self._poll_containers)
         self._every("recovery", settings.recovery_interval_s, self._recover)
         self._every("retention", settings.retention_interval_s, self._retain)
+        self._every("history", _HISTORY_S, self._forget)
+        self._every("heartbeat", BEAT_S, heartbeat.beat)
 
     def start(self) -> None:
         # A run that finds the one before still going is skipped: that is what max_instances is for, and no news.
@@ -81,6 +89,11 @@ class Jobs:
         gone = await self._retention.sweep(self._now())
         if gone:
             log.debug("retention: %s objects deleted", gone)
+
+    async def _forget(self) -> None:
+        gone = await self._history.sweep(self._now())
+        if gone:
+            log.info("history: %s rows of sessions that ended long ago deleted", gone)
 
     async def _poll_containers(self) -> None:
         """Also removes containers of ours that belong to no session any more, once they are old enough to be sure."""

@@ -44,6 +44,14 @@ class ContainerEvent(Struct, frozen=True):
     attempt: int
 
 
+class EngineReport(Struct, frozen=True, kw_only=True):
+    """What an engine says of itself and of the transcoder image."""
+
+    clock_skew_s: float | None = None  # its clock ahead of ours; None: it is ours
+    image_revision: str | None = None  # None: the image has no such label, or there is no image
+    directory: str | None = None  # where it keeps images and containers, on its own machine
+
+
 class ContainerRuntime(Protocol):
     """Runs attempts. The name of a container is `{deployment}-{session}-{attempt}`; its labels carry all three."""
 
@@ -66,6 +74,9 @@ class ContainerRuntime(Protocol):
     async def check(self) -> None:
         """Raises EngineUnavailable or ImageMissing where `start` could not work."""
 
+    async def examine(self) -> EngineReport:
+        """Raises EngineUnavailable, ImageMissing."""
+
     async def close(self) -> None: ...
 
 
@@ -85,6 +96,20 @@ class StoredObject(Struct, frozen=True):
     size: int
 
 
+class StoreReport(Struct, frozen=True, kw_only=True):
+    """What a store does with probe objects."""
+
+    clock_skew_s: float | None  # its clock ahead of ours; None: it does not say
+    writable: str = ""  # what it answered instead of taking an object
+    refuses_overwrite: bool = True  # If-None-Match: * where there is an object
+    refuses_stale: bool = True  # If-Match with another object's ETag
+    accepts_current: bool = True  # If-Match with this one's
+    post_policy: str = ""  # what it answered instead of taking a segment
+    public: tuple[str, ...] = ("playlists/", "segments/")  # prefixes that anybody may read
+    listable: bool = False  # by anybody
+    cors: bool = True  # a page of any origin may read playlists
+
+
 class ObjectStore(Protocol):
     """The CDN's origin."""
 
@@ -94,6 +119,9 @@ class ObjectStore(Protocol):
     async def check(self) -> None:
         """Raises StoreUnavailable."""
 
+    async def examine(self) -> StoreReport:
+        """Tries with probe objects, and removes them. Raises StoreUnavailable."""
+
     def sign(self, session_id: str, attempt: int) -> dict[str, object]:
         """The `store` object of the agent's job: signed addresses for one attempt. No network call."""
 
@@ -101,13 +129,15 @@ class ObjectStore(Protocol):
         """Session id → stamp of its `main.m3u8`, by one LIST (1,000 keys a page). Raises StoreUnavailable."""
 
     async def read_playlist(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
-        """The media playlist and its ETag; None where there is none. Raises StoreUnavailable."""
+        """The media playlist and its ETag; None where there is none. Raises StoreUnavailable; CorruptPlaylist where what is
+        there cannot be read as one."""
 
     async def read_multivariant(self, session_id: str) -> str | None:
         """The text of `index.m3u8`; None where there is none. Raises StoreUnavailable."""
 
     async def finish_playlist(self, session_id: str) -> None:
-        """Append EXT-X-ENDLIST, conditionally; a no-op where there is none or it has ended. Raises StoreUnavailable."""
+        """Append EXT-X-ENDLIST, conditionally; a no-op where there is none or it has ended. Raises StoreUnavailable,
+        CorruptPlaylist."""
 
     def objects(self, prefix: str) -> AsyncIterator[Sequence[StoredObject]]:
         """Every object under a prefix, page by page. Raises StoreUnavailable."""
@@ -223,6 +253,46 @@ class Catalogue(Protocol):
         """Of all channels: what the recovery job probes."""
 
 
+class OrchestratorRow(Struct, frozen=True, kw_only=True):
+    """An orchestrator, as it has last said that it is there."""
+
+    id: str  # of one process's life
+    node: str
+    started_at: float
+    seen_at: float
+
+
+DRAIN_RETRY_S = 30.0  # a draining deployment asks who comes anew to come back after so long
+
+
+class Operation(Protocol):
+    """What concerns the whole deployment. All raise DatabaseUnavailable."""
+
+    async def beat(self, orchestrator: OrchestratorRow) -> None:
+        """It is there: a new row, or the same one's `seen_at`. Rows of a day ago go."""
+
+    async def leave(self, orchestrator_id: str) -> None:
+        """It is not there any more; a no-op where there is no such row."""
+
+    async def orchestrators(self) -> tuple[OrchestratorRow, ...]:
+        """The one seen last comes first; those that were killed are among them."""
+
+    async def drain(self, at: float | None) -> None:
+        """Intent: from `at` on no new session starts (`Sessions.request` raises OverLimit); None: they do again."""
+
+    async def draining_since(self) -> float | None: ...
+
+    async def revision(self) -> str | None:
+        """The schema's, as migrations name it; None: nothing has been migrated."""
+
+    async def known(self, session_ids: Collection[str]) -> frozenset[str]:
+        """Those of the ids that have a row, whatever its phase."""
+
+    async def forget_ended(self, before: float, limit: int) -> int:
+        """Deletes sessions that ended before then, the oldest first, with their attempts and events: about `limit` rows in
+        one transaction. Returns how many; 0: nothing is left."""
+
+
 class Providers(Protocol):
     """Accounts that sources come from. All raise DatabaseUnavailable."""
 
@@ -293,13 +363,16 @@ class Sessions(Protocol):
 
     async def request(self, channel_id: str, viewer: str, token_hash: str, now: float) -> tuple[SessionRow, bool]:
         """The viewer's running session on the channel (with `token_hash` set to the new one), or a new row; True: new.
-        Two simultaneous requests of one viewer give one session."""
+        Two simultaneous requests of one viewer give one session. Raises OverLimit where a new one may not start."""
 
     async def get(self, session_id: str) -> SessionRow:
         """Raises NotFound."""
 
     async def unended(self) -> tuple[Session, ...]:
-        """Every session whose phase is not `ended`, or that wants to stop and has not: what the resync looks at."""
+        """Every session whose phase is not `ended`, or that wants to stop and has not; the oldest first."""
+
+    async def versions(self) -> Mapping[str, int]:
+        """Of the same sessions, each one's version by its id: what the resync looks at every second."""
 
     async def recent(self, *, limit: int = 100, phase: Phase | None = None) -> tuple[SessionRow, ...]:
         """Newest first."""
@@ -308,7 +381,8 @@ class Sessions(Protocol):
         """Intent: desired = stop. Bumps the version. Raises NotFound."""
 
     async def switch(self, session_id: str, source_id: str | None) -> None:
-        """Intent: `switch_to` (None: the next one in order; stored as "next"). Bumps the version. Raises NotFound."""
+        """Intent: `switch_to` (None: the next one in order; stored as "next"; "same": a fresh attempt on the current one).
+        Bumps the version. Raises NotFound."""
 
     async def renew(self, session_id: str, now: float) -> None:
         """Heartbeat: does not touch the version. Raises NotFound."""

@@ -11,7 +11,7 @@ import logging
 from collections import defaultdict, deque
 
 from orchestrator.core.model import Phase
-from orchestrator.errors import NotFound
+from orchestrator.errors import CorruptPlaylist, NotFound
 from orchestrator.ports import ObjectStore, Sessions
 from orchestrator.settings import Settings
 from transcoder.media_playlist import MediaPlaylist
@@ -53,7 +53,10 @@ class Retention:
         return gone
 
     async def _left_the_window(self, session_id: str, keys: list[str], now: float) -> int:
-        found = await self._store.read_playlist(session_id)
+        try:
+            found = await self._store.read_playlist(session_id)
+        except CorruptPlaylist:
+            return 0  # what it listed nobody knows; its own end takes it all, and the others' turn comes now
         if found is None or not found[0].segments:
             return 0
         playlist = found[0]

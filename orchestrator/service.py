@@ -16,6 +16,8 @@ from orchestrator.census import Census
 from orchestrator.connections import Connections
 from orchestrator.core.policy import Policy
 from orchestrator.errors import FailoverError, Temporary
+from orchestrator.heartbeat import Heartbeat
+from orchestrator.history import History
 from orchestrator.interpreter import Interpreter
 from orchestrator.jobs import Jobs
 from orchestrator.ports import ContainerRuntime, EventBus, ObjectStore, Prober
@@ -62,12 +64,15 @@ async def orchestrate(
         census=Census(connections, tables.providers, runtime), policy=policy_of(settings), now=now,
     )  # fmt: skip
     interpreter.woken = connections.woken = supervisor.wake
+    heartbeat = Heartbeat(tables.operation, now)
     jobs = Jobs(
         settings=settings,
         supervisor=supervisor,
         sweep=sweep,
         recovery=Recovery(tables.catalogue, interpreter, supervisor.wake_channel),
         retention=Retention(store, tables.sessions, settings),
+        history=History(tables.operation, settings),
+        heartbeat=heartbeat,
         sessions=tables.sessions,
         runtime=runtime,
         now=now,
@@ -80,8 +85,10 @@ async def orchestrate(
     ]
     jobs.start()
     try:
+        with contextlib.suppress(Temporary):  # the jobs come back to it in a moment
+            await heartbeat.beat()
         await sweep.look()
-        with contextlib.suppress(Temporary):  # the job comes back to it in a moment
+        with contextlib.suppress(Temporary):
             await supervisor.resync()
         yield supervisor
     finally:
@@ -92,6 +99,7 @@ async def orchestrate(
         await supervisor.close()
         await interpreter.close()
         await sweep.close()
+        await heartbeat.leave()
 
 
 async def run(settings: Settings) -> None:

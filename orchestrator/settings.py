@@ -67,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retention_interval_s: float = 30.0
     segment_retention_s: float = 60.0  # after a segment has left the window
     ended_retention_s: float = 3600.0  # playlists, segments and logs of ended sessions
+    history_retention_s: float = 30 * 24 * 3600.0  # rows of ended sessions, with their attempts and events
     orphan_grace_s: float = 60.0
     probe_timeout_s: float = 5.0
     probe_concurrency: int = 32  # a hung probe costs memory, no CPU; few would let hung sources delay the others
@@ -101,6 +102,13 @@ def read(environ: Mapping[str, str]) -> Settings:
             raise BadSetting(f"{variable}: {wrong}")
         values[name] = value
     return Settings(**values)
+
+
+def unknown(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables for which `read` would refuse to start: no setting has their names."""
+    fields = {field.name for field in msgspec.structs.fields(Settings)}
+    ours = (each for each in environ if each.startswith(PREFIX) and not each.startswith(f"{PREFIX}TEST_"))
+    return tuple(each for each in ours if not {name := each.removeprefix(PREFIX).lower(), name.removesuffix("_file")} & fields)
 
 
 def _read_file(variable: str, path: str) -> str:

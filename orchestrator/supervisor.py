@@ -37,7 +37,7 @@ from orchestrator.core.model import (
 from orchestrator.core.policy import Policy
 from orchestrator.errors import EngineUnavailable, NotFound, Stale, Temporary
 from orchestrator.interpreter import Interpreter
-from orchestrator.ports import Catalogue, ContainerRuntime, Providers, Sessions
+from orchestrator.ports import Catalogue, ContainerRuntime, Operation, Providers, Sessions
 from orchestrator.sweep import Sweep
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ _RETRY_S = 1.0
 
 
 class Tables(Protocol):
-    """The SQL ports, as both processes open them."""
+    """The SQL ports, as the orchestrator opens them."""
 
     @property
     def catalogue(self) -> Catalogue: ...
@@ -57,6 +57,9 @@ class Tables(Protocol):
 
     @property
     def sessions(self) -> Sessions: ...
+
+    @property
+    def operation(self) -> Operation: ...
 
 
 class _Work:
@@ -118,13 +121,13 @@ class Supervisor:
 
     async def resync(self) -> None:
         """Re-read the rows: every intent whose nudge was lost is found here (law 1)."""
-        rows = {session.id: session for session in await self._tables.sessions.unended()}
-        for session_id, session in rows.items():
+        versions = await self._tables.sessions.versions()
+        for session_id, version in versions.items():
             known = self._works.get(session_id)
-            if known is None or known.session is None or known.session.version != session.version:
+            if known is None or known.session is None or known.session.version != version:
                 self.wake(session_id)
         for session_id, work in tuple(self._works.items()):
-            if session_id not in rows and (work.task is None or work.task.done()):
+            if session_id not in versions and (work.task is None or work.task.done()):
                 self._forget(session_id, work)
 
     async def poll_containers(self) -> tuple[Container, ...]:

@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from orchestrator.core.model import Absent, Playlist, Unknown
-from orchestrator.errors import StoreUnavailable
+from orchestrator.core.model import Absent, Corrupt, Playlist, Unknown
+from orchestrator.errors import CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import ObjectStore
 from transcoder.media_playlist import MediaPlaylist, attempt_of
 
@@ -124,6 +124,11 @@ class Sweep:
             asked_at = self._now()
             try:
                 found = await self._store.read_playlist(session_id)
+            except CorruptPlaylist as error:
+                if not isinstance(known.seen, Corrupt):
+                    log.error("%s: %s", session_id, error)
+                known.seen = Corrupt(str(error))
+                return
             except StoreUnavailable as error:
                 self._does_not_answer(error, known)
                 return

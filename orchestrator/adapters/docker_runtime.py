@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any, TypeVar
 
 import docker
@@ -25,13 +26,14 @@ from docker.utils import kwargs_from_env
 
 from orchestrator.core.model import Container, ContainerState
 from orchestrator.errors import EngineUnavailable, ImageMissing
-from orchestrator.ports import ContainerEvent, Launch
+from orchestrator.ports import ContainerEvent, EngineReport, Launch
 from orchestrator.settings import Settings
 
 T = TypeVar("T")
 
 _TIMEOUT_S = 10
 _LABEL = "hls-failover"
+REVISION_LABEL = f"{_LABEL}.revision"
 _EVENTS = ("start", "die", "oom", "pause", "unpause", "health_status", "destroy")
 _HEALTH = re.compile(r"\((healthy|unhealthy)\)$")
 _NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: the engine's word for "not yet"
@@ -81,6 +83,20 @@ class DockerRuntime:
             client.inspect_image(image)  # type: ignore[no-untyped-call]
 
         await self._call(check)
+
+    async def examine(self) -> EngineReport:
+        image = self._settings.transcoder_image
+
+        def examine(client: docker.APIClient) -> EngineReport:
+            asked_at = time.time()
+            info = client.info()
+            skew_s = datetime.fromisoformat(info["SystemTime"]).timestamp() - (asked_at + time.time()) / 2
+            labels = client.inspect_image(image)["Config"]["Labels"] or {}  # type: ignore[no-untyped-call]
+            return EngineReport(
+                clock_skew_s=skew_s, image_revision=labels.get(REVISION_LABEL), directory=info.get("DockerRootDir")
+            )
+
+        return await self._call(examine)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -26,8 +27,9 @@ from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
 from minio.signer import presign_v4
 
-from orchestrator.errors import BadSetting, StoreUnavailable
-from orchestrator.ports import Stamp, StoredObject
+from orchestrator.adapters import store_examination
+from orchestrator.errors import BadSetting, CorruptPlaylist, StoreUnavailable
+from orchestrator.ports import Stamp, StoredObject, StoreReport
 from orchestrator.settings import PREFIX, Settings
 from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist
 
@@ -58,6 +60,20 @@ class _Listed(NamedTuple):
     etag: str
     modified_at: float
     size: int
+
+
+class _Target(NamedTuple):
+    """The bucket, for an examination."""
+
+    bucket_url: str
+    signed: Callable[[str, str], str]
+    post: Callable[[str], dict[str, str]]
+
+    def url(self, key: str = "") -> str:
+        return f"{self.bucket_url}/{key}".rstrip("/")
+
+    def post_fields(self, session_id: str) -> dict[str, str]:
+        return self.post(f"segments/{session_id}/1/")
 
 
 class MinioObjectStore:
@@ -94,15 +110,10 @@ class MinioObjectStore:
 
     def sign(self, session_id: str, attempt: int) -> dict[str, object]:
         prefix = f"segments/{session_id}/{attempt}/"
-        policy = PostPolicy(self._bucket, datetime.now(UTC) + self._signature_life)
-        policy.add_starts_with_condition("key", prefix)
-        for name, value in _SEGMENT_HEADERS.items():
-            policy.add_equals_condition(name, value)
-        policy.add_content_length_range_condition(*_SEGMENT_BYTES)
         return {
             "segments": {
                 "url": f"{self._transcoder_endpoint.geturl()}/{self._bucket}",
-                "fields": {**_SEGMENT_HEADERS, **self._signer.presigned_post_policy(policy)},
+                "fields": self._post_fields(prefix),
                 "prefix": prefix,
             },
             "playlists": {
@@ -114,6 +125,14 @@ class MinioObjectStore:
             },
             "log": {"put": self._signed("PUT", _log_key(session_id, attempt))},
         }
+
+    def _post_fields(self, prefix: str) -> dict[str, str]:
+        policy = PostPolicy(self._bucket, datetime.now(UTC) + self._signature_life)
+        policy.add_starts_with_condition("key", prefix)
+        for name, value in _SEGMENT_HEADERS.items():
+            policy.add_equals_condition(name, value)
+        policy.add_content_length_range_condition(*_SEGMENT_BYTES)
+        return {**_SEGMENT_HEADERS, **self._signer.presigned_post_policy(policy)}
 
     def _signed(self, method: str, key: str) -> str:
         return self._signer.get_presigned_url(method, self._bucket, key, expires=self._signature_life)
@@ -144,6 +163,18 @@ class MinioObjectStore:
         if not await self._run(lambda: self._client.bucket_exists(self._bucket)):
             raise StoreUnavailable(f"there is no bucket {self._bucket}")
 
+    async def examine(self) -> StoreReport:
+        probe = store_examination.probes()
+        target = _Target(f"{self._endpoint.geturl()}/{self._bucket}", self._presigned, self._post_fields)
+        try:
+            return await self._run(store_examination.examine, self._http, target, probe)
+        finally:
+            with contextlib.suppress(StoreUnavailable):  # of nobody: retention takes what is left
+                await self.delete(probe.keys)
+
+    def _presigned(self, method: str, key: str) -> str:
+        return self._client.get_presigned_url(method, self._bucket, key, expires=timedelta(minutes=1))
+
     # --- playlists ----------------------------------------------------------------------------------------------------
 
     async def playlists(self) -> Mapping[str, Stamp]:
@@ -169,7 +200,7 @@ class MinioObjectStore:
         await self._run(self._finish, _playlist_key(session_id, "main"))
 
     def _finish(self, key: str) -> None:
-        url = self._client.get_presigned_url("PUT", self._bucket, key, expires=timedelta(minutes=1))
+        url = self._presigned("PUT", key)
         for _ in range(_FINISH_TRIES):
             found = self._read(key)
             if found is None or (playlist := _parsed(found[0])).ended:
@@ -255,7 +286,9 @@ class MinioObjectStore:
                 return None
             raise
         try:
-            return answer.read().decode(errors="replace"), answer.headers.get("ETag", "").strip('"')
+            if not (etag := answer.headers.get("ETag", "").strip('"')):
+                raise ValueError("an object without an ETag")  # somebody in between has answered
+            return answer.read().decode(errors="replace"), etag
         finally:
             answer.release_conn()
 
@@ -286,7 +319,7 @@ def _parsed(text: str) -> MediaPlaylist:
     try:
         return MediaPlaylist.parse(text)
     except MalformedPlaylist as error:
-        raise StoreUnavailable(f"the store holds a playlist that is none: {error}") from error
+        raise CorruptPlaylist(f"the store holds a playlist that is none: {error}") from error
 
 
 def _address(name: str, text: str) -> SplitResult:

@@ -21,7 +21,7 @@ from orchestrator.adapters import binaries
 from orchestrator.adapters.attempt_directory import AttemptDirectory
 from orchestrator.core.model import Container, ContainerState
 from orchestrator.errors import EngineUnavailable
-from orchestrator.ports import ContainerEvent, Launch
+from orchestrator.ports import ContainerEvent, EngineReport, Launch
 from orchestrator.settings import Settings
 
 _LOOK_S = 0.25  # between looks for what makes no file descriptor readable: pauses
@@ -84,6 +84,11 @@ class ProcessRuntime:
             self._make_directory()
         except OSError as error:
             raise EngineUnavailable(f"no place for processes: {error}") from error
+
+    async def examine(self) -> EngineReport:
+        """Of this machine, in this code."""
+        await self.check()
+        return EngineReport(directory=str(self._base))
 
     async def close(self) -> None:
         """What runs, runs on."""

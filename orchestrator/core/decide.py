@@ -19,6 +19,7 @@ from orchestrator.core.model import (
     Action,
     AttemptEnded,
     AttemptLive,
+    Corrupt,
     Decision,
     Desired,
     EventType,
@@ -40,6 +41,7 @@ from orchestrator.core.policy import Policy
 Rule = Callable[[Session, Observation, float, Policy], Decision | None]
 
 NEXT = "next"  # `switch_to`: whichever source comes next
+SAME = "same"  # a fresh attempt on the source that plays
 
 
 def decide(session: Session, seen: Observation, now: float, policy: Policy) -> Decision:
@@ -75,6 +77,8 @@ def is_unwanted(session: Session, seen: Observation, now: float, policy: Policy)
         stops = tuple(StopAttempt(each.attempt) for each in seen.containers)
         return Decision(session=session, actions=stops, wake_at=again_at)
     match seen.playlist:
+        case Corrupt():
+            return steps.end(session, session.end_reason or "stopped", now)
         case Unknown():
             return Decision(session=session, wake_at=again_at)
         case Playlist(ended=False):
@@ -209,7 +213,7 @@ def attempt_is_old(session: Session, seen: Observation, now: float, policy: Poli
 
 def switch_is_asked_for(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
     """The operator asks for a source: a planned swap, the old attempt publishes until the new one has taken over. Where
-    nothing plays, it is the next one to be tried."""
+    nothing plays, it is the next one to be tried; `SAME` asks for nothing then."""
     if session.switch_to is None or isinstance(seen.containers, Unknown):
         return None
     shown = session.attempt if slate.nothing_is_tried(session) else None
@@ -218,7 +222,9 @@ def switch_is_asked_for(session: Session, seen: Observation, now: float, policy:
         return None  # what is under way comes first
     asked = replace(session, switch_to=None)
     usable = choose.enabled(choose.with_connection(seen))
-    if session.switch_to == NEXT:
+    if session.switch_to == SAME:
+        source = next((each for each in usable if playing is not None and each.id == playing.source_id), None)
+    elif session.switch_to == NEXT:
         others = [each for each in usable if playing is None or each.id != playing.source_id]
         source = choose.sound(others) or choose.for_retry(others, session.tried)
     else:
@@ -227,7 +233,7 @@ def switch_is_asked_for(session: Session, seen: Observation, now: float, policy:
         return Decision(session=asked, wake_at=now)
     if playing is None:
         return steps.start(asked, seen, source, "operator", Phase.UNAVAILABLE, now, policy, previous=shown)
-    return steps.swap(asked, seen, source, "operator", now, policy)
+    return steps.swap(asked, seen, source, "rolled" if session.switch_to == SAME else "operator", now, policy)
 
 
 def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:

@@ -65,6 +65,7 @@ class Source(Struct, frozen=True, kw_only=True):
     last_failed_at: float | None = None
     last_failure_reason: str | None = None
     media: Media | None = None
+    problematic_since: float | None = None  # without a break; of no meaning in another status
 
 
 SLATE = "slate"
@@ -116,6 +117,10 @@ class Unknown(Struct, frozen=True, tag=True):
     """It did not answer. Says nothing (law 3)."""
 
     reason: str = ""
+
+
+class Corrupt(Unknown, frozen=True, tag=True):
+    """It answered, with what is no playlist. Says nothing of the stream either; but nothing is left there to be finished."""
 
 
 class Absent(Struct, frozen=True, tag=True):

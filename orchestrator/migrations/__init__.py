@@ -9,6 +9,7 @@ from threading import Lock
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -53,7 +54,14 @@ def upgrade(database_url: str, revision: str = "head") -> None:
         engine.dispose()
 
 
-def _config(connection: Connection) -> Config:
+def head() -> str:
+    """The revision that this release's code goes with."""
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    assert newest is not None
+    return newest
+
+
+def _config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

@@ -16,6 +16,7 @@ from api.app import create_app
 from api.body import decode
 from orchestrator.core.model import EventType
 from orchestrator.errors import BadSetting
+from orchestrator.ports import OrchestratorRow, StoreReport
 from orchestrator.settings import Settings
 from tests.api.stage import Stage
 from tests.api.test_bad_input import assert_problem
@@ -176,3 +177,60 @@ def test_without_an_admin_key_there_is_no_api(
 ) -> None:
     with pytest.raises(BadSetting, match="FAILOVER_ADMIN_KEY"):
         create_app(Settings(), tables, bus, store, prober, time.time)
+
+
+# --- doctor and drain -------------------------------------------------------------------------------------------------
+
+
+async def test_the_doctor_is_asked_over_http(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, tables: FakeTables, store: FakeObjectStore, bus: FakeEventBus
+) -> None:
+    assert_problem(await client.get("/v1/doctor"), 401)
+    now = time.time()
+    await tables.operation.beat(OrchestratorRow(id="o-1", node="here", started_at=now, seen_at=now))
+    sound = (await admin.get("/v1/doctor")).json()
+    assert sound == {"healthy": True, "findings": []}
+
+    bus.refusing = True
+    store.report = StoreReport(clock_skew_s=0.0, listable=True)
+    await tables.operation.drain(now)
+    ill = (await admin.get("/v1/doctor")).json()
+    assert not ill["healthy"]
+    assert [(each["check"], each["level"]) for each in ill["findings"]] == [
+        ("redis", "wrong"),
+        ("private-list", "wrong"),
+        ("draining", "note"),
+    ]
+    assert all(each["what"] and each["remedy"] for each in ill["findings"])
+
+
+@pytest.mark.parametrize("down", ["database", "store"])
+async def test_the_doctor_answers_while_a_part_is_down(
+    admin: httpx.AsyncClient, tables: FakeTables, store: FakeObjectStore, down: str
+) -> None:
+    now = time.time()
+    await tables.operation.beat(OrchestratorRow(id="o-1", node="here", started_at=now, seen_at=now))
+    tables.refusing, store.refusing = down == "database", down == "store"
+    answer = (await admin.get("/v1/doctor")).json()
+    assert [each["check"] for each in answer["findings"]] == [down]
+
+
+async def test_while_it_drains_a_new_session_is_refused_and_a_running_one_joined(
+    admin: httpx.AsyncClient, stage: Stage, tables: FakeTables
+) -> None:
+    await stage.channel()
+    running = await stage.session(viewer="alice")
+    await tables.operation.drain(time.time())
+    refused = await admin.post("/v1/channels/news/sessions", json={"viewer": "bob"})
+    problem = assert_problem(refused, 503)
+    assert (problem["limit"], refused.headers["Retry-After"]) == ("draining", "30")
+    joined = await admin.post("/v1/channels/news/sessions", json={"viewer": "alice"})
+    assert (joined.status_code, joined.json()["id"]) == (200, running["id"])
+    await tables.operation.drain(None)
+    assert (await admin.post("/v1/channels/news/sessions", json={"viewer": "bob"})).status_code == 201
+
+
+async def test_a_database_of_another_release_is_told_by_its_migration(admin: httpx.AsyncClient, tables: FakeTables) -> None:
+    tables.operation.schema = None
+    (found,) = (await admin.get("/v1/doctor")).json()["findings"]
+    assert (found["check"], "at migration none" in found["what"]) == ("schema", True)

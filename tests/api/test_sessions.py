@@ -185,6 +185,9 @@ async def test_a_switch_is_intent(admin: httpx.AsyncClient, stage: Stage, tables
     assert (await tables.sessions.get(session["id"])).session.switch_to == second
     assert (await admin.post(path)).status_code == 202
     assert (await tables.sessions.get(session["id"])).session.switch_to == "next"
+    assert (await admin.post(path, json={"same": True})).status_code == 202
+    assert (await tables.sessions.get(session["id"])).session.switch_to == "same"
+    assert_problem(await admin.post(path, json={"same": True, "source_id": second}), 422, "same")
     elsewhere = (await tables.catalogue.sources((await tables.catalogue.channel("sport")).id))[0].id
     assert_problem(await admin.post(path, json={"source_id": elsewhere}), 422, "source_id")
     assert_problem(await admin.post(path, json={"source_id": 7}), 422, "source_id")

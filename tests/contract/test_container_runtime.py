@@ -267,3 +267,8 @@ async def test_check_passes_where_start_could_work(runtime: ContainerRuntime) ->
     await runtime.check()
     await runtime.start(launch(1))
     assert (await only(runtime)).state is ContainerState.RUNNING
+
+
+async def test_an_engine_tells_of_itself(runtime: ContainerRuntime) -> None:
+    report = await runtime.examine()
+    assert abs(report.clock_skew_s or 0.0) < 2.0, "the same machine"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import itertools
+import json
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,11 +17,12 @@ import httpx
 import pytest
 import urllib3
 from minio import Minio
+from msgspec.structs import replace
 
 from orchestrator.adapters import object_store
 from orchestrator.adapters.object_store import MinioObjectStore
-from orchestrator.errors import BadSetting, StoreUnavailable
-from orchestrator.ports import ObjectStore, StoredObject
+from orchestrator.errors import BadSetting, CorruptPlaylist, StoreUnavailable
+from orchestrator.ports import ObjectStore, StoredObject, StoreReport
 from orchestrator.settings import Settings, replaced
 from tests.fakes import object_store as fake_object_store
 from tests.fakes.object_store import FakeObjectStore
@@ -88,6 +90,22 @@ def playlist(session_id: str = "s-1", segments: int = 3) -> MediaPlaylist:
         ListedSegment(segment_uri(session_id, 1, "main", n), 2.0, 1_700_000_000.0 + 2 * n, n == 0) for n in range(segments)
     )
     return MediaPlaylist(4, 0, 0, listed, ended=False)
+
+
+async def test_a_store_that_is_right_is_found_right_and_left_as_it_was(rig: Rig) -> None:
+    report = await rig.store.examine()
+    assert report.clock_skew_s is not None
+    assert abs(report.clock_skew_s) < 3.0
+    assert replace(report, clock_skew_s=0.0) == StoreReport(clock_skew_s=0.0)
+    for prefix in ("playlists/", "segments/", "logs/"):
+        assert [item async for page in rig.store.objects(prefix) for item in page] == []
+
+
+async def test_a_playlist_that_is_none_is_said_to_be(rig: Rig) -> None:
+    rig.put("playlists/s-1/main.m3u8", b"half a disk")
+    for call in (rig.store.read_playlist, rig.store.finish_playlist):
+        with pytest.raises(CorruptPlaylist):
+            await call("s-1")
 
 
 # --- the contract -----------------------------------------------------------------------------------------------------
@@ -502,3 +520,28 @@ def test_players_in_any_page_may_read(http: httpx.Client, store: MinioObjectStor
     assert preflight.headers["access-control-max-age"] == "86400"
     writing = http.options(url, headers={**page, "Access-Control-Request-Method": "PUT"})
     assert "PUT" not in writing.headers.get("access-control-allow-methods", "")
+
+
+async def test_what_is_wrong_with_a_bucket_is_found(store: MinioObjectStore, settings: Settings, client: Minio) -> None:
+    everything = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"]}
+    resources = [f"arn:aws:s3:::{settings.s3_bucket}", f"arn:aws:s3:::{settings.s3_bucket}/*"]
+    policy = {"Version": "2012-10-17", "Statement": [everything | {"Resource": resources}]}
+    client.set_bucket_policy(settings.s3_bucket, json.dumps(policy))
+    try:
+        report = await store.examine()
+        assert "logs/" in report.public
+        assert report.listable
+        client.delete_bucket_policy(settings.s3_bucket)
+        report = await store.examine()
+        assert (report.public, report.listable) == ((), False)
+        assert (report.refuses_overwrite, report.refuses_stale, report.accepts_current) == (True, True, True)
+    finally:
+        await store.prepare()
+
+
+async def test_a_store_that_does_not_let_write_is_found(settings: Settings) -> None:
+    stranger = MinioObjectStore(replaced(settings, s3_secret_key="wrong"))
+    try:
+        assert (await stranger.examine()).writable.startswith("403")
+    finally:
+        await stranger.close()

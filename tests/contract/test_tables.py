@@ -339,6 +339,7 @@ async def test_a_probe_tells_how_a_source_is(tables: Tables) -> None:
         last_checked_at=6.0,
         last_failed_at=6.0,
         last_failure_reason="404 Not Found",
+        problematic_since=6.0,
     )  # what was seen before is kept, and the counters count what happened to sessions alone
     assert await tables.catalogue.problematic_sources() == (failed,)
     recovered = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 7.0)
@@ -595,6 +596,7 @@ async def test_records_tell_the_history_of_a_session(tables: Tables) -> None:
             last_checked_at=11.0,
             last_failed_at=30.0,
             last_failure_reason="404",
+            problematic_since=20.0,
         ),
         replace(b, status=SourceStatus.HEALTHY, last_checked_at=22.0),
     )

@@ -116,6 +116,13 @@ MISTAKES: tuple[tuple[str, dict[str, str], int, str], ...] = (
     ("frobnicate", {}, 2, "invalid choice: 'frobnicate'"),
     ("sessions list", {}, 1, "no stack known: set FAILOVER_DATABASE_URL, or name the --data-dir"),
     ("sessions show", {}, 2, "the following arguments are required: SESSION"),
+    ("sessions roll", {}, 1, "no stack known"),
+    ("sessions roll --at-once 0", {}, 2, "argument --at-once: must be 1 or more"),
+    ("sessions roll --at-once few", {}, 2, "argument --at-once: invalid"),
+    ("drain", {}, 2, "the following arguments are required"),
+    ("drain sideways", {}, 2, "invalid choice: 'sideways'"),
+    ("doctor", {}, 1, "no stack known"),
+    ("doctor", {"FAILOVER_DATABASE_URL": "sqlite:////nowhere/x.db"}, 1, "FAILOVER_REDIS_URL: must be set"),
     ("serve", {"FAILOVER_COLOUR": "red"}, 1, "FAILOVER_COLOUR: no such setting"),
     ("serve --port 0.5", {}, 2, "argument --port: invalid int value"),
     ("api", {"FAILOVER_DATABASE_URL": "sqlite+aiosqlite:///x.db"}, 1, "FAILOVER_REDIS_URL: must be set"),
@@ -127,7 +134,7 @@ MISTAKES: tuple[tuple[str, dict[str, str], int, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("words", "settings", "code", "said"), MISTAKES, ids=[words for words, *_ in MISTAKES])
+@pytest.mark.parametrize(("words", "settings", "code", "said"), MISTAKES, ids=[f"{each[0]}-{each[3]}" for each in MISTAKES])
 def test_a_mistake_is_answered_in_words(shell: Shell, words: str, settings: dict[str, str], code: int, said: str) -> None:
     shell.environ |= settings
     done = shell.run(*words.split())

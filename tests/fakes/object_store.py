@@ -7,8 +7,8 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
-from orchestrator.errors import StoreUnavailable
-from orchestrator.ports import Stamp, StoredObject
+from orchestrator.errors import CorruptPlaylist, StoreUnavailable
+from orchestrator.ports import Stamp, StoredObject, StoreReport
 from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist
 
 PAGE = 1000
@@ -30,6 +30,7 @@ class FakeObjectStore:
 
     def __init__(self) -> None:
         self.refusing = False
+        self.report = StoreReport(clock_skew_s=0.0)
         self.objects_by_key: dict[str, Kept] = {}
 
     def put(self, key: str, data: bytes, content_type: str = "application/octet-stream", *, if_match: str | None = None) -> str:
@@ -47,6 +48,10 @@ class FakeObjectStore:
 
     async def check(self) -> None:
         self._answer()
+
+    async def examine(self) -> StoreReport:
+        self._answer()
+        return self.report
 
     def sign(self, session_id: str, attempt: int) -> dict[str, object]:
         base = "http://store.test/hls"
@@ -75,7 +80,7 @@ class FakeObjectStore:
         try:
             return MediaPlaylist.parse(kept.data.decode()), kept.etag
         except MalformedPlaylist as error:
-            raise StoreUnavailable(str(error)) from error
+            raise CorruptPlaylist(str(error)) from error
 
     async def read_multivariant(self, session_id: str) -> str | None:
         kept = self._get(f"playlists/{session_id}/index.m3u8")

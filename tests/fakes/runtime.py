@@ -10,7 +10,7 @@ import msgspec
 
 from orchestrator.core.model import Container, ContainerState
 from orchestrator.errors import EngineUnavailable, ImageMissing
-from orchestrator.ports import ContainerEvent, Launch
+from orchestrator.ports import ContainerEvent, EngineReport, Launch
 
 
 class FakeEngine:
@@ -43,6 +43,7 @@ class FakeRuntime:
         self.refusing = ""
         self.image_missing = False
         self.deaf = False
+        self.report = EngineReport()
         self.launches: list[Launch] = []
         self.stops: list[tuple[str, int, float]] = []
         self._exits: dict[tuple[str, int], int] = {}
@@ -110,6 +111,10 @@ class FakeRuntime:
         self._answer()
         if self.image_missing:
             raise ImageMissing("the engine has no such image")
+
+    async def examine(self) -> EngineReport:
+        await self.check()
+        return self.report
 
     async def close(self) -> None:
         pass

@@ -29,6 +29,7 @@ from orchestrator.core.model import (
 from orchestrator.errors import AlreadyExists, DatabaseUnavailable, InvalidInput, NotFound, Stale
 from orchestrator.ports import AttemptRow, NewSource, ProbeResult, SessionRow
 from tests.fakes.imports import FakeImports, FakeProviders
+from tests.fakes.operation import FakeOperation
 
 
 class FakeTables:
@@ -39,6 +40,8 @@ class FakeTables:
         self.imports = FakeImports(self.catalogue)
         self.providers = FakeProviders(self.catalogue, self.imports)
         self.sessions = FakeSessions(self.catalogue)
+        self.operation = FakeOperation(lambda: self.sessions)
+        self.sessions.operation = self.operation
 
     @property
     def sessions(self) -> FakeSessions:
@@ -55,7 +58,7 @@ class FakeTables:
     @refusing.setter
     def refusing(self, refusing: bool) -> None:
         self.catalogue.refusing = self.sessions.refusing = refusing
-        self.providers.refusing = self.imports.refusing = refusing
+        self.providers.refusing = self.imports.refusing = self.operation.refusing = refusing
 
     async def close(self) -> None:
         await self.sessions.close()
@@ -175,7 +178,10 @@ class FakeCatalogue:
         source = self._sources.get(source_id) or self._missing("source", source_id)
         source = replace(source, last_checked_at=now)
         if result.media is None:
-            source = replace(source, status=SourceStatus.PROBLEMATIC, last_failed_at=now, last_failure_reason=result.reason)
+            source = replace(
+                source, status=SourceStatus.PROBLEMATIC, last_failed_at=now, last_failure_reason=result.reason,
+                problematic_since=_problematic_since(source, now),
+            )  # fmt: skip
         elif source.status is SourceStatus.PROBLEMATIC:
             source = replace(source, status=SourceStatus.RECOVERED, media=result.media)
         elif source.status is SourceStatus.UNKNOWN:
@@ -214,6 +220,7 @@ class FakeCatalogue:
                 stall_count=source.stall_count + record.stalled,
                 last_failed_at=now,
                 last_failure_reason=record.reason,
+                problematic_since=_problematic_since(source, now),
             )
             self._put(source)
 
@@ -264,6 +271,7 @@ class FakeSessions:
         self._attempts: dict[tuple[str, int], AttemptRow] = {}
         self._events: dict[str, list[Event]] = {}
         self._numbers = itertools.count(1)
+        self.operation: FakeOperation | None = None  # whether new sessions may start
 
     async def request(self, channel_id: str, viewer: str, token_hash: str, now: float) -> tuple[SessionRow, bool]:
         self._answer()
@@ -272,6 +280,8 @@ class FakeSessions:
             if (session.viewer, session.channel_id) == (viewer, channel_id) and _running(session):
                 self._rows[session.id] = replace(row, token_hash=token_hash, renewed_at=now)
                 return self._rows[session.id], False
+        if self.operation is not None:
+            self.operation.refuse_while_draining()
         session = Session(id=f"s-{next(self._numbers)}", channel_id=channel_id, viewer=viewer, created_at=now)
         self._rows[session.id] = SessionRow(session=session, token_hash=token_hash, renewed_at=now)
         self._events[session.id] = []
@@ -284,6 +294,9 @@ class FakeSessions:
     async def unended(self) -> tuple[Session, ...]:
         self._answer()
         return tuple(row.session for row in self._rows.values() if row.session.phase is not Phase.ENDED)
+
+    async def versions(self) -> Mapping[str, int]:
+        return {session.id: session.version for session in await self.unended()}
 
     async def recent(self, *, limit: int = 100, phase: Phase | None = None) -> tuple[SessionRow, ...]:
         self._answer()
@@ -379,6 +392,10 @@ class FakeSessions:
                 case _:
                     assert_never(record)
         return tuple(told[before:])
+
+
+def _problematic_since(source: Source, now: float) -> float | None:
+    return source.problematic_since if source.status is SourceStatus.PROBLEMATIC else now
 
 
 def _running(session: Session) -> bool:

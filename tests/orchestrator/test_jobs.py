@@ -51,8 +51,11 @@ class Rooms:
         sweep: Any = SimpleNamespace(look=self.work("look"))
         recovery: Any = SimpleNamespace(sweep=self.work("recovery", ()))
         retention: Any = SimpleNamespace(sweep=self.work("retention", 0))
+        history: Any = SimpleNamespace(sweep=self.work("history", 0))
+        heartbeat: Any = SimpleNamespace(beat=self.work("heartbeat"))
         return Jobs(
-            settings=OFTEN, supervisor=supervisor, sweep=sweep, recovery=recovery, retention=retention,
+            settings=OFTEN, supervisor=supervisor, sweep=sweep, recovery=recovery, retention=retention, history=history,
+            heartbeat=heartbeat,
             sessions=FakeTables().sessions, runtime=FakeRuntime(), now=lambda: 0.0,
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.core.model import Decision, Phase
 from orchestrator.errors import DatabaseUnavailable, StoreUnavailable
+from orchestrator.history import History
 from orchestrator.retention import Retention
 from orchestrator.settings import Settings
 from tests.fakes.object_store import FakeObjectStore
@@ -232,3 +233,28 @@ async def test_what_does_not_answer_deletes_nothing(part: str, error: type[Excep
         await shelf.retention.sweep(shelf.now + 1e6)
     broken.refusing = False
     assert shelf.keys == before
+
+
+async def test_a_playlist_that_cannot_be_read_keeps_its_session_and_no_other_ones() -> None:
+    one = await Shelf().requested()
+    other = await Shelf(one.tables, one.store).requested()
+    one.publish()
+    one.put(f"playlists/{one.session_id}/main.m3u8", b"not a playlist")
+    before = one.keys
+    for _ in range(40):
+        other.publish()
+        await other.retention.sweep(other.now)
+    assert one.keys == before
+    assert len(other.segments) < 30
+
+
+async def test_history_goes_when_it_is_old_and_never_before_the_objects_that_it_tells_of() -> None:
+    shelf = await Shelf().requested()
+    await shelf.end()
+    for kept_s in (SETTINGS.ended_retention_s + SETTINGS.retention_interval_s, 86_400.0):
+        history = History(shelf.tables.operation, replace(SETTINGS, history_retention_s=max(1.0, kept_s - 1e-6)))
+        assert await history.sweep(shelf.now + kept_s - 1.0) == 0
+    history = History(shelf.tables.operation, replace(SETTINGS, history_retention_s=1.0))
+    assert await history.sweep(shelf.now + SETTINGS.ended_retention_s) == 0
+    assert await history.sweep(shelf.now + SETTINGS.ended_retention_s + SETTINGS.retention_interval_s + 1.0) == 1
+    assert await shelf.tables.sessions.recent() == ()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import BadSetting
-from orchestrator.settings import PREFIX, Settings, derived, environ_of, read
+from orchestrator.settings import PREFIX, Settings, derived, environ_of, read, unknown
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,6 +68,12 @@ def test_what_is_wrong_is_refused_with_the_variables_name(variable: str, value: 
     with pytest.raises(BadSetting, match=re.escape(words)) as refused:
         read({variable: value})
     assert str(refused.value).startswith(f"{variable}: ")
+
+
+def test_what_no_setting_has_is_told_without_a_refusal() -> None:
+    ours = {"FAILOVER_PORT": "1", "FAILOVER_S3_SECRET_KEY_FILE": "/x", "FAILOVER_TEST_X": "1", "PATH": "/bin"}
+    assert unknown(ours) == ()
+    assert unknown(ours | {"FAILOVER_COLOUR": "red", "FAILOVER_": ""}) == ("FAILOVER_COLOUR", "FAILOVER_")
 
 
 def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:

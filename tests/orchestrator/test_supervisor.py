@@ -13,6 +13,7 @@ import pytest
 from orchestrator.core.model import ContainerState, Decision, Event, EventType, Phase, Session, SourceStatus
 from orchestrator.errors import DatabaseUnavailable, Stale
 from orchestrator.settings import replaced
+from tests.fakes.object_store import FakeObjectStore
 from tests.orchestrator.simulated.agent import SEGMENT_S, Agent, Fault
 from tests.orchestrator.simulated.world import World
 from transcoder.ending import Ending
@@ -445,6 +446,29 @@ def test_a_stop_waits_for_the_store_to_finish_the_playlist() -> None:
 
 
 # --- what is left over ------------------------------------------------------------------------------------------------
+
+
+def test_a_session_whose_playlist_is_corrupt_ends_all_the_same() -> None:
+    with World("a") as world:
+        session_id = world.live()
+        agent(world, session_id).hung = True
+        FakeObjectStore.put(world.store, f"playlists/{session_id}/main.m3u8", b"half a dis")
+        world.run(world.tables.sessions.stop(session_id, "viewer left"))
+        world.nudge(session_id)
+        world.until(lambda: world.session(session_id).phase is Phase.ENDED, 5.0)
+        assert world.runtime.engine.containers == {}
+        assert world.told(session_id)[-1] is EventType.SESSION_ENDED
+
+
+def test_an_orchestrator_is_seen_while_it_runs_and_says_goodbye() -> None:
+    with World("a") as world:
+        (seen,) = world.run(world.tables.operation.orchestrators())
+        world.pass_s(60.0)
+        (later,) = world.run(world.tables.operation.orchestrators())
+        assert (later.id, later.started_at) == (seen.id, seen.started_at)
+        assert world.now - later.seen_at < 5.0
+        world.stop_orchestrator()
+        assert world.run(world.tables.operation.orchestrators()) == ()
 
 
 def test_a_container_that_belongs_to_nobody_is_removed_when_it_is_old_enough() -> None:

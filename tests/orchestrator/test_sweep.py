@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from orchestrator.core.model import Absent, Playlist, Unknown
+from orchestrator.core.model import Absent, Corrupt, Playlist, Unknown
 from orchestrator.ports import Stamp
 from orchestrator.sweep import Sweep, takeover_gap_s
 from tests.fakes.object_store import FakeObjectStore
@@ -179,14 +179,15 @@ async def test_a_silent_store_makes_all_unknown_and_counts_silence_anew(rig: Rig
     assert rig.sweep.playlist("absent") == Absent(since=rig.now, at=rig.now)
 
 
-async def test_one_playlist_that_cannot_be_read_says_nothing_of_the_others(rig: Rig) -> None:
+async def test_one_playlist_that_cannot_be_read_says_nothing_of_the_others(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("broken", "s"):
         rig.store.lists_segment(name, 1, 0)
         await rig.sweep.look_at(name)
     rig.store.put("playlists/broken/main.m3u8", b"not a playlist")
     await rig.sweep.look_at("broken")
     await rig.look()
-    assert isinstance(rig.sweep.playlist("broken"), Unknown)
+    assert isinstance(rig.sweep.playlist("broken"), Corrupt), "which is Unknown, but nobody waits for it at the end"
+    assert [record.levelname for record in caplog.records] == ["ERROR"], "said once"
     assert rig.playlist() == Playlist(attempt=1, changed_at=T, since=T, at=T + 1.0)
     rig.store.objects_by_key.pop("playlists/broken/main.m3u8")
     rig.store.lists_segment("broken", 2, 0)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from orchestrator.adapters.tables.catalogue import SqlCatalogue
 from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.imports import SqlImports
+from orchestrator.adapters.tables.operation import SqlOperation
 from orchestrator.adapters.tables.providers import SqlProviders
 from orchestrator.adapters.tables.sessions import SqlSessions
 
-__all__ = ["SqlCatalogue", "SqlImports", "SqlProviders", "SqlSessions", "Tables", "open_tables"]
+__all__ = ["SqlCatalogue", "SqlImports", "SqlOperation", "SqlProviders", "SqlSessions", "Tables", "open_tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Tables:
     providers: SqlProviders
     imports: SqlImports
     sessions: SqlSessions
+    operation: SqlOperation
     database: Database
 
     async def close(self) -> None:
@@ -41,5 +43,6 @@ def open_tables(database_url: str) -> Tables:
         providers=SqlProviders(database),
         imports=SqlImports(database),
         sessions=SqlSessions(database),
+        operation=SqlOperation(database),
         database=database,
     )

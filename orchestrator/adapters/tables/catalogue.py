@@ -155,6 +155,8 @@ class SqlCatalogue:
                 return {"last_checked_at": now, "media": result.media, "status": status}
             status = SourceStatus.DISABLED if before.status is SourceStatus.DISABLED else SourceStatus.PROBLEMATIC
             failure = {"last_failed_at": now, "last_failure_reason": result.reason}
+            if before.status is not SourceStatus.PROBLEMATIC:
+                failure["problematic_since"] = now
             return {"last_checked_at": now, "status": status, **failure}
 
         return await self._database.write(lambda connection: _change_source(connection, source_id, change))

@@ -101,6 +101,9 @@ def _failed(record: SourceFailed, now: float) -> Update:
                 counter: counter + 1,
                 sources.c.status: case(_STILL_DISABLED, else_=SourceStatus.PROBLEMATIC),
                 sources.c.last_failed_at: now,
+                sources.c.problematic_since: case(
+                    (sources.c.status == SourceStatus.PROBLEMATIC, sources.c.problematic_since), else_=now
+                ),
                 sources.c.last_failure_reason: record.reason,
             }
         )

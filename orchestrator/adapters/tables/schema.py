@@ -129,6 +129,7 @@ sources = Table(
     Column("media", Json(Media)),
     Column("provider_id", Text, ForeignKey("providers.id", ondelete="SET NULL"), index=True),
     Column("imported", Json(ImportedSource)),  # what an import last wrote; NULL: the operator's own
+    Column("problematic_since", Double),  # without a break; of no meaning in another status
     Index("ix_sources_channel_id", "channel_id", "priority"),
 )
 PROBLEMATIC = text("status = 'problematic'")
@@ -186,6 +187,7 @@ sessions = Table(
     Column("last_event", Integer, nullable=False, server_default=text("0")),
     Index("ix_sessions_created_at", "created_at", "id"),
     Index("ix_sessions_phase", "phase", "created_at", "id"),
+    Index("ix_sessions_ended_at", "ended_at"),
 )
 RUNNING = text("phase <> 'ended' AND desired = 'run'")
 Index(
@@ -220,4 +222,22 @@ events = Table(
     Column("type", Word(EventType), nullable=False),
     Column("at", Double, nullable=False),
     Column("fields", Json(Fields), nullable=False),
+)
+
+# Who runs, as each says itself every few seconds: how the others, and a person, see that nobody does.
+orchestrators = Table(
+    "orchestrators",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+)
+
+# What the operator wants of the whole deployment, since when; no row: it is not wanted.
+intents = Table(
+    "intents",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at", Double, nullable=False),
 )

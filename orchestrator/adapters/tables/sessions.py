@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import astuple, fields
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.ids import SESSION, new_id
+from orchestrator.adapters.tables.operation import refuse_while_draining
 from orchestrator.adapters.tables.records import count_events, write_records
 from orchestrator.adapters.tables.schema import RUNNING, attempts, events, sessions
 from orchestrator.core.decide import NEXT
@@ -53,6 +54,7 @@ class SqlSessions:
             if found is not None:
                 connection.execute(update(sessions).where(sessions.c.id == found).values(lease))
                 return _read(connection, found), False
+            refuse_while_draining(connection)
             session = Session(id=new_id(SESSION, now), channel_id=channel_id, viewer=viewer, created_at=now)
             connection.execute(insert(sessions).values(_columns(session) | lease))
             return SessionRow(session=session, token_hash=token_hash, renewed_at=now), True
@@ -65,6 +67,11 @@ class SqlSessions:
     async def unended(self) -> tuple[Session, ...]:
         query = select(*_SESSION).where(sessions.c.phase.in_(_UNENDED)).order_by(sessions.c.created_at, sessions.c.id)
         return await self._database.read(lambda connection: tuple(_session(row) for row in connection.execute(query)))
+
+    async def versions(self) -> Mapping[str, int]:
+        query = select(sessions.c.id, sessions.c.version).where(sessions.c.phase.in_(_UNENDED))
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return {row.id: row.version for row in rows}
 
     async def recent(self, *, limit: int = 100, phase: Phase | None = None) -> tuple[SessionRow, ...]:
         query = select(*_ROW).order_by(sessions.c.created_at.desc(), sessions.c.id.desc()).limit(limit)

@@ -10,8 +10,10 @@ from msgspec.structs import replace
 
 from orchestrator.core.model import (
     Absent,
+    Corrupt,
     Desired,
     EventType,
+    Fields,
     Media,
     Phase,
     Playlist,
@@ -794,6 +796,16 @@ def test_a_stop_does_not_end_on_a_silent_engine_nor_on_a_silent_store() -> None:
     play.store_answers(Playlist(1, changed_at=REQUESTED_AT)).then(FINISH)
 
 
+def test_a_stop_does_not_wait_for_a_playlist_that_nobody_can_read() -> None:
+    play = Playbook("a").live()
+    play.playlist = Corrupt("half a disk")
+    play.nothing()  # says nothing of the stream
+    play.wants(**desired_stop()).then(stop(1, grace_s=1.0))
+    play.has_gone(1).then(
+        records=[ended(1, None, "stopped"), told(EventType.SESSION_ENDED, reason="stopped")], phase=Phase.ENDED
+    )
+
+
 def test_a_failure_after_the_stop_is_none() -> None:
     play = Playbook("a", "b").live().wants(**desired_stop()).exits(1, Ending.SOURCE_ENDED)
     play.then(stop(1, 1.0), records=[])
@@ -853,3 +865,35 @@ def test_a_stop_carries_its_grace_only_where_the_viewer_is_owed_the_last_segment
     play = Playbook("a").live().runs(4)
     assert play.look().actions == (StopAttempt(4),)
     assert play.wants(**desired_stop()).look().actions == (StopAttempt(1, grace_s=1.0), StopAttempt(4, grace_s=1.0))
+
+
+# --- rolled -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_roll_is_a_fresh_attempt_on_the_same_source_without_a_gap() -> None:
+    play = Playbook("a", "b").live().source("a", status=SourceStatus.PROBLEMATIC).wants(switch_to="same")
+    play.then(start(2, "a"), records=[started(2, "a", "rolled")], phase=Phase.SWITCHING)
+    assert play.session.switch_to is None
+    play.runs(2).nothing()  # the old one publishes
+    fields: Fields = {"from": "a", "to": "a", "reason": "rolled", "attempt": 2, "gap_ms": 0}
+    play.after(0.5).lists(2).then(
+        stop(1),
+        records=[went_live(2, "a"), told(EventType.STREAM_SWITCH, fields), ended(1, None, "replaced: rolled")],
+        on=(2, "a"),
+    )
+
+
+def test_a_roll_that_fails_leaves_everything_as_it_was() -> None:
+    play = Playbook("a").live().wants(switch_to="same")
+    play.then(start(2, "a"))
+    play.exits(2, 30).then(stop(2), on=(1, "a"), phase=Phase.LIVE)
+
+
+@pytest.mark.parametrize("why", ["nothing plays", "the source has gone"])
+def test_a_roll_of_what_cannot_go_on_is_dropped(why: str) -> None:
+    play = Playbook("a").unavailable() if why == "nothing plays" else Playbook("a").live()
+    if why == "the source has gone":
+        play.source("a", status=SourceStatus.DISABLED)
+    play.wants(switch_to="same").look()
+    assert play.session.switch_to is None
+    assert play.session.last_attempt == 1

@@ -13,6 +13,7 @@ from orchestrator.core.model import (
     AttemptEnded,
     AttemptStarted,
     ContainerState,
+    Corrupt,
     Decision,
     Desired,
     FinishPlaylist,
@@ -161,7 +162,8 @@ def concluded_from_unknown(session: Session, seen: Observation, decision: Decisi
         if (gave_up and not refused) or blamed:
             yield f"{decision.session.phase} while the engine is silent"
     elif isinstance(seen.playlist, Unknown):
-        if (gave_up and wants_to_stop) or any(isinstance(action, FinishPlaylist) for action in acts):
+        waits = not isinstance(seen.playlist, Corrupt)  # a store that has answered is waited for by nobody
+        if (gave_up and wants_to_stop and waits) or any(isinstance(action, FinishPlaylist) for action in acts):
             yield "an end while the store is silent"
         over = gave_up or blamed or any(isinstance(record, AttemptEnded) for record in decision.records)
         if over and not wants_to_stop and _current_runs(session, seen):

@@ -1,0 +1,218 @@
+"""One meaning of `ports.Operation`, in memory, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.adapters.tables import open_tables
+from orchestrator.core.decide import SAME
+from orchestrator.core.model import (
+    AttemptStarted,
+    Channel,
+    Decision,
+    EventType,
+    Happened,
+    Media,
+    Phase,
+    Record,
+    SourceFailed,
+    SourceStatus,
+)
+from orchestrator.errors import NotFound, OverLimit
+from orchestrator.migrations import head, upgrade
+from orchestrator.ports import Catalogue, NewSource, Operation, OrchestratorRow, ProbeResult, Sessions
+from tests.fakes.tables import FakeTables
+
+
+class Tables(Protocol):
+    @property
+    def catalogue(self) -> Catalogue: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def operation(self) -> Operation: ...
+    async def close(self) -> None: ...
+
+
+@pytest.fixture(params=["fake", "sqlite", "postgresql"])
+async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Tables]:
+    tables: Tables
+    match request.param:
+        case "fake":
+            tables = FakeTables()
+        case "sqlite":
+            url = f"sqlite:///{tmp_path}/failover.db"
+            upgrade(url)
+            tables = open_tables(url)
+        case _:
+            tables = open_tables(request.getfixturevalue("postgres").database())
+    yield tables
+    await tables.close()
+
+
+# --- orchestrators ----------------------------------------------------------------------------------------------------
+
+
+def orchestrator(name: str, seen_at: float, started_at: float = 100.0) -> OrchestratorRow:
+    return OrchestratorRow(id=name, node=f"node-of-{name}", started_at=started_at, seen_at=seen_at)
+
+
+async def test_an_orchestrator_is_seen_as_long_as_it_says_so(tables: Tables) -> None:
+    assert await tables.operation.orchestrators() == ()
+    await tables.operation.beat(orchestrator("one", 100.0))
+    await tables.operation.beat(orchestrator("two", 101.0))
+    await tables.operation.beat(orchestrator("one", 103.0))
+    assert await tables.operation.orchestrators() == (orchestrator("one", 103.0), orchestrator("two", 101.0))
+
+
+async def test_who_leaves_is_gone_and_may_leave_twice(tables: Tables) -> None:
+    await tables.operation.beat(orchestrator("one", 100.0))
+    await tables.operation.leave("one")
+    await tables.operation.leave("one")
+    assert await tables.operation.orchestrators() == ()
+
+
+async def test_who_was_killed_is_forgotten_a_day_later(tables: Tables) -> None:
+    await tables.operation.beat(orchestrator("killed", 100.0))
+    await tables.operation.beat(orchestrator("soon", 100.0 + 3600.0))
+    assert len(await tables.operation.orchestrators()) == 2
+    await tables.operation.beat(orchestrator("later", 100.0 + 25 * 3600.0))
+    assert [row.id for row in await tables.operation.orchestrators()] == ["later", "soon"]
+
+
+# --- drain ------------------------------------------------------------------------------------------------------------
+
+
+async def test_while_it_drains_no_session_starts_and_a_running_one_is_joined(tables: Tables) -> None:
+    running, _ = await tables.sessions.request("c", "alice", "hash", 10.0)
+    assert await tables.operation.draining_since() is None
+    await tables.operation.drain(20.0)
+    await tables.operation.drain(30.0)
+    assert await tables.operation.draining_since() == 20.0
+    with pytest.raises(OverLimit) as refused:
+        await tables.sessions.request("c", "bob", "hash", 31.0)
+    assert (refused.value.limit, refused.value.retry_after_s) == ("draining", 30.0)
+    assert len(await tables.sessions.recent()) == 1
+    joined, is_new = await tables.sessions.request("c", "alice", "hash", 32.0)
+    assert (joined.session.id, is_new) == (running.session.id, False)
+
+    await tables.operation.drain(None)
+    await tables.operation.drain(None)
+    assert await tables.operation.draining_since() is None
+    _, is_new = await tables.sessions.request("c", "bob", "hash", 40.0)
+    assert is_new
+
+
+# --- intent -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_fresh_attempt_on_the_same_source_is_a_word_of_its_own(tables: Tables) -> None:
+    row, _ = await tables.sessions.request("c", "alice", "hash", 10.0)
+    await tables.sessions.switch(row.session.id, SAME)
+    after = (await tables.sessions.get(row.session.id)).session
+    assert (after.switch_to, after.version) == ("same", row.session.version + 1)
+
+
+# --- since when a source fails ----------------------------------------------------------------------------------------
+
+
+async def test_since_when_a_source_has_failed_without_a_break(tables: Tables) -> None:
+    channel = Channel(id="", slug="news", name="News")
+    added = await tables.catalogue.add_channel(channel, [NewSource(url="http://a.test/")])
+    source_id = (await tables.catalogue.sources(added.id))[0].id
+    session_id = (await tables.sessions.request(added.id, "alice", "hash", 1.0))[0].session.id
+
+    async def since() -> float | None:
+        return (await tables.catalogue.source(source_id)).problematic_since
+
+    assert await since() is None
+    await tables.sessions.record(session_id, [SourceFailed(source_id, "404")], 10.0)
+    assert await since() == 10.0
+    await tables.catalogue.record_probe(source_id, ProbeResult(None, "404"), 20.0)
+    await tables.sessions.record(session_id, [SourceFailed(source_id, "404")], 30.0)
+    assert await since() == 10.0, "it has not worked in between"
+    found = await tables.catalogue.record_probe(source_id, ProbeResult(Media(video="h264")), 40.0)
+    assert found.status is SourceStatus.RECOVERED
+    await tables.catalogue.record_probe(source_id, ProbeResult(None, "404"), 50.0)
+    assert await since() == 50.0
+
+
+# --- rows and history -------------------------------------------------------------------------------------------------
+
+
+async def test_ids_with_a_row_are_known_however_many_are_asked_for(tables: Tables) -> None:
+    ids = {(await tables.sessions.request("c", f"viewer-{n}", "hash", 1.0))[0].session.id for n in range(3)}
+    assert await tables.operation.known(()) == frozenset()
+    asked = ids | {f"s-nobody-{n}" for n in range(1500)}
+    assert await tables.operation.known(asked) == ids
+
+
+async def ended(tables: Tables, viewer: str, ended_at: float, *, events: int = 2, attempts: int = 1) -> str:
+    """A session that ended then, with so much history."""
+    session = (await tables.sessions.request("c", viewer, "hash", 1.0))[0].session
+    records: list[Record] = [AttemptStarted(n + 1, "x", "requested") for n in range(attempts)]
+    records += [Happened(EventType.STREAM_SWITCH)] * events
+    over = replace(session, phase=Phase.ENDED, ended_at=ended_at)
+    await tables.sessions.commit(session, Decision(session=over, records=tuple(records)), ended_at)
+    return session.id
+
+
+async def test_history_goes_by_whole_sessions_that_ended_long_ago(tables: Tables) -> None:
+    old = await ended(tables, "old", 100.0)
+    recent = await ended(tables, "recent", 500.0)
+    running = (await tables.sessions.request("c", "running", "hash", 1.0))[0].session
+    await tables.sessions.record(running.id, [Happened(EventType.STREAM_SWITCH), AttemptStarted(1, "x", "old")], 2.0)
+
+    assert await tables.operation.forget_ended(400.0, 1000) == 4, "two events, an attempt, a session"
+    assert await tables.operation.forget_ended(400.0, 1000) == 0
+    with pytest.raises(NotFound):
+        await tables.sessions.get(old)
+    assert await tables.sessions.events(old) == ()
+    assert await tables.sessions.attempts(old) == ()
+    for kept in (recent, running.id):
+        assert (await tables.sessions.get(kept)).session.id == kept
+        assert len(await tables.sessions.events(kept)) > 0
+        assert len(await tables.sessions.attempts(kept)) == 1
+
+
+async def test_much_history_goes_in_parts_and_the_session_last(tables: Tables) -> None:
+    for n in range(5):
+        await ended(tables, f"viewer-{n}", 100.0 + n, events=40, attempts=20)
+    parts = []
+    while part := await tables.operation.forget_ended(1000.0, 50):
+        parts.append(part)
+    assert sum(parts) == 5 * (40 + 20 + 1)
+    assert len(parts) >= 5
+    assert await tables.sessions.recent() == ()
+
+
+async def test_the_versions_of_what_has_not_ended(tables: Tables) -> None:
+    assert await tables.sessions.versions() == {}
+    await ended(tables, "over", 100.0)
+    running = (await tables.sessions.request("c", "running", "hash", 1.0))[0].session
+    stopping = (await tables.sessions.request("c", "stopping", "hash", 1.0))[0].session
+    await tables.sessions.stop(stopping.id, "left")
+    unended = {each.id: each.version for each in await tables.sessions.unended()}
+    assert await tables.sessions.versions() == unended == {running.id: 0, stopping.id: 1}
+
+
+async def test_the_schemas_revision_is_this_releases(tables: Tables) -> None:
+    assert await tables.operation.revision() == head()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+async def test_a_database_in_which_nothing_was_migrated_has_no_revision(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    postgresql = engine == "postgresql"
+    url = request.getfixturevalue("postgres").database(migrated=False) if postgresql else f"sqlite:///{tmp_path}/empty.db"
+    opened = open_tables(url)
+    try:
+        assert await opened.operation.revision() is None
+    finally:
+        await opened.close()

@@ -28,7 +28,7 @@ from orchestrator.core.model import (
     StopAttempt,
 )
 from orchestrator.errors import BusUnavailable, FailoverError, NotFound, Temporary
-from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore, Prober
+from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, LineUp, ObjectStore, Prober
 from orchestrator.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -97,13 +97,12 @@ class Interpreter:
         for key in [key for key in self._refused if key[0] == session_id]:
             del self._refused[key]
 
-    async def channel(self, channel_id: str) -> tuple[bool, tuple[Source, ...]]:
-        """Whether the channel is there and enabled, and its sources."""
+    async def lineup(self, channel_id: str) -> LineUp | None:
+        """The channel and all sources that its sessions may come to use; None: it has been deleted."""
         try:
-            channel = await self._catalogue.channel(channel_id)
+            return await self._catalogue.lineup(channel_id)
         except NotFound:
-            return False, ()
-        return channel.enabled, await self._catalogue.sources(channel.id)
+            return None
 
     async def probe(self, source: Source) -> Source | None:
         """Probe a source once, whoever asks meanwhile, and write the result. None: it could not be written."""

@@ -14,11 +14,14 @@ from msgspec.structs import replace
 
 from orchestrator.core import choose, steps
 from orchestrator.core.blame import diagnose, of_container, patience_with
+from orchestrator.core.hold_off import is_held_off
 from orchestrator.core.model import (
     Absent,
     Action,
+    Attempt,
     AttemptEnded,
     AttemptLive,
+    AttemptSteady,
     Decision,
     Desired,
     EventType,
@@ -31,6 +34,8 @@ from orchestrator.core.model import (
     ProbeSources,
     Record,
     Session,
+    Source,
+    SourceStatus,
     StopAttempt,
     Unknown,
 )
@@ -39,6 +44,7 @@ from orchestrator.core.policy import Policy
 Rule = Callable[[Session, Observation, float, Policy], Decision | None]
 
 NEXT = "next"  # `switch_to`: whichever source comes next
+FAILBACK = "failback"  # the reason of a swap back to a better source
 
 
 def decide(session: Session, seen: Observation, now: float, policy: Policy) -> Decision:
@@ -85,7 +91,7 @@ def is_unwanted(session: Session, seen: Observation, now: float, policy: Policy)
 def wants_a_source(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
     if session.phase is not Phase.REQUESTED:
         return None
-    verdict = choose.for_start(seen.sources, session.created_at, now, policy)
+    verdict = choose.for_start(session, seen, now, policy)
     if verdict.best is not None:
         if isinstance(seen.containers, Unknown):
             return Decision(session=session, wake_at=now + policy.look_again_s)
@@ -128,7 +134,8 @@ def has_gone_live(session: Session, seen: Observation, now: float, policy: Polic
 def planned_swap_failed(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
     """The attempt that should have taken over failed while the previous one goes on publishing: nothing happened.
 
-    What is not asked for by an operator is not tried again at once: the fault may be in every attempt.
+    What is not asked for by an operator is not tried again at once: the fault may be in every attempt. A better source has
+    to prove itself anew, whoever was to blame.
     """
     attempt, previous = session.attempt, session.previous
     if attempt is None or previous is None:
@@ -140,11 +147,15 @@ def planned_swap_failed(session: Session, seen: Observation, now: float, policy:
     failure = diagnose(session, seen, now, policy)
     if failure is None:
         return None
+    delay_s = policy.retry_delay_s(session.retries)
+    if session.reason == FAILBACK:
+        delay_s = max(delay_s, seen.channel_policy.failback_stable_s)
     back = replace(
         session, phase=Phase.LIVE, attempt=previous, previous=None, reason=None, from_source_id=None,
-        retries=session.retries + 1, retry_at=now + policy.retry_delay_s(session.retries),
+        retries=session.retries + 1, retry_at=now + delay_s,
     )  # fmt: skip
-    return Decision(session=back, records=steps.records_of(failure, attempt), wake_at=_next_look(back, seen, now, policy))
+    records = steps.records_of(failure, attempt, seen, now, policy)
+    return Decision(session=back, records=records, wake_at=_next_look(back, seen, now, policy))
 
 
 def attempt_failed(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -152,7 +163,7 @@ def attempt_failed(session: Session, seen: Observation, now: float, policy: Poli
     failure = diagnose(session, seen, now, policy)
     if attempt is None or failure is None:
         return None
-    records = steps.records_of(failure, attempt)
+    records = steps.records_of(failure, attempt, seen, now, policy)
     if session.previous is not None:
         records = (AttemptEnded(session.previous.number, None, "replaced"), *records)
     steady = attempt.live_at is not None and now - attempt.live_at >= policy.steady_s
@@ -184,8 +195,21 @@ def source_is_gone(session: Session, seen: Observation, now: float, policy: Poli
         return None
     if any(each.id == attempt.source_id for each in choose.enabled(seen.sources)):
         return None
-    source = choose.sound(seen.sources)
+    source = choose.sound(seen.sources, now, policy)
     return None if source is None else steps.swap(session, seen, source, "source removed", now, policy)
+
+
+def source_has_moved(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
+    """The playing source's address or headers were edited: a fresh attempt on it, without a gap."""
+    attempt = session.attempt
+    if session.phase is not Phase.LIVE or attempt is None or isinstance(seen.containers, Unknown):
+        return None
+    if session.retry_at is not None and now < session.retry_at:
+        return None
+    source = next((each for each in choose.enabled(seen.sources) if each.id == attempt.source_id), None)
+    if source is None or attempt.address in (None, source.address) or is_held_off(source, now, policy):
+        return None
+    return steps.swap(session, seen, source, "source changed", now, policy)
 
 
 def attempt_is_old(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -211,14 +235,32 @@ def switch_is_asked_for(session: Session, seen: Observation, now: float, policy:
     usable = choose.enabled(seen.sources)
     if session.switch_to == NEXT:
         others = [each for each in usable if playing is None or each.id != playing.source_id]
-        source = choose.sound(others) or choose.for_retry(others, session.tried)
+        source = choose.sound(others, now, policy) or choose.for_retry(others, session.tried, now, policy)
     else:
         source = next((each for each in usable if each.id == session.switch_to), None)
     if source is None:
         return Decision(session=asked, wake_at=now)
     if playing is None:
-        return steps.start(asked, seen, source, "operator", Phase.UNAVAILABLE, now, policy)
-    return steps.swap(asked, seen, source, "operator", now, policy)
+        return steps.start(asked, seen, source, choose.OPERATOR, Phase.UNAVAILABLE, now, policy)
+    return steps.swap(asked, seen, source, choose.OPERATOR, now, policy)
+
+
+def source_has_proved_itself(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
+    """It has listed for long enough since it last failed: its failures in a row are over."""
+    attempt, source = session.attempt, _failing(session, seen)
+    if session.phase is not Phase.LIVE or attempt is None or source is None or not isinstance(seen.playlist, Playlist):
+        return None
+    if seen.playlist.attempt != attempt.number or seen.playlist.changed_at < _steady_at(attempt, source, policy):
+        return None
+    return Decision(session=session, records=(AttemptSteady(attempt.number, source.id),), wake_at=now)
+
+
+def better_source_is_stable(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
+    """Failback: a source earlier in the line-up has been healthy for long enough: return to it, without a gap."""
+    if isinstance(seen.containers, Unknown) or (session.retry_at is not None and now < session.retry_at):
+        return None
+    source = choose.stable(choose.better(session, seen), seen.channel_policy.failback_stable_s, now, policy)
+    return None if source is None else steps.swap(session, seen, source, FAILBACK, now, policy)
 
 
 def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -226,9 +268,9 @@ def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -
         return None
     retry_at = session.retry_at or now
     failed_at = retry_at - policy.retry_delay_s(session.retries - 1)
-    source = choose.healed_since(failed_at, seen.sources)
+    source = choose.healed_since(failed_at, seen.sources, now, policy)
     if source is None and now >= retry_at:
-        source = choose.for_retry(seen.sources, session.tried)
+        source = choose.for_retry(seen.sources, session.tried, now, policy)
     if source is None or isinstance(seen.containers, Unknown):
         return Decision(session=session, wake_at=max(retry_at, now + policy.look_again_s))
     return steps.start(session, seen, source, session.reason or "retry", Phase.UNAVAILABLE, now, policy)
@@ -242,9 +284,12 @@ RULES: tuple[Rule, ...] = (
     has_gone_live,
     planned_swap_failed,
     attempt_failed,
+    source_has_proved_itself,
     source_is_gone,
     switch_is_asked_for,
+    source_has_moved,
     attempt_is_old,
+    better_source_is_stable,
     may_retry,
 )
 
@@ -275,5 +320,22 @@ def _next_look(session: Session, seen: Observation, now: float, policy: Policy) 
     looks = [now if patience is None else patience.until, session.attempt.started_at + policy.attempt_life_s]
     if session.retry_at is not None and session.retry_at > now:
         looks.append(session.retry_at)
+    if session.attempt.live_at is not None and (failing := _failing(session, seen)) is not None:
+        looks.append(_steady_at(session.attempt, failing, policy))
     at = min(looks)
     return at if at > now else now + policy.look_again_s
+
+
+def _failing(session: Session, seen: Observation) -> Source | None:
+    """The playing source, where it has failed and not proved itself since: at the address that plays."""
+    attempt = session.attempt
+    if attempt is None:
+        return None
+    source = next((each for each in choose.enabled(seen.sources) if each.id == attempt.source_id), None)
+    if source is None or attempt.address not in (None, source.address):
+        return None
+    return source if source.failures_in_a_row > 0 or source.status is SourceStatus.PROBLEMATIC else None
+
+
+def _steady_at(attempt: Attempt, source: Source, policy: Policy) -> float:
+    return max(attempt.live_at or attempt.started_at, source.last_failed_at or 0.0) + policy.steady_s

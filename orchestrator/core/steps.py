@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from orchestrator.core import choose
 from orchestrator.core.blame import Failure
+from orchestrator.core.hold_off import failures_in_a_row
 from orchestrator.core.model import (
     Attempt,
     AttemptEnded,
@@ -40,7 +41,7 @@ def start(
     started = replace(
         session,
         phase=phase,
-        attempt=Attempt(number, source.id, now),
+        attempt=Attempt(number, source.id, now, address=source.address),
         previous=previous,
         last_attempt=number,
         reason=reason,
@@ -55,7 +56,7 @@ def start(
 
 
 def swap(session: Session, seen: Observation, source: Source, reason: str, now: float, policy: Policy) -> Decision:
-    """A planned swap of a live session."""
+    """A planned swap of a live session: the running attempt publishes until the new one has taken over."""
     assert session.attempt is not None
     leaving = replace(session, from_source_id=session.attempt.source_id)
     return start(leaving, seen, source, reason, Phase.SWITCHING, now, policy, previous=session.attempt)
@@ -114,8 +115,10 @@ def end(session: Session, reason: str, now: float, *, sources: dict[str, str] | 
     return Decision(session=ended, records=(*ran, Happened(EventType.SESSION_ENDED, fields)))
 
 
-def records_of(failure: Failure, attempt: Attempt) -> tuple[Record, ...]:
+def records_of(failure: Failure, attempt: Attempt, seen: Observation, now: float, policy: Policy) -> tuple[Record, ...]:
     ended = AttemptEnded(attempt.number, failure.exit_code, failure.reason)
-    if not failure.source:
-        return (ended,)
-    return (ended, SourceFailed(attempt.source_id, failure.reason, stalled=failure.stall))
+    source = next((each for each in seen.sources if each.id == attempt.source_id), None)
+    if not failure.source or not (source is None or attempt.address in (None, source.address)):
+        return (ended,)  # what failed may be the old address: the new one has done nothing
+    in_a_row = 1 if source is None else failures_in_a_row(source, attempt, now, policy)
+    return (ended, SourceFailed(attempt.source_id, failure.reason, stalled=failure.stall, in_a_row=in_a_row))

@@ -129,6 +129,8 @@ sources = Table(
     Column("media", Json(Media)),
     Column("provider_id", Text, ForeignKey("providers.id", ondelete="SET NULL"), index=True),
     Column("imported", Json(ImportedSource)),  # what an import last wrote; NULL: the operator's own
+    Column("failures_in_a_row", Integer, nullable=False, server_default=text("0")),
+    Column("healthy_since", Double),
     Index("ix_sources_channel_id", "channel_id", "priority"),
 )
 PROBLEMATIC = text("status = 'problematic'")
@@ -170,6 +172,8 @@ sessions = Table(
     Column("previous_source_id", Text),
     Column("previous_started_at", Double),
     Column("previous_live_at", Double),
+    Column("attempt_address", Text),
+    Column("previous_address", Text),
     Column("reason", Text),
     Column("from_source_id", Text),
     Column("tried", Json(tuple[str, ...]), nullable=False),

@@ -15,6 +15,7 @@ from api import (
     auth,
     channels,
     events,
+    failovers,
     health,
     imports,
     legacy,
@@ -63,6 +64,7 @@ def create_app(
         route_handlers=[
             channels.routes,
             sources.routes,
+            failovers.routes,
             providers.routes,
             imports.routes,
             sessions.routes,

@@ -50,10 +50,11 @@ def for_retry(sources: Iterable[Source], tried: tuple[str, ...], now: float, pol
     )
 
 
-def healed_since(at: float, sources: Iterable[Source], now: float, policy: Policy) -> Source | None:
-    """The best source that a probe has found to work since then; where there is no other, one that is held off."""
-    healed = [each for each in _working(sources) if (each.last_checked_at or 0.0) > at]
-    return sound(healed, now, policy) or _preferred(healed, policy)
+def healed_since(at: float, sources: Sequence[Source], now: float, policy: Policy) -> Source | None:
+    """The best source that a probe has found to work since then; one that is held off where there is no other at all."""
+    working = _working(sources)
+    healed = [each for each in working if (each.last_checked_at or 0.0) > at]
+    return sound(healed, now, policy) or (_preferred(healed, policy) if sound(working, now, policy) is None else None)
 
 
 def better(session: Session, seen: Observation) -> list[Source]:

@@ -45,6 +45,7 @@ Rule = Callable[[Session, Observation, float, Policy], Decision | None]
 
 NEXT = "next"  # `switch_to`: whichever source comes next
 FAILBACK = "failback"  # the reason of a swap back to a better source
+FAILBACK_FAILED = "failback failed"  # what plays plays on; the next failback waits, no other swap does
 
 
 def decide(session: Session, seen: Observation, now: float, policy: Policy) -> Decision:
@@ -147,12 +148,13 @@ def planned_swap_failed(session: Session, seen: Observation, now: float, policy:
     failure = diagnose(session, seen, now, policy)
     if failure is None:
         return None
-    delay_s = policy.retry_delay_s(session.retries)
-    if session.reason == FAILBACK:
-        delay_s = max(delay_s, seen.channel_policy.failback_stable_s)
+    failback = session.reason == FAILBACK
+    stable_s = seen.channel_policy.failback_stable_s
+    longer_s = min(stable_s * 2.0 ** min(session.retries, 16), max(stable_s, policy.hold_off_max_s)) if failback else 0.0
     back = replace(
-        session, phase=Phase.LIVE, attempt=previous, previous=None, reason=None, from_source_id=None,
-        retries=session.retries + 1, retry_at=now + delay_s,
+        session, phase=Phase.LIVE, attempt=previous, previous=None, reason=FAILBACK_FAILED if failback else None,
+        from_source_id=None, retries=session.retries + 1,
+        retry_at=now + max(policy.retry_delay_s(session.retries), longer_s),
     )  # fmt: skip
     records = steps.records_of(failure, attempt, seen, now, policy)
     return Decision(session=back, records=records, wake_at=_next_look(back, seen, now, policy))
@@ -191,7 +193,7 @@ def source_is_gone(session: Session, seen: Observation, now: float, policy: Poli
     attempt = session.attempt
     if session.phase is not Phase.LIVE or attempt is None or isinstance(seen.containers, Unknown):
         return None
-    if session.retry_at is not None and now < session.retry_at:
+    if now < _swap_at(session):
         return None
     if any(each.id == attempt.source_id for each in choose.enabled(seen.sources)):
         return None
@@ -204,7 +206,7 @@ def source_has_moved(session: Session, seen: Observation, now: float, policy: Po
     attempt = session.attempt
     if session.phase is not Phase.LIVE or attempt is None or isinstance(seen.containers, Unknown):
         return None
-    if session.retry_at is not None and now < session.retry_at:
+    if now < _swap_at(session):
         return None
     source = next((each for each in choose.enabled(seen.sources) if each.id == attempt.source_id), None)
     if source is None or attempt.address in (None, source.address) or is_held_off(source, now, policy):
@@ -217,7 +219,7 @@ def attempt_is_old(session: Session, seen: Observation, now: float, policy: Poli
     attempt = session.attempt
     if session.phase is not Phase.LIVE or attempt is None or isinstance(seen.containers, Unknown):
         return None
-    if now < max(attempt.started_at + policy.attempt_life_s, session.retry_at or 0.0):
+    if now < max(attempt.started_at + policy.attempt_life_s, _swap_at(session)):
         return None
     source = next((each for each in choose.enabled(seen.sources) if each.id == attempt.source_id), None)
     return None if source is None else steps.swap(session, seen, source, "signatures run out", now, policy)
@@ -324,6 +326,11 @@ def _next_look(session: Session, seen: Observation, now: float, policy: Policy) 
         looks.append(_steady_at(session.attempt, failing, policy))
     at = min(looks)
     return at if at > now else now + policy.look_again_s
+
+
+def _swap_at(session: Session) -> float:
+    """Not before: the swap before this one has failed."""
+    return 0.0 if session.retry_at is None or session.reason == FAILBACK_FAILED else session.retry_at
 
 
 def _failing(session: Session, seen: Observation) -> Source | None:

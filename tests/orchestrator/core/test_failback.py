@@ -135,6 +135,28 @@ def test_a_failback_that_fails_by_our_fault_blames_nobody_and_is_not_tried_again
     play.after(1.1).answers("a").then(start(4, "a"))
 
 
+def test_failbacks_that_fail_again_and_again_become_few() -> None:
+    play = failed_over("a", "b")
+    waits_s = []
+    for number in range(3, 9):
+        probed(play, "a", 60.0)
+        while not play.look().actions:
+            probed(play, "a", 5.0)
+        play.refuses(number, "no such image").look()
+        play.has_gone(number)
+        assert play.session.retry_at is not None
+        waits_s.append(round(play.session.retry_at - REQUESTED_AT - play.elapsed, 6))
+    assert waits_s == [60.0, 120.0, 240.0, 300.0, 300.0, 300.0]
+
+
+def test_a_failback_that_failed_keeps_no_other_swap_waiting() -> None:
+    play = failed_over("a", "b", "c")
+    probed(play, "a", 60.0).look()
+    play.refuses(3, "engine full").look()
+    play.has_gone(3).source("b", status=SourceStatus.DISABLED).source("a", status=SourceStatus.DISABLED)
+    play.then(start(4, "c"), records=[started(4, "c", "source removed")])
+
+
 def test_what_the_operator_switched_to_is_not_taken_back() -> None:
     play = Playbook("a", "b").live().wants(switch_to="b")
     play.look()

@@ -36,8 +36,8 @@ from tests.fakes.imports import FakeImports, FakeProviders
 class FakeTables:
     """The fakes, as `open_tables` gives the adapters. While `refusing`, every call raises DatabaseUnavailable."""
 
-    def __init__(self) -> None:
-        self.catalogue = FakeCatalogue()
+    def __init__(self, catalogue: FakeCatalogue | None = None) -> None:
+        self.catalogue = catalogue or FakeCatalogue()
         self.imports = FakeImports(self.catalogue)
         self.providers = FakeProviders(self.catalogue, self.imports)
         self.sessions = FakeSessions(self.catalogue)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 from unittest.mock import patch
+
+from msgspec.structs import replace
 
 from orchestrator import supervisor as supervisor_module
 from orchestrator.core.model import Channel, Event, EventType, Phase, Session, Source
@@ -29,6 +31,7 @@ from tests.orchestrator.simulated.parts import (
     SimulatedProber,
     SimulatedRuntime,
     SimulatedStore,
+    WatchedCatalogue,
     WatchedSessions,
 )
 from tests.orchestrator.simulated.time import SimulatedLoop
@@ -40,9 +43,10 @@ EPOCH = 1_700_000_000.0
 
 
 class World:
-    """A channel of sources by name; the first is tried first. Use as a context manager; `pass_s` and `until` let time pass."""
+    """A channel of sources by name; the first is tried first. `behind`: its failover channels, by slug, with their sources.
+    Use as a context manager; `pass_s` and `until` let time pass."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, behind: Mapping[str, tuple[str, ...]] | None = None) -> None:
         self.loop = SimulatedLoop()
         self.laws = Laws(lambda: self.now)
         self.settings = Settings(origin_url="http://cdn.test/hls")
@@ -50,9 +54,10 @@ class World:
         self.runtime = SimulatedRuntime(self)
         self.store = SimulatedStore(self)
         self.bus = FakeEventBus()
-        self.tables = FakeTables()
+        self.tables = FakeTables(WatchedCatalogue(self))
         self.tables.sessions = WatchedSessions(self.tables.catalogue, self)
         self.agents: list[Agent] = []
+        self._behind = behind or {}
         self.supervisor: Supervisor | None = None
         self._running: contextlib.AsyncExitStack | None = None
         self._crashing: asyncio.Task[None] | None = None
@@ -64,6 +69,9 @@ class World:
         logging.getLogger("orchestrator").addHandler(self.laws.bugs)
         self._patches.callback(logging.getLogger("orchestrator").removeHandler, self.laws.bugs)
         self.channel = self.add_channel("news", *self.sources)
+        self.behind = {slug: self.add_channel(slug, *names) for slug, names in self._behind.items()}
+        if self.behind:
+            self.set_failovers(*self.behind)
         self._ticking = self.loop.create_task(self._tick(), name="world")
         self.start_orchestrator()
         return self
@@ -163,6 +171,14 @@ class World:
         new = [NewSource(url=self.sources[name].url) for name in names]
         return self.run(self.tables.catalogue.add_channel(Channel(id="", slug=slug, name=slug), new))
 
+    def set_failovers(self, *slugs: str) -> None:
+        self.run(self.tables.catalogue.set_failovers(self.channel.id, [self.behind[slug].id for slug in slugs]))
+
+    def set_policy(self, **changes: Any) -> None:
+        channel = self.run(self.tables.catalogue.channel(self.channel.id))
+        changed = replace(channel, policy=replace(channel.policy, **changes))
+        self.run(self.tables.catalogue.update_channel(changed))
+
     def request(self, viewer: str = "viewer", channel: Channel | None = None, *, nudge: bool = True) -> str:
         """A session's id."""
         row, _ = self.run(self.tables.sessions.request((channel or self.channel).id, viewer, "hash", self.now))
@@ -187,7 +203,7 @@ class World:
 
     def row(self, name: str) -> Source:
         """A source as the tables have it."""
-        (found,) = (each for each in self.tables.catalogue._sources.values() if each.url == self.sources[name].url)
+        (found,) = (each for each in self.tables.catalogue._sources.values() if self.sources[name].is_at(each.url))
         return found
 
     def name_of(self, source_id: str) -> str | None:
@@ -195,7 +211,7 @@ class World:
         return None if found is None else self.source_at(found.url).name
 
     def source_at(self, url: str) -> SimulatedSource:
-        return next(each for each in self.sources.values() if each.url == url)
+        return next(each for each in self.sources.values() if each.is_at(url))
 
     def events(self, session_id: str) -> list[Event]:
         return list(self.tables.sessions._events[session_id])

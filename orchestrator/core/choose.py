@@ -71,15 +71,15 @@ def better(session: Session, seen: Observation) -> list[Source]:
 
 
 def stable(sources: Iterable[Source], stable_s: float, now: float, policy: Policy) -> Source | None:
-    """The best source that has been healthy for so long by its checks, the last of them a recent one."""
-    checked_after = now - max(stable_s, policy.probe_fresh_s)
+    """The best source that has been healthy for so long by its probes, the last of them a recent one."""
+    probed_after = now - max(stable_s, policy.probe_fresh_s)
     return next(
         (
             each
             for each in _working(sources)
             if not is_held_off(each, now, policy)
             and stayed_good_s(each) >= stable_s
-            and (each.last_checked_at or 0.0) >= checked_after
+            and (each.healthy_at or 0.0) >= probed_after
         ),
         None,
     )

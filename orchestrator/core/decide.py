@@ -258,10 +258,14 @@ def source_has_proved_itself(session: Session, seen: Observation, now: float, po
 
 
 def better_source_is_stable(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
-    """Failback: a source earlier in the line-up has been healthy for long enough: return to it, without a gap."""
-    if isinstance(seen.containers, Unknown) or (session.retry_at is not None and now < session.retry_at):
+    """Failback: a source earlier in the line-up has been healthy for long enough: return to it, without a gap. What plays has
+    played for as long: faults of ours may have been the reason to leave a source that is healthy."""
+    attempt, stable_s = session.attempt, seen.channel_policy.failback_stable_s
+    if attempt is None or attempt.live_at is None or isinstance(seen.containers, Unknown):
         return None
-    source = choose.stable(choose.better(session, seen), seen.channel_policy.failback_stable_s, now, policy)
+    if now < max(attempt.live_at + stable_s, session.retry_at or 0.0):
+        return None
+    source = choose.stable(choose.better(session, seen), stable_s, now, policy)
     return None if source is None else steps.swap(session, seen, source, FAILBACK, now, policy)
 
 

@@ -38,10 +38,10 @@ def is_on_probation(source: Source, policy: Policy) -> bool:
 
 
 def stayed_good_s(source: Source) -> float:
-    """From the first to the last of the checks that have all succeeded."""
-    if source.healthy_since is None or source.status is SourceStatus.PROBLEMATIC:
+    """From the first to the last of the probes that have all succeeded."""
+    if source.healthy_since is None or source.healthy_at is None or source.status is SourceStatus.PROBLEMATIC:
         return 0.0
-    return (source.last_checked_at or 0.0) - source.healthy_since
+    return source.healthy_at - source.healthy_since
 
 
 def failures_in_a_row(source: Source, attempt: Attempt, now: float, policy: Policy) -> int:

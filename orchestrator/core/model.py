@@ -66,7 +66,8 @@ class Source(Struct, frozen=True, kw_only=True):
     last_checked_at: float | None = None  # last probe, or last time seen playing
     last_failed_at: float | None = None
     last_failure_reason: str | None = None
-    healthy_since: float | None = None  # the first of the probes that have all succeeded since
+    healthy_since: float | None = None  # the first ...
+    healthy_at: float | None = None  # ... and the last of the probes that have all succeeded
     media: Media | None = None
 
     @property

@@ -334,8 +334,11 @@ async def test_a_disabled_source_stays_disabled_until_it_is_enabled(tables: Tabl
 async def test_a_probe_tells_how_a_source_is(tables: Tables) -> None:
     channel, (a, b) = await a_channel(tables)
     healthy = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 5.0)
-    assert healthy == replace(a, status=SourceStatus.HEALTHY, media=MEDIA, last_checked_at=5.0, healthy_since=5.0)
-    assert (await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 5.5)).healthy_since == 5.0
+    assert healthy == replace(
+        a, status=SourceStatus.HEALTHY, media=MEDIA, last_checked_at=5.0, healthy_since=5.0, healthy_at=5.0
+    )
+    again = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 5.5)
+    assert again == replace(healthy, last_checked_at=5.5, healthy_at=5.5)
     failed = await tables.catalogue.record_probe(a.id, ProbeResult(None, "404 Not Found"), 6.0)
     assert failed == replace(
         healthy,
@@ -344,12 +347,13 @@ async def test_a_probe_tells_how_a_source_is(tables: Tables) -> None:
         last_failed_at=6.0,
         last_failure_reason="404 Not Found",
         healthy_since=None,
+        healthy_at=None,
     )  # what was seen before is kept, and the counters count what happened to sessions alone
     assert await tables.catalogue.problematic_sources() == (failed,)
     recovered = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 7.0)
-    assert recovered == replace(failed, status=SourceStatus.RECOVERED, last_checked_at=7.0, healthy_since=7.0)
+    assert recovered == replace(failed, status=SourceStatus.RECOVERED, last_checked_at=7.0, healthy_since=7.0, healthy_at=7.0)
     again = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 8.0)
-    assert again == replace(recovered, last_checked_at=8.0)
+    assert again == replace(recovered, last_checked_at=8.0, healthy_at=8.0)
     assert await tables.catalogue.sources(channel.id) == (again, b)
     assert await tables.catalogue.problematic_sources() == ()
 
@@ -366,7 +370,8 @@ async def test_failures_in_a_row_count_until_the_source_has_played_steadily(tabl
     await tables.catalogue.record_probe(b.id, ProbeResult(MEDIA), 8.0)
     await tables.sessions.record(session.id, [AttemptLive(1, b.id)], 9.0)
     live = await tables.catalogue.source(b.id)
-    assert (live.status, live.failures_in_a_row, live.healthy_since) == (SourceStatus.HEALTHY, 3, 8.0)
+    assert (live.status, live.failures_in_a_row) == (SourceStatus.HEALTHY, 3)
+    assert (live.last_checked_at, live.healthy_since, live.healthy_at) == (9.0, 8.0, 8.0)
     await tables.sessions.record(session.id, [AttemptSteady(1, b.id)], 19.0)
     assert await tables.catalogue.source(b.id) == replace(live, failures_in_a_row=0, last_checked_at=19.0)
     assert await tables.catalogue.source(a.id) == failed
@@ -383,7 +388,8 @@ async def test_a_changed_address_and_one_that_is_enabled_start_anew(tables: Tabl
     await tables.catalogue.update_source(b.id, enabled=False)
     await tables.catalogue.update_source(b.id, enabled=True)
     for each in await tables.catalogue.sources(channel.id):
-        assert (each.status, each.failures_in_a_row, each.healthy_since) == (SourceStatus.UNKNOWN, 0, None)
+        assert (each.status, each.failures_in_a_row) == (SourceStatus.UNKNOWN, 0)
+        assert (each.healthy_since, each.healthy_at) == (None, None)
 
 
 # --- failover channels ------------------------------------------------------------------------------------------------

@@ -140,7 +140,9 @@ class FakeCatalogue:
         if url is not None and url != source.url:
             disabled = source.status is SourceStatus.DISABLED
             status = SourceStatus.DISABLED if disabled else SourceStatus.UNKNOWN
-            source = replace(source, url=url, media=None, status=status, failures_in_a_row=0, healthy_since=None)
+            source = replace(
+                source, url=url, media=None, status=status, failures_in_a_row=0, healthy_since=None, healthy_at=None
+            )
         if user_agent is not None:
             source = replace(source, user_agent=user_agent or None)
         if headers is not None:
@@ -148,7 +150,7 @@ class FakeCatalogue:
         if provider_id is not None:
             source = replace(source, provider_id=provider_id or None)
         if enabled:
-            source = replace(source, failures_in_a_row=0, healthy_since=None)
+            source = replace(source, failures_in_a_row=0, healthy_since=None, healthy_at=None)
         if enabled is not None:
             source = replace(source, status=SourceStatus.UNKNOWN if enabled else SourceStatus.DISABLED)
         return self._put(source)
@@ -175,12 +177,12 @@ class FakeCatalogue:
         source = self._sources.get(source_id) or self._missing("source", source_id)
         source = replace(source, last_checked_at=now)
         if result.media is None:
-            failed = replace(source, last_failed_at=now, last_failure_reason=result.reason, healthy_since=None)
+            failed = replace(source, last_failed_at=now, last_failure_reason=result.reason, healthy_since=None, healthy_at=None)
             return self._put(replace(failed, status=SourceStatus.PROBLEMATIC))
         after = {SourceStatus.PROBLEMATIC: SourceStatus.RECOVERED, SourceStatus.UNKNOWN: SourceStatus.HEALTHY}
         since = now if source.healthy_since is None else source.healthy_since
         status = after.get(source.status, source.status)
-        return self._put(replace(source, status=status, media=result.media, healthy_since=since))
+        return self._put(replace(source, status=status, media=result.media, healthy_since=since, healthy_at=now))
 
     async def failovers(self, channel_id: str) -> tuple[Channel, ...]:
         self._answer()
@@ -239,6 +241,7 @@ class FakeCatalogue:
                 stall_count=source.stall_count + record.stalled,
                 failures_in_a_row=record.in_a_row,
                 healthy_since=None,
+                healthy_at=None,
                 last_failed_at=now,
                 last_failure_reason=record.reason,
             )

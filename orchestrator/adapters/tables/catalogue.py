@@ -157,9 +157,10 @@ class SqlCatalogue:
             if result.media is not None:
                 status = _AFTER_SUCCESS.get(before.status, before.status)
                 since = now if before.healthy_since is None else before.healthy_since
-                return {"last_checked_at": now, "media": result.media, "status": status, "healthy_since": since}
+                healthy = {"healthy_since": since, "healthy_at": now}
+                return {"last_checked_at": now, "media": result.media, "status": status, **healthy}
             status = SourceStatus.DISABLED if before.status is SourceStatus.DISABLED else SourceStatus.PROBLEMATIC
-            failure = {"last_failed_at": now, "last_failure_reason": result.reason, "healthy_since": None}
+            failure = {"last_failed_at": now, "last_failure_reason": result.reason, "healthy_since": None, "healthy_at": None}
             return {"last_checked_at": now, "status": status, **failure}
 
         return await self._database.write(lambda connection: _change_source(connection, source_id, change))
@@ -188,7 +189,7 @@ class SqlCatalogue:
         return await self._database.read(lambda connection: tuple(_source(row) for row in connection.execute(query)))
 
 
-_ANEW = {"failures_in_a_row": 0, "healthy_since": None}
+_ANEW = {"failures_in_a_row": 0, "healthy_since": None, "healthy_at": None}
 _AFTER_SUCCESS = {SourceStatus.UNKNOWN: SourceStatus.HEALTHY, SourceStatus.PROBLEMATIC: SourceStatus.RECOVERED}
 
 

@@ -58,6 +58,7 @@ _UPDATE_SOURCE = (
         ),
         failures_in_a_row=case((_ANEW, 0), else_=sources.c.failures_in_a_row),
         healthy_since=case((_ANEW, None), else_=sources.c.healthy_since),
+        healthy_at=case((_ANEW, None), else_=sources.c.healthy_at),
         media=case((_MOVED, None), else_=sources.c.media),
     )
 )

@@ -112,6 +112,7 @@ def _failed(record: SourceFailed, now: float) -> Update:
                 sources.c.last_failure_reason: record.reason,
                 sources.c.failures_in_a_row: record.in_a_row,
                 sources.c.healthy_since: None,
+                sources.c.healthy_at: None,
             }
         )
     )

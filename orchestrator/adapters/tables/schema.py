@@ -131,6 +131,7 @@ sources = Table(
     Column("imported", Json(ImportedSource)),  # what an import last wrote; NULL: the operator's own
     Column("failures_in_a_row", Integer, nullable=False, server_default=text("0")),
     Column("healthy_since", Double),
+    Column("healthy_at", Double),
     Index("ix_sources_channel_id", "channel_id", "priority"),
 )
 PROBLEMATIC = text("status = 'problematic'")

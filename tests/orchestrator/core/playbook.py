@@ -132,7 +132,7 @@ class Playbook:
             kept = before in (SourceStatus.PROBLEMATIC, SourceStatus.RECOVERED)
             after = SourceStatus.RECOVERED if kept else SourceStatus.HEALTHY
             since = self._now if since is None else since
-            self.source(name, status=after, last_checked_at=self._now, media=MEDIA, healthy_since=since)
+            self.source(name, status=after, last_checked_at=self._now, media=MEDIA, healthy_since=since, healthy_at=self._now)
         return self
 
     def fails_probe(self, name: str, reason: str) -> Playbook:
@@ -143,6 +143,7 @@ class Playbook:
             last_failed_at=self._now,
             last_failure_reason=reason,
             healthy_since=None,
+            healthy_at=None,
         )
 
     def runs(self, attempt: int, **changes: Any) -> Playbook:
@@ -302,7 +303,9 @@ class Playbook:
                 self._mark(source, SourceStatus.HEALTHY, last_checked_at=self._now, failures_in_a_row=0)
             case SourceFailed(source, reason, _, in_a_row):
                 failure = {"last_failed_at": self._now, "last_failure_reason": reason}
-                self._mark(source, SourceStatus.PROBLEMATIC, failures_in_a_row=in_a_row, healthy_since=None, **failure)
+                self._mark(
+                    source, SourceStatus.PROBLEMATIC, failures_in_a_row=in_a_row, healthy_since=None, healthy_at=None, **failure
+                )
             case _:
                 pass
 

@@ -78,7 +78,8 @@ def test_a_probe_that_fails_begins_the_time_anew() -> None:
 def test_a_source_that_nobody_has_probed_lately_is_not_known_to_be_stable() -> None:
     play = failed_over("a", "b")
     play.answers("a").after(61.0).lists(2).nothing()  # healthy since then, as far as anybody knows
-    play.source("a", healthy_since=REQUESTED_AT - 500.0, last_checked_at=REQUESTED_AT + play.elapsed - 61.0).nothing()
+    play.source("a", healthy_since=REQUESTED_AT - 500.0, healthy_at=REQUESTED_AT + play.elapsed - 61.0)
+    play.source("a", last_checked_at=REQUESTED_AT + play.elapsed).nothing()  # it has been seen playing: that is no probe
     play.answers("a").then(start(3, "a"))
 
 
@@ -92,7 +93,17 @@ def test_of_several_the_best_one_that_is_stable_is_returned_to() -> None:
     probed(play, "b", 20.0).then(start(4, "b"))
     play.runs(4).after(0.5).goes_live()
     play.after(12.0).lists(4).then(records=[steady(4, "b")])
-    probed(play, "a", 28.0).then(start(5, "a"))
+    probed(play, "a", 47.0).nothing()
+    probed(play, "a", 1.0).then(start(5, "a"))
+
+
+def test_a_healthy_source_that_was_left_for_our_faults_is_not_returned_to_at_once() -> None:
+    play = Playbook("a", "b").live()
+    play.exits(1, 137).look()
+    play.goes_live().exits(2, 137).then(start(3, "b"), stop(2))
+    play.goes_live()
+    probed(play, "a", 59.0).nothing()
+    play.after(1.0).answers("a").then(start(4, "a"))
 
 
 def test_a_worse_source_is_no_reason_to_leave() -> None:

@@ -115,28 +115,40 @@ def for_start(session: Session, seen: Observation, now: float, policy: Policy) -
         rivals = sources if is_on_probation(best, policy) else sources[: sources.index(best)]
         if now >= patience_until or all(each.id in fresh for each in rivals):
             return Verdict(best=best)
-        return Verdict(ask=tuple(each.id for each in sources if each.id not in fresh), wait_until=patience_until)
+        return Verdict(ask=_ids(each for each in sources if each.id not in fresh), wait_until=patience_until)
+
+    def resting(sources: list[Source]) -> Source | None:
+        working = [each for each in _working(sources) if each.id in fresh]
+        return min(working, key=lambda each: held_off_until(each, policy), default=None)
+
+    def unanswered(sources: list[Source]) -> list[Source]:
+        return [each for each in sources if _seen_at(each) <= session.created_at]
 
     if verdict := settled(own):
         return verdict
-    silent = [each for each in own if _seen_at(each) <= session.created_at]
+    # None of its own is known to work, but for those that are held off
+    silent = unanswered(own)
     remembered = next((each for each in silent if each.id == seen.last_good and _is_good(each, now, policy)), None)
-    resting = [each for each in _working(candidates) if each.id in fresh and is_held_off(each, now, policy)]
-    held_off = min(resting, key=lambda each: held_off_until(each, policy), default=None)
+    second_best = remembered or resting(own)
     if silent and now < patience_until:
-        early = remembered or held_off or others
-        return Verdict(ask=tuple(each.id for each in silent), wait_until=patience_until if early else limit)
-    if silent and (remembered or held_off):
-        return Verdict(best=remembered or held_off)
-    if (not silent or now >= limit) and (verdict := settled(others)):
-        return verdict
-    silent += [each for each in others if _seen_at(each) <= session.created_at]
-    if silent and now < limit and not (held_off and now >= patience_until):
-        return Verdict(ask=tuple(each.id for each in silent), wait_until=patience_until if held_off else limit)
-    if held_off:
-        return Verdict(best=held_off)
-    unanswered = {each.id for each in silent}
-    return Verdict(reasons={each.id: _why(each, known=each.id not in unanswered) for each in candidates})
+        return Verdict(ask=_ids(silent), wait_until=patience_until if second_best or others else limit)
+    if silent and second_best:
+        return Verdict(best=second_best)
+    if not silent or now >= limit:
+        if verdict := settled(others):
+            return verdict
+        second_best = second_best or resting(others)
+    silent += unanswered(others)
+    if silent and now < limit and not (second_best and now >= patience_until):
+        return Verdict(ask=_ids(silent), wait_until=patience_until if second_best else limit)
+    if second_best:
+        return Verdict(best=second_best)
+    late = set(_ids(silent))
+    return Verdict(reasons={each.id: _why(each, known=each.id not in late) for each in candidates})
+
+
+def _ids(sources: Iterable[Source]) -> tuple[str, ...]:
+    return tuple(each.id for each in sources)
 
 
 def _working(sources: Iterable[Source]) -> list[Source]:

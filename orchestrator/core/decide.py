@@ -127,7 +127,7 @@ def has_gone_live(session: Session, seen: Observation, now: float, policy: Polic
         records.append(AttemptEnded(session.previous.number, None, f"replaced: {session.reason}"))
     live = replace(
         session, phase=Phase.LIVE, attempt=replace(attempt, live_at=now), previous=None, tried=(),
-        unavailable_since=None, retry_at=None,
+        unavailable_since=None, retry_at=None, retries=session.retries if session.previous is None else 0,
     )  # fmt: skip
     return Decision(session=live, records=tuple(records), wake_at=_next_look(live, seen, now, policy))
 

@@ -158,6 +158,9 @@ def test_failbacks_that_fail_again_and_again_become_few() -> None:
         assert play.session.retry_at is not None
         waits_s.append(round(play.session.retry_at - REQUESTED_AT - play.elapsed, 6))
     assert waits_s == [60.0, 120.0, 240.0, 300.0, 300.0, 300.0]
+    probed(play, "a", 300.0).then(start(9, "a"))
+    play.runs(9).after(0.5).goes_live()
+    assert play.session.retries == 0, "it can be done again"
 
 
 def test_a_failback_that_failed_keeps_no_other_swap_waiting() -> None:

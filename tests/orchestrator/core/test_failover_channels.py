@@ -87,6 +87,16 @@ def test_while_own_probes_take_long_the_failover_ones_are_asked_but_not_yet_take
     play.at(5.0).fails_probe("a", "no answer").then(start(1, "x"))
 
 
+def test_a_failover_source_that_is_held_off_does_not_come_before_own_ones_that_take_long() -> None:
+    play = Playbook("a", behind="xy")
+    play.source("x", status=SourceStatus.RECOVERED, failures_in_a_row=2, last_failed_at=REQUESTED_AT - 3.0)
+    play.source("x", last_checked_at=REQUESTED_AT - 1.0)
+    play.then(probe("a"))
+    play.at(0.75).then(probe("a", "x", "y"), phase=Phase.REQUESTED)
+    play.at(1.0).answers("x").then(probe("a", "y"), phase=Phase.REQUESTED)
+    play.at(1.5).fails_probe("a", "404").then(start(1, "x"))
+
+
 def test_an_own_source_that_answers_late_still_comes_before_a_failover_one() -> None:
     play = Playbook("a", behind="x")
     play.look()

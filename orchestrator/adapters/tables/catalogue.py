@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import fields
-from sqlalchemy import Connection, Insert, Row, Update, case, delete, insert, literal, or_, select, tuple_, update
+from sqlalchemy import Connection, Insert, Row, Update, bindparam, case, delete, insert, literal, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.adapters.tables.engine import Database
@@ -25,6 +25,8 @@ from orchestrator.ports import LineUp, NewSource, ProbeResult
 
 _CHANNEL = tuple(channels.c[field.name] for field in fields(Channel))
 _SOURCE = tuple(sources.c[field.name] for field in fields(Source))
+_LINE = select(*_SOURCE).where(sources.c.channel_id.in_(bindparam("line", expanding=True)))
+_LINE = _LINE.order_by(sources.c.priority, sources.c.id)
 _UNNUMBERED = 2**31 - 1
 
 
@@ -175,9 +177,8 @@ class SqlCatalogue:
         def work(connection: Connection) -> LineUp:
             channel = _read_channel(connection, channel_id)
             line = behind(channel.id, read_edges(connection, [channel.id]))
-            query = select(*_SOURCE).where(sources.c.channel_id.in_(line)).order_by(sources.c.priority, sources.c.id)
-            found = sorted(map(_source, connection.execute(query)), key=lambda each: line.index(each.channel_id))
-            return LineUp(channel, tuple(found))
+            found = map(_source, connection.execute(_LINE, {"line": line}))
+            return LineUp(channel, tuple(sorted(found, key=lambda each: line.index(each.channel_id))))
 
         return await self._database.read(work)
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from msgspec.structs import fields
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, select
 
 from orchestrator.adapters.tables.schema import channel_failovers, channels, sources
 from orchestrator.core.failover import Signature, behind
@@ -50,16 +51,23 @@ def write_failovers(connection: Connection, channel_id: str, channel_ids: Sequen
 
 def read_edges(connection: Connection, channel_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
     """The failover channels of these, of theirs, and so on: by one query. Disabled ones are left out."""
-    reached = select(channels.c.id).where(channels.c.id.in_(channel_ids)).cte("reached", recursive=True)
-    further = select(_EDGE.failover_channel_id).join(reached, _EDGE.channel_id == reached.c.id)
-    further = further.join(channels, channels.c.id == _EDGE.failover_channel_id).where(channels.c.enabled)
-    reached = reached.union(further)
-    query = select(_EDGE.channel_id, _EDGE.failover_channel_id).join(reached, _EDGE.channel_id == reached.c.id)
-    query = query.join(channels, channels.c.id == _EDGE.failover_channel_id).where(channels.c.enabled)
     edges: dict[str, list[str]] = defaultdict(list)
-    for channel_id, failover_id in connection.execute(query.order_by(_EDGE.channel_id, _EDGE.position)):
+    for channel_id, failover_id in connection.execute(_EDGES, {"roots": list(channel_ids)}):
         edges[channel_id].append(failover_id)
     return edges
+
+
+def _edges() -> Select[Any]:
+    usable = and_(channels.c.id == _EDGE.failover_channel_id, channels.c.enabled)
+    roots = select(channels.c.id).where(channels.c.id.in_(bindparam("roots", expanding=True)))
+    reached = roots.cte("reached", recursive=True)
+    further = select(_EDGE.failover_channel_id).join(reached, _EDGE.channel_id == reached.c.id).join(channels, usable)
+    reached = reached.union(further)
+    query = select(_EDGE.channel_id, _EDGE.failover_channel_id).join(reached, _EDGE.channel_id == reached.c.id)
+    return query.join(channels, usable).order_by(_EDGE.channel_id, _EDGE.position)
+
+
+_EDGES = _edges()  # made once: every look at a session reads it
 
 
 def read_signatures(connection: Connection, channel_ids: Collection[str]) -> Mapping[str, Signature]:

@@ -16,6 +16,7 @@ from api import (
     channels,
     doctor,
     events,
+    failovers,
     health,
     imports,
     legacy,
@@ -64,6 +65,7 @@ def create_app(
         route_handlers=[
             channels.routes,
             sources.routes,
+            failovers.routes,
             providers.routes,
             imports.routes,
             sessions.routes,

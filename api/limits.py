@@ -11,6 +11,7 @@ from orchestrator.errors import InvalidInput
 
 BODY_BYTES: Final = 1 << 20
 SOURCES: Final = bounds.SOURCES
+FAILOVERS: Final = bounds.FAILOVERS
 WAIT_S: Final = 30.0
 
 # `$` also matches before a last line feed in Python, though not in JSON Schema: hence the look-aheads.

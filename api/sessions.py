@@ -163,9 +163,10 @@ async def switch_session(
         await world.nudge(session.id)
         return await _view(world, request, await world.sessions.get(session.id))
     if source_id is not None:
-        source = next((each for each in await world.catalogue.sources(session.channel_id) if each.id == source_id), None)
+        usable = (await world.catalogue.lineup(session.channel_id)).sources
+        source = next((each for each in usable if each.id == source_id), None)
         if source is None:
-            raise InvalidInput("source_id", "not a source of the session's channel")
+            raise InvalidInput("source_id", "not a source of the session's channel, nor of those behind it")
         if source.status is SourceStatus.DISABLED:
             raise InvalidInput("source_id", "the source is disabled")
         playing = session.attempt and await _provider_of(world, session.attempt.source_id)

@@ -71,9 +71,11 @@ class SourceView(Struct, kw_only=True):
     status: SourceStatus
     failure_count: int
     stall_count: int
+    failures_in_a_row: int  # more than none: it is left alone for a growing time after the last one
     last_checked_at: str | None
     last_failed_at: str | None
     last_failure_reason: str | None
+    healthy_since: str | None  # by its probes
     media: Media | None
 
     @classmethod
@@ -89,9 +91,11 @@ class SourceView(Struct, kw_only=True):
             status=source.status,
             failure_count=source.failure_count,
             stall_count=source.stall_count,
+            failures_in_a_row=source.failures_in_a_row,
             last_checked_at=optional_timestamp(source.last_checked_at),
             last_failed_at=optional_timestamp(source.last_failed_at),
             last_failure_reason=source.last_failure_reason,
+            healthy_since=optional_timestamp(source.healthy_since),
             media=source.media,
         )
 
@@ -107,9 +111,11 @@ HLS = SourceView(
     status=SourceStatus.HEALTHY,
     failure_count=1,
     stall_count=0,
+    failures_in_a_row=0,
     last_checked_at="2025-06-01T21:04:10.000Z",
     last_failed_at="2025-06-01T20:11:02.350Z",
     last_failure_reason="404 Not Found",
+    healthy_since="2025-06-01T20:13:02.120Z",
     media=Media(video="h264", audio="aac", channels=2, width=1280, height=720, bitrate_bps=1_500_000, cadence_s=2.0),
 )
 MPEG_TS = SourceView(
@@ -123,9 +129,11 @@ MPEG_TS = SourceView(
     status=SourceStatus.UNKNOWN,
     failure_count=0,
     stall_count=0,
+    failures_in_a_row=0,
     last_checked_at=None,
     last_failed_at=None,
     last_failure_reason=None,
+    healthy_since=None,
     media=None,
 )
 

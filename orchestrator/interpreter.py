@@ -17,7 +17,6 @@ from orchestrator.core import payload
 from orchestrator.core.model import (
     SLATE,
     Action,
-    ChannelPolicy,
     Container,
     ContainerState,
     Decision,
@@ -31,7 +30,7 @@ from orchestrator.core.model import (
     StopAttempt,
 )
 from orchestrator.errors import BusUnavailable, FailoverError, NotFound, Temporary
-from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore, Prober, ProbeResult
+from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, LineUp, ObjectStore, Prober, ProbeResult
 from orchestrator.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -104,13 +103,12 @@ class Interpreter:
         for key in [key for key in self._refused if key[0] == session_id]:
             del self._refused[key]
 
-    async def channel(self, channel_id: str) -> tuple[bool, tuple[Source, ...], ChannelPolicy]:
-        """Whether the channel is there and enabled, its sources, and its policy."""
+    async def lineup(self, channel_id: str) -> LineUp | None:
+        """The channel and all sources that its sessions may come to use; None: it has been deleted."""
         try:
-            channel = await self._catalogue.channel(channel_id)
+            return await self._catalogue.lineup(channel_id)
         except NotFound:
-            return False, (), ChannelPolicy()
-        return channel.enabled, await self._catalogue.sources(channel.id), channel.policy
+            return None
 
     async def probe(self, source: Source) -> Source | None:
         """Probe a source once, whoever asks meanwhile, and write the result. None: it could not be written, or its provider has

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _POLL_CONTAINERS_S = 5.0
 _RESYNC_CHANNELS_S = 2.0
 _HISTORY_S = 300.0
+_LOOK_AFTER_S = 1.0  # the shortest time for which a source may have to be stable
 
 
 class Jobs:
@@ -58,6 +59,7 @@ class Jobs:
         self._every("channel resync", _RESYNC_CHANNELS_S, supervisor.resync_channels)
         self._every("container poll", _POLL_CONTAINERS_S, self._poll_containers)
         self._every("recovery", settings.recovery_interval_s, self._recover)
+        self._every("failback probes", _LOOK_AFTER_S, recovery.look_after)
         self._every("retention", settings.retention_interval_s, self._retain)
         self._every("history", _HISTORY_S, self._forget)
         self._every("heartbeat", BEAT_S, heartbeat.beat)

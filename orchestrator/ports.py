@@ -11,6 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from orchestrator.core.failover import Signature
 from orchestrator.core.imports import ChannelPlan, KnownChannel
 from orchestrator.core.model import (
     Channel,
@@ -202,6 +203,14 @@ class NewSource(Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
 
 
+class LineUp(Struct, frozen=True):
+    """A channel, and all sources that its sessions may come to use in the order to try: its own by priority, then those of its
+    failover channels, of theirs, and so on, the nearest first. What is behind a disabled channel does not count."""
+
+    channel: Channel
+    sources: tuple[Source, ...]
+
+
 class Catalogue(Protocol):
     """Channels and their ordered sources. All raise DatabaseUnavailable; lookups by slug or id."""
 
@@ -233,7 +242,8 @@ class Catalogue(Protocol):
         self, source_id: str, *, url: str | None = None, user_agent: str | None = None,
         headers: dict[str, str] | None = None, enabled: bool | None = None, provider_id: str | None = None,
     ) -> Source:  # fmt: skip
-        """Only what is given changes; a changed URL or `enabled=True` sets the status to unknown. Raises NotFound."""
+        """Only what is given changes; a changed URL or `enabled=True` sets the status to unknown, with no failure in a row.
+        Raises NotFound."""
 
     async def delete_source(self, source_id: str) -> None:
         """Raises NotFound."""
@@ -242,12 +252,23 @@ class Catalogue(Protocol):
         """Priorities 1, 2, 3 ... in this order; all of the channel's ids exactly once, else InvalidInput('source_ids')."""
 
     async def record_probe(self, source_id: str, result: ProbeResult, now: float) -> Source:
-        """Healthy: unknown → healthy, problematic → recovered. Failed: → problematic, with the reason; counters untouched.
-        A disabled source stays disabled. Raises NotFound."""
+        """Healthy: unknown → healthy, problematic → recovered; `healthy_since` is set where it was not. Failed: →
+        problematic, with the reason, and healthy no more; counters untouched. A disabled source stays disabled. Raises
+        NotFound."""
 
-    async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
-        """Of these channels, those that are there and enabled, each with the ids of its sources that are not disabled: by
-        one query, what the orchestrator compares with what it knows."""
+    async def failovers(self, channel_id: str) -> tuple[Channel, ...]:
+        """Whose sources are used when the channel's own are down, in order."""
+
+    async def set_failovers(self, channel_id: str, channel_ids: Sequence[str]) -> tuple[Channel, ...]:
+        """In this order, instead of what was there. Raises NotFound; InvalidInput('channels') for one that does not exist,
+        that is the channel itself, or that stands there twice."""
+
+    async def lineup(self, channel_id: str) -> LineUp:
+        """Raises NotFound."""
+
+    async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, Signature]:
+        """Of these channels, those that are there and enabled, each with its line-up's signature: by few queries, what the
+        orchestrator compares with what it knows."""
 
     async def problematic_sources(self) -> tuple[Source, ...]:
         """Of all channels: what the recovery job probes."""

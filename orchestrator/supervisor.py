@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from math import inf
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from orchestrator.census import Census
 from orchestrator.connections import Connections
-from orchestrator.core import choose, slate
+from orchestrator.core import choose, failover, slate
 from orchestrator.core.decide import decide
 from orchestrator.core.model import (
     SLATE,
@@ -31,6 +31,7 @@ from orchestrator.core.model import (
     Phase,
     Playlist,
     Session,
+    Source,
     StartAttempt,
     Unknown,
 )
@@ -113,11 +114,27 @@ class Supervisor:
         if work.task is None or work.task.done():
             work.task = self._spawn(self._work(session_id, work), f"session-{session_id}")
 
-    def wake_channel(self, channel_id: str) -> None:
-        """Wake the channel's sessions that this process knows."""
+    def tell(self, source: Source) -> None:
+        """A probe has seen this source: whoever may use it decides with that, and is woken where something follows."""
         for session_id, work in tuple(self._works.items()):
-            if work.session is not None and work.session.channel_id == channel_id:
-                self.wake(session_id)
+            seen = work.observation
+            if seen is not None and any(each.id == source.id for each in seen.sources):
+                known = tuple(source if each.id == source.id else each for each in seen.sources)
+                work.observation = replace(seen, sources=known)
+                self._consider(session_id, work)
+
+    def awaited(self) -> Mapping[str, tuple[Source, float]]:
+        """Sources that live sessions would return to once they are known to be stable: by id, each with the shortest time
+        for which it has to be so."""
+        waited: dict[str, tuple[Source, float]] = {}
+        for work in self._works.values():
+            if work.session is None or work.observation is None:
+                continue
+            stable_s = work.observation.channel_policy.failback_stable_s
+            for source in choose.better(work.session, work.observation):
+                _, least_s = waited.get(source.id, (source, stable_s))
+                waited[source.id] = source, min(stable_s, least_s)
+        return waited
 
     async def resync(self) -> None:
         """Re-read the rows: every intent whose nudge was lost is found here (law 1)."""
@@ -161,14 +178,15 @@ class Supervisor:
             await asyncio.sleep(_RETRY_S)
 
     async def resync_channels(self) -> None:
-        """Find what was enabled, disabled, deleted or limited behind running sessions. Raises DatabaseUnavailable."""
+        """Find what was edited behind running sessions: their channels, the sources that they may come to use, the order of
+        these, and their providers' limits. Raises DatabaseUnavailable."""
         await self._census.limits()
         works = [(session_id, work) for session_id, work in self._works.items() if work.session and work.observation]
         lineups = await self._tables.catalogue.lineups({work.session.channel_id for _, work in works if work.session})
         for session_id, work in works:
             if work.session is not None and work.observation is not None:
                 lineup = lineups.get(work.session.channel_id)
-                if lineup != _lineup(work.observation):
+                if lineup != _signature(work.observation):
                     self.wake(session_id)
 
     async def close(self) -> None:
@@ -244,20 +262,23 @@ class Supervisor:
 
     async def _observe(self, session: Session, *, look: bool) -> Observation:
         look = look or session.desired is Desired.STOP or not self._sweep.follows(session.id)
-        containers, (enabled, sources, channel_policy), playlist = await asyncio.gather(
-            self._containers(session.id), self._interpreter.channel(session.channel_id), self._playlist(session.id, look)
+        containers, lineup, playlist = await asyncio.gather(
+            self._containers(session.id), self._interpreter.lineup(session.channel_id), self._playlist(session.id, look)
         )
-        await self._census.know(sources)
-        seen = Observation(
-            channel_enabled=enabled,
-            slate=channel_policy.slate,
-            sources=sources,
-            containers=containers,
-            playlist=playlist,
-        )
+        seen = Observation(channel_enabled=False, containers=containers, playlist=playlist)
+        if lineup is not None:
+            channel = lineup.channel
+            seen = replace(
+                seen,
+                channel_enabled=channel.enabled,
+                channel_policy=channel.policy,
+                last_good=channel.active_source_id,
+                sources=lineup.sources,
+            )
+        await self._census.know(seen.sources)
         if not isinstance(containers, Unknown):
             current = (each for each in (session.attempt, session.previous) if each is not None)
-            self._connections.observed(session.id, containers, current, sources)
+            self._connections.observed(session.id, containers, current, seen.sources)
         return self._with_connections(session.id, seen)
 
     def _with_connections(self, session_id: str, seen: Observation) -> Observation:
@@ -331,6 +352,10 @@ class Supervisor:
 
     def _timer_fired(self, session_id: str, work: _Work) -> None:
         work.timer = None
+        self._consider(session_id, work)
+
+    def _consider(self, session_id: str, work: _Work) -> None:
+        """Look at the world only where something would follow from what is known."""
         if work.session is not None and work.observation is not None and (work.task is None or work.task.done()):
             playlist = self._sweep.playlist(session_id)
             if not isinstance(playlist, Unknown):
@@ -370,9 +395,9 @@ def _differs(known: tuple[Container, ...] | Unknown, seen: tuple[Container, ...]
     return {(c.attempt, c.state, c.healthy) for c in known} != {(c.attempt, c.state, c.healthy) for c in seen}
 
 
-def _lineup(seen: Observation) -> frozenset[str] | None:
+def _signature(seen: Observation) -> failover.Signature | None:
     """As `Catalogue.lineups` has it."""
-    return frozenset(each.id for each in choose.enabled(seen.sources)) if seen.channel_enabled else None
+    return failover.signature(seen.channel_policy, seen.sources) if seen.channel_enabled else None
 
 
 def _log_step(before: Session, decision: Decision) -> None:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from transcoder.job import SCHEMES
 
 SOURCES: Final = 64  # of one channel
+FAILOVERS: Final = 16  # channels that one channel names
+LINE_UP: Final = 32  # channels whose sources one session may come to use: itself, its failover channels, theirs
 NAME: Final = 200
 TEXT: Final = 200  # a group, a tvg-id ...
 URL: Final = 4096

@@ -14,11 +14,14 @@ from msgspec.structs import replace
 
 from orchestrator.core import choose, slate, steps
 from orchestrator.core.blame import diagnose, of_container, patience_with
+from orchestrator.core.hold_off import is_held_off
 from orchestrator.core.model import (
     Absent,
     Action,
+    Attempt,
     AttemptEnded,
     AttemptLive,
+    AttemptSteady,
     Corrupt,
     Decision,
     Desired,
@@ -32,6 +35,8 @@ from orchestrator.core.model import (
     ProbeSources,
     Record,
     Session,
+    Source,
+    SourceStatus,
     StartAttempt,
     StopAttempt,
     Unknown,
@@ -42,6 +47,8 @@ Rule = Callable[[Session, Observation, float, Policy], Decision | None]
 
 NEXT = "next"  # `switch_to`: whichever source comes next
 SAME = "same"  # a fresh attempt on the source that plays
+FAILBACK = "failback"  # the reason of a swap back to a better source
+FAILBACK_FAILED = "failback failed"  # what plays plays on; the next failback waits, no other swap does
 
 
 def decide(session: Session, seen: Observation, now: float, policy: Policy) -> Decision:
@@ -90,7 +97,7 @@ def is_unwanted(session: Session, seen: Observation, now: float, policy: Policy)
 def wants_a_source(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
     if session.phase is not Phase.REQUESTED:
         return None
-    verdict = choose.for_start(seen.sources, session.created_at, now, policy, full=seen.full, awaited=seen.awaited)
+    verdict = choose.for_start(session, seen, now, policy)
     if verdict.best is not None:
         if isinstance(seen.containers, Unknown):
             return Decision(session=session, wake_at=now + policy.look_again_s)
@@ -126,9 +133,11 @@ def has_gone_live(session: Session, seen: Observation, now: float, policy: Polic
     records: list[Record] = [AttemptLive(attempt.number, attempt.source_id), event]
     if session.previous is not None:
         records.append(AttemptEnded(session.previous.number, None, f"replaced: {session.reason}"))
+    swapped = session.previous is not None and not slate.is_slate(session.previous)
     live = replace(
         session, phase=Phase.LIVE, attempt=replace(attempt, live_at=now), previous=None, tried=(),
         unavailable_since=None, retry_at=None, slate_at=None, slate_faults=0,
+        retries=0 if swapped else session.retries,
     )  # fmt: skip
     return Decision(session=live, records=tuple(records), wake_at=_next_look(live, seen, now, policy))
 
@@ -136,7 +145,8 @@ def has_gone_live(session: Session, seen: Observation, now: float, policy: Polic
 def planned_swap_failed(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
     """The attempt that should have taken over failed while the previous one goes on publishing: nothing happened.
 
-    What is not asked for by an operator is not tried again at once: the fault may be in every attempt.
+    What is not asked for by an operator is not tried again at once: the fault may be in every attempt. A better source has
+    to prove itself anew, whoever was to blame.
     """
     attempt, previous = session.attempt, session.previous
     if attempt is None or previous is None or slate.is_slate(previous):
@@ -148,11 +158,16 @@ def planned_swap_failed(session: Session, seen: Observation, now: float, policy:
     failure = diagnose(session, seen, now, policy)
     if failure is None:
         return None
+    failback = session.reason == FAILBACK
+    stable_s = seen.channel_policy.failback_stable_s
+    longer_s = min(stable_s * 2.0 ** min(session.retries, 16), max(stable_s, policy.hold_off_max_s)) if failback else 0.0
     back = replace(
-        session, phase=Phase.LIVE, attempt=previous, previous=None, reason=None, from_source_id=None,
-        retries=session.retries + 1, retry_at=now + policy.retry_delay_s(session.retries),
+        session, phase=Phase.LIVE, attempt=previous, previous=None, reason=FAILBACK_FAILED if failback else None,
+        from_source_id=None, retries=session.retries + 1,
+        retry_at=now + max(policy.retry_delay_s(session.retries), longer_s),
     )  # fmt: skip
-    return Decision(session=back, records=steps.records_of(failure, attempt), wake_at=_next_look(back, seen, now, policy))
+    records = steps.records_of(failure, attempt, seen, now, policy)
+    return Decision(session=back, records=records, wake_at=_next_look(back, seen, now, policy))
 
 
 def attempt_failed(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -160,7 +175,7 @@ def attempt_failed(session: Session, seen: Observation, now: float, policy: Poli
     failure = diagnose(session, seen, now, policy)
     if attempt is None or failure is None:
         return None
-    records = steps.records_of(failure, attempt)
+    records = steps.records_of(failure, attempt, seen, now, policy)
     previous, told = session.previous, slate.is_to_be_told(session, seen)
     if slate.is_slate(previous):
         session, ended = slate.left_by(session, seen, now, policy)
@@ -192,12 +207,25 @@ def source_is_gone(session: Session, seen: Observation, now: float, policy: Poli
     attempt = session.attempt
     if session.phase is not Phase.LIVE or attempt is None or isinstance(seen.containers, Unknown):
         return None
-    if session.retry_at is not None and now < session.retry_at:
+    if now < _swap_at(session):
         return None
     if any(each.id == attempt.source_id for each in choose.enabled(seen.sources)):
         return None
-    source = choose.sound(choose.with_connection(seen))
+    source = choose.sound(choose.with_connection(seen), now, policy)
     return None if source is None else steps.swap(session, seen, source, "source removed", now, policy)
+
+
+def source_has_moved(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
+    """The playing source's address or headers were edited: a fresh attempt on it, without a gap."""
+    attempt = session.attempt
+    if session.phase is not Phase.LIVE or attempt is None or isinstance(seen.containers, Unknown):
+        return None
+    if now < _swap_at(session):
+        return None
+    source = next((each for each in choose.enabled(seen.sources) if each.id == attempt.source_id), None)
+    if source is None or attempt.address in (None, source.address) or is_held_off(source, now, policy):
+        return None
+    return steps.swap(session, seen, source, "source changed", now, policy)
 
 
 def attempt_is_old(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -205,7 +233,7 @@ def attempt_is_old(session: Session, seen: Observation, now: float, policy: Poli
     attempt = session.attempt
     if session.phase is not Phase.LIVE or attempt is None or isinstance(seen.containers, Unknown):
         return None
-    if now < max(attempt.started_at + policy.attempt_life_s, session.retry_at or 0.0):
+    if now < max(attempt.started_at + policy.attempt_life_s, _swap_at(session)):
         return None
     source = next((each for each in choose.enabled(choose.with_connection(seen)) if each.id == attempt.source_id), None)
     return None if source is None else steps.swap(session, seen, source, "signatures run out", now, policy)
@@ -226,14 +254,39 @@ def switch_is_asked_for(session: Session, seen: Observation, now: float, policy:
         source = next((each for each in usable if playing is not None and each.id == playing.source_id), None)
     elif session.switch_to == NEXT:
         others = [each for each in usable if playing is None or each.id != playing.source_id]
-        source = choose.sound(others) or choose.for_retry(others, session.tried)
+        source = choose.sound(others, now, policy) or choose.for_retry(others, session.tried, now, policy)
     else:
         source = next((each for each in usable if each.id == session.switch_to), None)
     if source is None:
         return Decision(session=asked, wake_at=now)
     if playing is None:
-        return steps.start(asked, seen, source, "operator", Phase.UNAVAILABLE, now, policy, previous=shown)
-    return steps.swap(asked, seen, source, "rolled" if session.switch_to == SAME else "operator", now, policy)
+        return steps.start(asked, seen, source, choose.OPERATOR, Phase.UNAVAILABLE, now, policy, previous=shown)
+    reason = "rolled" if session.switch_to == SAME else choose.OPERATOR
+    return steps.swap(asked, seen, source, reason, now, policy)
+
+
+def source_has_proved_itself(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
+    """It has listed for long enough since it last failed: its failures in a row are over."""
+    attempt, source = session.attempt, _failing(session, seen)
+    if session.phase is not Phase.LIVE or attempt is None or source is None or not isinstance(seen.playlist, Playlist):
+        return None
+    if seen.playlist.attempt != attempt.number or seen.playlist.changed_at < _steady_at(attempt, source, policy):
+        return None
+    return Decision(session=session, records=(AttemptSteady(attempt.number, source.id),), wake_at=now)
+
+
+def better_source_is_stable(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
+    """Failback: a source earlier in the line-up has been healthy for long enough: return to it, without a gap. What plays has
+    played for as long: faults of ours may have been the reason to leave a source that is healthy."""
+    attempt, stable_s = session.attempt, seen.channel_policy.failback_stable_s
+    if attempt is None or attempt.live_at is None or isinstance(seen.containers, Unknown):
+        return None
+    if now < max(attempt.live_at + stable_s, session.retry_at or 0.0):
+        return None
+    # Without a connection beside the one in use there is no way back without a gap.
+    free = [each for each in choose.better(session, seen) if each.id not in seen.full and each.id not in seen.handed_on]
+    source = choose.stable(free, stable_s, now, policy)
+    return None if source is None else steps.swap(session, seen, source, FAILBACK, now, policy)
 
 
 def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -242,9 +295,10 @@ def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -
     retry_at = session.retry_at or now
     failed_at = retry_at - policy.retry_delay_s(session.retries - 1)
     usable = choose.with_connection(seen)
-    source = choose.healed_since(failed_at, usable) or choose.sound(each for each in usable if each.id in seen.awaited)
+    waited_for = [each for each in usable if each.id in seen.awaited]
+    source = choose.healed_since(failed_at, usable, now, policy) or choose.sound(waited_for, now, policy)
     if source is None and now >= retry_at:
-        source = choose.for_retry(usable, session.tried)
+        source = choose.for_retry(usable, session.tried, now, policy)
     if source is None or isinstance(seen.containers, Unknown):
         looks = [max(retry_at, now + policy.look_again_s), slate.next_look(session, seen, now, policy)]
         if session.attempt is not None:  # the slate is watched like any other attempt
@@ -265,11 +319,14 @@ RULES: tuple[Rule, ...] = (
     slate.slate_is_unwanted,
     planned_swap_failed,
     attempt_failed,
+    source_has_proved_itself,
     source_is_gone,
     slate.slate_is_missing,
     switch_is_asked_for,
+    source_has_moved,
     attempt_is_old,
     slate.slate_is_old,
+    better_source_is_stable,
     may_retry,
 )
 
@@ -300,5 +357,27 @@ def _next_look(session: Session, seen: Observation, now: float, policy: Policy) 
     looks = [now if patience is None else patience.until, session.attempt.started_at + policy.attempt_life_s]
     if session.retry_at is not None and session.retry_at > now:
         looks.append(session.retry_at)
+    if session.attempt.live_at is not None and (failing := _failing(session, seen)) is not None:
+        looks.append(_steady_at(session.attempt, failing, policy))
     at = min(looks)
     return at if at > now else now + policy.look_again_s
+
+
+def _swap_at(session: Session) -> float:
+    """Not before: the swap before this one has failed."""
+    return 0.0 if session.retry_at is None or session.reason == FAILBACK_FAILED else session.retry_at
+
+
+def _failing(session: Session, seen: Observation) -> Source | None:
+    """The playing source, where it has failed and not proved itself since: at the address that plays."""
+    attempt = session.attempt
+    if attempt is None:
+        return None
+    source = next((each for each in choose.enabled(seen.sources) if each.id == attempt.source_id), None)
+    if source is None or attempt.address not in (None, source.address):
+        return None
+    return source if source.failures_in_a_row > 0 or source.status is SourceStatus.PROBLEMATIC else None
+
+
+def _steady_at(attempt: Attempt, source: Source, policy: Policy) -> float:
+    return max(attempt.live_at or attempt.started_at, source.last_failed_at or 0.0) + policy.steady_s

@@ -6,6 +6,7 @@ Times are unix seconds (float). Every struct is frozen: a new state is a new val
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import blake2b
 from math import inf
 from typing import Annotated, Literal
 
@@ -61,11 +62,23 @@ class Source(Struct, frozen=True, kw_only=True):
     status: SourceStatus = SourceStatus.UNKNOWN
     failure_count: int = 0
     stall_count: int = 0
+    failures_in_a_row: int = 0  # while it played; ends when it has played steadily
     last_checked_at: float | None = None  # last probe, or last time seen playing
     last_failed_at: float | None = None
     last_failure_reason: str | None = None
+    healthy_since: float | None = None  # the first ...
+    healthy_at: float | None = None  # ... and the last of the probes that have all succeeded
     media: Media | None = None
     problematic_since: float | None = None  # without a break; of no meaning in another status
+
+    @property
+    def address(self) -> str:
+        """Where and how it is fetched, as a digest: it is kept with sessions, where no password belongs."""
+        return address_of(self.url, self.user_agent, self.headers)
+
+
+def address_of(url: str, user_agent: str | None, headers: dict[str, str]) -> str:
+    return blake2b(repr((url, user_agent, sorted(headers.items()))).encode(errors="surrogatepass"), digest_size=8).hexdigest()
 
 
 SLATE = "slate"
@@ -79,6 +92,7 @@ class Attempt(Struct, frozen=True):
     source_id: str
     started_at: float
     live_at: float | None = None  # when its first listed segment was seen
+    address: str | None = None  # of its source when it was started; None: started by an earlier release
 
 
 class Session(Struct, frozen=True, kw_only=True):
@@ -108,6 +122,25 @@ class Session(Struct, frozen=True, kw_only=True):
     slate_faults: int = 0  # ... which so many that failed in a row make later
     ended_at: float | None = None
     end_reason: str | None = None
+
+
+# --- how a channel is to be played -------------------------------------------------------------------------------------
+
+
+Profile = Literal["copy", "h264"]
+Sharing = Literal["viewer", "channel"]
+Failback = Literal["never", "when_stable"]
+StableTime = Annotated[float, Meta(ge=1.0, le=86_400.0)]  # seconds
+
+
+class ChannelPolicy(Struct, frozen=True, kw_only=True):
+    """How a channel's sessions behave."""
+
+    profile: Profile = "copy"
+    sharing: Sharing = "viewer"  # a session for each viewer, or one for all of the channel's
+    failback: Failback = "when_stable"  # back to a better source ...
+    failback_stable_s: StableTime = 60.0  # ... that has been healthy for so long
+    slate: bool = True  # a generated picture goes on where no source works
 
 
 # --- what is observed -------------------------------------------------------------------------------------------------
@@ -169,14 +202,20 @@ class Playlist(Struct, frozen=True, tag=True):
 
 class Observation(Struct, frozen=True, kw_only=True):
     channel_enabled: bool = True  # False: disabled or deleted
-    slate: bool = False  # the channel's policy: a slate goes on where no source works
-    sources: tuple[Source, ...] = ()  # of the channel, by priority
+    channel_policy: ChannelPolicy = ChannelPolicy()
+    last_good: str | None = None  # the source of the channel that last played, in whichever session
+    sources: tuple[Source, ...] = ()  # the line-up, in the order to try: the channel's own, then those of its failover channels
     containers: tuple[Container, ...] | Unknown = ()
     playlist: Playlist | Absent | Unknown = Absent()
     # Of sources whose provider limits its connections (orchestrator/connections.py), by id:
     full: dict[str, str] = {}  # why there is none left for this session
     awaited: dict[str, str] = {}  # why there was none, at some time since the session's last attempt
     handed_on: frozenset[str] = frozenset()  # there is only the one that the session's own containers hold: these end first
+
+    @property
+    def slate(self) -> bool:
+        """Whether a slate goes on where no source works."""
+        return self.channel_policy.slate
 
 
 # --- what is decided --------------------------------------------------------------------------------------------------
@@ -222,6 +261,13 @@ class AttemptLive(Struct, frozen=True, tag=True, tag_field="record"):
     source_id: str  # a source whose media were listed is healthy
 
 
+class AttemptSteady(Struct, frozen=True, tag=True, tag_field="record"):
+    """It has listed for so long that its source has proved itself: the failures in a row are over."""
+
+    attempt: int
+    source_id: str
+
+
 class AttemptEnded(Struct, frozen=True, tag=True, tag_field="record"):
     attempt: int
     exit_code: int | None
@@ -234,6 +280,7 @@ class SourceFailed(Struct, frozen=True, tag=True, tag_field="record"):
     source_id: str
     reason: str
     stalled: bool = False
+    in_a_row: int = 1  # failures in a row, this one included
 
 
 Fields = dict[str, str | bool | int | float | dict[str, str] | None]
@@ -255,7 +302,7 @@ class Happened(Struct, frozen=True, tag=True, tag_field="record"):
     fields: Fields = {}
 
 
-Record = AttemptStarted | AttemptLive | AttemptEnded | SourceFailed | Happened
+Record = AttemptStarted | AttemptLive | AttemptSteady | AttemptEnded | SourceFailed | Happened
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -267,23 +314,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     wake_at: float | None = None  # decide again at this time, even if nothing happens
 
 
-# --- channels, and events as rows -------------------------------------------------------------------------------------
-
-
-Profile = Literal["copy", "h264"]
-Sharing = Literal["viewer", "channel"]
-Failback = Literal["never", "when_stable"]
-StableTime = Annotated[float, Meta(ge=1.0, le=86_400.0)]  # seconds
-
-
-class ChannelPolicy(Struct, frozen=True, kw_only=True):
-    """How a channel's sessions behave."""
-
-    profile: Profile = "copy"
-    sharing: Sharing = "viewer"  # a session for each viewer, or one for all of the channel's
-    failback: Failback = "when_stable"  # back to a better source ...
-    failback_stable_s: StableTime = 60.0  # ... that has been healthy for so long
-    slate: bool = True  # a generated picture goes on where no source works
+# --- channels, providers, and events as rows --------------------------------------------------------------------------
 
 
 class Channel(Struct, frozen=True, kw_only=True):

@@ -19,8 +19,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     probe_patience_s: float = 0.75  # so long a healthy source waits for the probe of a better one
     probe_limit_s: float = 8.0  # so long a request waits for probes at all
     connection_patience_s: float = 2.0  # so long a request waits for a connection: the viewer's last session may just be ending
-    hold_off_s: float = 10.0  # a source that failed this recently is not a last resort
     stop_grace_s: float = 1.0  # for an attempt that ends for its successor: to list what it holds
+    hold_off_s: float = 10.0  # a source that has failed is left alone for so long, doubling with each failure in a row ...
+    hold_off_max_s: float = 300.0  # ... up to this
+    probation_s: float = 60.0  # a source that has just recovered is second to those of its channel that never failed
     attempt_life_s: float = 5 * 24 * 3600.0  # an attempt that has run for so long is renewed: its signatures run out
     retry_first_s: float = 0.5  # unavailable: the first retry, doubling ...
     retry_max_s: float = 30.0  # ... up to this

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from orchestrator.core import choose
 from orchestrator.core.blame import Failure
+from orchestrator.core.hold_off import failures_in_a_row
 from orchestrator.core.model import (
     HOLDING,
     Attempt,
@@ -43,13 +44,14 @@ def start(
     after = _given_back(source, seen)
     return run(
         session, seen, source.id, reason, phase, now, policy,
-        records=records, previous=previous, after=after, grace_s=grace_s,
+        address=source.address, records=records, previous=previous, after=after, grace_s=grace_s,
     )  # fmt: skip
 
 
 def run(
     session: Session, seen: Observation, source_id: str, reason: str, phase: Phase, now: float, policy: Policy,
-    *, records: tuple[Record, ...] = (), previous: Attempt | None = None, after: tuple[int, ...] = (), grace_s: float = 0.0,
+    *, address: str | None = None, records: tuple[Record, ...] = (), previous: Attempt | None = None,
+    after: tuple[int, ...] = (), grace_s: float = 0.0,
 ) -> Decision:  # fmt: skip
     """A new attempt on a source, or (`SLATE`) without one. `after`: attempts that end first."""
     listed = seen.playlist.attempt if isinstance(seen.playlist, Playlist) else 0
@@ -58,7 +60,7 @@ def run(
     started = replace(
         session,
         phase=phase,
-        attempt=Attempt(number, source_id, now),
+        attempt=Attempt(number, source_id, now, address=address),
         previous=previous,
         last_attempt=number,
         reason=reason,
@@ -148,8 +150,10 @@ def end(session: Session, reason: str, now: float, *, sources: dict[str, str] | 
     return Decision(session=ended, records=(*ran, Happened(EventType.SESSION_ENDED, fields)))
 
 
-def records_of(failure: Failure, attempt: Attempt) -> tuple[Record, ...]:
+def records_of(failure: Failure, attempt: Attempt, seen: Observation, now: float, policy: Policy) -> tuple[Record, ...]:
     ended = AttemptEnded(attempt.number, failure.exit_code, failure.reason)
-    if not failure.source:
-        return (ended,)
-    return (ended, SourceFailed(attempt.source_id, failure.reason, stalled=failure.stall))
+    source = next((each for each in seen.sources if each.id == attempt.source_id), None)
+    if not failure.source or not (source is None or attempt.address in (None, source.address)):
+        return (ended,)  # what failed may be the old address: the new one has done nothing
+    in_a_row = 1 if source is None else failures_in_a_row(source, attempt, now, policy)
+    return (ended, SourceFailed(attempt.source_id, failure.reason, stalled=failure.stall, in_a_row=in_a_row))

@@ -26,7 +26,7 @@ TEXT = st.one_of(st.text(max_size=40), st.sampled_from(["news", "news", "http://
 NUMBER = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
 NAME = st.sampled_from(
     ["slug", "name", "number", "group", "logo", "enabled", "policy", "profile", "sources", "url", "user_agent", "headers",
-     "priority", "viewer", "source_id", "source_ids"]
+     "priority", "viewer", "source_id", "source_ids", "channels"]
 )  # fmt: skip
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), NUMBER, TEXT),
@@ -37,6 +37,7 @@ BODY = st.one_of(JSON.map(lambda value: json.dumps(value).encode()), st.binary(m
 REQUEST = st.sampled_from(
     ["POST /v1/channels", "PATCH /v1/channels/{}", "GET /v1/channels/{}", "DELETE /v1/channels/{}", "GET /v1/channels?limit={}",
      "GET /v1/channels?after={}", "GET /v1/channels?search={}", "POST /v1/channels/{}/sources", "PUT /v1/channels/{}/sources",
+     "PUT /v1/channels/{}/failovers", "PUT /v1/channels/news/failovers",
      "PATCH /v1/sources/{}", "GET /v1/sources?status={}", "POST /v1/channels/{}/sessions", "GET /v1/sessions?phase={}",
      "GET /v1/sessions/{}", "POST /v1/sessions/{}/switch", "GET /v1/sessions/{}/history?after={}",
      "GET /v1/sessions/{}/attempts/{}/log", "GET /watch/{}", "GET /assets/{}", "GET /stream/channel/{}/request?viewer={}",

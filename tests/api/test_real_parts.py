@@ -115,5 +115,10 @@ async def test_channels_and_sources_go_through_real_sql(stage: Stage, admin: htt
     ordered = (await admin.put("/v1/channels/news/sources", json={"source_ids": ids[::-1]})).json()
     assert [source["id"] for source in ordered] == ids[::-1]
     assert (await admin.post("/v1/channels", json={"slug": "news", "name": "Again"})).status_code == 409
+    sport = await stage.channel(slug="sport", name="Sport")
+    failovers = (await admin.put("/v1/channels/news/failovers", json={"channels": [sport["id"]]})).json()
+    assert failovers == {"channels": [{name: sport[name] for name in ("id", "slug", "name")}]}
+    assert (await admin.get("/v1/channels/news/failovers")).json() == failovers
+    assert (await admin.put("/v1/channels/news/failovers", json={"channels": ["news"]})).status_code == 422
     assert (await admin.delete("/v1/channels/news")).status_code == 204
     assert (await admin.get(f"/v1/sources/{ids[0]}")).status_code == 404

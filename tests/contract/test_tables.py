@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -13,12 +14,15 @@ import pytest
 from msgspec.structs import fields, replace
 
 from orchestrator.adapters.tables import open_tables
+from orchestrator.core.bounds import LINE_UP
+from orchestrator.core.failover import Signature, signature
 from orchestrator.core.model import (
     SLATE,
     Attempt,
     AttemptEnded,
     AttemptLive,
     AttemptStarted,
+    AttemptSteady,
     Channel,
     ChannelPolicy,
     Decision,
@@ -331,7 +335,11 @@ async def test_a_disabled_source_stays_disabled_until_it_is_enabled(tables: Tabl
 async def test_a_probe_tells_how_a_source_is(tables: Tables) -> None:
     channel, (a, b) = await a_channel(tables)
     healthy = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 5.0)
-    assert healthy == replace(a, status=SourceStatus.HEALTHY, media=MEDIA, last_checked_at=5.0)
+    assert healthy == replace(
+        a, status=SourceStatus.HEALTHY, media=MEDIA, last_checked_at=5.0, healthy_since=5.0, healthy_at=5.0
+    )
+    again = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 5.5)
+    assert again == replace(healthy, last_checked_at=5.5, healthy_at=5.5)
     failed = await tables.catalogue.record_probe(a.id, ProbeResult(None, "404 Not Found"), 6.0)
     assert failed == replace(
         healthy,
@@ -340,17 +348,133 @@ async def test_a_probe_tells_how_a_source_is(tables: Tables) -> None:
         last_failed_at=6.0,
         last_failure_reason="404 Not Found",
         problematic_since=6.0,
+        healthy_since=None,
+        healthy_at=None,
     )  # what was seen before is kept, and the counters count what happened to sessions alone
     assert await tables.catalogue.problematic_sources() == (failed,)
     recovered = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 7.0)
-    assert recovered == replace(failed, status=SourceStatus.RECOVERED, last_checked_at=7.0)
+    assert recovered == replace(failed, status=SourceStatus.RECOVERED, last_checked_at=7.0, healthy_since=7.0, healthy_at=7.0)
     again = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 8.0)
-    assert again.status is SourceStatus.RECOVERED
+    assert again == replace(recovered, last_checked_at=8.0, healthy_at=8.0)
     assert await tables.catalogue.sources(channel.id) == (again, b)
     assert await tables.catalogue.problematic_sources() == ()
 
 
-async def test_lineups_are_what_may_be_played_of_the_channels_that_are_enabled(tables: Tables) -> None:
+async def test_failures_in_a_row_count_until_the_source_has_played_steadily(tables: Tables) -> None:
+    channel, (a, b) = await a_channel(tables)
+    session = await a_session(tables, channel.id)
+    await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 5.0)
+    await tables.sessions.record(session.id, [SourceFailed(a.id, "404"), SourceFailed(b.id, "404", in_a_row=3)], 6.0)
+    failed, worse = await tables.catalogue.sources(channel.id)
+    assert (failed.failures_in_a_row, failed.healthy_since) == (1, None)
+    assert worse.failures_in_a_row == 3
+    await tables.catalogue.record_probe(b.id, ProbeResult(None, "404"), 7.0)
+    await tables.catalogue.record_probe(b.id, ProbeResult(MEDIA), 8.0)
+    await tables.sessions.record(session.id, [AttemptLive(1, b.id)], 9.0)
+    live = await tables.catalogue.source(b.id)
+    assert (live.status, live.failures_in_a_row) == (SourceStatus.HEALTHY, 3)
+    assert (live.last_checked_at, live.healthy_since, live.healthy_at) == (9.0, 8.0, 8.0)
+    await tables.sessions.record(session.id, [AttemptSteady(1, b.id)], 19.0)
+    assert await tables.catalogue.source(b.id) == replace(live, failures_in_a_row=0, last_checked_at=19.0)
+    assert await tables.catalogue.source(a.id) == failed
+
+
+async def test_a_changed_address_and_one_that_is_enabled_start_anew(tables: Tables) -> None:
+    channel, (a, b) = await a_channel(tables)
+    session = await a_session(tables, channel.id)
+    await tables.sessions.record(session.id, [SourceFailed(each.id, "404", in_a_row=4) for each in (a, b)], 6.0)
+    for each in (a, b):
+        await tables.catalogue.record_probe(each.id, ProbeResult(MEDIA), 7.0)
+    assert (await tables.catalogue.update_source(a.id, headers={"X": "1"})).failures_in_a_row == 4
+    await tables.catalogue.update_source(a.id, url="http://moved.test")
+    await tables.catalogue.update_source(b.id, enabled=False)
+    await tables.catalogue.update_source(b.id, enabled=True)
+    for each in await tables.catalogue.sources(channel.id):
+        assert (each.status, each.failures_in_a_row) == (SourceStatus.UNKNOWN, 0)
+        assert (each.healthy_since, each.healthy_at) == (None, None)
+
+
+# --- failover channels ------------------------------------------------------------------------------------------------
+
+
+async def several(tables: Tables, *slugs: str) -> list[Channel]:
+    """Channels, each with one source that is named like it."""
+    return [(await a_channel(tables, slug, slug=slug))[0] for slug in slugs]
+
+
+async def line(tables: Tables, channel: Channel) -> str:
+    return letters((await tables.catalogue.lineup(channel.id)).sources)
+
+
+async def test_failover_channels_are_read_back_in_order(tables: Tables) -> None:
+    a, b, c = await several(tables, "a", "b", "c")
+    assert await tables.catalogue.failovers(a.id) == ()
+    assert await tables.catalogue.set_failovers(a.id, [c.id, b.id]) == (c, b)
+    assert await tables.catalogue.failovers(a.id) == (c, b)
+    assert await tables.catalogue.set_failovers(a.id, [b.id]) == (b,)
+    assert await tables.catalogue.failovers(b.id) == ()
+    await tables.catalogue.set_failovers(a.id, [])
+    assert await tables.catalogue.failovers(a.id) == ()
+
+
+async def test_a_failover_list_that_makes_no_sense_is_refused_and_changes_nothing(tables: Tables) -> None:
+    a, b, c = await several(tables, "a", "b", "c")
+    await tables.catalogue.set_failovers(a.id, [b.id])
+    for wrong in ([a.id], [c.id, a.id], [c.id, c.id], ["c-none"], [c.id, "c-none"]):
+        with pytest.raises(InvalidInput, match="channels"):
+            await tables.catalogue.set_failovers(a.id, wrong)
+    with pytest.raises(NotFound):
+        await tables.catalogue.set_failovers("c-none", [a.id])
+    assert await tables.catalogue.failovers(a.id) == (b,)
+
+
+async def test_a_channel_that_is_deleted_is_nobodys_failover(tables: Tables) -> None:
+    a, b, c = await several(tables, "a", "b", "c")
+    await tables.catalogue.set_failovers(a.id, [b.id, c.id])
+    await tables.catalogue.set_failovers(b.id, [a.id])
+    await tables.catalogue.delete_channel(b.id)
+    assert await tables.catalogue.failovers(a.id) == (c,)
+    assert await tables.catalogue.set_failovers(a.id, [c.id]) == (c,)
+    assert await line(tables, a) == "ac"
+
+
+async def test_a_line_up_is_the_channels_own_sources_then_those_behind_it_the_nearest_first(tables: Tables) -> None:
+    a, b, c, d, e = await several(tables, "a", "b", "c", "d", "e")
+    assert await line(tables, a) == "a"
+    await tables.catalogue.add_source(b.id, news("z")[0], 1)
+    await tables.catalogue.set_failovers(a.id, [c.id, b.id])
+    await tables.catalogue.set_failovers(c.id, [d.id])
+    await tables.catalogue.set_failovers(b.id, [e.id, a.id, d.id])  # in a circle
+    assert await line(tables, a) == "aczbde"
+    assert await line(tables, b) == "zbeadc"
+    assert await line(tables, e) == "e"
+    lineup = await tables.catalogue.lineup(a.id)
+    assert lineup.channel == a
+    assert [each.priority for each in lineup.sources] == [1, 1, 1, 2, 1, 1]
+    with pytest.raises(NotFound):
+        await tables.catalogue.lineup("c-none")
+
+
+async def test_a_disabled_failover_channel_is_as_if_it_were_not_named(tables: Tables) -> None:
+    a, b, c = await several(tables, "a", "b", "c")
+    await tables.catalogue.set_failovers(a.id, [b.id])
+    await tables.catalogue.set_failovers(b.id, [c.id])
+    assert await line(tables, a) == "abc"
+    await tables.catalogue.update_channel(replace(b, enabled=False))
+    assert await line(tables, a) == "a"
+    assert await line(tables, b) == "bc", "its own sessions are another matter"
+
+
+async def test_a_line_up_ends_somewhere(tables: Tables) -> None:
+    chain = await several(tables, *(f"{number}" for number in range(40)))
+    for channel, behind in pairwise(chain):
+        await tables.catalogue.set_failovers(channel.id, [behind.id])
+    assert len((await tables.catalogue.lineup(chain[0].id)).sources) == LINE_UP
+    signatures = await tables.catalogue.lineups({chain[0].id, chain[35].id})
+    assert [len(signatures[chain[place].id].sources) for place in (0, 35)] == [LINE_UP, 5]
+
+
+async def test_a_signature_is_what_may_be_played_of_the_channels_that_are_enabled(tables: Tables) -> None:
     one, (a, b) = await a_channel(tables, "a", "b", slug="one")
     two, _ = await a_channel(tables, "c", slug="two")
     bare, (d,) = await a_channel(tables, "d", slug="bare")
@@ -361,9 +485,61 @@ async def test_lineups_are_what_may_be_played_of_the_channels_that_are_enabled(t
     await tables.catalogue.update_channel(replace(two, enabled=False))
     await tables.catalogue.delete_channel(gone.id)
     asked = {one.id, two.id, bare.id, gone.id}
-    assert await tables.catalogue.lineups(asked) == {one.id: frozenset({a.id}), bare.id: frozenset()}
-    assert await tables.catalogue.lineups({bare.id}) == {bare.id: frozenset()}
+    nothing = Signature(ChannelPolicy(), ())
+    playable = Signature(ChannelPolicy(), ((a.id, a.address),))
+    assert await tables.catalogue.lineups(asked) == {one.id: playable, bare.id: nothing}
+    assert await tables.catalogue.lineups({bare.id}) == {bare.id: nothing}
     assert await tables.catalogue.lineups(set()) == {}
+
+
+async def test_every_edit_of_a_line_up_changes_its_signature_and_nothing_else_does(tables: Tables) -> None:
+    channel, (a, b) = await a_channel(tables, "a", "b")
+    behind, (c,) = await a_channel(tables, "c", slug="behind")
+    session = await a_session(tables, channel.id)
+    seen = (await tables.catalogue.lineups({channel.id}))[channel.id]
+
+    async def changes() -> bool:
+        nonlocal seen
+        before, seen = seen, (await tables.catalogue.lineups({channel.id}))[channel.id]
+        lineup = await tables.catalogue.lineup(channel.id)
+        assert seen == signature(lineup.channel.policy, lineup.sources)
+        return seen != before
+
+    catalogue, failback = tables.catalogue, ChannelPolicy(failback="never")
+    for edit in (
+        lambda: catalogue.set_failovers(channel.id, [behind.id]),
+        lambda: catalogue.order_sources(channel.id, [b.id, a.id]),
+        lambda: catalogue.update_source(c.id, url="http://moved.test"),
+        lambda: catalogue.update_source(c.id, headers={"X": "1", "A": "2"}),
+        lambda: catalogue.update_source(c.id, user_agent="VLC"),
+        lambda: catalogue.update_source(c.id, enabled=False),
+        lambda: catalogue.update_source(c.id, enabled=True),
+        lambda: catalogue.add_source(behind.id, news("z")[0]),
+        lambda: catalogue.delete_source(a.id),
+        lambda: catalogue.update_channel(replace(channel, policy=failback)),
+        lambda: catalogue.update_channel(replace(behind, enabled=False)),
+    ):
+        await edit()
+        assert await changes()
+    await tables.catalogue.record_probe(b.id, ProbeResult(MEDIA), 5.0)
+    await tables.sessions.record(session.id, [SourceFailed(b.id, "404"), AttemptLive(1, b.id)], 5.0)
+    await tables.catalogue.update_channel(replace(channel, policy=failback, name="Another"))
+    assert not await changes()
+
+
+async def test_what_a_failover_channels_source_did_is_written_where_it_is(tables: Tables) -> None:
+    channel, (a,) = await a_channel(tables, "a")
+    behind, (b,) = await a_channel(tables, "b", slug="behind")
+    await tables.catalogue.set_failovers(channel.id, [behind.id])
+    session = await a_session(tables, channel.id)
+    await tables.sessions.record(session.id, [AttemptLive(1, a.id)], 5.0)
+    await tables.sessions.record(session.id, [SourceFailed(a.id, "404"), AttemptLive(2, b.id)], 6.0)
+    assert (await tables.catalogue.source(b.id)).status is SourceStatus.HEALTHY
+    assert (await tables.catalogue.channel(channel.id)).active_source_id == a.id, "the last good one of its own"
+    assert (await tables.catalogue.channel(behind.id)).active_source_id is None
+    await tables.sessions.record(session.id, [SourceFailed(b.id, "gone", stalled=True)], 7.0)
+    blamed = await tables.catalogue.source(b.id)
+    assert (blamed.status, blamed.stall_count, blamed.failures_in_a_row) == (SourceStatus.PROBLEMATIC, 1, 1)
 
 
 # --- sessions ---------------------------------------------------------------------------------------------------------
@@ -483,8 +659,8 @@ STATE = Session(
     created_at=1000.0,
     target_duration_s=4,
     last_attempt=3,
-    attempt=Attempt(3, "x-3", 1003.25, None),
-    previous=Attempt(2, "x-2", 1002.25, 1002.75),
+    attempt=Attempt(3, "x-3", 1003.25, None, "0123456789abcdef"),
+    previous=Attempt(2, "x-2", 1002.25, 1002.75, "fedcba9876543210"),
     switch_to="x-9",
     reason="source stalled",
     from_source_id="x-2",
@@ -593,6 +769,7 @@ async def test_records_tell_the_history_of_a_session(tables: Tables) -> None:
             status=SourceStatus.PROBLEMATIC,
             failure_count=1,
             stall_count=1,
+            failures_in_a_row=1,
             last_checked_at=11.0,
             last_failed_at=30.0,
             last_failure_reason="404",

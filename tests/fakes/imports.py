@@ -172,6 +172,9 @@ class FakeImports:
                 headers=fields.headers,
                 status=status if fields.enabled else SourceStatus.DISABLED,
                 media=None if moved else before.media,
+                failures_in_a_row=0 if disabled or moved else before.failures_in_a_row,
+                healthy_since=None if disabled or moved else before.healthy_since,
+                healthy_at=None if disabled or moved else before.healthy_at,
             )
             if source.imported is not None:
                 self.sources[source.id] = source.imported

@@ -10,10 +10,12 @@ from typing import NoReturn, assert_never
 from msgspec.structs import replace
 
 from orchestrator.core.decide import NEXT
+from orchestrator.core.failover import Signature, behind, signature
 from orchestrator.core.model import (
     AttemptEnded,
     AttemptLive,
     AttemptStarted,
+    AttemptSteady,
     Channel,
     Decision,
     Desired,
@@ -27,7 +29,7 @@ from orchestrator.core.model import (
     SourceStatus,
 )
 from orchestrator.errors import AlreadyExists, DatabaseUnavailable, InvalidInput, NotFound, Stale
-from orchestrator.ports import AttemptRow, NewSource, ProbeResult, SessionRow
+from orchestrator.ports import AttemptRow, LineUp, NewSource, ProbeResult, SessionRow
 from tests.fakes.imports import FakeImports, FakeProviders
 from tests.fakes.operation import FakeOperation
 
@@ -35,8 +37,8 @@ from tests.fakes.operation import FakeOperation
 class FakeTables:
     """The fakes, as `open_tables` gives the adapters. While `refusing`, every call raises DatabaseUnavailable."""
 
-    def __init__(self) -> None:
-        self.catalogue = FakeCatalogue()
+    def __init__(self, catalogue: FakeCatalogue | None = None) -> None:
+        self.catalogue = catalogue or FakeCatalogue()
         self.imports = FakeImports(self.catalogue)
         self.providers = FakeProviders(self.catalogue, self.imports)
         self.sessions = FakeSessions(self.catalogue)
@@ -71,6 +73,7 @@ class FakeCatalogue:
         self.refusing = False
         self._channels: dict[str, Channel] = {}
         self._sources: dict[str, Source] = {}
+        self._failovers: dict[str, tuple[str, ...]] = {}
         self._numbers = itertools.count(1)
 
     def _answer(self) -> None:
@@ -117,6 +120,9 @@ class FakeCatalogue:
         if self._channels.pop(channel_id, None) is None:
             self._missing("channel", channel_id)
         self._sources = {key: each for key, each in self._sources.items() if each.channel_id != channel_id}
+        self._failovers.pop(channel_id, None)
+        for key, line in self._failovers.items():
+            self._failovers[key] = tuple(each for each in line if each != channel_id)
 
     async def sources(self, channel_id: str) -> tuple[Source, ...]:
         self._answer()
@@ -145,13 +151,17 @@ class FakeCatalogue:
         if url is not None and url != source.url:
             disabled = source.status is SourceStatus.DISABLED
             status = SourceStatus.DISABLED if disabled else SourceStatus.UNKNOWN
-            source = replace(source, url=url, media=None, status=status)
+            source = replace(
+                source, url=url, media=None, status=status, failures_in_a_row=0, healthy_since=None, healthy_at=None
+            )
         if user_agent is not None:
             source = replace(source, user_agent=user_agent or None)
         if headers is not None:
             source = replace(source, headers=headers)
         if provider_id is not None:
             source = replace(source, provider_id=provider_id or None)
+        if enabled:
+            source = replace(source, failures_in_a_row=0, healthy_since=None, healthy_at=None)
         if enabled is not None:
             source = replace(source, status=SourceStatus.UNKNOWN if enabled else SourceStatus.DISABLED)
         return self._put(source)
@@ -178,25 +188,44 @@ class FakeCatalogue:
         source = self._sources.get(source_id) or self._missing("source", source_id)
         source = replace(source, last_checked_at=now)
         if result.media is None:
-            source = replace(
+            failed = replace(
                 source, status=SourceStatus.PROBLEMATIC, last_failed_at=now, last_failure_reason=result.reason,
-                problematic_since=_problematic_since(source, now),
+                healthy_since=None, healthy_at=None, problematic_since=_problematic_since(source, now),
             )  # fmt: skip
-        elif source.status is SourceStatus.PROBLEMATIC:
-            source = replace(source, status=SourceStatus.RECOVERED, media=result.media)
-        elif source.status is SourceStatus.UNKNOWN:
-            source = replace(source, status=SourceStatus.HEALTHY, media=result.media)
-        else:
-            source = replace(source, media=result.media)
-        return self._put(source)
+            return self._put(failed)
+        after = {SourceStatus.PROBLEMATIC: SourceStatus.RECOVERED, SourceStatus.UNKNOWN: SourceStatus.HEALTHY}
+        since = now if source.healthy_since is None else source.healthy_since
+        status = after.get(source.status, source.status)
+        return self._put(replace(source, status=status, media=result.media, healthy_since=since, healthy_at=now))
 
-    async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+    async def failovers(self, channel_id: str) -> tuple[Channel, ...]:
         self._answer()
-        return {
-            channel_id: frozenset(each.id for each in self._of(channel_id) if each.status is not SourceStatus.DISABLED)
-            for channel_id in channel_ids
-            if channel_id in self._channels and self._channels[channel_id].enabled
-        }
+        return tuple(self._channels[each] for each in self._failovers.get(channel_id, ()))
+
+    async def set_failovers(self, channel_id: str, channel_ids: Sequence[str]) -> tuple[Channel, ...]:
+        self._answer()
+        if channel_id in channel_ids or len(set(channel_ids)) < len(channel_ids):
+            raise InvalidInput("channels", "the channel itself, or one twice")
+        if channel_id not in self._channels:
+            self._missing("channel", channel_id)
+        if not set(channel_ids) <= set(self._channels):
+            raise InvalidInput("channels", "no such channel")
+        self._failovers[channel_id] = tuple(channel_ids)
+        return await self.failovers(channel_id)
+
+    async def lineup(self, channel_id: str) -> LineUp:
+        self._answer()
+        channel = self._channels.get(channel_id) or self._missing("channel", channel_id)
+        enabled = {
+            key: [each for each in line if self._channels[each].enabled] for key, line in self._failovers.items()
+        }  # what is behind a disabled one is reached by no other way either
+        line = behind(channel_id, enabled)
+        return LineUp(channel, tuple(source for each in line for source in self._of(each)))
+
+    async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, Signature]:
+        self._answer()
+        known = [await self.lineup(each) for each in channel_ids if each in self._channels and self._channels[each].enabled]
+        return {each.channel.id: signature(each.channel.policy, each.sources) for each in known}
 
     async def problematic_sources(self) -> tuple[Source, ...]:
         self._answer()
@@ -210,6 +239,12 @@ class FakeCatalogue:
             if channel is not None and source.channel_id == channel_id:
                 self._channels[channel_id] = replace(channel, active_source_id=source_id)
 
+    def proved(self, source_id: str, now: float) -> None:
+        """What an AttemptSteady record says of the source."""
+        source = self._sources.get(source_id)
+        if source is not None:
+            self._put(replace(source, status=SourceStatus.HEALTHY, last_checked_at=now, failures_in_a_row=0))
+
     def failed(self, record: SourceFailed, now: float) -> None:
         source = self._sources.get(record.source_id)
         if source is not None:
@@ -218,6 +253,9 @@ class FakeCatalogue:
                 status=SourceStatus.PROBLEMATIC,
                 failure_count=source.failure_count + (not record.stalled),
                 stall_count=source.stall_count + record.stalled,
+                failures_in_a_row=record.in_a_row,
+                healthy_since=None,
+                healthy_at=None,
                 last_failed_at=now,
                 last_failure_reason=record.reason,
                 problematic_since=_problematic_since(source, now),
@@ -378,6 +416,8 @@ class FakeSessions:
                     if row is not None and row.first_segment_at is None:
                         self._attempts[session_id, record.attempt] = replace(row, first_segment_at=now)
                     self._catalogue.played(channel_id, record.source_id, now)
+                case AttemptSteady():
+                    self._catalogue.proved(record.source_id, now)
                 case AttemptEnded():
                     row = self._attempts.get((session_id, record.attempt))
                     if row is not None:

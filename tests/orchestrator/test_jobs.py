@@ -49,7 +49,7 @@ class Rooms:
             resync=self.work("resync"), resync_channels=self.work("channels"), poll_containers=self.work("poll", ())
         )
         sweep: Any = SimpleNamespace(look=self.work("look"))
-        recovery: Any = SimpleNamespace(sweep=self.work("recovery", ()))
+        recovery: Any = SimpleNamespace(sweep=self.work("recovery", ()), look_after=self.work("failback"))
         retention: Any = SimpleNamespace(sweep=self.work("retention", 0))
         history: Any = SimpleNamespace(sweep=self.work("history", 0))
         heartbeat: Any = SimpleNamespace(beat=self.work("heartbeat"))

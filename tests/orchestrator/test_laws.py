@@ -13,17 +13,24 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from msgspec.structs import replace
 
-from orchestrator.core.model import ContainerState, Desired, Phase, SourceStatus
+from orchestrator.core.choose import OPERATOR
+from orchestrator.core.model import ContainerState, Desired, Failback, Phase, SourceStatus
+from orchestrator.ports import NewSource
 from tests.orchestrator.simulated.agent import Agent, Fault
 from tests.orchestrator.simulated.world import World
 
-NAMES = ("a", "b", "c")
+OWN = ("a", "b", "c")
+BEHIND = {"sport": ("d",), "music": ("e",)}
+NAMES = (*OWN, "d", "e")
 REST_S = 240.0  # longer than the longest delay before a retry, for each source in turn
+HOME_S = 900.0  # longer than the longest hold-off, the time to prove itself, and a few failbacks that fail
 PROVOKED = 4  # attempts that one thing that happens may cost: each source once, and once more
 UNPROVOKED = 16  # attempts in a minute that nobody provokes: sources that flap for ever
 
 sources = st.sampled_from(NAMES)
+own_sources = st.sampled_from(OWN)
 faults = st.sampled_from(Fault)
 seconds = st.sampled_from((0.1, 0.3, 1.0, 3.0, 7.0, 16.0, 40.0, 90.0))
 Step = Callable[..., None]
@@ -47,24 +54,24 @@ def happens(**drawn: st.SearchStrategy[Any]) -> Callable[[Step], Step]:
 
 
 class Histories(RuleBasedStateMachine):
-    """One session on a channel of three sources."""
+    """One session on a channel of three sources, with two failover channels of one source each."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(*NAMES)
+        self.world = World(*OWN, behind=BEHIND)
         self.world.__enter__()
         self.happened: list[float] = []
         self.healed: set[str] = set()
         self.session_id = ""
 
     @initialize(
-        dead=st.dictionaries(sources, faults, max_size=3),
-        healed=st.sets(sources, min_size=1),
+        dead=st.dictionaries(sources, faults, max_size=5),
+        healed=st.sets(own_sources, min_size=1),
         slates=st.booleans(),
         then=seconds,
     )
     def requested(self, dead: dict[str, Fault], healed: set[str], slates: bool, then: float) -> None:
-        self.world.set_slates(slates)
+        self.world.set_policy(slate=slates)
         self.healed = healed
         for name, fault in dead.items():
             self.world.sources[name].fault = fault
@@ -109,9 +116,37 @@ class Histories(RuleBasedStateMachine):
     def slate_fails(self, fault: Fault | None) -> None:
         self.world.slate.fault = fault
 
-    @happens(wanted=st.booleans())
-    def operator_sets_slates(self, wanted: bool) -> None:
-        self.world.set_slates(wanted)
+    @happens(order=st.permutations(OWN))
+    def operator_orders_sources(self, order: list[str]) -> None:
+        ids = [self.world.row(name).id for name in order]
+        self.world.run(self.world.tables.catalogue.order_sources(self.world.channel.id, ids))
+
+    @happens(name=sources)
+    def operator_moves_source(self, name: str) -> None:
+        url = self.world.sources[name].moved()
+        self.world.run(self.world.tables.catalogue.update_source(self.world.row(name).id, url=url))
+
+    @happens(name=sources)
+    def operator_deletes_source_and_adds_it_again(self, name: str) -> None:
+        source, catalogue = self.world.row(name), self.world.tables.catalogue
+        self.world.run(catalogue.delete_source(source.id))
+        self.world.pass_s(3.0 if name < "c" else 0.0)  # some of them are missed
+        self.world.run(catalogue.add_source(source.channel_id, NewSource(url=source.url)))
+
+    @happens(order=st.lists(st.sampled_from(sorted(BEHIND)), unique=True))
+    def operator_sets_failover_channels(self, order: list[str]) -> None:
+        self.world.set_failovers(*order)
+
+    @happens(slug=st.sampled_from(sorted(BEHIND)), enabled=st.booleans())
+    def operator_sets_failover_channel(self, slug: str, enabled: bool) -> None:
+        channel = replace(self.world.behind[slug], enabled=enabled)
+        self.world.run(self.world.tables.catalogue.update_channel(channel))
+
+    @happens(
+        failback=st.sampled_from(("never", "when_stable")), stable_s=st.sampled_from((1.0, 20.0, 60.0)), slate=st.booleans()
+    )
+    def operator_sets_policy(self, failback: Failback, stable_s: float, slate: bool) -> None:
+        self.world.set_policy(failback=failback, failback_stable_s=stable_s, slate=slate)
 
     # --- containers and their engine ----------------------------------------------------------------------------------
 
@@ -201,7 +236,7 @@ class Histories(RuleBasedStateMachine):
         """Healed and left alone, the session plays from a source that works, or has ended where it was to end."""
         world = self.world
         for name, source in world.sources.items():
-            if name in self.healed or source.fault is Fault.FLAPS:
+            if name in self.healed or source.fault in (Fault.FLAPS, Fault.CRASHES_FFMPEG):
                 source.fault = None
         world.runtime.unavailable, world.runtime.refusing, world.runtime.lost = False, "", None
         world.store.refusing = world.store.hanging = world.tables.refusing = False
@@ -225,6 +260,22 @@ class Histories(RuleBasedStateMachine):
         assert running == [attempt.number], world.story()
         assert world.listed(self.session_id) == attempt.number, world.story()
         assert world.playing(self.session_id) is not None, world.story()
+        agent = world.agent(self.session_id)
+        assert agent is not None
+        assert agent.url == world.row(agent.source.name).url, "the address was edited"
+        self.comes_home()
+
+    def comes_home(self) -> None:
+        """Left alone for longer, it plays from the best source that works, unless the operator wants it otherwise."""
+        world = self.world
+        world.set_policy(failback="when_stable", failback_stable_s=20.0)
+        chosen = world.session(self.session_id).reason == OPERATOR
+        before = world.playing(self.session_id)
+        world.pass_s(HOME_S)
+        lineup = world.run(world.tables.catalogue.lineup(world.channel.id)).sources
+        names = [world.source_at(each.url).name for each in lineup if each.status is not SourceStatus.DISABLED]
+        best = before if chosen else next(name for name in names if world.sources[name].fault is None)
+        assert world.playing(self.session_id) == best, world.story()
 
     def _current(self) -> list[Agent]:
         agent = self.world.agent(self.session_id)

@@ -577,15 +577,15 @@ def test_a_bug_in_one_step_does_not_cost_a_session_its_supervision(
 ) -> None:
     with World("a") as world:
         session_id = world.live()
-        channel = world.tables.catalogue.channel
+        lineup = world.tables.catalogue.lineup
         bugs = [ZeroDivisionError("a bug")]
 
         async def raises_once(channel_id: str) -> Any:
             if bugs:
                 raise bugs.pop()
-            return await channel(channel_id)
+            return await lineup(channel_id)
 
-        monkeypatch.setattr(world.tables.catalogue, "channel", raises_once)
+        monkeypatch.setattr(world.tables.catalogue, "lineup", raises_once)
         world.laws.bugs.setLevel(logging.CRITICAL)
         world.kill(session_id)
         world.until(lambda: world.listed(session_id) == 2, 3.0)

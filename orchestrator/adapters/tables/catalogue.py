@@ -11,18 +11,22 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import fields
-from sqlalchemy import Connection, Insert, Row, Update, and_, case, delete, insert, literal, or_, select, tuple_, update
+from sqlalchemy import Connection, Insert, Row, Update, bindparam, case, delete, insert, literal, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.adapters.tables.engine import Database
+from orchestrator.adapters.tables.failovers import read_edges, read_failovers, read_signatures, write_failovers
 from orchestrator.adapters.tables.ids import CHANNEL, SOURCE, new_id
 from orchestrator.adapters.tables.schema import PROBLEMATIC, channels, sources
+from orchestrator.core.failover import Signature, behind
 from orchestrator.core.model import Channel, Source, SourceStatus
 from orchestrator.errors import AlreadyExists, InvalidInput, NotFound
-from orchestrator.ports import NewSource, ProbeResult
+from orchestrator.ports import LineUp, NewSource, ProbeResult
 
 _CHANNEL = tuple(channels.c[field.name] for field in fields(Channel))
 _SOURCE = tuple(sources.c[field.name] for field in fields(Source))
+_LINE = select(*_SOURCE).where(sources.c.channel_id.in_(bindparam("line", expanding=True)))
+_LINE = _LINE.order_by(sources.c.priority, sources.c.id)
 _UNNUMBERED = 2**31 - 1
 
 
@@ -110,7 +114,7 @@ class SqlCatalogue:
         def change(before: Source) -> dict[str, Any]:
             values: dict[str, Any] = {}
             if url is not None and url != before.url:
-                values |= {"url": url, "media": None}  # what was seen there says nothing of the new address
+                values |= {"url": url, "media": None, **_ANEW}  # what was seen there says nothing of the new address
                 if before.status is not SourceStatus.DISABLED:
                     values["status"] = SourceStatus.UNKNOWN
             if user_agent is not None:
@@ -119,6 +123,8 @@ class SqlCatalogue:
                 values["headers"] = headers
             if provider_id is not None:
                 values["provider_id"] = provider_id or None
+            if enabled:
+                values |= _ANEW
             if enabled is not None:
                 values["status"] = SourceStatus.UNKNOWN if enabled else SourceStatus.DISABLED
             return values
@@ -152,34 +158,41 @@ class SqlCatalogue:
         def change(before: Source) -> dict[str, Any]:
             if result.media is not None:
                 status = _AFTER_SUCCESS.get(before.status, before.status)
-                return {"last_checked_at": now, "media": result.media, "status": status}
+                since = now if before.healthy_since is None else before.healthy_since
+                healthy = {"healthy_since": since, "healthy_at": now}
+                return {"last_checked_at": now, "media": result.media, "status": status, **healthy}
             status = SourceStatus.DISABLED if before.status is SourceStatus.DISABLED else SourceStatus.PROBLEMATIC
-            failure = {"last_failed_at": now, "last_failure_reason": result.reason}
+            failure = {"last_failed_at": now, "last_failure_reason": result.reason, "healthy_since": None, "healthy_at": None}
             if before.status is not SourceStatus.PROBLEMATIC:
                 failure["problematic_since"] = now
             return {"last_checked_at": now, "status": status, **failure}
 
         return await self._database.write(lambda connection: _change_source(connection, source_id, change))
 
-    async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
-        usable = and_(sources.c.channel_id == channels.c.id, sources.c.status != SourceStatus.DISABLED)
-        query = (
-            select(channels.c.id, sources.c.id)
-            .join(sources, usable, isouter=True)
-            .where(channels.c.id.in_(channel_ids), channels.c.enabled)
-        )
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
-        lineups: dict[str, set[str]] = {channel_id: set() for channel_id, _ in rows}
-        for channel_id, source_id in rows:
-            if source_id is not None:
-                lineups[channel_id].add(source_id)
-        return {channel_id: frozenset(ids) for channel_id, ids in lineups.items()}
+    async def failovers(self, channel_id: str) -> tuple[Channel, ...]:
+        return await self._database.read(lambda connection: read_failovers(connection, channel_id))
+
+    async def set_failovers(self, channel_id: str, channel_ids: Sequence[str]) -> tuple[Channel, ...]:
+        return await self._database.write(lambda connection: write_failovers(connection, channel_id, channel_ids))
+
+    async def lineup(self, channel_id: str) -> LineUp:
+        def work(connection: Connection) -> LineUp:
+            channel = _read_channel(connection, channel_id)
+            line = behind(channel.id, read_edges(connection, [channel.id]))
+            found = map(_source, connection.execute(_LINE, {"line": line}))
+            return LineUp(channel, tuple(sorted(found, key=lambda each: line.index(each.channel_id))))
+
+        return await self._database.read(work)
+
+    async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, Signature]:
+        return await self._database.read(lambda connection: read_signatures(connection, channel_ids))
 
     async def problematic_sources(self) -> tuple[Source, ...]:
         query = select(*_SOURCE).where(PROBLEMATIC).order_by(sources.c.id)
         return await self._database.read(lambda connection: tuple(_source(row) for row in connection.execute(query)))
 
 
+_ANEW = {"failures_in_a_row": 0, "healthy_since": None, "healthy_at": None}
 _AFTER_SUCCESS = {SourceStatus.UNKNOWN: SourceStatus.HEALTHY, SourceStatus.PROBLEMATIC: SourceStatus.RECOVERED}
 
 

@@ -40,6 +40,7 @@ _SOURCE = (
     sources.c.status,
 )
 _MOVED = sources.c.url != bindparam("to_url")
+_ANEW = (sources.c.status == SourceStatus.DISABLED) | _MOVED
 _UPDATE_CHANNEL = update(channels).where(channels.c.id == bindparam("row_id"))
 _UPDATE_SOURCE = (
     update(sources)
@@ -52,9 +53,12 @@ _UPDATE_SOURCE = (
         # As when the operator does it: what was seen says nothing of another address, nor of one that was switched off
         status=case(
             (bindparam("to_enabled", type_=Boolean).is_(False), SourceStatus.DISABLED),
-            ((sources.c.status == SourceStatus.DISABLED) | _MOVED, SourceStatus.UNKNOWN),
+            (_ANEW, SourceStatus.UNKNOWN),
             else_=sources.c.status,
         ),
+        failures_in_a_row=case((_ANEW, 0), else_=sources.c.failures_in_a_row),
+        healthy_since=case((_ANEW, None), else_=sources.c.healthy_since),
+        healthy_at=case((_ANEW, None), else_=sources.c.healthy_at),
         media=case((_MOVED, None), else_=sources.c.media),
     )
 )

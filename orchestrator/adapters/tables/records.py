@@ -16,6 +16,7 @@ from orchestrator.core.model import (
     AttemptEnded,
     AttemptLive,
     AttemptStarted,
+    AttemptSteady,
     Event,
     Happened,
     Record,
@@ -40,6 +41,8 @@ def write_records(
                 connection.execute(_attempt(session_id, record.attempt, live=True).values(first_segment_at=now))
                 connection.execute(_plays(channel_id, record.source_id))
                 of_sources.append((record.source_id, _healthy(record.source_id, now)))
+            case AttemptSteady():
+                of_sources.append((record.source_id, _proved(record.source_id, now)))
             case AttemptEnded():
                 ended = _attempt(session_id, record.attempt)
                 ended = ended.values(ended_at=now, exit_code=record.exit_code, end_reason=record.reason)
@@ -74,7 +77,8 @@ def _attempt(session_id: str, number: int, *, live: bool = False) -> Update:
 
 
 def _plays(channel_id: str, source_id: str) -> Update:
-    """The channel's row is written only where that changes something: all of its sessions come by here."""
+    """The channel's last good source: one of its own, not of a failover channel. The channel's row is written only where that
+    changes something: all of its sessions come by here."""
     exists = select(sources.c.id).where(sources.c.id == source_id, sources.c.channel_id == channel_id).exists()
     return (
         update(channels)
@@ -91,6 +95,10 @@ def _healthy(source_id: str, now: float) -> Update:
     return update(sources).where(sources.c.id == source_id).values(status=status, last_checked_at=now)
 
 
+def _proved(source_id: str, now: float) -> Update:
+    return _healthy(source_id, now).values(failures_in_a_row=0)
+
+
 def _failed(record: SourceFailed, now: float) -> Update:
     counter = sources.c.stall_count if record.stalled else sources.c.failure_count
     return (
@@ -105,6 +113,9 @@ def _failed(record: SourceFailed, now: float) -> Update:
                     (sources.c.status == SourceStatus.PROBLEMATIC, sources.c.problematic_since), else_=now
                 ),
                 sources.c.last_failure_reason: record.reason,
+                sources.c.failures_in_a_row: record.in_a_row,
+                sources.c.healthy_since: None,
+                sources.c.healthy_at: None,
             }
         )
     )

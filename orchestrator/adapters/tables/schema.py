@@ -130,6 +130,9 @@ sources = Table(
     Column("provider_id", Text, ForeignKey("providers.id", ondelete="SET NULL"), index=True),
     Column("imported", Json(ImportedSource)),  # what an import last wrote; NULL: the operator's own
     Column("problematic_since", Double),  # without a break; of no meaning in another status
+    Column("failures_in_a_row", Integer, nullable=False, server_default=text("0")),
+    Column("healthy_since", Double),
+    Column("healthy_at", Double),
     Index("ix_sources_channel_id", "channel_id", "priority"),
 )
 PROBLEMATIC = text("status = 'problematic'")
@@ -171,6 +174,8 @@ sessions = Table(
     Column("previous_source_id", Text),
     Column("previous_started_at", Double),
     Column("previous_live_at", Double),
+    Column("attempt_address", Text),
+    Column("previous_address", Text),
     Column("reason", Text),
     Column("from_source_id", Text),
     Column("tried", Json(tuple[str, ...]), nullable=False),

@@ -18,10 +18,10 @@ from orchestrator.core.model import Attempt, Decision, Desired, Event, Phase, Re
 from orchestrator.errors import DatabaseUnavailable, NotFound, Stale
 from orchestrator.ports import AttemptRow, SessionRow
 
-# The struct's fields are columns of the same name, but for the two attempts, which are four columns each
+# The struct's fields are columns of the same name, but for the two attempts, which are five columns each
 _FLAT = tuple(field.name for field in fields(Session) if field.name not in ("attempt", "previous"))
-_ATTEMPT = ("attempt", "source_id", "attempt_started_at", "attempt_live_at")
-_PREVIOUS = ("previous_attempt", "previous_source_id", "previous_started_at", "previous_live_at")
+_ATTEMPT = ("attempt", "source_id", "attempt_started_at", "attempt_live_at", "attempt_address")
+_PREVIOUS = ("previous_attempt", "previous_source_id", "previous_started_at", "previous_live_at", "previous_address")
 _FIXED = frozenset({"id", "channel_id", "viewer", "created_at"})
 _SESSION = tuple(sessions.c[name] for name in (*_FLAT, *_ATTEMPT, *_PREVIOUS))
 _ROW = (*_SESSION, sessions.c.token_hash, sessions.c.renewed_at)
@@ -174,11 +174,13 @@ def _attempt(values: tuple[Any, ...]) -> Attempt | None:
 
 
 def _session(row: Row[Any]) -> Session:
-    flat, rest = len(_FLAT), tuple(row)
+    rest = tuple(row)
+    current = len(_FLAT)
+    previous = current + len(_ATTEMPT)
     return Session(
         **dict(zip(_FLAT, rest, strict=False)),
-        attempt=_attempt(rest[flat : flat + 4]),
-        previous=_attempt(rest[flat + 4 : flat + 8]),
+        attempt=_attempt(rest[current:previous]),
+        previous=_attempt(rest[previous : previous + len(_PREVIOUS)]),
     )
 
 

@@ -304,6 +304,32 @@ async def test_the_order_of_sources_stays_dense_whoever_writes_at_once(database_
         await api.close()
 
 
+async def test_failover_lists_that_name_each_other_are_edited_at_once(database_url: str) -> None:
+    """Each row that names a channel locks it: whoever locks in another order than all waits for ever."""
+    apis = [open_tables(database_url) for _ in range(2)]
+    session = await a_session(apis[0])
+    one = session.channel_id
+    others = [(await apis[0].catalogue.add_channel(Channel(id="", slug=f"c{n}", name="C"), [])).id for n in range(3)]
+    ids = [one, *others]
+
+    async def edit(api: Tables, number: int) -> None:
+        own, *behind = ids[number % 4 :] + ids[: number % 4]
+        await api.catalogue.set_failovers(own, behind if number % 3 else behind[::-1])
+        assert len(await api.catalogue.lineups(ids)) == 4
+
+    async def blame(api: Tables) -> None:
+        for source in await api.catalogue.sources(one):
+            await api.sessions.record(session.id, [SourceFailed(source.id, "404"), AttemptLive(1, source.id)], 1.0)
+
+    await asyncio.gather(
+        *(edit(apis[number % 2], number) for number in range(32)), *(blame(apis[number % 2]) for number in range(8))
+    )
+    for own in ids:
+        assert {each.id for each in await apis[0].catalogue.failovers(own)} == set(ids) - {own}
+    for api in apis:
+        await api.close()
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_what_is_closed_is_unavailable_and_finishes_what_had_begun(tables: Tables, lock: Lock) -> None:
     session = await a_session(tables)

@@ -22,6 +22,8 @@ from orchestrator.core.model import (
     AttemptEnded,
     AttemptLive,
     AttemptStarted,
+    AttemptSteady,
+    ChannelPolicy,
     Container,
     ContainerState,
     Decision,
@@ -73,12 +75,16 @@ def went_live(attempt: int, source: str) -> Record:
     return AttemptLive(attempt, source)
 
 
+def steady(attempt: int, source: str) -> Record:
+    return AttemptSteady(attempt, source)
+
+
 def ended(attempt: int, exit_code: int | None, reason: str) -> Record:
     return AttemptEnded(attempt, exit_code, reason)
 
 
-def blamed(source: str, reason: str, *, stalled: bool = False) -> Record:
-    return SourceFailed(source, reason, stalled)
+def blamed(source: str, reason: str, *, stalled: bool = False, in_a_row: int = 1) -> Record:
+    return SourceFailed(source, reason, stalled, in_a_row)
 
 
 def told(event: EventType, fields: Fields | None = None, **more: Any) -> Record:
@@ -86,18 +92,20 @@ def told(event: EventType, fields: Fields | None = None, **more: Any) -> Record:
 
 
 class Playbook:
-    def __init__(self, *names: str, policy: Policy | None = None) -> None:
+    def __init__(self, *names: str, behind: str = "", policy: Policy | None = None) -> None:
+        """`behind`: sources of failover channels, each named by its letter, of the channel of its capital letter."""
         self.policy = policy or Policy()
         self.session = Session(id="s", channel_id="c", viewer="v", created_at=REQUESTED_AT)
         self.sources = {
             name: Source(id=name, channel_id="c", url=f"http://{name}/", priority=priority)
             for priority, name in enumerate(names, start=1)
-        }
+        } | {name: Source(id=name, channel_id=name.upper(), url=f"http://{name}/") for name in behind}
         self.containers: dict[int, Container] | Unknown = {}
         self.playlist: Playlist | Absent | Unknown = Absent()
         self.channel_enabled = True
         self.connections: dict[str, Any] = {}
-        self.slate = False  # the channel's policy
+        self.channel_policy = ChannelPolicy(slate=False)
+        self.last_good: str | None = None
         self._now = REQUESTED_AT
 
     # --- what is seen -------------------------------------------------------------------------------------------------
@@ -129,9 +137,11 @@ class Playbook:
     def answers(self, *names: str) -> Playbook:
         """The probe of each has found media, now."""
         for name in names:
-            before = self.sources[name].status
-            after = SourceStatus.RECOVERED if before is SourceStatus.PROBLEMATIC else SourceStatus.HEALTHY
-            self.source(name, status=after, last_checked_at=self._now, media=MEDIA)
+            before, since = self.sources[name].status, self.sources[name].healthy_since
+            kept = before in (SourceStatus.PROBLEMATIC, SourceStatus.RECOVERED)
+            after = SourceStatus.RECOVERED if kept else SourceStatus.HEALTHY
+            since = self._now if since is None else since
+            self.source(name, status=after, last_checked_at=self._now, media=MEDIA, healthy_since=since, healthy_at=self._now)
         return self
 
     def fails_probe(self, name: str, reason: str) -> Playbook:
@@ -141,6 +151,8 @@ class Playbook:
             last_checked_at=self._now,
             last_failed_at=self._now,
             last_failure_reason=reason,
+            healthy_since=None,
+            healthy_at=None,
         )
 
     def runs(self, attempt: int, **changes: Any) -> Playbook:
@@ -204,7 +216,8 @@ class Playbook:
         containers = self.containers if isinstance(self.containers, Unknown) else tuple(self.containers.values())
         seen = Observation(
             channel_enabled=self.channel_enabled,
-            slate=self.slate,
+            channel_policy=self.channel_policy,
+            last_good=self.last_good,
             sources=tuple(self.sources.values()),
             containers=containers,
             playlist=self.playlist,
@@ -301,8 +314,13 @@ class Playbook:
         match record:
             case AttemptLive(_, source):
                 self._mark(source, SourceStatus.HEALTHY, last_checked_at=self._now)
-            case SourceFailed(source, reason):
-                self._mark(source, SourceStatus.PROBLEMATIC, last_failed_at=self._now, last_failure_reason=reason)
+            case AttemptSteady(_, source):
+                self._mark(source, SourceStatus.HEALTHY, last_checked_at=self._now, failures_in_a_row=0)
+            case SourceFailed(source, reason, _, in_a_row):
+                failure = {"last_failed_at": self._now, "last_failure_reason": reason}
+                self._mark(
+                    source, SourceStatus.PROBLEMATIC, failures_in_a_row=in_a_row, healthy_since=None, healthy_at=None, **failure
+                )
             case _:
                 pass
 

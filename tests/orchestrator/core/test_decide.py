@@ -124,9 +124,10 @@ def test_disabled_sources_are_not_probed_nor_taken() -> None:
     play.then(start(1, "b"))
 
 
-def test_priority_is_the_order_whatever_the_rows_order() -> None:
+def test_the_line_ups_order_is_the_order_whatever_the_priorities() -> None:
+    """A priority says something within one channel alone."""
     play = Playbook("a", "b").source("a", priority=2).source("b", priority=1).answers("a", "b")
-    play.then(start(1, "b"))
+    play.then(start(1, "a"))
 
 
 def test_nothing_is_started_while_the_engine_does_not_answer() -> None:
@@ -489,7 +490,7 @@ def test_a_healthy_source_is_not_reported_with_an_old_reason() -> None:
 def test_unavailable_is_told_once_and_retried_with_growing_delays_source_by_source() -> None:
     play = Playbook("a", "b", "c").unavailable()
     delays, places = [], []
-    for _ in range(9):
+    for nth in range(9):
         assert play.session.retry_at is not None
         delays.append(round(play.session.retry_at - REQUESTED_AT - play.elapsed, 6))
         play.nothing()
@@ -502,12 +503,15 @@ def test_unavailable_is_told_once_and_retried_with_growing_delays_source_by_sour
         assert play.session.phase is Phase.UNAVAILABLE
         decision = play.exits(number, Ending.SOURCE_UNREACHABLE).then(
             stop(number),
-            records=[ended(number, 10, "source unreachable"), blamed(source, "source unreachable")],
+            records=[
+                ended(number, 10, "source unreachable"),
+                blamed(source, "source unreachable", in_a_row=2 + nth // 3),
+            ],
             phase=Phase.UNAVAILABLE,
         )
         play.engine_answers()
     assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
-    assert places == [*"abcabcabc"]
+    assert [sorted(places[start : start + 3]) for start in (0, 3, 6)] == [[*"abc"]] * 3, "each once in a round"
 
 
 def test_recovered_on_the_same_playlist() -> None:
@@ -612,7 +616,7 @@ def test_the_operators_switch_keeps_the_old_attempt_publishing_until_the_new_one
 def test_switch_to_the_next_one(problematic: tuple[str, ...], expected: str) -> None:
     play = Playbook("a", "b", "c").live().wants(switch_to="next")
     for nth, name in enumerate(problematic):
-        play.source(name, status=SourceStatus.PROBLEMATIC, last_failed_at=REQUESTED_AT + nth)
+        play.source(name, status=SourceStatus.PROBLEMATIC, last_failed_at=REQUESTED_AT + 1.0 + nth)
     play.then(start(2, expected))
 
 
@@ -871,7 +875,8 @@ def test_a_stop_carries_its_grace_only_where_the_viewer_is_owed_the_last_segment
 
 
 def test_a_roll_is_a_fresh_attempt_on_the_same_source_without_a_gap() -> None:
-    play = Playbook("a", "b").live().source("a", status=SourceStatus.PROBLEMATIC).wants(switch_to="same")
+    play = Playbook("a", "b").live().wants(switch_to="same")
+    play.source("a", status=SourceStatus.PROBLEMATIC, last_failed_at=play.now)
     play.then(start(2, "a"), records=[started(2, "a", "rolled")], phase=Phase.SWITCHING)
     assert play.session.switch_to is None
     play.runs(2).nothing()  # the old one publishes

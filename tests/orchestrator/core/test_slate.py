@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.model import SLATE, Absent, Desired, EventType, Fields, Happened, Phase, SourceStatus, StopAttempt
+from orchestrator.core.model import (
+    SLATE,
+    Absent,
+    ChannelPolicy,
+    Desired,
+    EventType,
+    Fields,
+    Happened,
+    Phase,
+    SourceStatus,
+    StopAttempt,
+)
 from tests.orchestrator.core.playbook import (
     FINISH,
     MEDIA,
@@ -24,7 +35,7 @@ from transcoder.ending import Ending
 
 def playbook(*names: str) -> Playbook:
     play = Playbook(*names)
-    play.slate = True
+    play.channel_policy = ChannelPolicy(slate=True)
     return play
 
 
@@ -138,7 +149,7 @@ def test_a_retry_that_fails_is_the_sources_fault_and_the_slate_goes_on() -> None
     before = play.session.retries
     play.runs(4).exits(4, Ending.SOURCE_STALLED).after(3.0).lists(3)
     play.then(
-        stop(4), records=[ended(4, 13, "source stalled"), blamed("a", "source stalled", stalled=True)],
+        stop(4), records=[ended(4, 13, "source stalled"), blamed("a", "source stalled", stalled=True, in_a_row=2)],
         phase=Phase.UNAVAILABLE, on=(3, SLATE),
     )  # fmt: skip
     assert play.session.retries == before + 1
@@ -273,7 +284,7 @@ def test_a_slate_that_dies_while_a_source_is_tried_leaves_the_try_alone() -> Non
     play.then(start(3, "a"))
     play.runs(3).exits(2, 137).nothing()
     play.after(1.0).exits(3, Ending.SOURCE_REFUSED)
-    records = [ended(2, 137, "container killed"), ended(3, 11, "source refused"), blamed("a", "source refused")]
+    records = [ended(2, 137, "container killed"), ended(3, 11, "source refused"), blamed("a", "source refused", in_a_row=2)]
     left = play.then(stop(2), stop(3), records=records, phase=Phase.UNAVAILABLE)
     assert left.session.attempt is None
     play.has_gone(2, 3).after(0.5)
@@ -346,7 +357,7 @@ def test_while_no_source_is_left_at_all_it_plays_and_waits_for_one() -> None:
 
 def test_switched_off_while_it_plays_it_ends_and_retries_go_on() -> None:
     play = shown("a", retry_in_s=5.0)
-    play.slate = False
+    play.channel_policy = ChannelPolicy(slate=False)
     play.then(stop(2), records=[ended(2, None, "slate switched off")], phase=Phase.UNAVAILABLE, wake_in=4.6)
     play.has_gone(2).nothing()
     play.after(4.6).then(start(3, "a"))
@@ -355,7 +366,7 @@ def test_switched_off_while_it_plays_it_ends_and_retries_go_on() -> None:
 
 def test_switched_on_while_nothing_works_it_starts() -> None:
     play = Playbook("a").unavailable()
-    play.slate = True
+    play.channel_policy = ChannelPolicy(slate=True)
     play.then(start(2, SLATE))
 
 

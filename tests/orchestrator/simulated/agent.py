@@ -40,8 +40,19 @@ class SimulatedSource:
     def __init__(self, name: str) -> None:
         self.name = name
         self.url = f"http://{name}.test/live.m3u8"
+        self.moves = 0
         self.fault: Fault | None = None
         self.probes = 0
+        self.answers_after_s = 0.1
+
+    def is_at(self, url: str) -> bool:
+        """It works at all addresses that it ever had."""
+        return url.partition("#")[0] == self.url
+
+    def moved(self) -> str:
+        """Another address."""
+        self.moves += 1
+        return f"{self.url}#{self.moves}"
 
 
 class Agent:
@@ -50,8 +61,8 @@ class Agent:
         self.world = world
         self.session_id = launch.session_id
         self.attempt = launch.attempt
-        address = job["source"].get("url")
-        self.source = world.slate if address is None else world.source_at(address)
+        self.url: str = job["source"].get("url", "")
+        self.source = world.source_at(self.url) if self.url else world.slate
         self.hung = False
         self.hidden = False  # the engine does not know of it any more, but it runs
         self.over = False

@@ -6,7 +6,9 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from orchestrator.core.decide import decide
+from orchestrator.core.choose import OPERATOR
+from orchestrator.core.decide import FAILBACK, decide
+from orchestrator.core.hold_off import is_held_off
 from orchestrator.core.model import (
     SLATE,
     Attempt,
@@ -23,12 +25,14 @@ from orchestrator.core.model import (
     ProbeSources,
     Session,
     SourceFailed,
+    SourceStatus,
     Unknown,
 )
 from orchestrator.core.policy import Policy
 from transcoder.ending import Ending
 from transcoder.media_playlist import MediaPlaylist, attempt_of, violations
 
+_RECENT_S = 11.0  # the policy's `probe_fresh_s` and a moment
 _DECISIONS_PER_S = 60  # of one session: more is a busy loop
 
 
@@ -51,6 +55,8 @@ class Laws:
         self.starts: list[tuple[float, str]] = []  # when each attempt on a source was started, and of which session
         self.slates: list[tuple[float, str]] = []  # the same of the slates
         self.exits: dict[tuple[str, int], tuple[Ending, str]] = {}  # how an agent ended, and on which source
+        self._burnt: dict[str, set[str]] = {}  # by session: the sources that have failed in the incident under way
+        self._good: dict[str, tuple[float, float]] = {}  # by source: the first and the last probe that succeeded in a row
         self.store_silent_at = 0.0  # when a request was last not answered
         self.bugs = BugsAreBroken(self)
 
@@ -73,10 +79,15 @@ class Laws:
     # --- who judges what ----------------------------------------------------------------------------------------------
 
     def decide(self, session: Session, seen: Observation, now: float, policy: Policy) -> Decision:
-        """Law 3: nothing is concluded from `Unknown`. And no busy loop."""
+        """Law 3: nothing is concluded from `Unknown`. Who comes next is worth it. And no busy loop."""
         decision = decide(session, seen, now, policy)
         for broken in concluded_from_unknown(session, seen, decision):
             self.break_(f"law 3: {broken}, seen {seen}")
+        for record in decision.records:
+            if isinstance(record, AttemptStarted):
+                self._broken += judged(session, seen, record, now, policy)
+                if record.reason == FAILBACK:
+                    self._fails_back(seen, record.source_id)
         self._decisions.append((now, session.id))
         while self._decisions[0][0] <= now - 1.0:
             self._decisions.popleft()
@@ -89,9 +100,12 @@ class Laws:
         """Laws 4 and 7, and an honest history. `blamed` gives the name of a source that still exists, by its id."""
         after = decision.session
         opened = self._open.setdefault(before.id, set())
+        burnt = self._burnt.setdefault(before.id, set())
         for record in decision.records:
             match record:
-                case AttemptStarted(number, source_id):
+                case AttemptStarted(number, source_id, reason):
+                    if source_id in burnt and after.phase is not Phase.UNAVAILABLE and reason != OPERATOR:
+                        self.break_(f"{source_id} was burnt twice in one incident")
                     if number <= before.last_attempt:
                         self.break_(f"law 4: attempt {number} after {before.last_attempt}")
                     opened.add(number)
@@ -106,9 +120,13 @@ class Laws:
                     if SLATE in (fields.get("from"), fields.get("to"), fields.get("source")):
                         self.break_(f"viewers are told of the slate as of a source: {kind} {fields}")
                 case SourceFailed(source_id):
+                    burnt.add(source_id)
+                    self._good.pop(source_id, None)
                     self._blamed(before, source_id, blamed(source_id))
                 case _:
                     pass
+        if after.phase in (Phase.LIVE, Phase.UNAVAILABLE, Phase.ENDED):
+            burnt.clear()
         current = {each.number for each in (after.attempt, after.previous) if isinstance(each, Attempt)}
         if opened != current:
             self.break_(f"the history has the attempts {sorted(opened)} open, the session has {sorted(current)}")
@@ -119,6 +137,16 @@ class Laws:
             self.break_(f"the slate plays in the phase {after.phase}")
         if before.phase is Phase.ENDED and decision.records:
             self.break_("an ended session goes on")
+
+    def probed(self, source_id: str, *, works: bool) -> None:
+        if works:
+            self._good[source_id] = self._good.get(source_id, (self._now(),))[0], self._now()
+        else:
+            self._good.pop(source_id, None)
+
+    def starts_anew(self, source_id: str) -> None:
+        """The operator has moved it or switched it on."""
+        self._good.pop(source_id, None)
 
     def runs(self, session_id: str, attempt: int) -> None:
         if (session_id, attempt) in self._ran:
@@ -140,6 +168,15 @@ class Laws:
                 self.break_(f"law 4: {uri} was listed after attempt {highest} had taken over")
             listed.add(uri)
 
+    def _fails_back(self, seen: Observation, source_id: str) -> None:
+        """Failback is to a source that every probe for long enough has found healthy, the last one just now."""
+        policy = seen.channel_policy
+        first, last = self._good.get(source_id, (0.0, 0.0))
+        if policy.failback == "never" or last - first < policy.failback_stable_s:
+            self.break_(f"failback to {source_id}, whose probes have succeeded for {last - first:g} s")
+        if self._now() - last > max(policy.failback_stable_s, _RECENT_S):
+            self.break_(f"failback to {source_id}, whose last probe was {self._now() - last:g} s ago")
+
     def _blamed(self, before: Session, source_id: str, name: str | None) -> None:
         assert before.attempt is not None
         ending, guilty = self.exits.get((before.id, before.attempt.number), (None, ""))
@@ -147,6 +184,35 @@ class Laws:
             self.break_(f"law 7: {source_id} was blamed for {ending}")
         elif name not in (None, guilty):
             self.break_(f"law 7: {name} was blamed for what {guilty} did")
+
+
+def judged(session: Session, seen: Observation, started: AttemptStarted, now: float, policy: Policy) -> Iterator[str]:
+    """What speaks against the source of a new attempt; the slate has none."""
+    if started.source_id == SLATE:
+        return
+    enabled = {each.id: each for each in seen.sources if each.status is not SourceStatus.DISABLED}
+    source, playing = enabled.get(started.source_id), session.attempt
+    if source is None:
+        yield f"{started.source_id} was started, which is disabled or not in the line-up"
+        return
+    if started.reason == OPERATOR or (playing is not None and playing.source_id == source.id):
+        return
+    over = {*session.tried, *([] if playing is None else [playing.source_id])}
+    works = [
+        each.id
+        for each in enabled.values()
+        if each.id not in over
+        and each.id not in seen.full
+        and each.status in (SourceStatus.HEALTHY, SourceStatus.RECOVERED)
+        and not is_held_off(each, now, policy)
+        and (session.phase is not Phase.REQUESTED or (each.last_checked_at or 0.0) > session.created_at)
+    ]
+    if is_held_off(source, now, policy) and works:
+        yield f"{source.id} was started, which is held off, though {works} work"
+    if started.reason == FAILBACK:
+        order = list(enabled)
+        if playing is None or order.index(source.id) >= order.index(playing.source_id):
+            yield f"failback to {source.id}, which is no better than what plays"
 
 
 def concluded_from_unknown(session: Session, seen: Observation, decision: Decision) -> Iterator[str]:

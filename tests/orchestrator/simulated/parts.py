@@ -122,13 +122,33 @@ class SimulatedProber:
         simulated = self._world.source_at(source.url)
         simulated.probes += 1
         with self._world.accounts.probe(source.provider_id):
-            await asyncio.sleep(5.0 if simulated.fault is Fault.FROZEN else 0.1)
+            await asyncio.sleep(5.0 if simulated.fault is Fault.FROZEN else simulated.answers_after_s)
         if simulated.fault in (None, Fault.FLAPS, Fault.CRASHES_FFMPEG):
             return ProbeResult(MEDIA)
         return ProbeResult(None, simulated.fault.name.lower())
 
     async def close(self) -> None:
         pass
+
+
+class WatchedCatalogue(FakeCatalogue):
+    """What probes have said is kept, for the laws to judge by."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    async def record_probe(self, source_id: str, result: ProbeResult, now: float) -> Source:
+        source = await super().record_probe(source_id, result, now)
+        self._world.laws.probed(source_id, works=result.media is not None)
+        return source
+
+    async def update_source(self, source_id: str, **changes: Any) -> Source:
+        before = await self.source(source_id)
+        after = await super().update_source(source_id, **changes)
+        if after.url != before.url or changes.get("enabled"):
+            self._world.laws.starts_anew(source_id)
+        return after
 
 
 class WatchedSessions(FakeSessions):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 from unittest.mock import patch
 
@@ -32,6 +32,7 @@ from tests.orchestrator.simulated.parts import (
     SimulatedProber,
     SimulatedRuntime,
     SimulatedStore,
+    WatchedCatalogue,
     WatchedSessions,
 )
 from tests.orchestrator.simulated.time import SimulatedLoop
@@ -43,10 +44,10 @@ EPOCH = 1_700_000_000.0
 
 
 class World:
-    """A channel of sources by name; the first is tried first. `slates`: one goes on where none works. Use as a context manager;
-    `pass_s` and `until` let time pass."""
+    """A channel of sources by name; the first is tried first. `slates`: one goes on where none works. `behind`: its failover
+    channels, by slug, with their sources. Use as a context manager; `pass_s` and `until` let time pass."""
 
-    def __init__(self, *names: str, slates: bool = False) -> None:
+    def __init__(self, *names: str, slates: bool = False, behind: Mapping[str, tuple[str, ...]] | None = None) -> None:
         self.loop = SimulatedLoop()
         self.laws = Laws(lambda: self.now)
         self.settings = Settings(origin_url="http://cdn.test/hls")
@@ -56,10 +57,11 @@ class World:
         self.runtime = SimulatedRuntime(self)
         self.store = SimulatedStore(self)
         self.bus = FakeEventBus()
-        self.tables = FakeTables()
+        self.tables = FakeTables(WatchedCatalogue(self))
         self.tables.sessions = WatchedSessions(self.tables.catalogue, self)
         self.agents: list[Agent] = []
         self.accounts = Accounts(self)
+        self._behind = behind or {}
         self.supervisor: Supervisor | None = None
         self._running: contextlib.AsyncExitStack | None = None
         self._crashing: asyncio.Task[None] | None = None
@@ -71,6 +73,9 @@ class World:
         logging.getLogger("orchestrator").addHandler(self.laws.bugs)
         self._patches.callback(logging.getLogger("orchestrator").removeHandler, self.laws.bugs)
         self.channel = self.add_channel("news", *self.sources)
+        self.behind = {slug: self.add_channel(slug, *names) for slug, names in self._behind.items()}
+        if self.behind:
+            self.set_failovers(*self.behind)
         self._ticking = self.loop.create_task(self._tick(), name="world")
         self.start_orchestrator()
         return self
@@ -173,10 +178,13 @@ class World:
         channel = Channel(id="", slug=slug, name=slug, policy=ChannelPolicy(slate=self._slates))
         return self.run(self.tables.catalogue.add_channel(channel, new))
 
-    def set_slates(self, wanted: bool) -> None:
-        """As an operator sets the channel's policy, now."""
+    def set_failovers(self, *slugs: str) -> None:
+        self.run(self.tables.catalogue.set_failovers(self.channel.id, [self.behind[slug].id for slug in slugs]))
+
+    def set_policy(self, **changes: Any) -> None:
         channel = self.run(self.tables.catalogue.channel(self.channel.id))
-        self.run(self.tables.catalogue.update_channel(replace(channel, policy=replace(channel.policy, slate=wanted))))
+        changed = replace(channel, policy=replace(channel.policy, **changes))
+        self.run(self.tables.catalogue.update_channel(changed))
 
     def request(self, viewer: str = "viewer", channel: Channel | None = None, *, nudge: bool = True) -> str:
         """A session's id."""
@@ -202,7 +210,7 @@ class World:
 
     def row(self, name: str) -> Source:
         """A source as the tables have it."""
-        (found,) = (each for each in self.tables.catalogue._sources.values() if each.url == self.sources[name].url)
+        (found,) = (each for each in self.tables.catalogue._sources.values() if self.sources[name].is_at(each.url))
         return found
 
     def name_of(self, source_id: str) -> str | None:
@@ -210,7 +218,7 @@ class World:
         return None if found is None else self.source_at(found.url).name
 
     def source_at(self, url: str) -> SimulatedSource:
-        return next(each for each in self.sources.values() if each.url == url)
+        return next(each for each in self.sources.values() if each.is_at(url))
 
     def events(self, session_id: str) -> list[Event]:
         return list(self.tables.sessions._events[session_id])

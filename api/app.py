@@ -17,6 +17,7 @@ from api import (
     events,
     health,
     imports,
+    leases,
     legacy,
     metrics,
     openapi,
@@ -29,6 +30,7 @@ from api import (
 )
 from api.limits import BODY_BYTES
 from api.world import Tables, World
+from orchestrator import machine
 from orchestrator.errors import BadSetting, InvalidInput
 from orchestrator.ports import Download, EventBus, ObjectStore, Prober
 from orchestrator.settings import PREFIX, Settings, derived
@@ -82,6 +84,7 @@ def create_app(
         state=State({"world": world_of(settings, tables, bus, store, prober, clock, download), "metrics": metrics.Metrics()}),
         exception_handlers=problems.HANDLERS,
         before_send=[_add_headers],
+        lifespan=[leases.renewable],
         cors_config=_CORS,
         openapi_config=openapi.CONFIG,
         request_max_body_size=BODY_BYTES,
@@ -118,6 +121,8 @@ def world_of(
         keys=auth.Keys(settings.admin_key),
         origin_url=origin_url,
         public_url=settings.public_url,
+        limits=machine.limits_of(settings),
+        idle_timeout_s=settings.idle_timeout_s,
     )
 
 

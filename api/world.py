@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from litestar.connection import ASGIConnection
 
 from api.auth import Keys, is_id
+from orchestrator.core.limits import Limits
 from orchestrator.core.model import Channel, Provider, Source
 from orchestrator.errors import BusUnavailable, NotFound
 from orchestrator.ports import Catalogue, Download, EventBus, Imports, ObjectStore, Prober, Providers, Sessions
@@ -72,6 +73,8 @@ class World:
     keys: Keys
     origin_url: str  # what viewers see in front of the bucket's keys
     public_url: str | None  # of this API; None: as the client addressed it
+    limits: Limits
+    idle_timeout_s: float
     closing: Closing = field(default_factory=Closing)
 
     async def channel(self, channel: str) -> Channel:

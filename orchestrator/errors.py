@@ -52,6 +52,24 @@ class Stale(Temporary):
     title = "The row has changed meanwhile"
 
 
+class LimitReached(Temporary):
+    """There is no room for one more session now. `limit` is the setting's name."""
+
+    title = "No room for one more session"
+    retry_after_s = 10
+
+    def __init__(self, limit: str, words: str) -> None:
+        super().__init__(words)
+        self.limit = limit
+
+
+class ViewerLimitReached(LimitReached):
+    """The viewer's own sessions take all the room that a viewer has."""
+
+    status = 429
+    title = "The viewer has too many sessions"
+
+
 class Permanent(FailoverError):
     """Trying the same again cannot help."""
 

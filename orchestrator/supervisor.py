@@ -34,6 +34,7 @@ from orchestrator.core.policy import Policy
 from orchestrator.errors import EngineUnavailable, NotFound, Stale, Temporary
 from orchestrator.interpreter import Interpreter
 from orchestrator.ports import Catalogue, ContainerRuntime, Sessions
+from orchestrator.renewals import Renewals
 from orchestrator.sweep import Sweep
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class Supervisor:
         self._tables = tables
         self._runtime = runtime
         self._sweep = sweep
+        self._renewals = Renewals(tables.sessions, now)
         self._interpreter = interpreter
         self._policy = policy
         self._now = now
@@ -152,6 +154,10 @@ class Supervisor:
                 if lineup != _lineup(work.observation):
                     self.wake(session_id)
 
+    async def look_at_renewals(self) -> None:
+        """So that a session's timer finds what was renewed meanwhile, and wakes nobody. Raises DatabaseUnavailable."""
+        await self._renewals.look()
+
     async def close(self) -> None:
         self._closed = True
         for work in self._works.values():
@@ -202,7 +208,8 @@ class Supervisor:
         """Observe, decide, commit, apply, once. True: something was done, so look again."""
         row = await self._tables.sessions.get(session_id)
         session = work.session = row.session
-        seen = work.observation = await self._observe(session, look=work.doubtful)
+        seen = await self._observe(session, look=work.doubtful)
+        seen = work.observation = replace(seen, renewed=self._renewals.of(session_id, row.renewed_at))
         work.doubtful = False
         now = self._now()
         decision = decide(session, seen, now, self._policy)
@@ -274,7 +281,7 @@ class Supervisor:
             playlist = self._sweep.playlist(session_id)
             if not isinstance(playlist, Unknown):
                 playlist = replace(playlist, at=inf)  # as if nothing had changed since somebody looked
-            known = replace(work.observation, playlist=playlist)
+            known = replace(work.observation, playlist=playlist, renewed=self._renewals.of(session_id))
             decision = decide(work.session, known, self._now(), self._policy)
             idle = decision.session == work.session and not decision.records and not decision.actions
             if idle and decision.wake_at is not None and decision.wake_at > self._now():

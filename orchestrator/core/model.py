@@ -76,12 +76,15 @@ class Attempt(Struct, frozen=True):
     live_at: float | None = None  # when its first listed segment was seen
 
 
+SHARED = "*"  # the viewer of a session that all viewers of its channel share; no viewer can be called so
+
+
 class Session(Struct, frozen=True, kw_only=True):
     """The state of a session as the orchestrator keeps it: one row."""
 
     id: str
     channel_id: str
-    viewer: str
+    viewer: str  # SHARED: all of the channel's
     desired: Desired = Desired.RUN
     phase: Phase = Phase.REQUESTED
     version: int = 0
@@ -152,11 +155,20 @@ class Playlist(Struct, frozen=True, tag=True):
     at: float = inf
 
 
+class Renewed(Struct, frozen=True, tag=True):
+    """Somebody watches, or did: the latest renewal of all the session's leases. Silence counts only from `since`, since when
+    renewals could always be written."""
+
+    last_at: float
+    since: float = 0.0
+
+
 class Observation(Struct, frozen=True, kw_only=True):
     channel_enabled: bool = True  # False: disabled or deleted
     sources: tuple[Source, ...] = ()  # of the channel, by priority
     containers: tuple[Container, ...] | Unknown = ()
     playlist: Playlist | Absent | Unknown = Absent()
+    renewed: Renewed | Unknown = Unknown()
 
 
 # --- what is decided --------------------------------------------------------------------------------------------------

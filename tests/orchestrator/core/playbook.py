@@ -36,6 +36,7 @@ from orchestrator.core.model import (
     Playlist,
     ProbeSources,
     Record,
+    Renewed,
     Session,
     Source,
     SourceFailed,
@@ -96,6 +97,7 @@ class Playbook:
         self.containers: dict[int, Container] | Unknown = {}
         self.playlist: Playlist | Absent | Unknown = Absent()
         self.channel_enabled = True
+        self.renewed: Renewed | Unknown = Unknown()
         self._now = REQUESTED_AT
 
     # --- what is seen -------------------------------------------------------------------------------------------------
@@ -177,6 +179,21 @@ class Playbook:
         self.playlist = replace(playlist, since=self._now)
         return self
 
+    def renews(self) -> Playbook:
+        """Somebody watches, now."""
+        since = 0.0 if isinstance(self.renewed, Unknown) else self.renewed.since
+        self.renewed = Renewed(self._now, since)
+        return self
+
+    def nobody_can_renew(self) -> Playbook:
+        self.renewed = Unknown("rows")
+        return self
+
+    def can_renew_again(self, last_at: float) -> Playbook:
+        """Since now; the last renewal was in that second of the story."""
+        self.renewed = Renewed(REQUESTED_AT + last_at, self._now)
+        return self
+
     def wants(self, **intent: Any) -> Playbook:
         """The API wrote this into the row."""
         self.session = replace(self.session, **intent)
@@ -192,6 +209,7 @@ class Playbook:
             sources=tuple(self.sources.values()),
             containers=containers,
             playlist=self.playlist,
+            renewed=self.renewed,
         )
         decision = decide(self.session, seen, self._now, self.policy)
         assert decide(self.session, seen, self._now, self.policy) == decision, "the same inputs give the same decision"

@@ -17,6 +17,7 @@ from rich.console import Console
 from bench.fleet import fleet
 from bench.footprint import footprint
 from bench.imports import imports
+from bench.requests import requests
 from bench.stage import Stage, open_stage
 from bench.start import start_hls, start_ts
 from bench.swap import container_killed, source_refuses, source_silent, source_trickles
@@ -36,6 +37,7 @@ MEASURES: dict[str, Measure] = {
     "fleet": fleet,
     "footprint": footprint,
     "import": imports,
+    "requests": requests,
 }
 
 console = Console(highlight=False)

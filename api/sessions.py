@@ -69,8 +69,9 @@ async def grant(world: World, request: AnyRequest, channel: str, viewer: str, wa
     """Join, wait where asked to, and answer."""
     viewing = await join(world, channel, viewer)
     row = viewing.row if wait is None else await settled(world, viewing.row, wait)
+    viewers = 1 if viewing.is_new and wait is None else await watching(world, row)
     return Response(
-        GrantedSession.of(world, request, viewing.channel, row, await watching(world, row), token=viewing.token),
+        GrantedSession.of(world, request, viewing.channel, row, viewers, token=viewing.token),
         status_code=201 if viewing.is_new else 200,
         headers={} if wait is None else {"Preference-Applied": f"wait={wait:.0f}"},
     )

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 
 VIEWERS = 200
 AT_ONCE = 20
-IDLE_S = 8.0
+IDLE_S = 24.0  # longer than a busy machine takes to answer all of them once
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -72,11 +72,11 @@ async def test_two_hundred_viewers_cost_one_container(stage: Stage, lab: Lab) ->
         (variant,) = MultivariantPlaylist.parse(index.text).variants
         assert variant.uri.endswith(f"?token={session['token']}")
         seen = -1
-        for _ in range(3):
+        for _ in range(4):
             playlist = MediaPlaylist.parse((await crowd.call("GET", f"{path}/main.m3u8", session)).text)
             assert playlist.media_sequence + len(playlist.segments) > seen, "it goes on"
             seen = playlist.media_sequence + len(playlist.segments)
-            await asyncio.sleep(IDLE_S / 2)
+            await asyncio.sleep(IDLE_S / 3)
 
     await asyncio.gather(*map(play, granted))
     assert (await stage.client.call("GET", path))["viewers"] == VIEWERS

@@ -26,20 +26,29 @@ def latest_renewal() -> ScalarSelect[float]:
     return func.coalesce(latest, sessions.c.created_at)  # type: ignore[return-value]
 
 
+def begin(connection: Connection, session_id: str, lease: Lease) -> None:
+    """The first lease of a new session."""
+    values = {"viewer": lease.viewer, "token_hash": lease.token_hash, "renewed_at": lease.renewed_at}
+    connection.execute(insert(leases).values(session_id=session_id, **values))
+
+
 def take(connection: Connection, session_id: str, lease: Lease) -> None:
     """The viewer's lease is written; those of the session that ran out long ago are forgotten. The session's row is locked."""
     own = (leases.c.session_id == session_id, leases.c.viewer == lease.viewer)
     values = {"token_hash": lease.token_hash, "renewed_at": lease.renewed_at}
     if connection.execute(update(leases).where(*own).values(values)).rowcount == 0:
-        connection.execute(insert(leases).values(session_id=session_id, viewer=lease.viewer, **values))
+        begin(connection, session_id, lease)
         long_ago = lease.renewed_at - LEASE_KEPT_S
         connection.execute(delete(leases).where(leases.c.session_id == session_id, leases.c.renewed_at < long_ago))
 
 
-def one_at_a_time(connection: Connection) -> None:
-    """Whoever is to add a session waits here for who does. SQLite has one writer anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_ADMISSION_KEY)))
+def one_at_a_time(connection: Connection) -> bool:
+    """Whoever is to add a session waits here for who does; True: so what was read before may be old. SQLite has one writer
+    anyway, who has waited before it read anything."""
+    if connection.dialect.name != "postgresql":
+        return False
+    connection.execute(select(func.pg_advisory_xact_lock(_ADMISSION_KEY)))
+    return True
 
 
 def admit(connection: Connection, limits: Limits, profile: Profile, channel_id: str, viewer: str, now: float) -> None:

@@ -70,15 +70,14 @@ class SqlSessions:
 
         def work(connection: Connection) -> tuple[SessionRow, bool]:
             row = join(connection)
-            if row is None:
-                holding.one_at_a_time(connection)
+            if row is None and holding.one_at_a_time(connection):
                 row = join(connection)  # somebody may have been first
             if row is not None:
                 return row, False
             holding.admit(connection, limits, profile, channel_id, lease.viewer, now)
             session = Session(id=new_id(SESSION, now), channel_id=channel_id, viewer=whose, created_at=now)
             connection.execute(insert(sessions).values(_columns(session)))
-            holding.take(connection, session.id, lease)
+            holding.begin(connection, session.id, lease)
             return SessionRow(session=session, renewed_at=now, lease=lease), True
 
         return await self._database.write(work)

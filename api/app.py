@@ -19,6 +19,7 @@ from api import (
     failovers,
     health,
     imports,
+    leases,
     legacy,
     metrics,
     openapi,
@@ -31,6 +32,7 @@ from api import (
 )
 from api.limits import BODY_BYTES
 from api.world import Tables, World
+from orchestrator import machine
 from orchestrator.errors import BadSetting, InvalidInput
 from orchestrator.ports import Download, EventBus, ObjectStore, Prober
 from orchestrator.settings import PREFIX, Settings, derived
@@ -86,6 +88,7 @@ def create_app(
         state=State({"world": world_of(settings, tables, bus, store, prober, clock, download), "metrics": metrics.Metrics()}),
         exception_handlers=problems.HANDLERS,
         before_send=[_add_headers],
+        lifespan=[leases.renewable],
         cors_config=_CORS,
         openapi_config=openapi.CONFIG,
         request_max_body_size=BODY_BYTES,
@@ -124,6 +127,8 @@ def world_of(
         origin_url=origin_url,
         public_url=settings.public_url,
         settings=settings,
+        limits=machine.limits_of(settings),
+        idle_timeout_s=settings.idle_timeout_s,
     )
 
 

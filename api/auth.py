@@ -92,8 +92,8 @@ async def session_as_admin(connection: AnyConnection, _: BaseRouteHandler) -> No
 
 
 async def session(connection: AnyConnection, _: BaseRouteHandler) -> None:
-    """Guard: the session's own token, as a Bearer credential or `?token=`, or the admin key. Leaves the row for
-    `authorised`. To a stranger an unknown session looks like any other."""
+    """Guard: the token of any lease of the session, as a Bearer credential or `?token=`, or the admin key. Leaves the row for
+    `authorised`, with the viewer's lease; the admin key has none. To a stranger an unknown session looks like any other."""
     world = _world(connection)
     session_id = connection.path_params["session_id"]
     bearer = _bearer(connection)
@@ -101,11 +101,12 @@ async def session(connection: AnyConnection, _: BaseRouteHandler) -> None:
     try:
         if not is_id(session_id):
             raise NotFound(f"no session {session_id!r}")
-        row = await world.sessions.get(session_id)
+        given = bearer if bearer is not None else connection.query_params.get("token")
+        hashed = None if given is None or is_admin else token_hash(given)
+        row = await world.sessions.get(session_id, hashed)
     except NotFound as error:
         raise (error if is_admin else _unauthorized(connection, "the session's token is needed")) from None
-    given = bearer if bearer is not None else connection.query_params.get("token")
-    if not is_admin and (given is None or not hmac.compare_digest(token_hash(given), row.token_hash)):
+    if not is_admin and (hashed is None or row.lease is None or not hmac.compare_digest(hashed, row.lease.token_hash)):
         raise _unauthorized(connection, "the session's token is needed")
     connection.scope["state"]["session"] = row
 

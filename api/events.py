@@ -18,7 +18,7 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from msgspec import Struct
 
-from api import auth
+from api import auth, leases
 from api.metrics import Metrics
 from api.views import SESSION
 from api.wakes import wakes
@@ -63,12 +63,14 @@ SWITCHED: dict[str, Any] = {
 }
 
 
-async def follow(world: World, session_id: str, after: int) -> AsyncIterator[Event | None]:
-    """Events with ids greater than `after`, for ever, until `session.ended`; None where nothing has come for a while."""
+async def follow(world: World, row: SessionRow, after: int) -> AsyncIterator[Event | None]:
+    """Events with ids greater than `after`, for ever, until `session.ended`; None where nothing has come for a while. Who
+    listens watches: the lease is renewed meanwhile, and where it was given up there is nothing more to hear."""
+    session_id = row.session.id
     quiet_s = 0.0
     look_s = _FIRST_LOOK_S
-    async with wakes(world, session_id) as wake:
-        while not world.closing.begun:
+    async with wakes(world, session_id) as wake, leases.kept(world, row) as held:
+        while held() and not world.closing.begun:
             try:
                 events = await world.sessions.events(session_id, after, _PAGE)
             except Temporary as error:
@@ -123,11 +125,11 @@ async def stream_events(
         seen = min(int(last_event_id[:16]), 1 << 53)  # what EventSource says is newer than its own URL
     if row.session.phase is Phase.ENDED and not await world.sessions.events(row.session.id, seen, 1):
         return Response(None, status_code=204)
-    return ServerSentEvent(_messages(world, metrics, row.session.id, seen), headers={"Cache-Control": "no-store"})
+    return ServerSentEvent(_messages(world, metrics, row, seen), headers={"Cache-Control": "no-store"})
 
 
-async def _messages(world: World, metrics: Metrics, session_id: str, after: int) -> AsyncIterator[ServerSentEventMessage]:
-    async with contextlib.aclosing(follow(world, session_id, after)) as events:  # type: ignore[type-var]
+async def _messages(world: World, metrics: Metrics, row: SessionRow, after: int) -> AsyncIterator[ServerSentEventMessage]:
+    async with contextlib.aclosing(follow(world, row, after)) as events:  # type: ignore[type-var]
         async for event in events:
             if event is None:
                 yield ServerSentEventMessage(data=None, comment="keep-alive")
@@ -164,7 +166,7 @@ async def socket_events(
     await socket.accept()
 
     async def send() -> None:
-        async with contextlib.aclosing(follow(world, row.session.id, after or 0)) as events:  # type: ignore[type-var]
+        async with contextlib.aclosing(follow(world, row, after or 0)) as events:  # type: ignore[type-var]
             async for event in events:
                 if event is not None:
                     metrics.delivered(event)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from api import auth
 from api.limits import Viewer
 from api.playback import address
-from api.sessions import AnyRequest, Prefer, wait_s
+from api.sessions import AnyRequest, Prefer, wait_s, watching
 from api.viewing import join, settled
 from api.views import GRANTED, GrantedSession
 from api.world import World
@@ -62,7 +62,7 @@ class StreamRequest(Struct, kw_only=True):
     answer=StreamRequest.of(
         GRANTED, f"https://api.example.com/stream/hls/{GRANTED.id}/{GRANTED.source_id}/master.m3u8?token={GRANTED.token}"
     ),
-    refusals=[409],
+    refusals=[409, 429],
 )
 async def request_stream(
     world: NamedDependency[World],
@@ -75,7 +75,7 @@ async def request_stream(
     viewing = await join(world, channel_id, viewer or f"anonymous-{secrets.token_hex(8)}")
     asked_s = wait_s(prefer)
     row = await settled(world, viewing.row, WAIT_S if asked_s is None else asked_s)
-    granted = GrantedSession.of(world, request, viewing.channel, row, token=viewing.token)
+    granted = GrantedSession.of(world, request, viewing.channel, row, await watching(world, row), token=viewing.token)
     source = granted.source_id or "any"
     stream_url = f"{world.base_url(request)}/stream/hls/{granted.id}/{source}/master.m3u8?token={viewing.token}"
     return StreamRequest.of(granted, stream_url)
@@ -92,7 +92,8 @@ async def redirect_to_playlist(
     world: NamedDependency[World], request: AnyRequest, row: NamedDependency[SessionRow]
 ) -> Redirect:
     """Whatever source the address names: a session has one playlist, and it outlives every source."""
-    token = world.keys.token(row.session.channel_id, row.session.viewer)
+    viewer = row.session.viewer if row.lease is None else row.lease.viewer
+    token = world.keys.token(row.session.channel_id, viewer)
     return Redirect(address(world, request, row.session.id, token), status_code=302, headers={"Cache-Control": "no-store"})
 
 

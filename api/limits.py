@@ -25,7 +25,10 @@ Text = Annotated[str, Meta(max_length=bounds.TEXT, pattern=_PLAIN)]
 Viewer = Annotated[
     str,
     Meta(
-        min_length=1, max_length=200, pattern=r"^(?=.*\S)[^\x00-\x1f\x7f]*$(?!\n)", description="Who watches; yours to choose."
+        min_length=1,
+        max_length=200,
+        pattern=r"^(?!\*$)(?=.*\S)[^\x00-\x1f\x7f]*$(?!\n)",  # "*" is everybody
+        description='Who watches; yours to choose, except "*".',
     ),
 ]
 Url = Annotated[str, Meta(max_length=bounds.URL, pattern=r"^[^\x00-\x20\x7f]+$(?!\n)", description="No space in it.")]

@@ -35,6 +35,7 @@ _EXAMPLES: dict[int, Exception] = {
     404: errors.NotFound("no such channel"),
     409: errors.AlreadyExists("a channel with the slug 'news' exists"),
     422: errors.InvalidInput("sources[0].url", "the scheme must be one of http, https, rtmp, rtmps, rtp, rtsp, srt, udp"),
+    429: errors.ViewerLimitReached("max_sessions_per_viewer", "the viewer has 2 sessions already"),
     503: errors.NoHealthySource({"x-9m2k4q7t": "404 Not Found", "x-5h1c8v3b": "no answer within 5 s"}),
 }
 

@@ -10,7 +10,7 @@ from litestar import Response, Router, get
 from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 
-from api import auth
+from api import auth, leases
 from api.sessions import TAG, AnyRequest
 from api.world import World
 from orchestrator.core.payload import playlist_url
@@ -19,7 +19,6 @@ from orchestrator.ports import SessionRow
 from transcoder.media_playlist import MalformedPlaylist, MultivariantPlaylist
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
-RENEW_S = 5.0  # a player reads every few seconds; not each read must be a write
 
 _HEADERS = {"Cache-Control": "no-store"}  # the address holds a token, and each read counts
 
@@ -39,19 +38,20 @@ def address(world: World, connection: ASGIConnection[Any, Any, Any, Any], sessio
 async def read_multivariant(
     world: NamedDependency[World], request: AnyRequest, row: NamedDependency[SessionRow]
 ) -> Response[str]:
-    """The multivariant playlist, with its media playlist read through the API as well."""
+    """The multivariant playlist, with its media playlist read through the API as well. Who reads it with the admin key sends
+    the key again for that."""
     session = row.session
     text = await world.store.read_multivariant(session.id)
     if text is None:
         raise NotFound(f"session {session.id} has no playlist (yet): it is {session.phase.value}")
-    await _renew(world, row)
-    token = world.keys.token(session.channel_id, session.viewer)
+    await leases.renew(world, row)
     try:
         parsed = MultivariantPlaylist.parse(text)
     except MalformedPlaylist as error:
         raise StoreUnavailable(f"the session's playlist cannot be read: {error}") from None
     playlist = parsed.absolute(f"{world.base_url(request)}/v1/sessions/{session.id}/index.m3u8")
-    variants = tuple(variant._replace(uri=f"{variant.uri}?token={quote(token, safe='')}") for variant in playlist.variants)
+    query = "" if row.lease is None else f"?token={quote(world.keys.token(session.channel_id, row.lease.viewer), safe='')}"
+    variants = tuple(variant._replace(uri=f"{variant.uri}{query}") for variant in playlist.variants)
     return Response(playlist._replace(variants=variants).render(), media_type=MEDIA_TYPE, headers=_HEADERS)
 
 
@@ -68,17 +68,11 @@ async def read_media_playlist(world: NamedDependency[World], row: NamedDependenc
     found = await world.store.read_playlist(row.session.id)
     if found is None:
         raise NotFound(f"session {row.session.id} has no playlist (yet): it is {row.session.phase.value}")
-    await _renew(world, row)
+    await leases.renew(world, row)
     playlist, _ = found
     return Response(
         playlist.absolute(playlist_url(world.origin_url, row.session.id)).render(), media_type=MEDIA_TYPE, headers=_HEADERS
     )
-
-
-async def _renew(world: World, row: SessionRow) -> None:
-    now = world.clock()
-    if now - row.renewed_at >= RENEW_S:
-        await world.sessions.renew(row.session.id, now)
 
 
 routes = Router(

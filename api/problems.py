@@ -13,7 +13,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from orchestrator.errors import FailoverError, InvalidInput, NoHealthySource, OverLimit, Temporary, Unauthorized
+from orchestrator.errors import FailoverError, InvalidInput, LimitReached, NoHealthySource, Temporary, Unauthorized
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     detail: str | None = None
     instance: str | None = None  # the path that was asked for
     field: str | None = None  # the member, parameter or header that cannot be accepted
+    limit: str | None = None  # the name of the setting that has no room for one more
     sources: dict[str, str] | None = None  # source id → why it does not work
-    limit: str | None = None  # the limit that is reached
     parts: dict[str, str] | None = None  # part of the system → why it is not ready
 
 
@@ -78,14 +78,14 @@ def describe(error: Exception) -> tuple[Problem, dict[str, str]]:
                 status=error.status,
                 detail=None if internal else str(error) or None,
                 field=error.field if isinstance(error, InvalidInput) else None,
+                limit=error.limit if isinstance(error, LimitReached) else None,
                 sources=error.reasons if isinstance(error, NoHealthySource) else None,
-                limit=error.limit if isinstance(error, OverLimit) else None,
                 parts=error.parts if isinstance(error, NotReady) else None,
             )
             headers = {}
             if isinstance(error, Unauthorized):
                 headers["WWW-Authenticate"] = "Bearer"
-            if isinstance(error, OverLimit):
+            if isinstance(error, LimitReached):
                 headers["Retry-After"] = f"{error.retry_after_s:.0f}"
             elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
                 headers["Retry-After"] = "2"

@@ -13,7 +13,7 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, Quer
 from msgspec import Struct
 from msgspec.structs import replace
 
-from api import auth
+from api import auth, leases
 from api.body import StrictBody
 from api.limits import WAIT_S, SourceId, Viewer
 from api.viewing import SessionEnded, join, settled
@@ -51,7 +51,7 @@ class SwitchRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     security=auth.ADMIN,
     body=SessionRequest(viewer="alice"),
     answer=GRANTED,
-    refusals=[409],
+    refusals=[409, 429],
 )
 async def request_session(
     world: NamedDependency[World],
@@ -60,7 +60,8 @@ async def request_session(
     data: JSONBody[SessionRequest | None] = None,
     prefer: Prefer = None,
 ) -> Response[GrantedSession]:
-    """201: a new session. 200: the viewer's running one. `Prefer: wait=5` holds the answer until the session is live or
+    """201: a new session. 200: the viewer's running one, or the one that all of the channel's viewers share. 429, 503: a limit
+    is reached, `limit` names it, and nothing was started. `Prefer: wait=5` holds the answer until the session is live or
     refused; a refusal is a 503 that names each source's reason."""
     viewer = data.viewer if data and data.viewer else f"anonymous-{secrets.token_hex(8)}"
     return await grant(world, request, channel, viewer, wait_s(prefer))
@@ -70,8 +71,9 @@ async def grant(world: World, request: AnyRequest, channel: str, viewer: str, wa
     """Join, wait where asked to, and answer."""
     viewing = await join(world, channel, viewer)
     row = viewing.row if wait is None else await settled(world, viewing.row, wait)
+    viewers = 1 if viewing.is_new and wait is None else await watching(world, row)
     return Response(
-        GrantedSession.of(world, request, viewing.channel, row, token=viewing.token),
+        GrantedSession.of(world, request, viewing.channel, row, viewers, token=viewing.token),
         status_code=201 if viewing.is_new else 200,
         headers={} if wait is None else {"Preference-Applied": f"wait={wait:.0f}"},
     )
@@ -96,7 +98,10 @@ async def list_sessions(
 ) -> list[SessionView]:
     rows = await world.sessions.recent(limit=limit, phase=phase)
     channels = {id: await _channel(world, id) for id in {row.session.channel_id for row in rows}}
-    return [SessionView.of(world, request, channels[row.session.channel_id], row) for row in rows]
+    viewers = await world.sessions.viewers({row.session.id for row in rows}, world.clock() - world.idle_timeout_s)
+    return [
+        SessionView.of(world, request, channels[row.session.channel_id], row, viewers.get(row.session.id, 0)) for row in rows
+    ]
 
 
 @get("/v1/sessions/{session_id:str}", summary="A session", guards=[auth.session], security=auth.SESSION, answer=SESSION)
@@ -113,10 +118,14 @@ async def get_session(world: NamedDependency[World], request: AnyRequest, row: N
     refusals=[409],
 )
 async def heartbeat(world: NamedDependency[World], row: NamedDependency[SessionRow]) -> None:
-    """Renews the viewer's lease. Every 10 seconds is often enough. 409: the session has ended, there is nothing to renew."""
+    """Renews the viewer's lease; with the admin key, every lease of the session. Every 10 seconds is often enough. 409: the
+    session has ended, there is nothing to renew."""
     if row.session.phase is Phase.ENDED:
         raise SessionEnded(row.session.end_reason or "it was stopped")
-    await world.sessions.renew(row.session.id, world.clock())
+    if row.lease is None:
+        await world.sessions.renew(row.session.id, world.clock())
+    else:
+        await leases.renew(world, row)
 
 
 @delete(
@@ -128,10 +137,14 @@ async def heartbeat(world: NamedDependency[World], row: NamedDependency[SessionR
     answer=replace(SESSION, desired=Desired.STOP),
 )
 async def stop_session(world: NamedDependency[World], request: AnyRequest, row: NamedDependency[SessionRow]) -> SessionView:
-    """Its container is stopped and its playlist finished in a moment; `session.ended` tells."""
-    await world.sessions.stop(row.session.id, "stopped")
+    """Its container is stopped and its playlist finished in a moment; `session.ended` tells. Where others share the session, a
+    viewer's token ends its own lease alone (and is of no more use); the admin key ends the session for all."""
+    if row.lease is None:
+        await world.sessions.stop(row.session.id, "stopped")
+    else:
+        await world.sessions.leave(row.session.id, row.lease.viewer)
     await world.nudge(row.session.id)
-    return await _view(world, request, await world.sessions.get(row.session.id))
+    return await _view(world, request, replace(await world.sessions.get(row.session.id), lease=row.lease))
 
 
 @post(
@@ -213,7 +226,13 @@ async def _provider_of(world: World, source_id: str) -> str | None:
 
 
 async def _view(world: World, request: AnyRequest, row: SessionRow) -> SessionView:
-    return SessionView.of(world, request, await _channel(world, row.session.channel_id), row)
+    return SessionView.of(world, request, await _channel(world, row.session.channel_id), row, await watching(world, row))
+
+
+async def watching(world: World, row: SessionRow) -> int:
+    """How many leases of the session are held."""
+    counts = await world.sessions.viewers({row.session.id}, world.clock() - world.idle_timeout_s)
+    return counts.get(row.session.id, 0)
 
 
 async def _channel(world: World, channel_id: str) -> Channel | None:

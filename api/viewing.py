@@ -9,7 +9,9 @@ import asyncio
 import logging
 
 import msgspec
+from msgspec.structs import replace
 
+from api import leases
 from api.auth import token_hash
 from api.wakes import wakes
 from api.world import World
@@ -50,7 +52,8 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def join(world: World, channel: str, viewer: str) -> Viewing:
-    """The viewer's running session on the channel, or a new one. Raises NotFound, NotPlayable."""
+    """The viewer's running session on the channel, or the one that the channel's viewers share, or a new one. Raises NotFound,
+    NotPlayable, LimitReached."""
     found = await world.channel(channel)
     if not found.enabled:
         raise NotPlayable("the channel is disabled")
@@ -60,7 +63,15 @@ async def join(world: World, channel: str, viewer: str) -> Viewing:
     if all(source.status is SourceStatus.DISABLED for source in sources):
         raise NotPlayable("every source of the channel is disabled")
     token = world.keys.token(found.id, viewer)
-    row, is_new = await world.sessions.request(found.id, viewer, token_hash(token), world.clock())
+    row, is_new = await world.sessions.request(
+        found.id,
+        viewer,
+        token_hash(token),
+        world.clock(),
+        shared=found.policy.sharing == "channel",
+        profile=found.policy.profile,
+        limits=world.limits,
+    )
     if is_new:
         await world.nudge(row.session.id)
     return Viewing(channel=found, row=row, token=token, is_new=is_new)
@@ -68,14 +79,14 @@ async def join(world: World, channel: str, viewer: str) -> Viewing:
 
 async def settled(world: World, row: SessionRow, wait_s: float) -> SessionRow:
     """The session as it is once it plays, or as it is after `wait_s`. Raises NoHealthySource, SessionEnded."""
-    session_id = row.session.id
+    session_id, lease = row.session.id, row.lease
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
     pause_s = _FIRST_LOOK_S
-    async with wakes(world, session_id) as wake:
+    async with wakes(world, session_id) as wake, leases.kept(world, row):
         while True:
             try:
-                row = await world.sessions.get(session_id)
+                row = replace(await world.sessions.get(session_id), lease=lease)
             except Temporary as error:
                 log.info("session %s: waiting goes on: %s", session_id, error)
             left_s = deadline - loop.time()

@@ -25,7 +25,8 @@ class ChannelName(Struct, kw_only=True):
 
 class SessionView(Struct, kw_only=True):
     id: str
-    viewer: str
+    viewer: str  # who asks; to the operator "*" where all of the channel's viewers share the session
+    viewers: int  # who watch now
     channel: ChannelName
     phase: Phase
     desired: Desired
@@ -41,14 +42,21 @@ class SessionView(Struct, kw_only=True):
 
     @classmethod
     def of(
-        cls, world: World, connection: ASGIConnection[Any, Any, Any, Any], channel: Channel | None, row: SessionRow, **more: str
+        cls,
+        world: World,
+        connection: ASGIConnection[Any, Any, Any, Any],
+        channel: Channel | None,
+        row: SessionRow,
+        viewers: int,
+        **more: str,
     ) -> Self:
         """`channel` is None where it has been deleted."""
         session = row.session
         base_url = f"{world.base_url(connection)}/v1/sessions/{session.id}"
         return cls(
             id=session.id,
-            viewer=session.viewer,
+            viewer=session.viewer if row.lease is None else row.lease.viewer,
+            viewers=viewers,
             channel=ChannelName(
                 id=session.channel_id, slug=channel.slug if channel else None, name=channel.name if channel else None
             ),
@@ -98,6 +106,7 @@ class AttemptView(Struct, kw_only=True):
 _MEMBERS: dict[str, Any] = {
     "id": "s-1gj4r0c7k2m9x5t8w3q6",
     "viewer": "alice",
+    "viewers": 1,
     "channel": ChannelName(id="c-3f8w2n6r", slug="news", name="News"),
     "phase": Phase.LIVE,
     "desired": Desired.RUN,

@@ -48,7 +48,7 @@ class NotLiveYet(Temporary):
     summary="A page that plays the channel; with .m3u8 its playlist",
     media_type="text/html",
     answer="<!doctype html>…",
-    refusals=[409],
+    refusals=[409, 429],
 )
 async def watch(world: NamedDependency[World], request: AnyRequest, channel: FromPath[str]) -> Response[bytes] | Redirect:
     """`/watch/{channel}.m3u8`, for players that know only a URL, starts or joins the viewer's session, waits until it is live
@@ -75,7 +75,7 @@ async def watch(world: NamedDependency[World], request: AnyRequest, channel: Fro
     )
 
 
-@post("/watch/{channel:str}/session", summary="The page's session", answer=GRANTED, refusals=[409])
+@post("/watch/{channel:str}/session", summary="The page's session", answer=GRANTED, refusals=[409, 429])
 async def watch_session(
     world: NamedDependency[World], request: AnyRequest, channel: FromPath[str], prefer: Prefer = None
 ) -> Response[GrantedSession]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from litestar.connection import ASGIConnection
 
 from api.auth import Keys, is_id
+from orchestrator.core.limits import Limits
 from orchestrator.core.model import Channel, Provider, Source
 from orchestrator.errors import BusUnavailable, NoConnectionLeft, NotFound
 from orchestrator.ports import Catalogue, Download, EventBus, Imports, ObjectStore, Operation, Prober, Providers, Sessions
@@ -79,6 +80,8 @@ class World:
     origin_url: str  # what viewers see in front of the bucket's keys
     public_url: str | None  # of this API; None: as the client addressed it
     settings: Settings
+    limits: Limits
+    idle_timeout_s: float
     closing: Closing = field(default_factory=Closing)
     probing: Counter[str] = field(default_factory=Counter)  # provider id → probes of this process
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from bench.fleet import fleet
 from bench.footprint import footprint
 from bench.imports import imports
+from bench.requests import requests
 from bench.sessions import sessions
 from bench.stage import Stage, open_stage
 from bench.start import start_hls, start_ts
@@ -38,6 +39,7 @@ MEASURES: dict[str, Measure] = {
     "footprint": footprint,
     "import": imports,
     "sessions-1000": sessions,
+    "requests": requests,
 }
 
 console = Console(highlight=False)

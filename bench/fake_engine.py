@@ -324,7 +324,7 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(store.close)
         bus = RedisEventBus(settings.redis_url, settings.deployment)
         stack.push_async_callback(bus.close)
-        engine = await stack.enter_async_context(FakeEngine())
+        engine = await stack.enter_async_context(FakeEngine(segment_s=settings.segment_s))
         await stack.enter_async_context(
             orchestrate(settings, tables=tables, runtime=engine, store=store, bus=bus, prober=FakeProber())
         )

@@ -54,6 +54,7 @@ class Stage:
         self._numbers = itertools.count(1)
         self._labs: dict[int, LabProcess] = {}
         self._exits = contextlib.ExitStack()
+        self._watched: dict[str, contextlib.AsyncExitStack] = {}  # every session that was asked for, until its end
 
     async def lab(self, bitrate_bps: int = 400_000) -> LabProcess:
         """Sources of that bit rate, with segments as long as the session's."""
@@ -68,11 +69,15 @@ class Stage:
         return await self.client.add_channel(slug, slug, urls)
 
     async def request(self, channel_id: str, wait_s: float | None = None) -> Requested:
-        """A new session. `wait_s`: the answer comes when it is live; raises FailoverError where it is refused."""
+        """A new session, whose lease is renewed until its end. `wait_s`: the answer comes when it is live; raises FailoverError
+        where it is refused."""
         headers = {} if wait_s is None else {"Prefer": f"wait={wait_s:.0f}"}
         sent_at = time.time()
         session = await self.client.call("POST", f"/v1/channels/{channel_id}/sessions", {}, headers)
-        return Requested(session, sent_at, time.time())
+        asked = Requested(session, sent_at, time.time())
+        self._watched[asked.id] = contextlib.AsyncExitStack()
+        await self._watched[asked.id].enter_async_context(self.client.watching(asked.id))
+        return asked
 
     async def session(self, urls: Sequence[str]) -> Requested:
         return await self.request((await self.channel(urls))["id"])
@@ -108,6 +113,7 @@ class Stage:
 
     async def end(self, asked: Requested) -> None:
         """Stops the session and waits until it has ended: its logs are in the store by then."""
+        await self._watched.pop(asked.id).aclose()
         await self.client.call("DELETE", f"/v1/sessions/{asked.id}")
         deadline = time.monotonic() + PATIENCE_S
         while (await self.client.call("GET", f"/v1/sessions/{asked.id}"))["phase"] != "ended":
@@ -127,6 +133,8 @@ class Stage:
         return answer.content
 
     async def close(self) -> None:
+        for watched in self._watched.values():
+            await watched.aclose()
         await self._origin.aclose()
         self._exits.close()
         self.containers.close()

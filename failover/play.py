@@ -19,6 +19,8 @@ from orchestrator.settings import Settings
 
 console = Console(highlight=False)
 
+HEARTBEAT_S = 10.0
+
 _COMMON = frozenset(("id", "type", "at", "session_id", "playlist_url"))  # of every event
 
 
@@ -41,9 +43,11 @@ class Client:
             said = f"{answer.status_code} {answer.reason_phrase}"
         raise FailoverError(said)
 
-    async def events(self, session_id: str) -> AsyncIterator[dict[str, Any]]:
-        """The session's events, from its first on, until it ends (server-sent events)."""
-        async with self._http.stream("GET", f"/v1/sessions/{session_id}/events", timeout=None) as answer:
+    async def events(self, session: Any) -> AsyncIterator[dict[str, Any]]:
+        """The events of a session that was granted, from its first on, until it ends (server-sent events). Who listens with
+        the session's token watches: the lease is renewed meanwhile."""
+        own = {"Authorization": f"Bearer {session['token']}"}
+        async with self._http.stream("GET", f"/v1/sessions/{session['id']}/events", headers=own, timeout=None) as answer:
             async for line in answer.aiter_lines():
                 if line.startswith("data:"):
                     yield json.loads(line.removeprefix("data:"))
@@ -51,6 +55,23 @@ class Client:
     async def add_channel(self, slug: str, name: str, urls: Sequence[str], profile: str = "copy") -> Any:
         body = {"slug": slug, "name": name, "sources": [{"url": url} for url in urls], "policy": {"profile": profile}}
         return await self.call("POST", "/v1/channels", body)
+
+    @contextlib.asynccontextmanager
+    async def watching(self, session_id: str) -> AsyncIterator[None]:
+        """Renews the session's lease for as long as the block runs, as a player's page does."""
+
+        async def beat() -> None:
+            while True:
+                with contextlib.suppress(FailoverError, httpx.HTTPError):
+                    await self.call("POST", f"/v1/sessions/{session_id}/heartbeat")
+                await asyncio.sleep(HEARTBEAT_S)
+
+        beating = asyncio.create_task(beat(), name=f"heartbeat of {session_id}")
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
 
     async def session(self, channel: str) -> Any:
         return await self.call("POST", f"/v1/channels/{channel}/sessions", {}, {"Prefer": "wait=20"})
@@ -74,7 +95,8 @@ async def playing(
                 channel = await client.add_channel(slug, name, urls, profile)
                 session = await client.session(channel["id"])
                 try:
-                    yield stack, client, channel, session
+                    async with client.watching(session["id"]):
+                        yield stack, client, channel, session
                 finally:
                     with contextlib.suppress(FailoverError, httpx.HTTPError):
                         await client.call("DELETE", f"/v1/sessions/{session['id']}")
@@ -94,7 +116,7 @@ async def play(settings: Settings, data_dir: Path | None, urls: Sequence[str], p
         console.print(f"playlist  {session['playlist_url']}", soft_wrap=True)
         console.print("[dim]Ctrl-C ends it[/]")
         try:
-            async for event in client.events(session["id"]):
+            async for event in client.events(session):
                 own = {name: value for name, value in event.items() if name not in _COMMON}
                 console.print(f"{event['at']}  {event['type']:<20} {in_words(own)}", soft_wrap=True)
         except asyncio.CancelledError:

@@ -64,6 +64,24 @@ class NoConnectionLeft(Temporary):
     title = "All connections of the provider are in use"
 
 
+class LimitReached(Temporary):
+    """There is no room for one more session now. `limit` is the setting's name, or "draining"."""
+
+    title = "No room for one more session"
+
+    def __init__(self, limit: str, words: str, retry_after_s: float = 10.0) -> None:
+        super().__init__(words)
+        self.limit = limit
+        self.retry_after_s = retry_after_s
+
+
+class ViewerLimitReached(LimitReached):
+    """The viewer's own sessions take all the room that a viewer has."""
+
+    status = 429
+    title = "The viewer has too many sessions"
+
+
 class Permanent(FailoverError):
     """Trying the same again cannot help."""
 
@@ -115,17 +133,6 @@ class InvalidInput(Permanent):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
-
-
-class OverLimit(Temporary):
-    """A limit is reached. `limit` names it; trying again can help after `retry_after_s`."""
-
-    title = "Over a limit"
-
-    def __init__(self, limit: str, retry_after_s: float) -> None:
-        super().__init__(f"the limit {limit} is reached")
-        self.limit = limit
-        self.retry_after_s = retry_after_s
 
 
 class NoHealthySource(Permanent):

@@ -28,6 +28,7 @@ _POLL_CONTAINERS_S = 5.0
 _RESYNC_CHANNELS_S = 2.0
 _HISTORY_S = 300.0
 _LOOK_AFTER_S = 1.0  # the shortest time for which a source may have to be stable
+_RENEWALS_S = 5.0
 
 
 class Jobs:
@@ -57,6 +58,7 @@ class Jobs:
         self._every("playlist sweep", settings.sweep_interval_s, sweep.look)
         self._every("row resync", settings.resync_interval_s, supervisor.resync)
         self._every("channel resync", _RESYNC_CHANNELS_S, supervisor.resync_channels)
+        self._every("renewals", min(_RENEWALS_S, settings.idle_timeout_s / 4), supervisor.look_at_renewals)
         self._every("container poll", _POLL_CONTAINERS_S, self._poll_containers)
         self._every("recovery", settings.recovery_interval_s, self._recover)
         self._every("failback probes", _LOOK_AFTER_S, recovery.look_after)

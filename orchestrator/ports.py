@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from orchestrator.core.failover import Signature
 from orchestrator.core.imports import ChannelPlan, KnownChannel
+from orchestrator.core.limits import NO_LIMITS, Limits
 from orchestrator.core.model import (
     Channel,
     Container,
@@ -20,6 +21,7 @@ from orchestrator.core.model import (
     Event,
     Media,
     Phase,
+    Profile,
     Provider,
     Record,
     Session,
@@ -284,6 +286,7 @@ class OrchestratorRow(Struct, frozen=True, kw_only=True):
 
 
 DRAIN_RETRY_S = 30.0  # a draining deployment asks who comes anew to come back after so long
+DRAINING = "the deployment is draining: it takes no new sessions"
 
 
 class Operation(Protocol):
@@ -299,7 +302,7 @@ class Operation(Protocol):
         """The one seen last comes first; those that were killed are among them."""
 
     async def drain(self, at: float | None) -> None:
-        """Intent: from `at` on no new session starts (`Sessions.request` raises OverLimit); None: they do again."""
+        """Intent: from `at` on no new session starts (`Sessions.request` raises LimitReached); None: they do again."""
 
     async def draining_since(self) -> float | None: ...
 
@@ -371,23 +374,48 @@ class AttemptRow(Struct, frozen=True, kw_only=True):
     end_reason: str | None = None
 
 
+LEASE_KEPT_S = 3600.0  # a lease that has run out stays so long in a session that is shared: its viewer may come back
+FRESH_S = 10.0  # a session that was renewed within so long is not about to end
+
+
+class Lease(Struct, frozen=True, kw_only=True):
+    """A viewer's hold on a session."""
+
+    viewer: str
+    token_hash: str
+    renewed_at: float  # last heartbeat or read
+
+
 class SessionRow(Struct, frozen=True, kw_only=True):
     """A session as the API shows it: the orchestrator's state and what only the API keeps."""
 
     session: Session
-    token_hash: str
-    renewed_at: float  # the lease: last heartbeat or read
+    renewed_at: float  # the latest renewal of all its leases
+    lease: Lease | None = None  # of whoever asks
+
+
+class Renewals(Struct, frozen=True, kw_only=True):
+    """What the rows say of who watches."""
+
+    last_at: Mapping[str, float]  # id of each session that has not ended → the latest renewal of all its leases
+    written_at: float | None  # when an API last said that it can write renewals; None: never
 
 
 class Sessions(Protocol):
     """Sessions, attempts, events. All raise DatabaseUnavailable."""
 
-    async def request(self, channel_id: str, viewer: str, token_hash: str, now: float) -> tuple[SessionRow, bool]:
-        """The viewer's running session on the channel (with `token_hash` set to the new one), or a new row; True: new.
-        Two simultaneous requests of one viewer give one session. Raises OverLimit where a new one may not start."""
+    async def request(
+        self, channel_id: str, viewer: str, token_hash: str, now: float,
+        *, shared: bool = False, profile: Profile = "copy", limits: Limits = NO_LIMITS,
+    ) -> tuple[SessionRow, bool]:  # fmt: skip
+        """The viewer's running session on the channel, where `shared` all viewers', or a new row; True: new. Either way the
+        viewer has a fresh lease of it, with this `token_hash`. Simultaneous requests give one session; of those that would
+        take the last place one gets it. Raises LimitReached, ViewerLimitReached, and then nothing was written.
 
-    async def get(self, session_id: str) -> SessionRow:
-        """Raises NotFound."""
+        Who joins where nobody has renewed lately bumps the version: a decision to end the session is stale."""
+
+    async def get(self, session_id: str, token_hash: str | None = None) -> SessionRow:
+        """`lease` is the one with this token. Raises NotFound for the session alone."""
 
     async def unended(self) -> tuple[Session, ...]:
         """Every session whose phase is not `ended`, or that wants to stop and has not; the oldest first."""
@@ -405,8 +433,20 @@ class Sessions(Protocol):
         """Intent: `switch_to` (None: the next one in order; stored as "next"; "same": a fresh attempt on the current one).
         Bumps the version. Raises NotFound."""
 
-    async def renew(self, session_id: str, now: float) -> None:
-        """Heartbeat: does not touch the version. Raises NotFound."""
+    async def renew(self, session_id: str, now: float, viewer: str | None = None) -> None:
+        """The viewer's lease, or all of the session's: does not touch the version. Raises NotFound."""
+
+    async def leave(self, session_id: str, viewer: str) -> None:
+        """Intent: the viewer's lease is over. The last one stays, and the session stops. Raises NotFound."""
+
+    async def viewers(self, session_ids: Collection[str], since: float) -> Mapping[str, int]:
+        """How many leases of each were renewed after `since`; what has none is not named."""
+
+    async def can_renew(self, now: float) -> None:
+        """An API says that it can write renewals: whoever does not renew from now on does not want to."""
+
+    async def renewals(self) -> Renewals:
+        """Of all sessions that have not ended."""
 
     async def commit(self, before: Session, decision: Decision, now: float) -> tuple[Event, ...]:
         """One transaction: the session row (where version = before.version; the new version is +1), attempts, sources,

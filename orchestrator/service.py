@@ -34,6 +34,7 @@ def policy_of(settings: Settings) -> Policy:
     """The core's numbers. The start budget leaves the agent time to find out by itself, and a loaded engine time to start."""
     return Policy(
         segment_s=settings.segment_s,
+        idle_timeout_s=settings.idle_timeout_s,
         start_budget_s=settings.start_limit_s + 7.0,
         attempt_life_s=0.8 * settings.signature_s,
         probe_fresh_s=settings.probe_fresh_s,

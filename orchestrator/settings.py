@@ -60,6 +60,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store_limit_s: float = 120.0
     signature_s: int = 6 * 24 * 3600  # life of signed addresses; S3's own limit is 7 days
 
+    # Sessions. A limit that is not given: none
+    idle_timeout_s: float = 60.0  # a session that nobody has renewed for so long ends
+    max_sessions: int | None = None
+    max_sessions_per_viewer: int | None = None
+    max_sessions_per_channel: int | None = None
+    node_cpus: float | None = None  # for sessions, at 0.02 (copy) or 1.0 (h264) each; None: all of the API's machine
+    node_memory_mb: float | None = None  # at 45 or 220 each
+
     # The orchestrator
     sweep_interval_s: float = 1.0
     resync_interval_s: float = 1.0

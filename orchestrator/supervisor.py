@@ -39,6 +39,7 @@ from orchestrator.core.policy import Policy
 from orchestrator.errors import EngineUnavailable, NotFound, Stale, Temporary
 from orchestrator.interpreter import Interpreter
 from orchestrator.ports import Catalogue, ContainerRuntime, Operation, Providers, Sessions
+from orchestrator.renewals import Renewals
 from orchestrator.sweep import Sweep
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class Supervisor:
         self._tables = tables
         self._runtime = runtime
         self._sweep = sweep
+        self._renewals = Renewals(tables.sessions, now)
         self._interpreter = interpreter
         self._connections = connections
         self._census = census
@@ -189,6 +191,10 @@ class Supervisor:
                 if lineup != _signature(work.observation):
                     self.wake(session_id)
 
+    async def look_at_renewals(self) -> None:
+        """So that a session's timer finds what was renewed meanwhile, and wakes nobody. Raises DatabaseUnavailable."""
+        await self._renewals.look()
+
     async def close(self) -> None:
         self._closed = True
         for work in self._works.values():
@@ -239,7 +245,8 @@ class Supervisor:
         """Observe, decide, commit, apply, once. True: something was done, so look again."""
         row = await self._tables.sessions.get(session_id)
         session = work.session = row.session
-        seen = work.observation = await self._observe(session, look=work.doubtful)
+        seen = await self._observe(session, look=work.doubtful)
+        seen = work.observation = replace(seen, renewed=self._renewals.of(session_id, row.renewed_at))
         work.doubtful = False
         now = self._now()
         decision = decide(session, seen, now, self._policy)
@@ -360,7 +367,8 @@ class Supervisor:
             playlist = self._sweep.playlist(session_id)
             if not isinstance(playlist, Unknown):
                 playlist = replace(playlist, at=inf)  # as if nothing had changed since somebody looked
-            known = self._with_connections(session_id, replace(work.observation, playlist=playlist))
+            known = replace(work.observation, playlist=playlist, renewed=self._renewals.of(session_id))
+            known = self._with_connections(session_id, known)
             decision = decide(work.session, known, self._now(), self._policy)
             idle = decision.session == work.session and not decision.records and not decision.actions
             if idle and decision.wake_at is not None and decision.wake_at > self._now():

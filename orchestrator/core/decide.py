@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from orchestrator.core import choose, slate, steps
+from orchestrator.core import choose, lease, slate, steps
 from orchestrator.core.blame import diagnose, of_container, patience_with
 from orchestrator.core.hold_off import is_held_off
 from orchestrator.core.model import (
@@ -53,11 +53,11 @@ FAILBACK_FAILED = "failback failed"  # what plays plays on; the next failback wa
 
 def decide(session: Session, seen: Observation, now: float, policy: Policy) -> Decision:
     """One step. The same inputs always give the same decision."""
-    for rule in RULES:
-        decision = rule(session, seen, now, policy)
-        if decision is not None:
-            return _with_leftovers_stopped(decision, seen)
-    return _with_leftovers_stopped(Decision(session=session, wake_at=_next_look(session, seen, now, policy)), seen)
+    decisions = (rule(session, seen, now, policy) for rule in RULES)
+    decision = next((each for each in decisions if each is not None), None)
+    if decision is None:
+        decision = Decision(session=session, wake_at=_next_look(session, seen, now, policy))
+    return lease.until_idle(_with_leftovers_stopped(decision, seen), seen, policy)
 
 
 # --- the rules, in order ----------------------------------------------------------------------------------------------
@@ -311,6 +311,7 @@ def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -
 RULES: tuple[Rule, ...] = (
     has_ended,
     channel_is_gone,
+    lease.nobody_watches,
     is_unwanted,
     wants_a_source,
     slate.slate_has_listed,

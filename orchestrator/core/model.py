@@ -95,12 +95,15 @@ class Attempt(Struct, frozen=True):
     address: str | None = None  # of its source when it was started; None: started by an earlier release
 
 
+SHARED = "*"  # the viewer of a session that all viewers of its channel share; no viewer can be called so
+
+
 class Session(Struct, frozen=True, kw_only=True):
     """The state of a session as the orchestrator keeps it: one row."""
 
     id: str
     channel_id: str
-    viewer: str
+    viewer: str  # SHARED: all of the channel's
     desired: Desired = Desired.RUN
     phase: Phase = Phase.REQUESTED
     version: int = 0
@@ -200,6 +203,14 @@ class Playlist(Struct, frozen=True, tag=True):
     at: float = inf
 
 
+class Renewed(Struct, frozen=True, tag=True):
+    """Somebody watches, or did: the latest renewal of all the session's leases. Silence counts only from `since`, since when
+    renewals could always be written."""
+
+    last_at: float
+    since: float = 0.0
+
+
 class Observation(Struct, frozen=True, kw_only=True):
     channel_enabled: bool = True  # False: disabled or deleted
     channel_policy: ChannelPolicy = ChannelPolicy()
@@ -207,6 +218,7 @@ class Observation(Struct, frozen=True, kw_only=True):
     sources: tuple[Source, ...] = ()  # the line-up, in the order to try: the channel's own, then those of its failover channels
     containers: tuple[Container, ...] | Unknown = ()
     playlist: Playlist | Absent | Unknown = Absent()
+    renewed: Renewed | Unknown = Unknown()
     # Of sources whose provider limits its connections (orchestrator/connections.py), by id:
     full: dict[str, str] = {}  # why there is none left for this session
     awaited: dict[str, str] = {}  # why there was none, at some time since the session's last attempt

@@ -27,6 +27,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     retry_first_s: float = 0.5  # unavailable: the first retry, doubling ...
     retry_max_s: float = 30.0  # ... up to this
     steady_s: float = 10.0  # an attempt that was live for so long has proved itself: what fails then fails anew
+    idle_timeout_s: float = 60.0  # a session that nobody has renewed for so long ends
     look_again_s: float = 0.5  # where silence would mean something, but nobody has looked lately
 
     def retry_delay_s(self, retries: int) -> float:

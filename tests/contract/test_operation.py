@@ -23,7 +23,7 @@ from orchestrator.core.model import (
     SourceFailed,
     SourceStatus,
 )
-from orchestrator.errors import NotFound, OverLimit
+from orchestrator.errors import LimitReached, NotFound
 from orchestrator.migrations import head, upgrade
 from orchestrator.ports import Catalogue, NewSource, Operation, OrchestratorRow, ProbeResult, Sessions
 from tests.fakes.tables import FakeTables
@@ -94,7 +94,7 @@ async def test_while_it_drains_no_session_starts_and_a_running_one_is_joined(tab
     await tables.operation.drain(20.0)
     await tables.operation.drain(30.0)
     assert await tables.operation.draining_since() == 20.0
-    with pytest.raises(OverLimit) as refused:
+    with pytest.raises(LimitReached) as refused:
         await tables.sessions.request("c", "bob", "hash", 31.0)
     assert (refused.value.limit, refused.value.retry_after_s) == ("draining", 30.0)
     assert len(await tables.sessions.recent()) == 1

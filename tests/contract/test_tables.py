@@ -39,7 +39,7 @@ from orchestrator.core.model import (
 )
 from orchestrator.errors import AlreadyExists, InvalidInput, NotFound, Stale
 from orchestrator.migrations import upgrade
-from orchestrator.ports import AttemptRow, Catalogue, NewSource, ProbeResult, Sessions
+from orchestrator.ports import AttemptRow, Catalogue, Lease, NewSource, ProbeResult, Sessions
 from tests.fakes.tables import FakeTables
 
 MEDIA = Media(video="h264", audio="aac", channels=2, width=1280, height=720, bitrate_bps=1_500_000, cadence_s=2.0)
@@ -550,8 +550,9 @@ async def test_a_new_session_is_a_row_that_wants_to_run(tables: Tables) -> None:
     row, new = await tables.sessions.request(channel.id, "viewer", "hash", 1000.5)
     assert new
     assert row.session == Session(id=row.session.id, channel_id=channel.id, viewer="viewer", created_at=1000.5)
-    assert (row.token_hash, row.renewed_at) == ("hash", 1000.5)
-    assert await tables.sessions.get(row.session.id) == row
+    assert row.lease == Lease(viewer="viewer", token_hash="hash", renewed_at=1000.5)
+    assert row.renewed_at == 1000.5
+    assert await tables.sessions.get(row.session.id, "hash") == row
     assert await tables.sessions.unended() == (row.session,)
     assert await tables.sessions.events(row.session.id) == ()
     assert await tables.sessions.attempts(row.session.id) == ()
@@ -563,8 +564,10 @@ async def test_the_same_viewer_gets_the_running_session_of_the_channel(tables: T
     first, _ = await tables.sessions.request(channel.id, "viewer", "hash", 1000.0)
     again, new = await tables.sessions.request(channel.id, "viewer", "hash 2", 1001.0)
     assert not new
-    assert again == replace(first, token_hash="hash 2", renewed_at=1001.0)
-    assert await tables.sessions.get(first.session.id) == again
+    lease = Lease(viewer="viewer", token_hash="hash 2", renewed_at=1001.0)
+    assert again == replace(first, lease=lease, renewed_at=1001.0)
+    assert await tables.sessions.get(first.session.id, "hash 2") == again
+    assert await tables.sessions.get(first.session.id, "hash") == replace(again, lease=None)
     elsewhere, new_elsewhere = await tables.sessions.request(other.id, "viewer", "hash", 1002.0)
     somebody, new_somebody = await tables.sessions.request(channel.id, "somebody", "hash", 1003.0)
     assert new_elsewhere
@@ -637,7 +640,8 @@ async def test_an_unknown_session_is_not_found(tables: Tables) -> None:
 
 async def test_recent_sessions_come_newest_first(tables: Tables) -> None:
     channel, _ = await a_channel(tables)
-    rows = [(await tables.sessions.request(channel.id, f"v{n}", "hash", 1000.0 + n))[0] for n in range(5)]
+    asked = [await tables.sessions.request(channel.id, f"v{n}", "hash", 1000.0 + n) for n in range(5)]
+    rows = [replace(row, lease=None) for row, _ in asked]
     ended = replace(rows[2].session, phase=Phase.ENDED)
     await tables.sessions.commit(rows[2].session, Decision(session=ended), 5.0)
     rows[2] = replace(rows[2], session=replace(ended, version=1))
@@ -686,7 +690,7 @@ async def test_the_whole_state_is_committed(tables: Tables) -> None:
     assert await tables.sessions.commit(session, Decision(session=state), 1003.0) == ()
     row = await tables.sessions.get(session.id)
     assert row.session == replace(state, version=1)
-    assert (row.token_hash, row.renewed_at) == ("hash", 1000.0)
+    assert (row.lease, row.renewed_at) == (None, 1000.0)
     back = replace(session, version=1)
     await tables.sessions.commit(row.session, Decision(session=back), 1004.0)
     assert await tables.sessions.unended() == (replace(back, version=2),)

@@ -221,7 +221,7 @@ class Watched:
         """Hears the session's events; comes back where the API went away, as an EventSource does."""
         while True:
             with contextlib.suppress(httpx.HTTPError, FailoverError):
-                async for event in self.stage.client.events(self.id):
+                async for event in self.stage.client.events(self.granted):
                     self._events[event["id"]] = event
             if self.told("session.ended"):
                 return

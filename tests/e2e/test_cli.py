@@ -166,6 +166,7 @@ def test_a_stack_is_served_and_steered(shell: Shell, lab: LabProcess) -> None:
             assert session["phase"] == "live"
 
             def view() -> Any:
+                http.post(f"/v1/sessions/{session['id']}/heartbeat")  # somebody watches meanwhile
                 return http.get(f"/v1/sessions/{session['id']}").json()
 
             listed = shell.run("sessions", "list", *here)

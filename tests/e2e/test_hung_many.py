@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -44,7 +45,16 @@ async def stage(seaweed: Seaweed, redis_server: RedisServer, tmp_path_factory: p
         yield opened
 
 
-async def test_thirty_on_hung_sources_take_nothing_from_the_other_twenty(stage: Stage, lab: Lab) -> None:
+@pytest_asyncio.fixture(loop_scope="module")
+async def watched() -> AsyncIterator[contextlib.AsyncExitStack]:
+    """Sessions whose viewers go on watching until the end of the test."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield stack
+
+
+async def test_thirty_on_hung_sources_take_nothing_from_the_other_twenty(
+    stage: Stage, lab: Lab, watched: contextlib.AsyncExitStack
+) -> None:
     lab["b"].fault = Fault.HANG
     well = [await stage.channel(lab["g"].hls_url, known=False) for _ in range(2 * WELL)]
     hung_at_start = [await stage.channel(lab["b"].hls_url, known=False) for _ in range(HUNG_AT_START)]
@@ -59,6 +69,8 @@ async def test_thirty_on_hung_sources_take_nothing_from_the_other_twenty(stage: 
     print(f"\nalone:    {alone}")
     playing = await asyncio.gather(*(stage.client.session(channel["id"]) for channel in hung_at_play))
     assert {session["phase"] for session in playing} == {"live"}
+    for session in playing:
+        await watched.enter_async_context(stage.client.watching(session["id"]))
     waiting = [asyncio.create_task(_refused(stage, channel)) for channel in hung_at_start]
     beside = await _watch(stage, well[WELL:], midway=hang)
     print(f"with 30:  {beside}")
@@ -90,9 +102,10 @@ async def _watch(stage: Stage, channels: list[Any], midway: Callable[[], Awaitab
         sessions.append(session["id"])
         viewer = Viewer(session["playlist_url"], fetch=False)
         viewers.append(viewer)
-        while not over:
-            await viewer.look()
-            await asyncio.sleep(0.25)
+        async with stage.client.watching(session["id"]):
+            while not over:
+                await viewer.look()
+                await asyncio.sleep(0.25)
 
     async with asyncio.TaskGroup() as group:
         for channel in channels:

@@ -190,7 +190,7 @@ async def test_redis_is_gone_for_30_s(stage: Stage, lab: Lab) -> None:
             lab["b"].fault = None
         await untouched.plays(2)
         assert untouched.late_s(at) < 1.0
-        replayed = [event["type"] async for event in _first(stage, failing.id, 2)]
+        replayed = [event["type"] async for event in _first(stage, failing.granted, 2)]
         assert replayed == ["session.live", "stream.switch"]
         # Messages flow again: an event comes at once.
         asked_at = time.time()
@@ -315,9 +315,9 @@ async def _keys(store: MinioObjectStore, attempt: Attempt) -> set[str]:
     return {each.key async for page in store.objects(prefix) for each in page}
 
 
-async def _first(stage: Stage, session_id: str, count: int) -> AsyncIterator[Any]:
+async def _first(stage: Stage, session: Any, count: int) -> AsyncIterator[Any]:
     """A session's first events, as a new listener hears them."""
-    events = stage.client.events(session_id)
+    events = stage.client.events(session)
     try:
         for _ in range(count):
             yield await anext(events)

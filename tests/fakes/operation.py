@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from orchestrator import migrations
 from orchestrator.core.model import Phase
-from orchestrator.errors import DatabaseUnavailable, OverLimit
-from orchestrator.ports import DRAIN_RETRY_S, OrchestratorRow
+from orchestrator.errors import DatabaseUnavailable, LimitReached
+from orchestrator.ports import DRAIN_RETRY_S, DRAINING, OrchestratorRow
 
 if TYPE_CHECKING:
     from tests.fakes.tables import FakeSessions
@@ -79,7 +79,7 @@ class FakeOperation:
 
     def refuse_while_draining(self) -> None:
         if self._draining_since is not None:
-            raise OverLimit("draining", DRAIN_RETRY_S)
+            raise LimitReached("draining", DRAINING, DRAIN_RETRY_S)
 
     def _answer(self) -> None:
         if self.refusing:

@@ -11,7 +11,9 @@ from msgspec.structs import replace
 
 from orchestrator.core.decide import NEXT
 from orchestrator.core.failover import Signature, behind, signature
+from orchestrator.core.limits import NO_LIMITS, Limits, Load, reached
 from orchestrator.core.model import (
+    SHARED,
     AttemptEnded,
     AttemptLive,
     AttemptStarted,
@@ -22,14 +24,33 @@ from orchestrator.core.model import (
     Event,
     Happened,
     Phase,
+    Profile,
     Record,
     Session,
     Source,
     SourceFailed,
     SourceStatus,
 )
-from orchestrator.errors import AlreadyExists, DatabaseUnavailable, InvalidInput, NotFound, Stale
-from orchestrator.ports import AttemptRow, LineUp, NewSource, ProbeResult, SessionRow
+from orchestrator.errors import (
+    AlreadyExists,
+    DatabaseUnavailable,
+    InvalidInput,
+    LimitReached,
+    NotFound,
+    Stale,
+    ViewerLimitReached,
+)
+from orchestrator.ports import (
+    FRESH_S,
+    LEASE_KEPT_S,
+    AttemptRow,
+    Lease,
+    LineUp,
+    NewSource,
+    ProbeResult,
+    Renewals,
+    SessionRow,
+)
 from tests.fakes.imports import FakeImports, FakeProviders
 from tests.fakes.operation import FakeOperation
 
@@ -231,6 +252,10 @@ class FakeCatalogue:
         self._answer()
         return tuple(each for each in self._sources.values() if each.status is SourceStatus.PROBLEMATIC)
 
+    def profile(self, channel_id: str) -> Profile:
+        channel = self._channels.get(channel_id)
+        return "copy" if channel is None else channel.policy.profile
+
     def played(self, channel_id: str, source_id: str, now: float) -> None:
         """What an AttemptLive record says of the source and its channel."""
         source, channel = self._sources.get(source_id), self._channels.get(channel_id)
@@ -305,29 +330,64 @@ class FakeSessions:
     def __init__(self, catalogue: FakeCatalogue) -> None:
         self.refusing = False
         self._catalogue = catalogue
-        self._rows: dict[str, SessionRow] = {}
+        self._rows: dict[str, SessionRow] = {}  # without anybody's lease; `renewed_at` as at the start
+        self._leases: dict[str, dict[str, Lease]] = {}  # session, viewer
+        self._can_renew_at: float | None = None
         self._attempts: dict[tuple[str, int], AttemptRow] = {}
         self._events: dict[str, list[Event]] = {}
         self._numbers = itertools.count(1)
         self.operation: FakeOperation | None = None  # whether new sessions may start
 
-    async def request(self, channel_id: str, viewer: str, token_hash: str, now: float) -> tuple[SessionRow, bool]:
+    async def request(
+        self, channel_id: str, viewer: str, token_hash: str, now: float,
+        *, shared: bool = False, profile: Profile = "copy", limits: Limits = NO_LIMITS,
+    ) -> tuple[SessionRow, bool]:  # fmt: skip
         self._answer()
+        lease = Lease(viewer=viewer, token_hash=token_hash, renewed_at=now)
+        whose = SHARED if shared else viewer
         for row in self._rows.values():
             session = row.session
-            if (session.viewer, session.channel_id) == (viewer, channel_id) and _running(session):
-                self._rows[session.id] = replace(row, token_hash=token_hash, renewed_at=now)
-                return self._rows[session.id], False
+            if (session.viewer, session.channel_id) == (whose, channel_id) and _running(session):
+                if self._get(session.id).renewed_at < now - FRESH_S:
+                    self._write(replace(session, version=session.version + 1))
+                leases = self._leases[session.id]
+                self._leases[session.id] = {
+                    name: each
+                    for name, each in (leases | {viewer: lease}).items()
+                    if viewer in leases or each.renewed_at >= now - LEASE_KEPT_S
+                }
+                return replace(self._get(session.id), lease=lease), False
         if self.operation is not None:
             self.operation.refuse_while_draining()
-        session = Session(id=f"s-{next(self._numbers)}", channel_id=channel_id, viewer=viewer, created_at=now)
-        self._rows[session.id] = SessionRow(session=session, token_hash=token_hash, renewed_at=now)
+        self._admit(limits, profile, channel_id, viewer, now)
+        session = Session(id=f"s-{next(self._numbers)}", channel_id=channel_id, viewer=whose, created_at=now)
+        self._rows[session.id] = SessionRow(session=session, renewed_at=now)
+        self._leases[session.id] = {viewer: lease}
         self._events[session.id] = []
-        return self._rows[session.id], True
+        return replace(self._rows[session.id], lease=lease), True
 
-    async def get(self, session_id: str) -> SessionRow:
+    def _admit(self, limits: Limits, profile: Profile, channel_id: str, viewer: str, now: float) -> None:
+        running = [row.session for row in self._rows.values() if _running(row.session)]
+        profiles = [self._catalogue.profile(session.channel_id) for session in running]
+        load = Load(
+            sessions=len(running),
+            of_channel=sum(session.channel_id == channel_id for session in running),
+            of_viewer=sum(
+                each.viewer == viewer and each.renewed_at >= now - limits.lease_s
+                for session in running
+                for each in self._leases[session.id].values()
+            ),
+            of_profile={each: profiles.count(each) for each in profiles},
+        )
+        full = reached(limits, load, profile)
+        if full is not None:
+            raise (ViewerLimitReached if full.by_viewer else LimitReached)(full.limit, full.words)
+
+    async def get(self, session_id: str, token_hash: str | None = None) -> SessionRow:
         self._answer()
-        return self._get(session_id)
+        row = self._get(session_id)
+        leases = self._leases[session_id].values()
+        return replace(row, lease=next((each for each in leases if each.token_hash == token_hash), None))
 
     async def unended(self) -> tuple[Session, ...]:
         self._answer()
@@ -338,7 +398,7 @@ class FakeSessions:
 
     async def recent(self, *, limit: int = 100, phase: Phase | None = None) -> tuple[SessionRow, ...]:
         self._answer()
-        rows = sorted(self._rows.values(), key=lambda row: (row.session.created_at, row.session.id), reverse=True)
+        rows = sorted(map(self._get, self._rows), key=lambda row: (row.session.created_at, row.session.id), reverse=True)
         return tuple(row for row in rows if phase in (None, row.session.phase))[:limit]
 
     async def stop(self, session_id: str, reason: str) -> None:
@@ -353,9 +413,42 @@ class FakeSessions:
         if _running(session):
             self._write(replace(session, switch_to=source_id or NEXT, version=session.version + 1))
 
-    async def renew(self, session_id: str, now: float) -> None:
+    async def renew(self, session_id: str, now: float, viewer: str | None = None) -> None:
         self._answer()
-        self._rows[session_id] = replace(self._get(session_id), renewed_at=now)
+        self._get(session_id)
+        leases = self._leases[session_id]
+        if viewer not in (None, *leases):
+            raise NotFound(f"viewer {viewer} of session {session_id}")
+        for name in leases if viewer is None else (viewer,):
+            leases[name] = replace(leases[name], renewed_at=now)
+
+    async def leave(self, session_id: str, viewer: str) -> None:
+        self._answer()
+        leases = self._leases.get(session_id, {})
+        if viewer not in leases:
+            raise NotFound(f"viewer {viewer} of session {session_id}")
+        if len(leases) == 1:
+            await self.stop(session_id, "stopped")
+        else:
+            del leases[viewer]
+
+    async def viewers(self, session_ids: Collection[str], since: float) -> Mapping[str, int]:
+        self._answer()
+        counts = {
+            session_id: sum(each.renewed_at > since for each in self._leases.get(session_id, {}).values())
+            for session_id in session_ids
+        }
+        return {session_id: count for session_id, count in counts.items() if count}
+
+    async def can_renew(self, now: float) -> None:
+        self._answer()
+        self._can_renew_at = now
+
+    async def renewals(self) -> Renewals:
+        unended = await self.unended()
+        return Renewals(
+            last_at={session.id: self._get(session.id).renewed_at for session in unended}, written_at=self._can_renew_at
+        )
 
     async def commit(self, before: Session, decision: Decision, now: float) -> tuple[Event, ...]:
         self._answer()
@@ -392,7 +485,9 @@ class FakeSessions:
     def _get(self, session_id: str) -> SessionRow:
         if session_id not in self._rows:
             raise NotFound(f"session {session_id}")
-        return self._rows[session_id]
+        latest = max((each.renewed_at for each in self._leases[session_id].values()), default=None)
+        row = self._rows[session_id]
+        return row if latest is None else replace(row, renewed_at=latest)
 
     def _write(self, session: Session) -> None:
         self._rows[session.id] = replace(self._rows[session.id], session=session)

@@ -46,7 +46,10 @@ class Rooms:
 
     def jobs(self) -> Jobs:
         supervisor: Any = SimpleNamespace(
-            resync=self.work("resync"), resync_channels=self.work("channels"), poll_containers=self.work("poll", ())
+            resync=self.work("resync"),
+            resync_channels=self.work("channels"),
+            poll_containers=self.work("poll", ()),
+            look_at_renewals=self.work("renewals"),
         )
         sweep: Any = SimpleNamespace(look=self.work("look"))
         recovery: Any = SimpleNamespace(sweep=self.work("recovery", ()), look_after=self.work("failback"))

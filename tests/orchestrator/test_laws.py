@@ -75,7 +75,9 @@ class Histories(RuleBasedStateMachine):
         self.healed = healed
         for name, fault in dead.items():
             self.world.sources[name].fault = fault
+        self.world.api_runs = True
         self.session_id = self.world.request()
+        self.world.watched.add(self.session_id)
         self.world.pass_s(then)
 
     def teardown(self) -> None:
@@ -217,6 +219,14 @@ class Histories(RuleBasedStateMachine):
         if nudge:
             self.world.nudge(self.session_id)
 
+    @happens(watches=st.booleans())
+    def viewer_watches_or_is_away(self, watches: bool) -> None:
+        (self.world.watched.add if watches else self.world.watched.discard)(self.session_id)
+
+    @happens(runs=st.booleans())
+    def api_runs_or_is_down(self, runs: bool) -> None:
+        self.world.api_runs = runs
+
     @happens(really=st.integers(0, 4))
     def viewer_leaves(self, really: int) -> None:
         if really == 4:  # rarely: nothing happens afterwards
@@ -238,6 +248,8 @@ class Histories(RuleBasedStateMachine):
         for name, source in world.sources.items():
             if name in self.healed or source.fault in (Fault.FLAPS, Fault.CRASHES_FFMPEG):
                 source.fault = None
+        world.api_runs = True
+        world.watched.add(self.session_id)
         world.runtime.unavailable, world.runtime.refusing, world.runtime.lost = False, "", None
         world.store.refusing = world.store.hanging = world.tables.refusing = False
         for name in self.healed:

@@ -107,6 +107,27 @@ def test_an_upgrade_may_run_twice_and_keeps_what_is_there(empty_database: Callab
     engine.dispose()
 
 
+def test_the_token_and_the_renewal_of_a_session_become_its_viewer_s_lease(empty_database: Callable[[], str]) -> None:
+    url = empty_database()
+    upgrade(url, "0002")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO sessions (id, channel_id, viewer, token_hash, created_at, renewed_at, desired, version, phase,"
+                " last_attempt, tried, faults, retries) VALUES"
+                " ('s-1', 'c-1', 'alice', 'one', 1, 7, 'run', 3, 'live', 1, '[]', 0, 0),"
+                " ('s-2', 'c-1', 'bob', 'two', 2, 8, 'stop', 3, 'ended', 1, '[]', 0, 0)"
+            )
+        )
+    upgrade(url)
+    with engine.connect() as connection:
+        leases = connection.execute(text("SELECT session_id, viewer, token_hash, renewed_at FROM leases ORDER BY session_id"))
+        assert [tuple(row) for row in leases] == [("s-1", "alice", "one", 7.0), ("s-2", "bob", "two", 8.0)]
+        assert connection.execute(text("SELECT viewer FROM sessions ORDER BY id")).scalars().all() == ["alice", "bob"]
+    engine.dispose()
+
+
 def test_processes_that_upgrade_at_once_all_succeed(empty_database: Callable[[], str]) -> None:
     url, alone = empty_database(), empty_database()
     upgrade(alone)

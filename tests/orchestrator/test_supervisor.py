@@ -601,7 +601,7 @@ def test_a_stopped_orchestrator_leaves_no_task_and_no_timer() -> None:
         world.runtime.pause(session_id, 1)
         world.pass_s(60.0)
         assert world.session(session_id) == before
-        assert {task.get_name() for task in asyncio.all_tasks(world.loop)} == {"world"}
+        assert {task.get_name() for task in asyncio.all_tasks(world.loop)} == {"world", "api"}
 
 
 # --- recovery ---------------------------------------------------------------------------------------------------------

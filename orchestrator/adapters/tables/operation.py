@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Table, delete, insert, inspect, select, text,
 from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.schema import attempts, events, intents, orchestrators, sessions
 from orchestrator.core.model import Phase
-from orchestrator.errors import OverLimit
-from orchestrator.ports import DRAIN_RETRY_S, OrchestratorRow
+from orchestrator.errors import LimitReached
+from orchestrator.ports import DRAIN_RETRY_S, DRAINING, OrchestratorRow
 
 _ROW = tuple(orchestrators.c[field.name] for field in fields(OrchestratorRow))
 _FORGET_S = 24 * 3600.0  # of an orchestrator that was killed and never said goodbye
@@ -102,9 +102,9 @@ class SqlOperation:
 
 
 def refuse_while_draining(connection: Connection) -> None:
-    """Within the transaction that would add a session. Raises OverLimit."""
+    """Within the transaction that would add a session. Raises LimitReached."""
     if _draining_since(connection) is not None:
-        raise OverLimit("draining", DRAIN_RETRY_S)
+        raise LimitReached("draining", DRAINING, DRAIN_RETRY_S)
 
 
 def _draining_since(connection: Connection) -> float | None:

@@ -154,10 +154,8 @@ sessions = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("channel_id", Text, nullable=False),
-    Column("viewer", Text, nullable=False),
-    Column("token_hash", Text, nullable=False),
+    Column("viewer", Text, nullable=False),  # SHARED: of all viewers of the channel
     Column("created_at", Double, nullable=False),
-    Column("renewed_at", Double, nullable=False),
     # Intent: whoever writes it bumps the version
     Column("desired", Word(Desired), nullable=False),
     Column("switch_to", Text),
@@ -202,6 +200,24 @@ Index(
     unique=True,
     sqlite_where=RUNNING,
     postgresql_where=RUNNING,
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    Column("viewer", Text, primary_key=True),
+    Column("token_hash", Text, nullable=False),
+    Column("renewed_at", Double, nullable=False),
+    Index("ix_leases_viewer", "viewer"),
+)
+
+# What a part of the system last said of itself
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at", Double, nullable=False),
 )
 
 attempts = Table(

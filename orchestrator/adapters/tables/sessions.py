@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from msgspec.structs import astuple, fields
-from sqlalchemy import Connection, Row, insert, select, update
+from msgspec.structs import astuple, fields, replace
+from sqlalchemy import Connection, Row, Update, delete, func, insert, select, update
 
+from orchestrator.adapters.tables import leases as holding
 from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.ids import SESSION, new_id
 from orchestrator.adapters.tables.operation import refuse_while_draining
 from orchestrator.adapters.tables.records import count_events, write_records
-from orchestrator.adapters.tables.schema import RUNNING, attempts, events, sessions
+from orchestrator.adapters.tables.schema import RUNNING, attempts, events, leases, sessions
 from orchestrator.core.decide import NEXT
-from orchestrator.core.model import Attempt, Decision, Desired, Event, Phase, Record, Session
+from orchestrator.core.limits import NO_LIMITS, Limits
+from orchestrator.core.model import SHARED, Attempt, Decision, Desired, Event, Phase, Profile, Record, Session
 from orchestrator.errors import DatabaseUnavailable, NotFound, Stale
-from orchestrator.ports import AttemptRow, SessionRow
+from orchestrator.ports import FRESH_S, AttemptRow, Lease, Renewals, SessionRow
 
 # The struct's fields are columns of the same name, but for the two attempts, which are five columns each
 _FLAT = tuple(field.name for field in fields(Session) if field.name not in ("attempt", "previous"))
@@ -24,7 +26,9 @@ _ATTEMPT = ("attempt", "source_id", "attempt_started_at", "attempt_live_at", "at
 _PREVIOUS = ("previous_attempt", "previous_source_id", "previous_started_at", "previous_live_at", "previous_address")
 _FIXED = frozenset({"id", "channel_id", "viewer", "created_at"})
 _SESSION = tuple(sessions.c[name] for name in (*_FLAT, *_ATTEMPT, *_PREVIOUS))
-_ROW = (*_SESSION, sessions.c.token_hash, sessions.c.renewed_at)
+_RENEWED_AT = holding.latest_renewal().label("renewed_at")
+_ROW = (*_SESSION, _RENEWED_AT)
+_LEASE = (leases.c.viewer, leases.c.token_hash, leases.c.renewed_at)
 _EVENT = tuple(events.c[field.name] for field in fields(Event))
 _ATTEMPT_ROW = tuple(attempts.c[field.name] for field in fields(AttemptRow))
 _UNENDED = tuple(phase for phase in Phase if phase is not Phase.ENDED)
@@ -36,33 +40,59 @@ class SqlSessions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def request(self, channel_id: str, viewer: str, token_hash: str, now: float) -> tuple[SessionRow, bool]:
-        """Renews the lease of a session that is found."""
+    async def request(
+        self, channel_id: str, viewer: str, token_hash: str, now: float,
+        *, shared: bool = False, profile: Profile = "copy", limits: Limits = NO_LIMITS,
+    ) -> tuple[SessionRow, bool]:  # fmt: skip
+        lease = Lease(viewer=viewer, token_hash=token_hash, renewed_at=now)
         for _ in range(5):
             try:
-                return await self._request(channel_id, viewer, token_hash, now)
+                return await self._request(channel_id, lease, SHARED if shared else viewer, profile, limits)
             except Stale:  # the same request came twice, and the other one was first: now it is found
                 continue
         raise DatabaseUnavailable("the viewer's sessions begin and end faster than they can be read")
 
-    async def _request(self, channel_id: str, viewer: str, token_hash: str, now: float) -> tuple[SessionRow, bool]:
-        running = (sessions.c.viewer == viewer, sessions.c.channel_id == channel_id, RUNNING)
-        lease = {"token_hash": token_hash, "renewed_at": now}
+    async def _request(
+        self, channel_id: str, lease: Lease, whose: str, profile: Profile, limits: Limits
+    ) -> tuple[SessionRow, bool]:
+        running = (sessions.c.viewer == whose, sessions.c.channel_id == channel_id, RUNNING)
+        find = select(sessions.c.id, _RENEWED_AT).where(*running).with_for_update(of=sessions)
+        now = lease.renewed_at
+
+        def join(connection: Connection) -> SessionRow | None:
+            found = connection.execute(find).one_or_none()
+            if found is None:
+                return None
+            if found.renewed_at < now - FRESH_S:  # whoever decides right now that nobody watches must look again
+                bumped = update(sessions).where(sessions.c.id == found.id).values(version=sessions.c.version + 1)
+                connection.execute(bumped)
+            holding.take(connection, found.id, lease)
+            return replace(_read(connection, found.id), lease=lease)
 
         def work(connection: Connection) -> tuple[SessionRow, bool]:
-            found = connection.scalar(select(sessions.c.id).where(*running).with_for_update())
-            if found is not None:
-                connection.execute(update(sessions).where(sessions.c.id == found).values(lease))
-                return _read(connection, found), False
+            row = join(connection)
+            if row is None and holding.one_at_a_time(connection):
+                row = join(connection)  # somebody may have been first
+            if row is not None:
+                return row, False
             refuse_while_draining(connection)
-            session = Session(id=new_id(SESSION, now), channel_id=channel_id, viewer=viewer, created_at=now)
-            connection.execute(insert(sessions).values(_columns(session) | lease))
-            return SessionRow(session=session, token_hash=token_hash, renewed_at=now), True
+            holding.admit(connection, limits, profile, channel_id, lease.viewer, now)
+            session = Session(id=new_id(SESSION, now), channel_id=channel_id, viewer=whose, created_at=now)
+            connection.execute(insert(sessions).values(_columns(session)))
+            holding.begin(connection, session.id, lease)
+            return SessionRow(session=session, renewed_at=now, lease=lease), True
 
         return await self._database.write(work)
 
-    async def get(self, session_id: str) -> SessionRow:
-        return await self._database.read(lambda connection: _read(connection, session_id))
+    async def get(self, session_id: str, token_hash: str | None = None) -> SessionRow:
+        own = select(*_LEASE).where(leases.c.session_id == session_id, leases.c.token_hash == token_hash)
+
+        def work(connection: Connection) -> SessionRow:
+            row = _read(connection, session_id)
+            found = None if token_hash is None else connection.execute(own).first()
+            return row if found is None else replace(row, lease=Lease(**found._asdict()))
+
+        return await self._database.read(work)
 
     async def unended(self) -> tuple[Session, ...]:
         query = select(*_SESSION).where(sessions.c.phase.in_(_UNENDED)).order_by(sessions.c.created_at, sessions.c.id)
@@ -87,14 +117,48 @@ class SqlSessions:
         """A no-op where it is stopping or has ended."""
         await self._intend(session_id, switch_to=source_id or NEXT)
 
-    async def renew(self, session_id: str, now: float) -> None:
-        renewed = update(sessions).where(sessions.c.id == session_id).values(renewed_at=now)
+    async def renew(self, session_id: str, now: float, viewer: str | None = None) -> None:
+        renewed = update(leases).where(leases.c.session_id == session_id).values(renewed_at=now)
+        if viewer is not None:
+            renewed = renewed.where(leases.c.viewer == viewer)
 
         def work(connection: Connection) -> None:
             if connection.execute(renewed).rowcount == 0:
-                raise NotFound(f"session {session_id}")
+                raise NotFound(f"session {session_id}" if viewer is None else f"viewer {viewer} of session {session_id}")
 
         await self._database.write(work)
+
+    async def leave(self, session_id: str, viewer: str) -> None:
+        own = (leases.c.session_id == session_id, leases.c.viewer == viewer)
+
+        def work(connection: Connection) -> None:
+            connection.execute(select(sessions.c.id).where(sessions.c.id == session_id).with_for_update())
+            held = connection.scalars(select(leases.c.viewer).where(leases.c.session_id == session_id).limit(2)).all()
+            if viewer not in held and connection.execute(select(leases.c.viewer).where(*own)).first() is None:
+                raise NotFound(f"viewer {viewer} of session {session_id}")
+            if len(held) > 1:
+                connection.execute(delete(leases).where(*own))
+            else:
+                connection.execute(_intended(session_id, desired=Desired.STOP, end_reason="stopped"))
+
+        await self._database.write(work)
+
+    async def viewers(self, session_ids: Collection[str], since: float) -> Mapping[str, int]:
+        query = select(leases.c.session_id, func.count()).group_by(leases.c.session_id)
+        query = query.where(leases.c.session_id.in_(session_ids), leases.c.renewed_at > since)
+        return await self._database.read(lambda connection: {row[0]: row[1] for row in connection.execute(query)})
+
+    async def can_renew(self, now: float) -> None:
+        await self._database.write(lambda connection: holding.mark_can_renew(connection, now))
+
+    async def renewals(self) -> Renewals:
+        query = select(sessions.c.id, _RENEWED_AT).where(sessions.c.phase.in_(_UNENDED))
+
+        def work(connection: Connection) -> Renewals:
+            last_at = {row.id: row.renewed_at for row in connection.execute(query)}
+            return Renewals(last_at=last_at, written_at=holding.can_renew_marked_at(connection))
+
+        return await self._database.read(work)
 
     async def commit(self, before: Session, decision: Decision, now: float) -> tuple[Event, ...]:
         state = {name: value for name, value in _columns(decision.session).items() if name not in _FIXED}
@@ -150,14 +214,17 @@ class SqlSessions:
 
     async def _intend(self, session_id: str, **intent: Any) -> None:
         """Bumps the version, so that a decision made without knowing of the intent is stale."""
-        wanted = update(sessions).where(sessions.c.id == session_id, RUNNING)
-        wanted = wanted.values(version=sessions.c.version + 1, **intent)
+        wanted = _intended(session_id, **intent)
 
         def work(connection: Connection) -> None:
             if connection.execute(wanted).rowcount == 0:
                 _read(connection, session_id)  # NotFound, or there is nothing left to want
 
         await self._database.write(work)
+
+
+def _intended(session_id: str, **intent: Any) -> Update:
+    return update(sessions).where(sessions.c.id == session_id, RUNNING).values(version=sessions.c.version + 1, **intent)
 
 
 def _columns(session: Session) -> dict[str, Any]:
@@ -185,7 +252,7 @@ def _session(row: Row[Any]) -> Session:
 
 
 def _session_row(row: Row[Any]) -> SessionRow:
-    return SessionRow(session=_session(row), token_hash=row.token_hash, renewed_at=row.renewed_at)
+    return SessionRow(session=_session(row), renewed_at=row.renewed_at)
 
 
 def _read(connection: Connection, session_id: str) -> SessionRow:

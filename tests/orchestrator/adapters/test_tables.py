@@ -79,7 +79,7 @@ def lock(request: pytest.FixtureRequest, database_url: str) -> Lock:
     def postgresql() -> Iterator[None]:
         server: PostgresServer = request.getfixturevalue("postgres")
         with server.connect(str(make_url(database_url).database)) as connection, connection.transaction():
-            connection.execute("LOCK TABLE sessions, sources, channels, events, attempts IN SHARE MODE")
+            connection.execute("LOCK TABLE sessions, sources, channels, events, attempts, leases IN SHARE MODE")
             yield
 
     return sqlite if database_url.startswith("sqlite") else postgresql

@@ -38,6 +38,7 @@ from orchestrator.core.model import (
     Playlist,
     ProbeSources,
     Record,
+    Renewed,
     Session,
     Source,
     SourceFailed,
@@ -106,6 +107,7 @@ class Playbook:
         self.connections: dict[str, Any] = {}
         self.channel_policy = ChannelPolicy(slate=False)
         self.last_good: str | None = None
+        self.renewed: Renewed | Unknown = Unknown()
         self._now = REQUESTED_AT
 
     # --- what is seen -------------------------------------------------------------------------------------------------
@@ -204,6 +206,21 @@ class Playbook:
         self.connections = seen
         return self
 
+    def renews(self) -> Playbook:
+        """Somebody watches, now."""
+        since = 0.0 if isinstance(self.renewed, Unknown) else self.renewed.since
+        self.renewed = Renewed(self._now, since)
+        return self
+
+    def nobody_can_renew(self) -> Playbook:
+        self.renewed = Unknown("rows")
+        return self
+
+    def can_renew_again(self, last_at: float) -> Playbook:
+        """Since now; the last renewal was in that second of the story."""
+        self.renewed = Renewed(REQUESTED_AT + last_at, self._now)
+        return self
+
     def wants(self, **intent: Any) -> Playbook:
         """The API wrote this into the row."""
         self.session = replace(self.session, **intent)
@@ -222,6 +239,7 @@ class Playbook:
             containers=containers,
             playlist=self.playlist,
             **self.connections,
+            renewed=self.renewed,
         )
         decision = decide(self.session, seen, self._now, self.policy)
         assert decide(self.session, seen, self._now, self.policy) == decision, "the same inputs give the same decision"

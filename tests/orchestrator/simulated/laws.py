@@ -38,6 +38,7 @@ _DECISIONS_PER_S = 60  # of one session: more is a busy loop
 
 _SILENCE = ("no segment within the start budget", "playlist stalled", "playlist is gone")
 _SILENT_AT_LEAST_S = 5.0
+_NOTICED_S = 20.0  # no renewal could be written for so long: that must have been noticed
 
 
 class LawBroken(AssertionError):
@@ -58,6 +59,8 @@ class Laws:
         self._burnt: dict[str, set[str]] = {}  # by session: the sources that have failed in the incident under way
         self._good: dict[str, tuple[float, float]] = {}  # by source: the first and the last probe that succeeded in a row
         self.store_silent_at = 0.0  # when a request was last not answered
+        self._unrenewable_since: float | None = None
+        self._unrenewable_until = 0.0  # when a time ended in which nobody could renew
         self.bugs = BugsAreBroken(self)
 
     def break_(self, law: str) -> None:
@@ -147,6 +150,25 @@ class Laws:
     def starts_anew(self, source_id: str) -> None:
         """The operator has moved it or switched it on."""
         self._good.pop(source_id, None)
+
+    def could_renew(self, could: bool) -> None:
+        """An API runs, and the tables answer: asked all the time."""
+        if could:
+            if self._unrenewable_since is not None and self._now() - self._unrenewable_since > _NOTICED_S:
+                self._unrenewable_until = self._now()
+            self._unrenewable_since = None
+        elif self._unrenewable_since is None:
+            self._unrenewable_since = self._now()
+
+    def stopped(self, before: Session, after: Session, renewed_at: float) -> None:
+        """Law 3: nobody is idle who could not renew."""
+        if before.desired is Desired.STOP or after.desired is Desired.RUN or after.end_reason != "idle":
+            return
+        idle_s = self._now() - max(renewed_at, self._unrenewable_until)
+        if idle_s < Policy().idle_timeout_s:
+            self.break_(f"law 3: {before.id} is idle after {idle_s:g} s")
+        if self._unrenewable_since is not None and self._now() - self._unrenewable_since > _NOTICED_S:
+            self.break_(f"law 3: {before.id} is idle while nobody can renew")
 
     def runs(self, session_id: str, attempt: int) -> None:
         if (session_id, attempt) in self._ran:

@@ -159,7 +159,9 @@ class WatchedSessions(FakeSessions):
         self._world = world
 
     async def commit(self, before: Session, decision: Decision, now: float) -> tuple[Event, ...]:
+        renewed_at = self._get(before.id).renewed_at if before.id in self._rows else 0.0
         events = await super().commit(before, decision, now)
+        self._world.laws.stopped(before, decision.session, renewed_at)
         self._world.laws.committed(before, decision, self._world.name_of)
         return events
 

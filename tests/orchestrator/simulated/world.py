@@ -40,6 +40,7 @@ from transcoder.media_playlist import MediaPlaylist
 
 T = TypeVar("T")
 
+RENEWS_EVERY_S = 2.0
 EPOCH = 1_700_000_000.0
 
 
@@ -62,6 +63,8 @@ class World:
         self.agents: list[Agent] = []
         self.accounts = Accounts(self)
         self._behind = behind or {}
+        self.api_runs = False  # without one nobody can renew, and no lease runs out
+        self.watched: set[str] = set()  # sessions that somebody renews, while it can be done
         self.supervisor: Supervisor | None = None
         self._running: contextlib.AsyncExitStack | None = None
         self._crashing: asyncio.Task[None] | None = None
@@ -77,6 +80,7 @@ class World:
         if self.behind:
             self.set_failovers(*self.behind)
         self._ticking = self.loop.create_task(self._tick(), name="world")
+        self._renewing = self.loop.create_task(self._renew(), name="api")
         self.start_orchestrator()
         return self
 
@@ -84,11 +88,12 @@ class World:
         try:
             self.loop.run_until_complete(self._stop())
             self._ticking.cancel()
+            self._renewing.cancel()
             self.loop.run_until_complete(asyncio.sleep(0.0))  # what was cancelled ends now
-            left = asyncio.all_tasks(self.loop) - {self._ticking}
+            left = asyncio.all_tasks(self.loop) - {self._ticking, self._renewing}
             for task in left:
                 task.cancel()
-            self.loop.run_until_complete(asyncio.wait({self._ticking, *left}))
+            self.loop.run_until_complete(asyncio.wait({self._ticking, self._renewing, *left}))
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         finally:
             self.loop.close()
@@ -263,6 +268,16 @@ class World:
         agent = self.agent(session_id)
         assert agent is not None
         self.runtime.die(agent.session_id, agent.attempt, exit_code)
+
+    async def _renew(self) -> None:
+        while True:
+            self.laws.could_renew(self.api_runs and not self.tables.refusing)
+            if self.api_runs:
+                with contextlib.suppress(Temporary):
+                    await self.tables.sessions.can_renew(self.now)
+                    for session_id in self.watched:
+                        await self.tables.sessions.renew(session_id, self.now)
+            await asyncio.sleep(RENEWS_EVERY_S)
 
     async def _tick(self) -> None:
         while True:

@@ -185,17 +185,22 @@ def redis(directory: Path, port: int, password: str) -> ServerProcess:
     )
 
 
+_NOT_OUTGOING = (10_000, 32_768)  # /proc/sys/net/ipv4/ip_local_port_range begins there, unless somebody has changed it
+
+
 def kept_ports(directory: Path, name: str, count: int) -> list[int]:
-    """The ports that this server had before, where they are free; else new ones of the kernel's choice."""
+    """The ports that this server had before, where they are free; else new ones. None is of the range that the kernel gives to
+    outgoing connections: one of those may take it between this look and the server's start, or while it is restarted."""
     path = directory / "ports.json"
     kept = msgspec.json.decode(path.read_bytes(), type=dict[str, list[int]]) if path.exists() else {}
     if not _free(kept.get(name, [])):
-        with contextlib.ExitStack() as stack:
-            # All held until all are chosen, so that none is chosen twice.
-            held = [stack.enter_context(socket.socket()) for _ in range(count)]
-            for each in held:
-                each.bind(("127.0.0.1", 0))
-            kept[name] = [each.getsockname()[1] for each in held]
+        first, beyond = _NOT_OUTGOING
+        chosen: list[int] = []
+        while len(chosen) < count:
+            port = first + secrets.randbelow(beyond - first)
+            if port not in chosen and _free([port]):
+                chosen.append(port)
+        kept[name] = chosen
         path.write_bytes(msgspec.json.encode(kept))
     return kept[name]
 

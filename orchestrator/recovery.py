@@ -41,12 +41,14 @@ class Recovery:
         return tuple(source for source in probed if source.status is SourceStatus.RECOVERED)
 
     async def look_after(self) -> None:
-        """Probe the sources that are waited for, each twice in the time for which it has to be stable."""
+        """Probe the sources that are waited for, each twice in the time for which it has to be stable; one that has just failed
+        is left alone for as long."""
         awaited, now = self._awaited(), self._now()
         self._asked_at = {source_id: at for source_id, at in self._asked_at.items() if source_id in awaited}
         due = []
         for source_id, (source, stable_s) in awaited.items():
-            if now - self._asked_at.get(source_id, 0.0) >= min(self._interval_s, stable_s / 2):
+            seen_at = max(self._asked_at.get(source_id, 0.0), source.last_checked_at or 0.0, source.last_failed_at or 0.0)
+            if now - seen_at >= min(self._interval_s, stable_s / 2):
                 self._asked_at[source_id] = now
                 due.append(source)
         await self._probe(due)

@@ -13,7 +13,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from orchestrator.core.model import HOLDING, Attempt, Container, Provider, Source
+from orchestrator.core import slate
+from orchestrator.core.model import (
+    HOLDING,
+    SLATE,
+    Attempt,
+    Container,
+    Decision,
+    Observation,
+    Phase,
+    Provider,
+    Source,
+    StartAttempt,
+)
 
 
 class Connections:
@@ -71,6 +83,23 @@ class Connections:
             del known[number]
         if not known:
             del self._of[session_id]
+
+    def decided(self, decision: Decision, seen: Observation) -> None:
+        """Takes the connections of what is to be started; who is left without an attempt waits for those it could not have."""
+        session = decision.session
+        for action in decision.actions:
+            if isinstance(action, StartAttempt) and action.source_id != SLATE:
+                self.take(session.id, action.attempt, next(each for each in seen.sources if each.id == action.source_id))
+        if session.phase is Phase.REQUESTED or slate.nothing_is_tried(session):
+            self.wait(session.id, (each for each in seen.sources if each.id in seen.full))
+        else:
+            self.no_longer_waits(session.id)
+
+    def undone(self, decision: Decision) -> None:
+        """It was not committed."""
+        for action in decision.actions:
+            if isinstance(action, StartAttempt):
+                self.give_back(decision.session.id, action.attempt)
 
     def take(self, session_id: str, attempt: int, source: Source) -> None:
         """For an attempt that has been decided on, of a source that is not `full`."""

@@ -30,7 +30,7 @@ from orchestrator.core.model import (
     StopAttempt,
 )
 from orchestrator.errors import BusUnavailable, FailoverError, NotFound, Temporary
-from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, LineUp, ObjectStore, Prober, ProbeResult
+from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore, Prober, ProbeResult
 from orchestrator.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -102,13 +102,6 @@ class Interpreter:
     def forget(self, session_id: str) -> None:
         for key in [key for key in self._refused if key[0] == session_id]:
             del self._refused[key]
-
-    async def lineup(self, channel_id: str) -> LineUp | None:
-        """The channel and all sources that its sessions may come to use; None: it has been deleted."""
-        try:
-            return await self._catalogue.lineup(channel_id)
-        except NotFound:
-            return None
 
     async def probe(self, source: Source) -> Source | None:
         """Probe a source once, whoever asks meanwhile, and write the result. None: it could not be written, or its provider has

@@ -17,6 +17,7 @@ from orchestrator.heartbeat import BEAT_S, Heartbeat
 from orchestrator.history import History
 from orchestrator.ports import ContainerRuntime, Sessions
 from orchestrator.recovery import Recovery
+from orchestrator.renewals import Renewals
 from orchestrator.retention import Retention
 from orchestrator.settings import Settings
 from orchestrator.supervisor import Supervisor
@@ -38,6 +39,7 @@ class Jobs:
         settings: Settings,
         supervisor: Supervisor,
         sweep: Sweep,
+        renewals: Renewals,
         recovery: Recovery,
         retention: Retention,
         history: History,
@@ -58,7 +60,7 @@ class Jobs:
         self._every("playlist sweep", settings.sweep_interval_s, sweep.look)
         self._every("row resync", settings.resync_interval_s, supervisor.resync)
         self._every("channel resync", _RESYNC_CHANNELS_S, supervisor.resync_channels)
-        self._every("renewals", min(_RENEWALS_S, settings.idle_timeout_s / 4), supervisor.look_at_renewals)
+        self._every("renewals", min(_RENEWALS_S, settings.idle_timeout_s / 4), renewals.look)
         self._every("container poll", _POLL_CONTAINERS_S, self._poll_containers)
         self._every("recovery", settings.recovery_interval_s, self._recover)
         self._every("failback probes", _LOOK_AFTER_S, recovery.look_after)

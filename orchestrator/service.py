@@ -20,8 +20,10 @@ from orchestrator.heartbeat import Heartbeat
 from orchestrator.history import History
 from orchestrator.interpreter import Interpreter
 from orchestrator.jobs import Jobs
+from orchestrator.observer import Observer
 from orchestrator.ports import ContainerRuntime, EventBus, ObjectStore, Prober
 from orchestrator.recovery import Recovery
+from orchestrator.renewals import Renewals
 from orchestrator.retention import Retention
 from orchestrator.settings import Settings
 from orchestrator.supervisor import Supervisor, Tables
@@ -60,9 +62,14 @@ async def orchestrate(
         connections=connections, now=now,
     )  # fmt: skip
     sweep = Sweep(store, lambda session_id: supervisor.wake(session_id), now)
+    census, renewals = Census(connections, tables.providers, runtime), Renewals(tables.sessions, now)
+    observer = Observer(
+        catalogue=tables.catalogue, runtime=runtime, sweep=sweep, connections=connections, census=census,
+        renewals=renewals, with_refused=interpreter.with_refused,
+    )  # fmt: skip
     supervisor = Supervisor(
-        tables=tables, runtime=runtime, sweep=sweep, interpreter=interpreter, connections=connections,
-        census=Census(connections, tables.providers, runtime), policy=policy_of(settings), now=now,
+        tables=tables, runtime=runtime, sweep=sweep, observer=observer, interpreter=interpreter, connections=connections,
+        census=census, policy=policy_of(settings), now=now,
     )  # fmt: skip
     interpreter.woken = connections.woken = supervisor.wake
     heartbeat = Heartbeat(tables.operation, now)
@@ -70,6 +77,7 @@ async def orchestrate(
         settings=settings,
         supervisor=supervisor,
         sweep=sweep,
+        renewals=renewals,
         recovery=Recovery(
             tables.catalogue,
             interpreter,

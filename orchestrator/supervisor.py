@@ -12,34 +12,30 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from math import inf
 from typing import Any, Protocol
 
 from msgspec.structs import replace
 
 from orchestrator.census import Census
 from orchestrator.connections import Connections
-from orchestrator.core import choose, failover, slate
+from orchestrator.core import choose, failover
 from orchestrator.core.decide import decide
 from orchestrator.core.model import (
-    SLATE,
     Absent,
     Container,
     Decision,
-    Desired,
     Observation,
     Phase,
     Playlist,
     Session,
     Source,
-    StartAttempt,
     Unknown,
 )
 from orchestrator.core.policy import Policy
 from orchestrator.errors import EngineUnavailable, NotFound, Stale, Temporary
 from orchestrator.interpreter import Interpreter
+from orchestrator.observer import Observer
 from orchestrator.ports import Catalogue, ContainerRuntime, Operation, Providers, Sessions
-from orchestrator.renewals import Renewals
 from orchestrator.sweep import Sweep
 
 log = logging.getLogger(__name__)
@@ -85,6 +81,7 @@ class Supervisor:
         tables: Tables,
         runtime: ContainerRuntime,
         sweep: Sweep,
+        observer: Observer,
         interpreter: Interpreter,
         connections: Connections,
         census: Census,
@@ -94,7 +91,8 @@ class Supervisor:
         self._tables = tables
         self._runtime = runtime
         self._sweep = sweep
-        self._renewals = Renewals(tables.sessions, now)
+        self._observer = observer
+        observer.engine_is_silent = self._engine_is_silent
         self._interpreter = interpreter
         self._connections = connections
         self._census = census
@@ -191,10 +189,6 @@ class Supervisor:
                 if lineup != _signature(work.observation):
                     self.wake(session_id)
 
-    async def look_at_renewals(self) -> None:
-        """So that a session's timer finds what was renewed meanwhile, and wakes nobody. Raises DatabaseUnavailable."""
-        await self._renewals.look()
-
     async def close(self) -> None:
         self._closed = True
         for work in self._works.values():
@@ -245,18 +239,17 @@ class Supervisor:
         """Observe, decide, commit, apply, once. True: something was done, so look again."""
         row = await self._tables.sessions.get(session_id)
         session = work.session = row.session
-        seen = await self._observe(session, look=work.doubtful)
-        seen = work.observation = replace(seen, renewed=self._renewals.of(session_id, row.renewed_at))
+        seen = work.observation = await self._observer.observe(row, look=work.doubtful)
         work.doubtful = False
         now = self._now()
         decision = decide(session, seen, now, self._policy)
-        self._connect(decision, seen)  # before anything is awaited: who decides meanwhile finds it taken
+        self._connections.decided(decision, seen)  # before anything is awaited: who decides meanwhile finds it taken
         changed = decision.session != session or bool(decision.records)
         if changed:
             try:
                 events = await self._tables.sessions.commit(session, decision, now)
             except BaseException:
-                self._disconnect(decision)
+                self._connections.undone(decision)
                 raise
             work.session = decision.session  # its version is the row's old one: the next look reads the row anyway
             _log_step(session, decision)
@@ -267,66 +260,9 @@ class Supervisor:
         self._wake_at(session_id, work, decision.wake_at)
         return changed or news
 
-    async def _observe(self, session: Session, *, look: bool) -> Observation:
-        look = look or session.desired is Desired.STOP or not self._sweep.follows(session.id)
-        containers, lineup, playlist = await asyncio.gather(
-            self._containers(session.id), self._interpreter.lineup(session.channel_id), self._playlist(session.id, look)
-        )
-        seen = Observation(channel_enabled=False, containers=containers, playlist=playlist)
-        if lineup is not None:
-            channel = lineup.channel
-            seen = replace(
-                seen,
-                channel_enabled=channel.enabled,
-                channel_policy=channel.policy,
-                last_good=channel.active_source_id,
-                sources=lineup.sources,
-            )
-        await self._census.know(seen.sources)
-        if not isinstance(containers, Unknown):
-            current = (each for each in (session.attempt, session.previous) if each is not None)
-            self._connections.observed(session.id, containers, current, seen.sources)
-        return self._with_connections(session.id, seen)
-
-    def _with_connections(self, session_id: str, seen: Observation) -> Observation:
-        return replace(
-            seen,
-            full=self._connections.full(session_id, seen.sources),
-            awaited=self._connections.awaited(session_id),
-            handed_on=self._connections.handed_on(session_id, seen.sources),
-        )
-
-    def _connect(self, decision: Decision, seen: Observation) -> None:
-        """Take the connections of what is to be started; wait for those that a session without an attempt could not have."""
-        session = decision.session
-        for action in decision.actions:
-            if isinstance(action, StartAttempt) and action.source_id != SLATE:
-                source = next(each for each in seen.sources if each.id == action.source_id)
-                self._connections.take(session.id, action.attempt, source)
-        if session.phase is Phase.REQUESTED or slate.nothing_is_tried(session):
-            self._connections.wait(session.id, (each for each in seen.sources if each.id in seen.full))
-        else:
-            self._connections.no_longer_waits(session.id)
-
-    def _disconnect(self, decision: Decision) -> None:
-        for action in decision.actions:
-            if isinstance(action, StartAttempt):
-                self._connections.give_back(decision.session.id, action.attempt)
-
-    async def _playlist(self, session_id: str, look: bool) -> Playlist | Absent | Unknown:
-        if look:
-            await self._sweep.look_at(session_id)
-        return self._sweep.playlist(session_id)
-
-    async def _containers(self, session_id: str) -> tuple[Container, ...] | Unknown:
-        try:
-            await self._census.take()
-            seen = await self._runtime.containers(session_id)
-        except EngineUnavailable as error:
-            if self._engine_awaited is None or self._engine_awaited.done():
-                self._engine_awaited = self._spawn(self._await_engine(), "await-engine")
-            return Unknown(str(error))
-        return self._interpreter.with_refused(session_id, seen)
+    def _engine_is_silent(self) -> None:
+        if self._engine_awaited is None or self._engine_awaited.done():
+            self._engine_awaited = self._spawn(self._await_engine(), "await-engine")
 
     async def _await_engine(self) -> None:
         """One asks for all; who could not look is woken by the answer."""
@@ -364,11 +300,7 @@ class Supervisor:
     def _consider(self, session_id: str, work: _Work) -> None:
         """Look at the world only where something would follow from what is known."""
         if work.session is not None and work.observation is not None and (work.task is None or work.task.done()):
-            playlist = self._sweep.playlist(session_id)
-            if not isinstance(playlist, Unknown):
-                playlist = replace(playlist, at=inf)  # as if nothing had changed since somebody looked
-            known = replace(work.observation, playlist=playlist, renewed=self._renewals.of(session_id))
-            known = self._with_connections(session_id, known)
+            known = self._observer.remembered(session_id, work.observation)
             decision = decide(work.session, known, self._now(), self._policy)
             idle = decision.session == work.session and not decision.records and not decision.actions
             if idle and decision.wake_at is not None and decision.wake_at > self._now():

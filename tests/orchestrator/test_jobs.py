@@ -49,16 +49,16 @@ class Rooms:
             resync=self.work("resync"),
             resync_channels=self.work("channels"),
             poll_containers=self.work("poll", ()),
-            look_at_renewals=self.work("renewals"),
         )
         sweep: Any = SimpleNamespace(look=self.work("look"))
         recovery: Any = SimpleNamespace(sweep=self.work("recovery", ()), look_after=self.work("failback"))
+        renewals: Any = SimpleNamespace(look=self.work("renewals"))
         retention: Any = SimpleNamespace(sweep=self.work("retention", 0))
         history: Any = SimpleNamespace(sweep=self.work("history", 0))
         heartbeat: Any = SimpleNamespace(beat=self.work("heartbeat"))
         return Jobs(
             settings=OFTEN, supervisor=supervisor, sweep=sweep, recovery=recovery, retention=retention, history=history,
-            heartbeat=heartbeat,
+            heartbeat=heartbeat, renewals=renewals,
             sessions=FakeTables().sessions, runtime=FakeRuntime(), now=lambda: 0.0,
         )  # fmt: skip
 

@@ -170,6 +170,12 @@ def for_start(session: Session, seen: Observation, now: float, policy: Policy) -
     return Verdict(reasons=reasons | not_asked | {each.id: seen.full[each.id] for each in usable if each.id in seen.full})
 
 
+def never_asked(session: Session, seen: Observation, *, but: Source) -> tuple[str, ...]:
+    """The channel's own sources of which nothing is known."""
+    own = (each for each in enabled(with_connection(seen)) if each.channel_id == session.channel_id and each.id != but.id)
+    return _ids(each for each in own if each.last_checked_at is None and each.last_failed_at is None)
+
+
 def _ids(sources: Iterable[Source]) -> tuple[str, ...]:
     return tuple(each.id for each in sources)
 

@@ -101,7 +101,10 @@ def wants_a_source(session: Session, seen: Observation, now: float, policy: Poli
     if verdict.best is not None:
         if isinstance(seen.containers, Unknown):
             return Decision(session=session, wake_at=now + policy.look_again_s)
-        return steps.start(session, seen, verdict.best, steps.REQUESTED, Phase.STARTING, now, policy)
+        started = steps.start(session, seen, verdict.best, steps.REQUESTED, Phase.STARTING, now, policy)
+        # What has never been asked may have longer segments than anybody thinks: a later attempt must know.
+        strangers = choose.never_asked(session, seen, but=verdict.best)
+        return replace(started, actions=(*started.actions, ProbeSources(strangers))) if strangers else started
     if verdict.wait_until is not None:
         asked = (ProbeSources(verdict.ask),) if verdict.ask else ()
         return Decision(session=session, actions=asked, wake_at=verdict.wait_until)

@@ -50,7 +50,9 @@ def test_the_first_source_is_taken_as_soon_as_it_answers() -> None:
     play = Playbook("a", "b")
     play.look()
     play.at(0.05).answers("a")
-    play.then(start(1, "a"), records=[started(1, "a", "requested")], phase=Phase.STARTING, on=(1, "a"), wake_in=15.0)
+    play.then(
+        start(1, "a"), probe("b"), records=[started(1, "a", "requested")], phase=Phase.STARTING, on=(1, "a"), wake_in=15.0
+    )
 
 
 def test_a_healthy_source_waits_a_moment_for_a_better_one_whose_probe_is_under_way() -> None:
@@ -60,7 +62,7 @@ def test_a_healthy_source_waits_a_moment_for_a_better_one_whose_probe_is_under_w
     play.then(probe("a", "b"), phase=Phase.REQUESTED, wake_in=0.65)
     play.at(0.2).answers("b")
     play.then(probe("a"), phase=Phase.REQUESTED, wake_in=0.55)
-    play.at(0.75).then(start(1, "b"), phase=Phase.STARTING)
+    play.at(0.75).then(start(1, "b"), probe("a"), phase=Phase.STARTING)
 
 
 def test_a_better_source_that_failed_its_probe_is_not_waited_for() -> None:
@@ -75,7 +77,7 @@ def test_a_better_source_that_failed_its_probe_is_not_waited_for() -> None:
 def test_a_source_seen_healthy_seconds_ago_is_not_probed_again() -> None:
     play = Playbook("a", "b")
     play.source("a", status=SourceStatus.HEALTHY, last_checked_at=REQUESTED_AT - 5.0)
-    play.then(start(1, "a"), phase=Phase.STARTING)
+    play.then(start(1, "a"), probe("b"), phase=Phase.STARTING)
 
 
 def test_a_source_seen_healthy_long_ago_is_probed() -> None:

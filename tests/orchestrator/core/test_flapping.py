@@ -192,14 +192,14 @@ def remembered(play: Playbook, name: str, **changes: Any) -> Playbook:
 def test_the_last_good_source_is_taken_when_no_probe_has_answered_within_the_patience() -> None:
     play = remembered(Playbook("a", "b"), "b")
     play.then(probe("a", "b"), wake_in=play.policy.probe_patience_s)
-    play.at(0.75).then(start(1, "b"), phase=Phase.STARTING)
+    play.at(0.75).then(start(1, "b"), probe("a"), phase=Phase.STARTING)
 
 
 def test_a_probe_that_answers_knows_better_than_memory() -> None:
     play = remembered(Playbook("a", "b", "c"), "b")
     play.look()
     play.at(0.3).answers("c").then(probe("a", "b"))
-    play.at(0.75).then(start(1, "c"))
+    play.at(0.75).then(start(1, "c"), probe("a"))
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_a_source_that_is_held_off_but_answers_is_taken_rather_than_let_the_view
     play = Playbook("a", "b").source("a", **FAILED, last_failed_at=REQUESTED_AT - 3.0)
     play.look()
     play.at(0.05).answers("a").look()
-    play.at(0.75).then(start(1, "a"))
+    play.at(0.75).then(start(1, "a"), probe("b"))
 
 
 def test_a_hold_off_is_nothing_where_nothing_failed() -> None:

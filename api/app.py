@@ -31,10 +31,10 @@ from api import (
     watch,
 )
 from api.limits import BODY_BYTES
-from api.world import Tables, World
+from api.world import World
 from orchestrator import machine
 from orchestrator.errors import BadSetting, InvalidInput
-from orchestrator.ports import Download, EventBus, ObjectStore, Prober
+from orchestrator.ports import Download, EventBus, ObjectStore, Prober, Tables
 from orchestrator.settings import PREFIX, Settings, derived
 
 _CORS = CORSConfig(  # any page may call, with the token that it was given; cookies are never sent along

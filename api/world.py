@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from litestar.connection import ASGIConnection
 
@@ -21,25 +21,6 @@ from orchestrator.ports import Catalogue, Download, EventBus, Imports, ObjectSto
 from orchestrator.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-class Tables(Protocol):
-    """The parts of the database."""
-
-    @property
-    def catalogue(self) -> Catalogue: ...
-
-    @property
-    def providers(self) -> Providers: ...
-
-    @property
-    def imports(self) -> Imports: ...
-
-    @property
-    def sessions(self) -> Sessions: ...
-
-    @property
-    def operation(self) -> Operation: ...
 
 
 class Closing:

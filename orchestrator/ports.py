@@ -465,3 +465,24 @@ class Sessions(Protocol):
         """Raises DatabaseUnavailable."""
 
     async def close(self) -> None: ...
+
+
+class Tables(Protocol):
+    """Everything that SQL holds, opened together."""
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+    @property
+    def providers(self) -> Providers: ...
+
+    @property
+    def imports(self) -> Imports: ...
+
+    @property
+    def sessions(self) -> Sessions: ...
+
+    @property
+    def operation(self) -> Operation: ...
+
+    async def close(self) -> None: ...

@@ -21,12 +21,12 @@ from orchestrator.history import History
 from orchestrator.interpreter import Interpreter
 from orchestrator.jobs import Jobs
 from orchestrator.observer import Observer
-from orchestrator.ports import ContainerRuntime, EventBus, ObjectStore, Prober
+from orchestrator.ports import ContainerRuntime, EventBus, ObjectStore, Prober, Tables
 from orchestrator.recovery import Recovery
 from orchestrator.renewals import Renewals
 from orchestrator.retention import Retention
 from orchestrator.settings import Settings
-from orchestrator.supervisor import Supervisor, Tables
+from orchestrator.supervisor import Supervisor
 from orchestrator.sweep import Sweep
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -35,29 +35,13 @@ from orchestrator.core.policy import Policy
 from orchestrator.errors import EngineUnavailable, NotFound, Stale, Temporary
 from orchestrator.interpreter import Interpreter
 from orchestrator.observer import Observer
-from orchestrator.ports import Catalogue, ContainerRuntime, Operation, Providers, Sessions
+from orchestrator.ports import ContainerRuntime, Tables
 from orchestrator.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
 _MAX_STEPS = 20  # in one go; a session that wants more is looked at again a moment later
 _RETRY_S = 1.0
-
-
-class Tables(Protocol):
-    """The SQL ports, as the orchestrator opens them."""
-
-    @property
-    def catalogue(self) -> Catalogue: ...
-
-    @property
-    def providers(self) -> Providers: ...
-
-    @property
-    def sessions(self) -> Sessions: ...
-
-    @property
-    def operation(self) -> Operation: ...
 
 
 class _Work:

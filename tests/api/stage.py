@@ -9,7 +9,6 @@ import httpx
 from litestar import Litestar
 from msgspec.structs import replace
 
-from api.world import Tables
 from orchestrator.core import payload
 from orchestrator.core.model import (
     Attempt,
@@ -24,7 +23,7 @@ from orchestrator.core.model import (
     Session,
 )
 from orchestrator.errors import BusUnavailable
-from orchestrator.ports import EventBus
+from orchestrator.ports import EventBus, Tables
 
 KEY = "admin-key-of-the-tests"
 ORIGIN = "http://cdn.test/hls"

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Protocol
-
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.adapters.tables import open_tables
 from orchestrator.core.imports import ChannelPlan, KnownChannel, Plan
 from orchestrator.core.lineup import plan
 from orchestrator.core.m3u import Entry
@@ -27,38 +22,7 @@ from orchestrator.core.model import (
     SourceStatus,
 )
 from orchestrator.errors import AlreadyExists, NotFound, Stale
-from orchestrator.migrations import upgrade
-from orchestrator.ports import Catalogue, Imports, NewSource, ProbeResult, Providers, Sessions
-from tests.fakes.tables import FakeTables
-
-
-class Tables(Protocol):
-    @property
-    def catalogue(self) -> Catalogue: ...
-    @property
-    def providers(self) -> Providers: ...
-    @property
-    def imports(self) -> Imports: ...
-    @property
-    def sessions(self) -> Sessions: ...
-    async def close(self) -> None: ...
-
-
-@pytest.fixture(params=["fake", "sqlite", "postgresql"])
-async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Tables]:
-    tables: Tables
-    match request.param:
-        case "fake":
-            tables = FakeTables()
-        case "sqlite":
-            url = f"sqlite:///{tmp_path}/failover.db"
-            upgrade(url)
-            tables = open_tables(url)
-        case _:
-            tables = open_tables(request.getfixturevalue("postgres").database())
-    yield tables
-    await tables.close()
-
+from orchestrator.ports import NewSource, ProbeResult, Tables
 
 ENTRIES = (
     Entry(

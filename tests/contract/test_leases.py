@@ -12,10 +12,8 @@ from orchestrator.adapters.tables import open_tables
 from orchestrator.core.limits import Limits
 from orchestrator.core.model import SHARED, ChannelPolicy, Decision, Desired, Phase
 from orchestrator.errors import LimitReached, NotFound, Stale, ViewerLimitReached
-from orchestrator.ports import FRESH_S, LEASE_KEPT_S, Lease, SessionRow
-from tests.contract.test_tables import Tables, a_channel, a_session, tables
-
-__all__ = ["tables"]  # the fixture
+from orchestrator.ports import FRESH_S, LEASE_KEPT_S, Lease, SessionRow, Tables
+from tests.contract.test_tables import a_channel, a_session
 
 
 async def shared(tables: Tables, channel_id: str, viewer: str, now: float = 1000.0, **more: Any) -> tuple[SessionRow, bool]:

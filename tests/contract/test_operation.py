@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 from msgspec.structs import replace
@@ -24,36 +22,8 @@ from orchestrator.core.model import (
     SourceStatus,
 )
 from orchestrator.errors import LimitReached, NotFound
-from orchestrator.migrations import head, upgrade
-from orchestrator.ports import Catalogue, NewSource, Operation, OrchestratorRow, ProbeResult, Sessions
-from tests.fakes.tables import FakeTables
-
-
-class Tables(Protocol):
-    @property
-    def catalogue(self) -> Catalogue: ...
-    @property
-    def sessions(self) -> Sessions: ...
-    @property
-    def operation(self) -> Operation: ...
-    async def close(self) -> None: ...
-
-
-@pytest.fixture(params=["fake", "sqlite", "postgresql"])
-async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Tables]:
-    tables: Tables
-    match request.param:
-        case "fake":
-            tables = FakeTables()
-        case "sqlite":
-            url = f"sqlite:///{tmp_path}/failover.db"
-            upgrade(url)
-            tables = open_tables(url)
-        case _:
-            tables = open_tables(request.getfixturevalue("postgres").database())
-    yield tables
-    await tables.close()
-
+from orchestrator.migrations import head
+from orchestrator.ports import NewSource, OrchestratorRow, ProbeResult, Tables
 
 # --- orchestrators ----------------------------------------------------------------------------------------------------
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
 from itertools import pairwise
-from pathlib import Path
-from typing import Protocol
 
 import pytest
 from msgspec.structs import fields, replace
 
-from orchestrator.adapters.tables import open_tables
 from orchestrator.core.bounds import LINE_UP
 from orchestrator.core.failover import Signature, signature
 from orchestrator.core.model import (
@@ -38,35 +34,9 @@ from orchestrator.core.model import (
     SourceStatus,
 )
 from orchestrator.errors import AlreadyExists, InvalidInput, NotFound, Stale
-from orchestrator.migrations import upgrade
-from orchestrator.ports import AttemptRow, Catalogue, Lease, NewSource, ProbeResult, Sessions
-from tests.fakes.tables import FakeTables
+from orchestrator.ports import AttemptRow, Lease, NewSource, ProbeResult, Tables
 
 MEDIA = Media(video="h264", audio="aac", channels=2, width=1280, height=720, bitrate_bps=1_500_000, cadence_s=2.0)
-
-
-class Tables(Protocol):
-    @property
-    def catalogue(self) -> Catalogue: ...
-    @property
-    def sessions(self) -> Sessions: ...
-    async def close(self) -> None: ...
-
-
-@pytest.fixture(params=["fake", "sqlite", "postgresql"])
-async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Tables]:
-    tables: Tables
-    match request.param:
-        case "fake":
-            tables = FakeTables()
-        case "sqlite":
-            url = f"sqlite:///{tmp_path}/failover.db"
-            upgrade(url)
-            tables = open_tables(url)
-        case _:
-            tables = open_tables(request.getfixturevalue("postgres").database())
-    yield tables
-    await tables.close()
 
 
 def news(*names: str) -> list[NewSource]:

@@ -1,0 +1,29 @@
+"""Every suite of tables runs on the fake and on both engines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.adapters.tables import open_tables
+from orchestrator.migrations import upgrade
+from orchestrator.ports import Tables
+from tests.fakes.tables import FakeTables
+
+
+@pytest.fixture(params=["fake", "sqlite", "postgresql"])
+async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Tables]:
+    tables: Tables
+    match request.param:
+        case "fake":
+            tables = FakeTables()
+        case "sqlite":
+            url = f"sqlite:///{tmp_path}/failover.db"
+            upgrade(url)
+            tables = open_tables(url)
+        case _:
+            tables = open_tables(request.getfixturevalue("postgres").database())
+    yield tables
+    await tables.close()

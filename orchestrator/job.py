@@ -43,7 +43,8 @@ def launch(session: Session, source: Source | None, channel: Channel, store: Obj
         "store_limit_s": settings.store_limit_s,
         "store": store.sign(session.id, number),
     }
-    return Launch(session_id=session.id, attempt=number, job=msgspec.json.encode(job).decode())
+    # A hundred channels that lose their sources at once start a hundred encoders: no programme may suffer for that.
+    return Launch(session_id=session.id, attempt=number, job=msgspec.json.encode(job).decode(), gives_way=source is None)
 
 
 def _address(source: Source) -> dict[str, object]:

@@ -32,6 +32,7 @@ from orchestrator.settings import Settings
 T = TypeVar("T")
 
 _TIMEOUT_S = 10
+_SHARES_OF_WHO_GIVES_WAY = 64
 _LABEL = "hls-failover"
 REVISION_LABEL = f"{_LABEL}.revision"
 _EVENTS = ("start", "die", "oom", "pause", "unpause", "health_status", "destroy")
@@ -146,7 +147,7 @@ class DockerRuntime:
                     f"{_LABEL}.session": launch.session_id,
                     f"{_LABEL}.attempt": str(launch.attempt),
                 },
-                host_config=self._host_config(client),
+                host_config=self._host_config(client, launch),
             )
         except APIError as error:
             if error.status_code != 409:
@@ -157,7 +158,7 @@ class DockerRuntime:
                 return
         client.start(name)
 
-    def _host_config(self, client: docker.APIClient) -> dict[str, Any]:
+    def _host_config(self, client: docker.APIClient, launch: Launch) -> dict[str, Any]:
         settings = self._settings
         return client.create_host_config(
             network_mode=settings.docker_network,
@@ -171,6 +172,8 @@ class DockerRuntime:
             mem_limit=f"{settings.container_memory_mb}m",
             memswap_limit=f"{settings.container_memory_mb}m",
             nano_cpus=int(settings.container_cpus * 1e9),
+            # Only where containers compete; 1024 is the engine's own.
+            cpu_shares=_SHARES_OF_WHO_GIVES_WAY if launch.gives_way else 1024,
             pids_limit=256,
             # The agent uploads its log itself; this copy is for containers that could not.
             log_config=LogConfig(type="local", config={"max-size": "1m", "max-file": "1", "compress": "false"}),

@@ -48,7 +48,8 @@ class ProcessRuntime:
             self._make_directory()
             attempt.path.mkdir(exist_ok=True)
             if attempt.started() is None:
-                attempt.spawn(self._agent, self._environment(launch, attempt.path))
+                agent = ("nice", "-n", "10", *self._agent) if launch.gives_way else self._agent
+                attempt.spawn(agent, self._environment(launch, attempt.path))
                 await _until(lambda: attempt.started() is not None, _KILLED_S)
         except OSError as error:
             raise EngineUnavailable(f"cannot start a process: {error}") from error

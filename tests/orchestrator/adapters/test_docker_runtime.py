@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.adapters import docker_runtime
 from orchestrator.adapters.docker_runtime import DockerRuntime
@@ -261,3 +262,14 @@ async def test_closing_ends_every_thread(engine: Containers) -> None:
     assert [thread for thread in threading.enumerate() if thread.name.startswith("docker")]
     await runtime.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("docker")]
+
+
+async def test_who_gives_way_has_a_small_share_of_a_busy_machine(runtime: DockerRuntime, engine: Containers) -> None:
+    shares = {}
+    for attempt, gives_way in ((1, False), (2, True)):
+        await runtime.start(replace(launch(attempt), gives_way=gives_way))
+        (name,) = [each.id for each in await runtime.containers("s") if each.attempt == attempt]
+        with docker_client() as client:
+            shares[attempt] = client.inspect_container(name)["HostConfig"]["CpuShares"]
+        await runtime.stop("s", attempt, 0.0)
+    assert shares == {1: 1024, 2: 64}

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.adapters.attempt_directory import AttemptDirectory
 from orchestrator.adapters.process_runtime import ProcessRuntime
@@ -264,3 +265,12 @@ asyncio.run(main())
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
     assert run.returncode == 0, run.stderr
     assert signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN
+
+
+async def test_who_gives_way_is_nice(processes: Processes, tmp_path: Path) -> None:
+    runtime = processes.runtime()
+    said = tmp_path / "niceness"
+    await runtime.start(replace(launch(f"nice >{said}; sleep 60"), gives_way=True))
+    expected = str(min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10))
+    await eventually(lambda: said.exists() and said.read_text().strip() == expected, what="its niceness")
+    await runtime.stop("s", 1, 0.0)

@@ -5,6 +5,7 @@ A job never ends the process: what can be tried again is logged and tried at the
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -80,6 +81,8 @@ class Jobs:
         async def guarded() -> None:
             try:
                 await run()
+            except asyncio.CancelledError:
+                return  # we are stopping: to the scheduler that would be an error worth a traceback
             except Temporary as error:
                 log.warning("%s: %s", name, error)
             except Exception:

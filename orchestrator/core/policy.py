@@ -23,6 +23,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     hold_off_s: float = 10.0  # a source that has failed is left alone for so long, doubling with each failure in a row ...
     hold_off_max_s: float = 300.0  # ... up to this
     probation_s: float = 60.0  # a source that has just recovered is second to those of its channel that never failed
+    slate_spread_s: float = 2.0  # within so long the slates of sessions that become unavailable together are started
     attempt_life_s: float = 5 * 24 * 3600.0  # an attempt that has run for so long is renewed: its signatures run out
     retry_first_s: float = 0.5  # unavailable: the first retry, doubling ...
     retry_max_s: float = 30.0  # ... up to this

@@ -8,6 +8,8 @@ segment.
 
 from __future__ import annotations
 
+from zlib import crc32
+
 from msgspec.structs import replace
 
 from orchestrator.core import steps
@@ -110,7 +112,7 @@ def slate_is_missing(session: Session, seen: Observation, now: float, policy: Po
         return None
     if not isinstance(seen.playlist, Playlist) or seen.playlist.ended or isinstance(seen.containers, Unknown):
         return None
-    if session.slate_at is not None and now < session.slate_at:
+    if now < _wanted_at(session, policy):
         return None
     return steps.run(session, seen, SLATE, session.reason or "slate", Phase.UNAVAILABLE, now, policy)
 
@@ -140,8 +142,15 @@ def next_look(session: Session, seen: Observation, now: float, policy: Policy) -
 # --- how --------------------------------------------------------------------------------------------------------------
 
 
+def _wanted_at(session: Session, policy: Policy) -> float:
+    """Sessions that lose their sources together do not all start an encoder at once: players have buffer enough for a moment,
+    by a chance that is the same whenever it is asked."""
+    chance = crc32(session.id.encode()) / 2**32
+    return max(session.slate_at or 0.0, (session.unavailable_since or 0.0) + policy.slate_spread_s * chance)
+
+
 def _due(session: Session, now: float, policy: Policy) -> float:
-    return max(session.slate_at or 0.0, now + policy.look_again_s)
+    return max(_wanted_at(session, policy), now + policy.look_again_s)
 
 
 def _publishes(slate: Attempt, seen: Observation) -> bool:

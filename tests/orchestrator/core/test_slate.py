@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.core.model import (
     SLATE,
@@ -16,6 +17,7 @@ from orchestrator.core.model import (
     SourceStatus,
     StopAttempt,
 )
+from orchestrator.core.policy import Policy
 from tests.orchestrator.core.playbook import (
     FINISH,
     MEDIA,
@@ -34,7 +36,7 @@ from transcoder.ending import Ending
 
 
 def playbook(*names: str) -> Playbook:
-    play = Playbook(*names)
+    play = Playbook(*names, policy=Policy(slate_spread_s=0.0))
     play.channel_policy = ChannelPolicy(slate=True)
     return play
 
@@ -365,7 +367,7 @@ def test_switched_off_while_it_plays_it_ends_and_retries_go_on() -> None:
 
 
 def test_switched_on_while_nothing_works_it_starts() -> None:
-    play = Playbook("a").unavailable()
+    play = Playbook("a", policy=Policy(slate_spread_s=0.0)).unavailable()
     play.channel_policy = ChannelPolicy(slate=True)
     play.then(start(2, SLATE))
 
@@ -390,3 +392,18 @@ def test_no_event_is_told_of_the_slate_itself() -> None:
     decisions.append(play.look())
     assert not [record for each in decisions for record in each.records if isinstance(record, Happened)]
     assert play.sources["a"].status is SourceStatus.PROBLEMATIC
+
+
+def test_sessions_that_lose_their_sources_together_do_not_start_their_slates_together() -> None:
+    waited_s = set()
+    for name in ("s-1", "s-2", "s-3", "s-4"):
+        play = Playbook("a", policy=Policy(slate_spread_s=2.0)).unavailable()
+        play.channel_policy = ChannelPolicy(slate=True)
+        play.session, began = replace(play.session, id=name, retry_at=play.now + 60.0), play.now
+        while play.look().actions == ():
+            play.after(0.1)
+        assert play.session.attempt is not None
+        assert play.session.attempt.source_id == SLATE
+        waited_s.add(round(play.now - began, 1))
+    assert max(waited_s) <= 2.1
+    assert len(waited_s) > 2

@@ -19,7 +19,6 @@ import json
 import logging
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -36,7 +35,7 @@ from orchestrator import settings as settings_module
 from orchestrator.core.model import Container, ContainerState, Media, Source
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ContainerEvent, EngineReport, Launch, ProbeResult
-from orchestrator.service import orchestrate
+from orchestrator.service import opened, orchestrate, stop_signal
 from orchestrator.settings import Settings, derived
 from transcoder.media_playlist import (
     ListedSegment,
@@ -307,23 +306,9 @@ def _publish(segment_s: float) -> None:
 
 async def run(settings: Settings) -> None:
     """An orchestrator's process as `orchestrator.service.run`, but for the engine and the probes."""
-    from orchestrator.adapters.event_bus import RedisEventBus
-    from orchestrator.adapters.object_store import MinioObjectStore
-    from orchestrator.adapters.tables import open_tables
-
-    settings = derived(settings)
-    stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    assert settings.database_url is not None
-    assert settings.redis_url is not None
+    settings, stop = derived(settings), stop_signal()
     async with contextlib.AsyncExitStack() as stack:
-        tables = open_tables(settings.database_url)
-        stack.push_async_callback(tables.close)
-        store = MinioObjectStore(settings)
-        stack.push_async_callback(store.close)
-        bus = RedisEventBus(settings.redis_url, settings.deployment)
-        stack.push_async_callback(bus.close)
+        tables, store, bus = await stack.enter_async_context(opened(settings))
         engine = await stack.enter_async_context(FakeEngine(segment_s=settings.segment_s))
         await stack.enter_async_context(
             orchestrate(settings, tables=tables, runtime=engine, store=store, bus=bus, prober=FakeProber())

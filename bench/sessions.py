@@ -21,14 +21,11 @@ from pathlib import Path
 from bench.fake_engine import FakeEngine, FakeProber
 from bench.stage import Stage
 from bench.table import Goal, Row
-from orchestrator.adapters.event_bus import RedisEventBus
-from orchestrator.adapters.object_store import MinioObjectStore
-from orchestrator.adapters.tables import Tables, open_tables
 from orchestrator.core.model import Channel, Phase, Session
 from orchestrator.errors import FailoverError
 from orchestrator.migrations import upgrade
-from orchestrator.ports import NewSource
-from orchestrator.service import orchestrate, policy_of
+from orchestrator.ports import NewSource, Tables
+from orchestrator.service import opened, orchestrate, policy_of
 from orchestrator.settings import Settings, replaced
 
 SESSIONS = 1000
@@ -41,8 +38,8 @@ _AT_ONCE = 20
 
 async def sessions(stage: Stage, runs: int) -> list[Row]:
     rows = []
-    for name, opened in (("SQLite", _sqlite), ("PostgreSQL", _postgresql)):
-        with opened() as database_url:
+    for name, database in (("SQLite", _sqlite), ("PostgreSQL", _postgresql)):
+        with database() as database_url:
             if database_url is not None:
                 rows += await measure(stage.settings, name, database_url)
     return rows
@@ -75,15 +72,8 @@ async def measure(
 
 @contextlib.asynccontextmanager
 async def _running(settings: Settings) -> AsyncIterator[tuple[Tables, FakeEngine]]:
-    assert settings.database_url is not None
-    assert settings.redis_url is not None
     async with contextlib.AsyncExitStack() as stack:
-        tables = open_tables(settings.database_url)
-        stack.push_async_callback(tables.close)
-        store = MinioObjectStore(settings)
-        stack.push_async_callback(store.close)
-        bus = RedisEventBus(settings.redis_url, settings.deployment)
-        stack.push_async_callback(bus.close)
+        tables, store, bus = await stack.enter_async_context(opened(settings))
         await store.prepare()
         engine = await stack.enter_async_context(FakeEngine())
         running = orchestrate(settings, tables=tables, runtime=engine, store=store, bus=bus, prober=FakeProber())

@@ -118,18 +118,14 @@ async def orchestrate(
         await heartbeat.leave()
 
 
-async def run(settings: Settings) -> None:
-    """The `orchestrator` process. Returns after SIGTERM or SIGINT."""
-    # Adapters are opened here and nowhere else in this package.
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[tuple[Tables, ObjectStore, EventBus]]:
+    """The servers that every orchestrator has, whatever its engine is. Adapters are opened here and in `run`, and nowhere else
+    in this package."""
     from orchestrator.adapters.event_bus import RedisEventBus
-    from orchestrator.adapters.ffprobe import FfprobeProber
     from orchestrator.adapters.object_store import MinioObjectStore
     from orchestrator.adapters.tables import open_tables
-    from orchestrator.runtime import open_runtime
 
-    stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     assert settings.database_url is not None
     assert settings.redis_url is not None
     async with contextlib.AsyncExitStack() as stack:
@@ -139,6 +135,25 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(store.close)
         bus = RedisEventBus(settings.redis_url, settings.deployment)
         stack.push_async_callback(bus.close)
+        yield tables, store, bus
+
+
+def stop_signal() -> asyncio.Event:
+    """Set by SIGTERM and by SIGINT."""
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    return stop
+
+
+async def run(settings: Settings) -> None:
+    """The `orchestrator` process. Returns after SIGTERM or SIGINT."""
+    from orchestrator.adapters.ffprobe import FfprobeProber
+    from orchestrator.runtime import open_runtime
+
+    stop = stop_signal()
+    async with contextlib.AsyncExitStack() as stack:
+        tables, store, bus = await stack.enter_async_context(opened(settings))
         runtime = await open_runtime(settings)
         stack.push_async_callback(runtime.close)
         prober = FfprobeProber(settings)

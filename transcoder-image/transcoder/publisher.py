@@ -320,6 +320,7 @@ class Publisher:
             # Somebody else has written, or we have and were not told: read it, and go on from there.
             self._stale = True
             if not self.listed and (front := self._backlog.front):
+                self._log("an earlier attempt has listed first: claiming the playlist")
                 front.clock.overtaken += 1
                 self._claims = True
 

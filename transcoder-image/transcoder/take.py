@@ -37,6 +37,7 @@ class Take:
         self._media_start_s = 0.0
         self._newest_s: float | None = None
         self._came_s = started_s  # when media last came
+        self._segments_came = 0.0  # the source's own: those that were asked for when media last came
         self._arrivals = Arrivals()
         self._exit_code: int | None = None
         process.widen()
@@ -46,10 +47,9 @@ class Take:
         """How far apart the source's media come: in bursts of that length, as its own segments have it."""
         if self.clock.is_slates:
             return 0.0  # frame by frame, after the first burst
-        segments = self.report.segments_opened_each
-        if self._newest_s is None or not segments or self._arrivals.usual:
+        if self._newest_s is None or not self._segments_came or self._arrivals.usual:
             return self._arrivals.cadence_s
-        return (self._newest_s - self._media_start_s) / segments
+        return (self._newest_s - self._media_start_s) / self._segments_came
 
     @property
     def waited_s(self) -> float | None:
@@ -131,6 +131,7 @@ class Take:
                 self.closed[0].start_s if self.closed else newest_s - self._segmenter.pending_s
             )
         media_s, self._newest_s, self._came_s = newest_s - self._newest_s, newest_s, now_s
+        self._segments_came = self.report.segments_opened_each
         if self.clock.source_start_s is None and not self.clock.is_slates:
             self.clock.source_start_s = self.report.start_s
         self.clock.observe(now_s, newest_s)

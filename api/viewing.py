@@ -54,13 +54,13 @@ class Viewing(msgspec.Struct, frozen=True, kw_only=True):
 async def join(world: World, channel: str, viewer: str) -> Viewing:
     """The viewer's running session on the channel, or the one that the channel's viewers share, or a new one. Raises NotFound,
     NotPlayable, LimitReached."""
-    found = await world.channel(channel)
+    lineup = await world.lineup(channel)
+    found = lineup.channel
     if not found.enabled:
         raise NotPlayable("the channel is disabled")
-    sources = await world.catalogue.sources(found.id)
-    if not sources:
+    if not lineup.sources:
         raise NotPlayable("the channel has no source")
-    if all(source.status is SourceStatus.DISABLED for source in sources):
+    if all(source.status is SourceStatus.DISABLED for source in lineup.sources):
         raise NotPlayable("every source of the channel is disabled")
     token = world.keys.token(found.id, viewer)
     row, is_new = await world.sessions.request(

@@ -17,7 +17,18 @@ from api.auth import Keys, is_id
 from orchestrator.core.limits import Limits
 from orchestrator.core.model import Channel, Provider, Source
 from orchestrator.errors import BusUnavailable, NoConnectionLeft, NotFound
-from orchestrator.ports import Catalogue, Download, EventBus, Imports, ObjectStore, Operation, Prober, Providers, Sessions
+from orchestrator.ports import (
+    Catalogue,
+    Download,
+    EventBus,
+    Imports,
+    LineUp,
+    ObjectStore,
+    Operation,
+    Prober,
+    Providers,
+    Sessions,
+)
 from orchestrator.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -71,6 +82,12 @@ class World:
         if not is_id(channel):
             raise NotFound("no such channel")
         return await self.catalogue.channel(channel)
+
+    async def lineup(self, channel: str) -> LineUp:
+        """Its own, by id or slug. Raises NotFound, also for what cannot be either."""
+        if not is_id(channel):
+            raise NotFound("no such channel")
+        return await self.catalogue.lineup(channel)
 
     async def source(self, source_id: str) -> Source:
         """Raises NotFound, also for what cannot be an id."""

@@ -104,6 +104,6 @@ def _containers(snapshot: Snapshot, settings: Settings) -> Iterator[Finding]:
 
 
 def _beside(session: Session, containers: list[Container]) -> bool:
-    meant = {each.number for each in (session.attempt, session.previous) if each is not None}
+    meant = {each.number for each in session.attempts}
     running = {each.attempt for each in containers if each.state in (ContainerState.RUNNING, ContainerState.PAUSED)}
     return len(running) > 1 and bool(running - meant)

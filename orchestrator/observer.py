@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator.census import Census
 from orchestrator.connections import Connections
-from orchestrator.core.model import Absent, Container, Desired, Observation, Playlist, Unknown
+from orchestrator.core.model import Absent, Container, Desired, Observation, Playlist, Session, Unknown
 from orchestrator.errors import EngineUnavailable, NotFound
 from orchestrator.ports import Catalogue, ContainerRuntime, LineUp, SessionRow
 from orchestrator.renewals import Renewals
@@ -65,9 +65,17 @@ class Observer:
             )
         await self._census.know(seen.sources)
         if not isinstance(containers, Unknown):
-            current = (each for each in (session.attempt, session.previous) if each is not None)
-            self._connections.observed(session.id, containers, current, seen.sources)
+            self._connections.observed(session.id, containers, session.attempts, seen.sources)
         return replace(self._with_connections(session.id, seen), renewed=self._renewals.of(session.id, row.renewed_at))
+
+    async def glance(self, session: Session, seen: Observation) -> Observation:
+        """What was observed, with what the engine says now, and with what has been learnt since without asking anybody."""
+        containers = await self._containers(session.id)
+        if not isinstance(containers, Unknown):
+            self._connections.observed(session.id, containers, session.attempts, seen.sources)
+        playlist = self._sweep.playlist(session.id)
+        renewed = self._renewals.of(session.id)
+        return self._with_connections(session.id, replace(seen, containers=containers, playlist=playlist, renewed=renewed))
 
     def remembered(self, session_id: str, seen: Observation) -> Observation:
         """What was observed, with what has been learnt since without asking anybody."""

@@ -266,8 +266,8 @@ class Catalogue(Protocol):
         """In this order, instead of what was there. Raises NotFound; InvalidInput('channels') for one that does not exist,
         that is the channel itself, or that stands there twice."""
 
-    async def lineup(self, channel_id: str) -> LineUp:
-        """Raises NotFound."""
+    async def lineup(self, channel: str) -> LineUp:
+        """By id or slug. Raises NotFound."""
 
     async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, Signature]:
         """Of these channels, those that are there and enabled, each with its line-up's signature: by few queries, what the

@@ -61,7 +61,7 @@ async def orchestrate(
         settings=settings, catalogue=tables.catalogue, runtime=runtime, store=store, bus=bus, prober=prober,
         connections=connections, now=now,
     )  # fmt: skip
-    sweep = Sweep(store, lambda session_id: supervisor.wake(session_id), now)
+    sweep = Sweep(store, lambda session_id: supervisor.glance(session_id), now)
     census, renewals = Census(connections, tables.providers, runtime), Renewals(tables.sessions, now)
     observer = Observer(
         catalogue=tables.catalogue, runtime=runtime, sweep=sweep, connections=connections, census=census,

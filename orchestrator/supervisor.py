@@ -29,6 +29,7 @@ from orchestrator.core.model import (
     Playlist,
     Session,
     Source,
+    SourceFailed,
     Unknown,
 )
 from orchestrator.core.policy import Policy
@@ -47,12 +48,13 @@ _RETRY_S = 1.0
 class _Work:
     """What is kept in memory of one session: all of it can be lost."""
 
-    __slots__ = ("doubtful", "observation", "pending", "session", "task", "timer")
+    __slots__ = ("doubtful", "observation", "outdated", "pending", "session", "task", "timer")
 
     def __init__(self) -> None:
         self.session: Session | None = None
         self.observation: Observation | None = None
         self.pending = False
+        self.outdated = True  # rows may say something else than what is known of them
         self.doubtful = False  # what is known would be acted on: look at the playlist itself first
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -91,10 +93,18 @@ class Supervisor:
 
     def wake(self, session_id: str) -> None:
         """Look at this session now; if it is being worked on, once more afterwards."""
+        self._wake(session_id, outdated=True)
+
+    def glance(self, session_id: str) -> None:
+        """The same, where only its container or its playlist has changed: rows are read if something would follow from it."""
+        self._wake(session_id, outdated=False)
+
+    def _wake(self, session_id: str, *, outdated: bool) -> None:
         if self._closed:
             return
         work = self._works.setdefault(session_id, _Work())
         work.pending = True
+        work.outdated = work.outdated or outdated
         if work.task is None or work.task.done():
             work.task = self._spawn(self._work(session_id, work), f"session-{session_id}")
 
@@ -154,7 +164,7 @@ class Supervisor:
         while True:
             try:
                 async for event in self._runtime.events():
-                    self.wake(event.session_id)
+                    self.glance(event.session_id)
             except EngineUnavailable as error:
                 log.warning("engine events: %s", error)
             except Exception:
@@ -201,7 +211,7 @@ class Supervisor:
             try:
                 again = await self._step(session_id, work)
             except Stale:
-                again = True
+                again = work.outdated = True
             except NotFound:
                 return self._forget(session_id, work)
             except Temporary as error:
@@ -216,11 +226,14 @@ class Supervisor:
         return None
 
     def _try_again(self, session_id: str, work: _Work) -> None:
-        work.observation = None  # what was known before is not enough to stay idle
+        work.observation, work.outdated = None, True  # what was known before is not enough to stay idle
         self._wake_at(session_id, work, self._now() + _RETRY_S)
 
     async def _step(self, session_id: str, work: _Work) -> bool:
         """Observe, decide, commit, apply, once. True: something was done, so look again."""
+        if not work.outdated and await self._stays_idle(session_id, work):
+            return False
+        work.outdated = False
         row = await self._tables.sessions.get(session_id)
         session = work.session = row.session
         seen = work.observation = await self._observer.observe(row, look=work.doubtful)
@@ -235,14 +248,29 @@ class Supervisor:
             except BaseException:
                 self._connections.undone(decision)
                 raise
-            work.session = decision.session  # its version is the row's old one: the next look reads the row anyway
+            work.session = replace(decision.session, version=session.version + 1)
             _log_step(session, decision)
         else:
             events = ()
+        # What was blamed, its row alone says
+        work.outdated = work.outdated or any(isinstance(record, SourceFailed) for record in decision.records)
         news = await self._interpreter.apply(decision, seen, events)
         self._follow(decision.session)
         self._wake_at(session_id, work, decision.wake_at)
         return changed or news
+
+    async def _stays_idle(self, session_id: str, work: _Work) -> bool:
+        """Whether nothing follows from what the engine and the sweep say now, rows being as they were."""
+        if work.session is None or work.observation is None or work.doubtful:
+            return False
+        seen = await self._observer.glance(work.session, work.observation)
+        decision = decide(work.session, seen, self._now(), self._policy)
+        if not _is_idle(work.session, decision):
+            return False
+        work.observation = seen
+        self._follow(work.session)
+        self._wake_at(session_id, work, decision.wake_at)
+        return True
 
     def _engine_is_silent(self) -> None:
         if self._engine_awaited is None or self._engine_awaited.done():
@@ -286,8 +314,7 @@ class Supervisor:
         if work.session is not None and work.observation is not None and (work.task is None or work.task.done()):
             known = self._observer.remembered(session_id, work.observation)
             decision = decide(work.session, known, self._now(), self._policy)
-            idle = decision.session == work.session and not decision.records and not decision.actions
-            if idle and decision.wake_at is not None and decision.wake_at > self._now():
+            if _is_idle(work.session, decision) and decision.wake_at is not None and decision.wake_at > self._now():
                 self._wake_at(session_id, work, decision.wake_at)
                 return
             work.doubtful = True
@@ -311,6 +338,10 @@ class Supervisor:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("%s failed", task.get_name(), exc_info=error)
+
+
+def _is_idle(session: Session, decision: Decision) -> bool:
+    return decision.session == session and not decision.records and not decision.actions
 
 
 def _differs(known: tuple[Container, ...] | Unknown, seen: tuple[Container, ...]) -> bool:

@@ -344,7 +344,7 @@ def _with_leftovers_stopped(decision: Decision, seen: Observation) -> Decision:
     if isinstance(seen.containers, Unknown):
         return decision
     session = decision.session
-    kept = {each.number for each in (session.attempt, session.previous) if each is not None}
+    kept = {each.number for each in session.attempts}
     being_stopped = {action.attempt for action in decision.actions if isinstance(action, StopAttempt)}
     being_stopped.update(*(action.after for action in decision.actions if isinstance(action, StartAttempt)))
     leftovers: tuple[Action, ...] = tuple(

@@ -126,6 +126,11 @@ class Session(Struct, frozen=True, kw_only=True):
     ended_at: float | None = None
     end_reason: str | None = None
 
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Those that are to run: the current one, and in a planned swap the one before."""
+        return tuple(each for each in (self.attempt, self.previous) if each is not None)
+
 
 # --- how a channel is to be played -------------------------------------------------------------------------------------
 

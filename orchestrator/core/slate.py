@@ -65,8 +65,7 @@ def left_by(session: Session, seen: Observation, now: float, policy: Policy) -> 
 
 def slate_has_listed(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
     """Its first segment: it has proved that it runs. Nobody is told, the phase stays."""
-    both = (session.attempt, session.previous)
-    slate = next((each for each in both if each is not None and is_slate(each) and each.live_at is None), None)
+    slate = next((each for each in session.attempts if is_slate(each) and each.live_at is None), None)
     if slate is None or not isinstance(seen.playlist, Playlist) or seen.playlist.attempt != slate.number:
         return None
     live = replace(slate, live_at=now)

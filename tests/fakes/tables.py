@@ -234,14 +234,13 @@ class FakeCatalogue:
         self._failovers[channel_id] = tuple(channel_ids)
         return await self.failovers(channel_id)
 
-    async def lineup(self, channel_id: str) -> LineUp:
-        self._answer()
-        channel = self._channels.get(channel_id) or self._missing("channel", channel_id)
+    async def lineup(self, channel: str) -> LineUp:
+        own = await self.channel(channel)
         enabled = {
             key: [each for each in line if self._channels[each].enabled] for key, line in self._failovers.items()
         }  # what is behind a disabled one is reached by no other way either
-        line = behind(channel_id, enabled)
-        return LineUp(channel, tuple(source for each in line for source in self._of(each)))
+        line = behind(own.id, enabled)
+        return LineUp(own, tuple(source for each in line for source in self._of(each)))
 
     async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, Signature]:
         self._answer()

@@ -27,6 +27,14 @@ _CHANNEL = tuple(channels.c[field.name] for field in fields(Channel))
 _SOURCE = tuple(sources.c[field.name] for field in fields(Source))
 _LINE = select(*_SOURCE).where(sources.c.channel_id.in_(bindparam("line", expanding=True)))
 _LINE = _LINE.order_by(sources.c.priority, sources.c.id)
+# Made once, as every statement that is executed again and again: to build one costs more than to execute it
+_OF_CHANNEL = select(*_SOURCE).where(sources.c.channel_id == bindparam("own"))
+_OF_CHANNEL = _OF_CHANNEL.order_by(sources.c.priority, sources.c.id)
+_BY_ID = select(*_SOURCE).where(sources.c.id == bindparam("own"))
+_BY_ID_LOCKED = _BY_ID.with_for_update()
+_NAMED = select(*_CHANNEL).where(or_(channels.c.id == bindparam("name"), channels.c.slug == bindparam("name")))
+# A slug may look like another channel's id: the id wins
+_NAMED = _NAMED.order_by(case((channels.c.id == bindparam("name"), 0), else_=1)).limit(1)
 _UNNUMBERED = 2**31 - 1
 
 
@@ -175,12 +183,12 @@ class SqlCatalogue:
     async def set_failovers(self, channel_id: str, channel_ids: Sequence[str]) -> tuple[Channel, ...]:
         return await self._database.write(lambda connection: write_failovers(connection, channel_id, channel_ids))
 
-    async def lineup(self, channel_id: str) -> LineUp:
+    async def lineup(self, channel: str) -> LineUp:
         def work(connection: Connection) -> LineUp:
-            channel = _read_channel(connection, channel_id)
-            line = behind(channel.id, read_edges(connection, [channel.id]))
+            own = _read_channel(connection, channel)
+            line = behind(own.id, read_edges(connection, [own.id]))
             found = map(_source, connection.execute(_LINE, {"line": line}))
-            return LineUp(channel, tuple(sorted(found, key=lambda each: line.index(each.channel_id))))
+            return LineUp(own, tuple(sorted(found, key=lambda each: line.index(each.channel_id))))
 
         return await self._database.read(work)
 
@@ -276,22 +284,18 @@ def _change_source(connection: Connection, source_id: str, change: Callable[[Sou
 
 
 def _read_channel(connection: Connection, channel: str) -> Channel:
-    query = select(*_CHANNEL).where(or_(channels.c.id == channel, channels.c.slug == channel))
-    # A slug may look like another channel's id: the id wins
-    row = connection.execute(query.order_by(case((channels.c.id == channel, 0), else_=1)).limit(1)).one_or_none()
+    row = connection.execute(_NAMED, {"name": channel}).one_or_none()
     if row is None:
         raise NotFound(f"channel {channel}")
     return _channel(row)
 
 
 def _read_sources(connection: Connection, channel_id: str) -> tuple[Source, ...]:
-    query = select(*_SOURCE).where(sources.c.channel_id == channel_id).order_by(sources.c.priority, sources.c.id)
-    return tuple(_source(row) for row in connection.execute(query))
+    return tuple(_source(row) for row in connection.execute(_OF_CHANNEL, {"own": channel_id}))
 
 
 def _read_source(connection: Connection, source_id: str, *, lock: bool = False) -> Source:
-    query = select(*_SOURCE).where(sources.c.id == source_id)
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    row = connection.execute(_BY_ID_LOCKED if lock else _BY_ID, {"own": source_id}).one_or_none()
     if row is None:
         raise NotFound(f"source {source_id}")
     return _source(row)

@@ -7,8 +7,9 @@ Rows are locked in one order: the session, then its leases. A new session is nob
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, delete, func, insert, select, update
+from sqlalchemy import Connection, ScalarSelect, Select, bindparam, delete, func, insert, select, update
 
 from orchestrator.adapters.tables.schema import RUNNING, channels, leases, marks, sessions
 from orchestrator.core.limits import Limits, Load, reached
@@ -18,6 +19,27 @@ from orchestrator.ports import LEASE_KEPT_S, Lease
 
 _ADMISSION_KEY = 0x6164_6D69_7373_696F  # "admissio": ours among the server's advisory locks
 _CAN_RENEW = "can renew"  # the mark's name
+
+_BEGIN = insert(leases)
+_RENEW = update(leases).where(leases.c.session_id == bindparam("own"), leases.c.viewer == bindparam("whose"))
+_FORGET = delete(leases).where(leases.c.session_id == bindparam("own"), leases.c.renewed_at < bindparam("long_ago"))
+_COUNT = select(func.count()).select_from(sessions).where(RUNNING)
+_COUNT_OF_CHANNEL = _COUNT.where(sessions.c.channel_id == bindparam("channel"))
+# A viewer's sessions are its own and those that it shares
+_COUNT_OF_VIEWER = _COUNT.join(leases, leases.c.session_id == sessions.c.id)
+_COUNT_OF_VIEWER = _COUNT_OF_VIEWER.where(leases.c.viewer == bindparam("viewer"), leases.c.renewed_at >= bindparam("since"))
+
+
+def _channels_played() -> Select[Any]:
+    # The inner query reads an index alone: this is done while others wait
+    running = (
+        select(sessions.c.channel_id, func.count().label("number")).where(RUNNING).group_by(sessions.c.channel_id).subquery()
+    )
+    joined = running.join(channels, channels.c.id == running.c.channel_id, isouter=True)
+    return select(channels.c.policy, func.sum(running.c.number)).select_from(joined).group_by(channels.c.policy)
+
+
+_CHANNELS_PLAYED = _channels_played()
 
 
 def latest_renewal() -> ScalarSelect[float]:
@@ -29,17 +51,15 @@ def latest_renewal() -> ScalarSelect[float]:
 def begin(connection: Connection, session_id: str, lease: Lease) -> None:
     """The first lease of a new session."""
     values = {"viewer": lease.viewer, "token_hash": lease.token_hash, "renewed_at": lease.renewed_at}
-    connection.execute(insert(leases).values(session_id=session_id, **values))
+    connection.execute(_BEGIN, values | {"session_id": session_id})
 
 
 def take(connection: Connection, session_id: str, lease: Lease) -> None:
     """The viewer's lease is written; those of the session that ran out long ago are forgotten. The session's row is locked."""
-    own = (leases.c.session_id == session_id, leases.c.viewer == lease.viewer)
     values = {"token_hash": lease.token_hash, "renewed_at": lease.renewed_at}
-    if connection.execute(update(leases).where(*own).values(values)).rowcount == 0:
+    if connection.execute(_RENEW, values | {"own": session_id, "whose": lease.viewer}).rowcount == 0:
         begin(connection, session_id, lease)
-        long_ago = lease.renewed_at - LEASE_KEPT_S
-        connection.execute(delete(leases).where(leases.c.session_id == session_id, leases.c.renewed_at < long_ago))
+        connection.execute(_FORGET, {"own": session_id, "long_ago": lease.renewed_at - LEASE_KEPT_S})
 
 
 def one_at_a_time(connection: Connection) -> bool:
@@ -54,14 +74,15 @@ def one_at_a_time(connection: Connection) -> bool:
 def admit(connection: Connection, limits: Limits, profile: Profile, channel_id: str, viewer: str, now: float) -> None:
     """Raises LimitReached, ViewerLimitReached where there is no room for one more session. Reads only what is limited."""
 
-    def count(*which: object) -> int:
-        query = select(func.count()).select_from(sessions).where(RUNNING, *which)  # type: ignore[arg-type]
-        return connection.scalar(query) or 0
+    def count(query: Select[int], **which: object) -> int:
+        return connection.scalar(query, which) or 0
 
     load = Load(
-        sessions=0 if limits.max_sessions is None else count(),
-        of_channel=0 if limits.max_sessions_per_channel is None else count(sessions.c.channel_id == channel_id),
-        of_viewer=0 if limits.max_sessions_per_viewer is None else _of_viewer(connection, viewer, now - limits.lease_s),
+        sessions=0 if limits.max_sessions is None else count(_COUNT),
+        of_channel=0 if limits.max_sessions_per_channel is None else count(_COUNT_OF_CHANNEL, channel=channel_id),
+        of_viewer=0
+        if limits.max_sessions_per_viewer is None
+        else count(_COUNT_OF_VIEWER, viewer=viewer, since=now - limits.lease_s),
         of_profile={} if limits.node_cpus is None and limits.node_memory_mb is None else _of_profile(connection),
     )
     full = reached(limits, load, profile)
@@ -79,21 +100,9 @@ def can_renew_marked_at(connection: Connection) -> float | None:
     return connection.scalar(select(marks.c.at).where(marks.c.name == _CAN_RENEW))
 
 
-def _of_viewer(connection: Connection, viewer: str, since: float) -> int:
-    """A viewer's sessions are its own and those that it shares."""
-    query = select(func.count()).select_from(sessions).join(leases, leases.c.session_id == sessions.c.id)
-    return connection.scalar(query.where(RUNNING, leases.c.viewer == viewer, leases.c.renewed_at >= since)) or 0
-
-
 def _of_profile(connection: Connection) -> Counter[Profile]:
     """By the channels' profiles of today: what a session's next attempt will cost."""
-    # The inner query reads an index alone: this is done while others wait
-    running = (
-        select(sessions.c.channel_id, func.count().label("number")).where(RUNNING).group_by(sessions.c.channel_id).subquery()
-    )
-    joined = running.join(channels, channels.c.id == running.c.channel_id, isouter=True)
-    query = select(channels.c.policy, func.sum(running.c.number)).select_from(joined).group_by(channels.c.policy)
     counts: Counter[Profile] = Counter()
-    for policy, number in connection.execute(query):
+    for policy, number in connection.execute(_CHANNELS_PLAYED):
         counts[(policy or ChannelPolicy()).profile] += int(number)
     return counts

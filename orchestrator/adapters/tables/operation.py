@@ -19,6 +19,7 @@ from orchestrator.ports import DRAIN_RETRY_S, DRAINING, OrchestratorRow
 _ROW = tuple(orchestrators.c[field.name] for field in fields(OrchestratorRow))
 _FORGET_S = 24 * 3600.0  # of an orchestrator that was killed and never said goodbye
 _DRAIN = "drain"
+_DRAINING_SINCE = select(intents.c.at).where(intents.c.name == _DRAIN)
 _SESSIONS_AT_ONCE = 200
 _IDS_AT_ONCE = 500  # SQLite takes some thousands of parameters, PostgreSQL's planner likes few
 
@@ -108,7 +109,7 @@ def refuse_while_draining(connection: Connection) -> None:
 
 
 def _draining_since(connection: Connection) -> float | None:
-    return connection.scalar(select(intents.c.at).where(intents.c.name == _DRAIN))
+    return connection.scalar(_DRAINING_SINCE)
 
 
 def _delete_some(connection: Connection, table: Table, session_ids: Collection[str], limit: int) -> int:

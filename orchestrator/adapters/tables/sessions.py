@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import astuple, fields, replace
-from sqlalchemy import Connection, Row, Update, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, delete, func, insert, select, update
 
 from orchestrator.adapters.tables import leases as holding
 from orchestrator.adapters.tables.engine import Database
@@ -32,6 +32,18 @@ _LEASE = (leases.c.viewer, leases.c.token_hash, leases.c.renewed_at)
 _EVENT = tuple(events.c[field.name] for field in fields(Event))
 _ATTEMPT_ROW = tuple(attempts.c[field.name] for field in fields(AttemptRow))
 _UNENDED = tuple(phase for phase in Phase if phase is not Phase.ENDED)
+# Made once, as every statement that is executed again and again: to build one costs more than to execute it
+_READ = select(*_ROW).where(sessions.c.id == bindparam("own"))
+_READ_LEASE = select(*_LEASE).where(leases.c.session_id == bindparam("own"), leases.c.token_hash == bindparam("hash"))
+_FIND = select(sessions.c.id, _RENEWED_AT).where(
+    sessions.c.viewer == bindparam("whose"), sessions.c.channel_id == bindparam("channel"), RUNNING
+)
+_FIND = _FIND.with_for_update(of=sessions)
+_BUMP = update(sessions).where(sessions.c.id == bindparam("own")).values(version=sessions.c.version + 1)
+_BEGIN = insert(sessions)
+_SWAP = update(sessions).where(sessions.c.id == bindparam("own"), sessions.c.version == bindparam("expected"))
+_SWAP = _SWAP.values(last_event=sessions.c.last_event + bindparam("happened"))
+_LAST_EVENT = select(sessions.c.last_event).where(sessions.c.id == bindparam("own"))
 
 
 class SqlSessions:
@@ -55,17 +67,14 @@ class SqlSessions:
     async def _request(
         self, channel_id: str, lease: Lease, whose: str, profile: Profile, limits: Limits
     ) -> tuple[SessionRow, bool]:
-        running = (sessions.c.viewer == whose, sessions.c.channel_id == channel_id, RUNNING)
-        find = select(sessions.c.id, _RENEWED_AT).where(*running).with_for_update(of=sessions)
         now = lease.renewed_at
 
         def join(connection: Connection) -> SessionRow | None:
-            found = connection.execute(find).one_or_none()
+            found = connection.execute(_FIND, {"whose": whose, "channel": channel_id}).one_or_none()
             if found is None:
                 return None
             if found.renewed_at < now - FRESH_S:  # whoever decides right now that nobody watches must look again
-                bumped = update(sessions).where(sessions.c.id == found.id).values(version=sessions.c.version + 1)
-                connection.execute(bumped)
+                connection.execute(_BUMP, {"own": found.id})
             holding.take(connection, found.id, lease)
             return replace(_read(connection, found.id), lease=lease)
 
@@ -78,18 +87,18 @@ class SqlSessions:
             refuse_while_draining(connection)
             holding.admit(connection, limits, profile, channel_id, lease.viewer, now)
             session = Session(id=new_id(SESSION, now), channel_id=channel_id, viewer=whose, created_at=now)
-            connection.execute(insert(sessions).values(_columns(session)))
+            connection.execute(_BEGIN, _columns(session))
             holding.begin(connection, session.id, lease)
             return SessionRow(session=session, renewed_at=now, lease=lease), True
 
         return await self._database.write(work)
 
     async def get(self, session_id: str, token_hash: str | None = None) -> SessionRow:
-        own = select(*_LEASE).where(leases.c.session_id == session_id, leases.c.token_hash == token_hash)
+        own = {"own": session_id, "hash": token_hash}
 
         def work(connection: Connection) -> SessionRow:
             row = _read(connection, session_id)
-            found = None if token_hash is None else connection.execute(own).first()
+            found = None if token_hash is None else connection.execute(_READ_LEASE, own).first()
             return row if found is None else replace(row, lease=Lease(**found._asdict()))
 
         return await self._database.read(work)
@@ -164,15 +173,12 @@ class SqlSessions:
         state = {name: value for name, value in _columns(decision.session).items() if name not in _FIXED}
         state["version"] = before.version + 1
         count = count_events(decision.records)
-        if count:
-            state["last_event"] = sessions.c.last_event + count
-        swap = update(sessions).where(sessions.c.id == before.id, sessions.c.version == before.version).values(state)
-        given = select(sessions.c.last_event).where(sessions.c.id == before.id)
+        swap = state | {"own": before.id, "expected": before.version, "happened": count}
 
         def work(connection: Connection) -> tuple[Event, ...]:
-            if connection.execute(swap).rowcount == 0:
+            if connection.execute(_SWAP, swap).rowcount == 0:
                 raise Stale(f"session {before.id} is no longer at version {before.version}")
-            last_event = connection.scalar(given) if count else None
+            last_event = connection.scalar(_LAST_EVENT, {"own": before.id}) if count else None
             return write_records(connection, before.id, before.channel_id, decision.records, now, last_event or 0)
 
         return await self._database.write(work)
@@ -256,7 +262,7 @@ def _session_row(row: Row[Any]) -> SessionRow:
 
 
 def _read(connection: Connection, session_id: str) -> SessionRow:
-    row = connection.execute(select(*_ROW).where(sessions.c.id == session_id)).one_or_none()
+    row = connection.execute(_READ, {"own": session_id}).one_or_none()
     if row is None:
         raise NotFound(f"session {session_id}")
     return _session_row(row)

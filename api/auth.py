@@ -72,13 +72,13 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def admin(connection: AnyConnection, _: BaseRouteHandler) -> None:
+async def admin(connection: AnyConnection, _: BaseRouteHandler) -> None:
     """Guard: the admin key as a Bearer credential."""
     if not _world(connection).keys.is_admin(_bearer(connection)):
         raise _unauthorized(connection, "the admin key is needed")
 
 
-def admin_or_query(connection: AnyConnection, _: BaseRouteHandler) -> None:
+async def admin_or_query(connection: AnyConnection, _: BaseRouteHandler) -> None:
     """Guard: the admin key as a Bearer credential or `?key=`."""
     keys = _world(connection).keys
     if not (keys.is_admin(_bearer(connection)) or keys.is_admin(connection.query_params.get("key"))):
@@ -87,7 +87,7 @@ def admin_or_query(connection: AnyConnection, _: BaseRouteHandler) -> None:
 
 async def session_as_admin(connection: AnyConnection, _: BaseRouteHandler) -> None:
     """Guard: the admin key alone, on a session's route. Leaves the row for `authorised`."""
-    admin(connection, _)
+    await admin(connection, _)
     await session(connection, _)
 
 

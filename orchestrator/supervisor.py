@@ -41,6 +41,7 @@ from orchestrator.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
+_STARTS = 16  # worked on at once: a rush of new viewers must not delay what those who watch need
 _MAX_STEPS = 20  # in one go; a session that wants more is looked at again a moment later
 _RETRY_S = 1.0
 
@@ -86,6 +87,7 @@ class Supervisor:
         self._now = now
         self._works: dict[str, _Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._starts = asyncio.Semaphore(_STARTS)
         self._engine_awaited: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -209,7 +211,11 @@ class Supervisor:
             work.pending = False
             steps += 1
             try:
-                again = await self._step(session_id, work)
+                if work.session is None or work.session.phase in (Phase.REQUESTED, Phase.STARTING):
+                    async with self._starts:
+                        again = await self._step(session_id, work)
+                else:
+                    again = await self._step(session_id, work)
             except Stale:
                 again = work.outdated = True
             except NotFound:

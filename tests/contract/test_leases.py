@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from orchestrator.adapters.tables import open_tables
 from orchestrator.core.limits import Limits
 from orchestrator.core.model import SHARED, ChannelPolicy, Decision, Desired, Phase
-from orchestrator.errors import LimitReached, NotFound, Stale, ViewerLimitReached
+from orchestrator.errors import InvalidInput, LimitReached, NotFound, Stale, ViewerLimitReached
 from orchestrator.ports import FRESH_S, LEASE_KEPT_S, Lease, SessionRow, Tables
 from tests.contract.test_tables import a_channel, a_session
 
@@ -246,6 +246,30 @@ async def test_of_many_at_once_one_gets_the_last_place(tables: Tables) -> None:
     answers = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(answer, LimitReached) for answer in answers) == 19
     assert len(await tables.sessions.unended()) == 4
+
+
+async def test_of_many_at_once_what_sql_cannot_hold_fails_alone(database_url: str) -> None:
+    tables = open_tables(database_url)
+    try:
+        channel, _ = await a_channel(tables)
+        viewers = [f"v{n}" for n in range(9)] + ["half\ud800"]
+        asked = (tables.sessions.request(channel.id, viewer, "hash", 1000.0) for viewer in viewers)
+        *good, bad = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(bad, InvalidInput)
+        assert {row.session.viewer for row, new in good if new} == set(viewers[:-1])  # type: ignore[misc]
+    finally:
+        await tables.close()
+
+
+async def test_who_no_longer_waits_costs_the_others_nothing(tables: Tables) -> None:
+    channel, _ = await a_channel(tables)
+    asked = [asyncio.ensure_future(tables.sessions.request(channel.id, f"v{n}", "hash", 1000.0)) for n in range(6)]
+    await asyncio.sleep(0)
+    for gone in asked[:3]:
+        gone.cancel()
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert [isinstance(each, asyncio.CancelledError) for each in answers] == [True] * 3 + [False] * 3
+    assert all(new for _, new in answers[3:])  # type: ignore[misc]
 
 
 async def test_of_two_api_processes_one_gives_the_last_place(database_url: str) -> None:

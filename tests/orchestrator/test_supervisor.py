@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.core.model import ContainerState, Decision, Event, EventType, Phase, Session, SourceStatus
 from orchestrator.errors import DatabaseUnavailable, Stale
+from orchestrator.ports import SessionRow
 from orchestrator.settings import replaced
 from tests.fakes.object_store import FakeObjectStore
 from tests.orchestrator.simulated.agent import SEGMENT_S, Agent, Fault
@@ -523,6 +524,22 @@ def test_while_nothing_is_wrong_nobody_looks() -> None:
         assert set(world.runtime.looks) == {None}, "one list for all, and no single look"
         assert world.runtime.looks[None] <= 121
         assert world.store.reads == reads, "a LIST says enough"
+
+
+def test_a_start_reads_its_rows_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the request, and for the first listing; what its own doing and its container's start show, a glance tells."""
+    with World("a") as world:
+        read = world.tables.sessions.get
+        looks: list[str] = []
+
+        async def counted(session_id: str, token_hash: str | None = None) -> SessionRow:
+            looks.append(session_id)
+            return await read(session_id, token_hash)
+
+        monkeypatch.setattr(world.tables.sessions, "get", counted)
+        session_id = world.live()
+        world.pass_s(1.0)
+        assert looks == [session_id] * 2
 
 
 def test_sessions_that_have_ended_cost_nothing() -> None:

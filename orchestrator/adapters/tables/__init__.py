@@ -29,7 +29,7 @@ class Tables:
     database: Database
 
     async def close(self) -> None:
-        await self.database.close()
+        await self.sessions.close()
 
 
 def open_tables(database_url: str) -> Tables:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -30,6 +31,9 @@ BUSY_LIMIT_S = 5.0  # for a free thread, for a lock, for a connection, for a sta
 LIMIT_S = 3 * BUSY_LIMIT_S  # for the whole: a server that has frozen must not hold a session for ever
 _SQLITE_READERS = 4
 _POSTGRESQL_CONNECTIONS = 12
+# A thread that has had a statement's answer waits so long for a busy event loop to let it run (Python's default is 5 ms): at
+# each statement, while others wait for the lock that its transaction holds.
+_SWITCH_INTERVAL_S = 0.0005
 
 T = TypeVar("T")
 
@@ -39,6 +43,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         where = database_url(url)
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL_S))
         self._sockets: WeakSet[psycopg.Connection[Any]] = WeakSet()
         if where.get_backend_name() == "sqlite":
             self.engine = _sqlite(where)

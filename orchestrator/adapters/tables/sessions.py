@@ -5,42 +5,36 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from msgspec.structs import astuple, fields, replace
-from sqlalchemy import Connection, Row, Update, bindparam, delete, func, insert, select, update
+from msgspec.structs import fields, replace
+from sqlalchemy import Connection, Update, bindparam, delete, func, select, update
 
 from orchestrator.adapters.tables import leases as holding
+from orchestrator.adapters.tables.admission import Admission, Asked
 from orchestrator.adapters.tables.engine import Database
-from orchestrator.adapters.tables.ids import SESSION, new_id
-from orchestrator.adapters.tables.operation import refuse_while_draining
 from orchestrator.adapters.tables.records import count_events, write_records
 from orchestrator.adapters.tables.schema import RUNNING, attempts, events, leases, sessions
+from orchestrator.adapters.tables.session_rows import (
+    RENEWED_AT,
+    SESSION,
+    SESSION_ROW,
+    columns_of,
+    read_session,
+    session_of,
+    session_row_of,
+)
 from orchestrator.core.decide import NEXT
 from orchestrator.core.limits import NO_LIMITS, Limits
-from orchestrator.core.model import SHARED, Attempt, Decision, Desired, Event, Phase, Profile, Record, Session
-from orchestrator.errors import DatabaseUnavailable, NotFound, Stale
-from orchestrator.ports import FRESH_S, AttemptRow, Lease, Renewals, SessionRow
+from orchestrator.core.model import SHARED, Decision, Desired, Event, Phase, Profile, Record, Session
+from orchestrator.errors import NotFound, Stale
+from orchestrator.ports import AttemptRow, Lease, Renewals, SessionRow
 
-# The struct's fields are columns of the same name, but for the two attempts, which are five columns each
-_FLAT = tuple(field.name for field in fields(Session) if field.name not in ("attempt", "previous"))
-_ATTEMPT = ("attempt", "source_id", "attempt_started_at", "attempt_live_at", "attempt_address")
-_PREVIOUS = ("previous_attempt", "previous_source_id", "previous_started_at", "previous_live_at", "previous_address")
 _FIXED = frozenset({"id", "channel_id", "viewer", "created_at"})
-_SESSION = tuple(sessions.c[name] for name in (*_FLAT, *_ATTEMPT, *_PREVIOUS))
-_RENEWED_AT = holding.latest_renewal().label("renewed_at")
-_ROW = (*_SESSION, _RENEWED_AT)
 _LEASE = (leases.c.viewer, leases.c.token_hash, leases.c.renewed_at)
 _EVENT = tuple(events.c[field.name] for field in fields(Event))
 _ATTEMPT_ROW = tuple(attempts.c[field.name] for field in fields(AttemptRow))
 _UNENDED = tuple(phase for phase in Phase if phase is not Phase.ENDED)
 # Made once, as every statement that is executed again and again: to build one costs more than to execute it
-_READ = select(*_ROW).where(sessions.c.id == bindparam("own"))
 _READ_LEASE = select(*_LEASE).where(leases.c.session_id == bindparam("own"), leases.c.token_hash == bindparam("hash"))
-_FIND = select(sessions.c.id, _RENEWED_AT).where(
-    sessions.c.viewer == bindparam("whose"), sessions.c.channel_id == bindparam("channel"), RUNNING
-)
-_FIND = _FIND.with_for_update(of=sessions)
-_BUMP = update(sessions).where(sessions.c.id == bindparam("own")).values(version=sessions.c.version + 1)
-_BEGIN = insert(sessions)
 _SWAP = update(sessions).where(sessions.c.id == bindparam("own"), sessions.c.version == bindparam("expected"))
 _SWAP = _SWAP.values(last_event=sessions.c.last_event + bindparam("happened"))
 _LAST_EVENT = select(sessions.c.last_event).where(sessions.c.id == bindparam("own"))
@@ -51,61 +45,28 @@ class SqlSessions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._admission = Admission(database)
 
     async def request(
         self, channel_id: str, viewer: str, token_hash: str, now: float,
         *, shared: bool = False, profile: Profile = "copy", limits: Limits = NO_LIMITS,
     ) -> tuple[SessionRow, bool]:  # fmt: skip
         lease = Lease(viewer=viewer, token_hash=token_hash, renewed_at=now)
-        for _ in range(5):
-            try:
-                return await self._request(channel_id, lease, SHARED if shared else viewer, profile, limits)
-            except Stale:  # the same request came twice, and the other one was first: now it is found
-                continue
-        raise DatabaseUnavailable("the viewer's sessions begin and end faster than they can be read")
-
-    async def _request(
-        self, channel_id: str, lease: Lease, whose: str, profile: Profile, limits: Limits
-    ) -> tuple[SessionRow, bool]:
-        now = lease.renewed_at
-
-        def join(connection: Connection) -> SessionRow | None:
-            found = connection.execute(_FIND, {"whose": whose, "channel": channel_id}).one_or_none()
-            if found is None:
-                return None
-            if found.renewed_at < now - FRESH_S:  # whoever decides right now that nobody watches must look again
-                connection.execute(_BUMP, {"own": found.id})
-            holding.take(connection, found.id, lease)
-            return replace(_read(connection, found.id), lease=lease)
-
-        def work(connection: Connection) -> tuple[SessionRow, bool]:
-            row = join(connection)
-            if row is None and holding.one_at_a_time(connection):
-                row = join(connection)  # somebody may have been first
-            if row is not None:
-                return row, False
-            refuse_while_draining(connection)
-            holding.admit(connection, limits, profile, channel_id, lease.viewer, now)
-            session = Session(id=new_id(SESSION, now), channel_id=channel_id, viewer=whose, created_at=now)
-            connection.execute(_BEGIN, _columns(session))
-            holding.begin(connection, session.id, lease)
-            return SessionRow(session=session, renewed_at=now, lease=lease), True
-
-        return await self._database.write(work)
+        return await self._admission.ask(Asked(channel_id, SHARED if shared else viewer, lease, profile, limits))
 
     async def get(self, session_id: str, token_hash: str | None = None) -> SessionRow:
         own = {"own": session_id, "hash": token_hash}
 
         def work(connection: Connection) -> SessionRow:
-            row = _read(connection, session_id)
+            row = read_session(connection, session_id)
             found = None if token_hash is None else connection.execute(_READ_LEASE, own).first()
             return row if found is None else replace(row, lease=Lease(**found._asdict()))
 
         return await self._database.read(work)
 
     async def unended(self) -> tuple[Session, ...]:
-        query = select(*_SESSION).where(sessions.c.phase.in_(_UNENDED)).order_by(sessions.c.created_at, sessions.c.id)
-        return await self._database.read(lambda connection: tuple(_session(row) for row in connection.execute(query)))
+        query = select(*SESSION).where(sessions.c.phase.in_(_UNENDED)).order_by(sessions.c.created_at, sessions.c.id)
+        return await self._database.read(lambda connection: tuple(session_of(row) for row in connection.execute(query)))
 
     async def versions(self) -> Mapping[str, int]:
         query = select(sessions.c.id, sessions.c.version).where(sessions.c.phase.in_(_UNENDED))
@@ -113,10 +74,10 @@ class SqlSessions:
         return {row.id: row.version for row in rows}
 
     async def recent(self, *, limit: int = 100, phase: Phase | None = None) -> tuple[SessionRow, ...]:
-        query = select(*_ROW).order_by(sessions.c.created_at.desc(), sessions.c.id.desc()).limit(limit)
+        query = select(*SESSION_ROW).order_by(sessions.c.created_at.desc(), sessions.c.id.desc()).limit(limit)
         if phase is not None:
             query = query.where(sessions.c.phase == phase)
-        return await self._database.read(lambda connection: tuple(_session_row(row) for row in connection.execute(query)))
+        return await self._database.read(lambda connection: tuple(session_row_of(row) for row in connection.execute(query)))
 
     async def stop(self, session_id: str, reason: str) -> None:
         """The reason becomes the session's `end_reason`. A no-op where it is stopping or has ended."""
@@ -161,7 +122,7 @@ class SqlSessions:
         await self._database.write(lambda connection: holding.mark_can_renew(connection, now))
 
     async def renewals(self) -> Renewals:
-        query = select(sessions.c.id, _RENEWED_AT).where(sessions.c.phase.in_(_UNENDED))
+        query = select(sessions.c.id, RENEWED_AT).where(sessions.c.phase.in_(_UNENDED))
 
         def work(connection: Connection) -> Renewals:
             last_at = {row.id: row.renewed_at for row in connection.execute(query)}
@@ -170,7 +131,7 @@ class SqlSessions:
         return await self._database.read(work)
 
     async def commit(self, before: Session, decision: Decision, now: float) -> tuple[Event, ...]:
-        state = {name: value for name, value in _columns(decision.session).items() if name not in _FIXED}
+        state = {name: value for name, value in columns_of(decision.session).items() if name not in _FIXED}
         state["version"] = before.version + 1
         count = count_events(decision.records)
         swap = state | {"own": before.id, "expected": before.version, "happened": count}
@@ -217,6 +178,7 @@ class SqlSessions:
 
     async def close(self) -> None:
         await self._database.close()
+        await self._admission.close()
 
     async def _intend(self, session_id: str, **intent: Any) -> None:
         """Bumps the version, so that a decision made without knowing of the intent is stale."""
@@ -224,45 +186,10 @@ class SqlSessions:
 
         def work(connection: Connection) -> None:
             if connection.execute(wanted).rowcount == 0:
-                _read(connection, session_id)  # NotFound, or there is nothing left to want
+                read_session(connection, session_id)  # NotFound, or there is nothing left to want
 
         await self._database.write(work)
 
 
 def _intended(session_id: str, **intent: Any) -> Update:
     return update(sessions).where(sessions.c.id == session_id, RUNNING).values(version=sessions.c.version + 1, **intent)
-
-
-def _columns(session: Session) -> dict[str, Any]:
-    values = {name: getattr(session, name) for name in _FLAT}
-    return values | _attempt_columns(_ATTEMPT, session.attempt) | _attempt_columns(_PREVIOUS, session.previous)
-
-
-def _attempt_columns(names: tuple[str, ...], attempt: Attempt | None) -> dict[str, Any]:
-    return dict(zip(names, astuple(attempt) if attempt else (None,) * len(names), strict=True))
-
-
-def _attempt(values: tuple[Any, ...]) -> Attempt | None:
-    return None if values[0] is None else Attempt(*values)
-
-
-def _session(row: Row[Any]) -> Session:
-    rest = tuple(row)
-    current = len(_FLAT)
-    previous = current + len(_ATTEMPT)
-    return Session(
-        **dict(zip(_FLAT, rest, strict=False)),
-        attempt=_attempt(rest[current:previous]),
-        previous=_attempt(rest[previous : previous + len(_PREVIOUS)]),
-    )
-
-
-def _session_row(row: Row[Any]) -> SessionRow:
-    return SessionRow(session=_session(row), renewed_at=row.renewed_at)
-
-
-def _read(connection: Connection, session_id: str) -> SessionRow:
-    row = connection.execute(_READ, {"own": session_id}).one_or_none()
-    if row is None:
-        raise NotFound(f"session {session_id}")
-    return _session_row(row)

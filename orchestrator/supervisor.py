@@ -41,7 +41,7 @@ from orchestrator.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
-_STARTS = 16  # worked on at once: a rush of new viewers must not delay what those who watch need
+_STARTS = 32  # worked on at once: a rush of new viewers must not delay what those who watch need
 _MAX_STEPS = 20  # in one go; a session that wants more is looked at again a moment later
 _RETRY_S = 1.0
 

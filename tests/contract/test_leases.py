@@ -261,15 +261,19 @@ async def test_of_many_at_once_what_sql_cannot_hold_fails_alone(database_url: st
         await tables.close()
 
 
-async def test_who_no_longer_waits_costs_the_others_nothing(tables: Tables) -> None:
-    channel, _ = await a_channel(tables)
-    asked = [asyncio.ensure_future(tables.sessions.request(channel.id, f"v{n}", "hash", 1000.0)) for n in range(6)]
-    await asyncio.sleep(0)
-    for gone in asked[:3]:
-        gone.cancel()
-    answers = await asyncio.gather(*asked, return_exceptions=True)
-    assert [isinstance(each, asyncio.CancelledError) for each in answers] == [True] * 3 + [False] * 3
-    assert all(new for _, new in answers[3:])  # type: ignore[misc]
+async def test_who_no_longer_waits_costs_the_others_nothing(database_url: str) -> None:
+    tables = open_tables(database_url)
+    try:
+        channel, _ = await a_channel(tables)
+        asked = [asyncio.ensure_future(tables.sessions.request(channel.id, f"v{n}", "hash", 1000.0)) for n in range(6)]
+        await asyncio.sleep(0)
+        for gone in asked[:3]:
+            gone.cancel()
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert [isinstance(each, asyncio.CancelledError) for each in answers] == [True] * 3 + [False] * 3
+        assert all(new for _, new in answers[3:])  # type: ignore[misc]
+    finally:
+        await tables.close()
 
 
 async def test_of_two_api_processes_one_gives_the_last_place(database_url: str) -> None:

@@ -526,8 +526,9 @@ def test_while_nothing_is_wrong_nobody_looks() -> None:
         assert world.store.reads == reads, "a LIST says enough"
 
 
-def test_a_start_reads_its_rows_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the request, and for the first listing; what its own doing and its container's start show, a glance tells."""
+def test_a_start_reads_its_rows_three_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the request, for what a probe has found, and for the first listing; what follows from its own doing and from its
+    container's start, a glance tells."""
     with World("a") as world:
         read = world.tables.sessions.get
         looks: list[str] = []
@@ -539,7 +540,7 @@ def test_a_start_reads_its_rows_twice(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(world.tables.sessions, "get", counted)
         session_id = world.live()
         world.pass_s(1.0)
-        assert looks == [session_id] * 2
+        assert looks == [session_id] * 3
 
 
 def test_sessions_that_have_ended_cost_nothing() -> None:

@@ -1,7 +1,8 @@
 """What a source sends, by ffprobe. Law: whatever a source does, a probe ends in time, costs bounded memory, and never raises.
 
 A source that hangs keeps its place for a second only, and a host has half of the places at most: what hangs holds up nobody
-else. The reason is in words that an operator can act on, without the user info or the query of an address.
+else. A source that has failed must be seen to advance: a playlist that has frozen looks as well as ever. The reason is in words
+that an operator can act on, without the user info or the query of an address.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import msgspec
 
 from orchestrator.adapters import hls_source
 from orchestrator.adapters.binaries import find
-from orchestrator.core.model import Media, Source
+from orchestrator.core.model import Media, Source, SourceStatus
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ProbeResult
 from orchestrator.settings import Settings
@@ -116,22 +117,26 @@ class FfprobeProber:
         except ValueError:
             return ProbeResult(None, "not an address")
         async with self._places.one(host):
-            return await self._probe(upstream)
+            result, look = await self._probe(upstream)
+        if source.status is not SourceStatus.PROBLEMATIC or await hls_source.advances(upstream, look, self._http):
+            return result
+        return ProbeResult(None, "its playlist does not advance")
 
     async def close(self) -> None:
         await self._http.aclose()
 
-    async def _probe(self, source: job.Source) -> ProbeResult:
+    async def _probe(self, source: job.Source) -> tuple[ProbeResult, hls_source.Look]:
         if is_playlist(source):
             (output, said), look = await asyncio.gather(self._run(source), hls_source.look(source, self._http, self._timeout_s))
         else:
             (output, said), look = await self._run(source), hls_source.Look()
         media = _media(output)
         if media is None:
-            return ProbeResult(None, look.complaint or _reason(said) or f"no media within {self._timeout_s:g} s")
+            complaint = look.complaint or _reason(said) or f"no media within {self._timeout_s:g} s"
+            return ProbeResult(None, complaint), hls_source.Look()
         if output.format.format_name == "hls" and not is_playlist(source):
             look = await hls_source.look(source, self._http, _LATE_LOOK_S)  # whatever the name of its address
-        return ProbeResult(msgspec.structs.replace(media, cadence_s=look.cadence_s))
+        return ProbeResult(msgspec.structs.replace(media, cadence_s=look.cadence_s)), look
 
     async def _run(self, source: job.Source) -> tuple[_Output, str | None]:
         """What ffprobe found, and what it said; None: it had to be ended."""
@@ -150,6 +155,8 @@ class FfprobeProber:
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
             await asyncio.gather(reading, return_exceptions=True)
+            # Its grandchildren, if any, may hold the pipes for ever, and asyncio has no public way to let go of them.
+            process._transport.close()  # type: ignore[attr-defined]
         try:
             return msgspec.json.decode(output, type=_Output), messages.decode(errors="replace")
         except msgspec.DecodeError:

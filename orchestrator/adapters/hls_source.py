@@ -1,4 +1,4 @@
-"""What an HLS source's own playlists say: how far apart its media arrive, or why there are none.
+"""What an HLS source's own playlists say: how far apart its media arrive, why there are none, whether there will be more.
 
 Media come in bursts of the source's segments' length, its target duration, which FFmpeg does not tell; and of a server's answer
 FFmpeg tells little. So the playlist is read once more, beside the probe. Bounded in time and size.
@@ -21,11 +21,16 @@ _TARGET_DURATION = re.compile(r"^#EXT-X-TARGETDURATION:(\d+)", re.MULTILINE)
 _FIRST_VARIANT = re.compile(r"^#EXT-X-STREAM-INF:.*\n+([^#\s].*)$", re.MULTILINE)
 
 
+_CADENCES, _WAY_S, _LONGEST_S = 1.5, 1.0, 20.0  # within which a playlist that is alive has changed
+
+
 class Look(NamedTuple):
     """`cadence_s`: the target duration. `complaint`: in words for an operator. None: not known, which is no fault."""
 
     cadence_s: float | None = None
     complaint: str | None = None
+    url: str = ""  # of the media playlist
+    text: str = ""
 
 
 def client() -> httpx.AsyncClient:
@@ -47,7 +52,7 @@ async def look(source: job.Source, http: httpx.AsyncClient, timeout_s: float) ->
             url, text = await _read(source, source.url, http)
             variant = _FIRST_VARIANT.search(text)
             if variant is not None and urlsplit(address := urljoin(url, variant[1].strip())).scheme in ("http", "https"):
-                _, text = await _read(source, address, http)
+                url, text = await _read(source, address, http)
     except _NotAPlaylist as error:
         return Look(complaint=str(error))
     except TimeoutError:
@@ -57,7 +62,22 @@ async def look(source: job.Source, http: httpx.AsyncClient, timeout_s: float) ->
     if "#EXTINF" not in text:
         return Look(complaint="empty playlist")
     found = _TARGET_DURATION.search(text)
-    return Look(cadence_s=float(found[1]) if found else None)
+    return Look(float(found[1]) if found else None, None, url, text)
+
+
+async def advances(source: job.Source, before: Look, http: httpx.AsyncClient) -> bool:
+    """Whether the media playlist changes while a live one must (RFC 8216, 6.2.2); one that has ended need not."""
+    if not before.text or before.cadence_s is None or "#EXT-X-ENDLIST" in before.text:
+        return True
+    limit_s = min(_CADENCES * before.cadence_s + _WAY_S, _LONGEST_S)
+    try:
+        async with asyncio.timeout(limit_s):
+            while True:
+                await asyncio.sleep(before.cadence_s / 4)  # a quarter of what a player may ask at
+                if (await _read(source, before.url, http))[1] != before.text:
+                    return True
+    except (TimeoutError, _NotAPlaylist, httpx.HTTPError):
+        return False
 
 
 class _NotAPlaylist(Exception):

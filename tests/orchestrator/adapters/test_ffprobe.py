@@ -241,3 +241,15 @@ async def test_a_missing_ffprobe_is_nobodys_source_fault(tmp_path: Path) -> None
     with pytest.raises(EngineUnavailable, match="ffprobe does not start"):
         await prober.probe(source("http://127.0.0.1:1/x.ts"))
     await prober.close()
+
+
+async def test_a_source_that_has_failed_must_be_seen_to_advance(prober: FfprobeProber, lab: Lab) -> None:
+    """A playlist that has frozen is as good as ever to look at: who does not know of a failure takes it for well."""
+    lab["a"].fault = Fault.FROZEN
+    frozen = lab["a"].hls_url
+    assert (await prober.probe(source(frozen))).media is not None
+    failed = await prober.probe(source(frozen, status="problematic"))
+    assert (failed.media, failed.reason) == (None, "its playlist does not advance")
+    lab["a"].fault = None
+    for address in (frozen, lab["a"].multivariant_url, lab["a"].ts_url, lab["b"].base_url + "/b/vod.m3u8"):
+        assert (await prober.probe(source(address, status="problematic"))).media is not None, address

@@ -1,0 +1,50 @@
+"""What the orchestrator and the API need of the world. Nothing here knows how it is done.
+
+Every method may raise the errors it names and no other error of an outside library: adapters translate. `Temporary` errors
+become `Unknown` observations (law 3).
+"""
+
+from __future__ import annotations
+
+from orchestrator.ports.catalogue import Catalogue, LineUp, NewSource
+from orchestrator.ports.containers import ContainerEvent, ContainerRuntime, EngineReport, Launch
+from orchestrator.ports.event_bus import EventBus
+from orchestrator.ports.imports import Download, Imports
+from orchestrator.ports.object_store import ObjectStore, Stamp, StoredObject, StoreReport
+from orchestrator.ports.operation import DRAIN_RETRY_S, DRAINING, Operation, OrchestratorRow
+from orchestrator.ports.prober import Prober, ProbeResult
+from orchestrator.ports.providers import Providers
+from orchestrator.ports.sessions import FRESH_S, LEASE_KEPT_S, AttemptRow, Lease, Renewals, SessionRow, Sessions
+from orchestrator.ports.tables import Tables
+
+__all__ = [
+    "DRAINING",
+    "DRAIN_RETRY_S",
+    "FRESH_S",
+    "LEASE_KEPT_S",
+    "AttemptRow",
+    "Catalogue",
+    "ContainerEvent",
+    "ContainerRuntime",
+    "Download",
+    "EngineReport",
+    "EventBus",
+    "Imports",
+    "Launch",
+    "Lease",
+    "LineUp",
+    "NewSource",
+    "ObjectStore",
+    "Operation",
+    "OrchestratorRow",
+    "ProbeResult",
+    "Prober",
+    "Providers",
+    "Renewals",
+    "SessionRow",
+    "Sessions",
+    "Stamp",
+    "StoreReport",
+    "StoredObject",
+    "Tables",
+]

@@ -1,0 +1,78 @@
+"""The store: the CDN's origin, in whose bucket playlists, segments and logs are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from transcoder.media_playlist import MediaPlaylist
+
+
+class Stamp(Struct, frozen=True):
+    """What a LIST says of one session's media playlist."""
+
+    etag: str
+    modified_at: float
+
+
+class StoredObject(Struct, frozen=True):
+    key: str
+    modified_at: float
+    size: int
+
+
+class StoreReport(Struct, frozen=True, kw_only=True):
+    """What a store does with probe objects."""
+
+    clock_skew_s: float | None  # its clock ahead of ours; None: it does not say
+    writable: str = ""  # what it answered instead of taking an object
+    refuses_overwrite: bool = True  # If-None-Match: * where there is an object
+    refuses_stale: bool = True  # If-Match with another object's ETag
+    accepts_current: bool = True  # If-Match with this one's
+    post_policy: str = ""  # what it answered instead of taking a segment
+    public: tuple[str, ...] = ("playlists/", "segments/")  # prefixes that anybody may read
+    listable: bool = False  # by anybody
+    cors: bool = True  # a page of any origin may read playlists
+
+
+class ObjectStore(Protocol):
+    """The CDN's origin."""
+
+    async def prepare(self) -> None:
+        """Create the bucket where missing; set CORS and the read policy. Safe to repeat. Raises StoreUnavailable."""
+
+    async def check(self) -> None:
+        """Raises StoreUnavailable."""
+
+    async def examine(self) -> StoreReport:
+        """Tries with probe objects, and removes them. Raises StoreUnavailable."""
+
+    def sign(self, session_id: str, attempt: int) -> dict[str, object]:
+        """The `store` object of the agent's job: signed addresses for one attempt. No network call."""
+
+    async def playlists(self) -> Mapping[str, Stamp]:
+        """Session id → stamp of its `main.m3u8`, by one LIST (1,000 keys a page). Raises StoreUnavailable."""
+
+    async def read_playlist(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
+        """The media playlist and its ETag; None where there is none. Raises StoreUnavailable; CorruptPlaylist where what is
+        there cannot be read as one."""
+
+    async def read_multivariant(self, session_id: str) -> str | None:
+        """The text of `index.m3u8`; None where there is none. Raises StoreUnavailable."""
+
+    async def finish_playlist(self, session_id: str) -> None:
+        """Append EXT-X-ENDLIST, conditionally; a no-op where there is none or it has ended. Raises StoreUnavailable,
+        CorruptPlaylist."""
+
+    def objects(self, prefix: str) -> AsyncIterator[Sequence[StoredObject]]:
+        """Every object under a prefix, page by page. Raises StoreUnavailable."""
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Bulk delete. Raises StoreUnavailable."""
+
+    async def read_log(self, session_id: str, attempt: int) -> str | None:
+        """The agent's log of an attempt that has ended; None where there is none. Raises StoreUnavailable."""
+
+    async def close(self) -> None: ...

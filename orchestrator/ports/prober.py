@@ -1,0 +1,23 @@
+"""What asks a source what it sends."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from orchestrator.core.model import Media, Source
+
+
+class ProbeResult(Struct, frozen=True):
+    """`media` where the source works; else `reason`, in words for an operator."""
+
+    media: Media | None
+    reason: str | None = None
+
+
+class Prober(Protocol):
+    async def probe(self, source: Source) -> ProbeResult:
+        """Never raises for what the source does; bounded in time and in how many run at once."""
+
+    async def close(self) -> None: ...

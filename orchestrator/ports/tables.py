@@ -1,0 +1,32 @@
+"""Everything that SQL holds, opened together."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from orchestrator.ports.catalogue import Catalogue
+from orchestrator.ports.imports import Imports
+from orchestrator.ports.operation import Operation
+from orchestrator.ports.providers import Providers
+from orchestrator.ports.sessions import Sessions
+
+
+class Tables(Protocol):
+    """Everything that SQL holds, opened together."""
+
+    @property
+    def catalogue(self) -> Catalogue: ...
+
+    @property
+    def providers(self) -> Providers: ...
+
+    @property
+    def imports(self) -> Imports: ...
+
+    @property
+    def sessions(self) -> Sessions: ...
+
+    @property
+    def operation(self) -> Operation: ...
+
+    async def close(self) -> None: ...

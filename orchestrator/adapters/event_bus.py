@@ -30,6 +30,7 @@ _QUEUE_LIMIT = 1000  # a listener that is further behind reads the rows anyway
 _IDLE_S = 5.0  # silent for this long: ask whether anybody is there; for twice as long: connect anew
 _BACKOFF_S = (0.1, 2.0)  # the first pause and the longest
 _EVENTS = "stream-session."
+_ALL_EVENTS = f"{_EVENTS}*"
 
 _Queue = asyncio.Queue[bytes | None]
 
@@ -48,6 +49,7 @@ class RedisEventBus:
             raise BadSetting(f"{PREFIX}REDIS_URL: {error}") from None
         self._redis: Redis = Redis(connection_pool=pool)
         self._nudges = f"{deployment}.nudge"
+        self._changes = f"{deployment}.change"
         self._queues: dict[str, set[_Queue]] = defaultdict(set)
         self._receiver: asyncio.Task[None] | None = None
 
@@ -58,6 +60,9 @@ class RedisEventBus:
 
     async def nudge(self, session_id: str) -> None:
         await self._send(self._redis.publish(self._nudges, session_id))
+
+    async def changed(self) -> None:
+        await self._send(self._redis.publish(self._changes, b""))
 
     async def check(self) -> None:
         await self._send(self._redis.ping())
@@ -77,6 +82,16 @@ class RedisEventBus:
         async with contextlib.aclosing(self._listen(f"{_EVENTS}{session_id}")) as messages:
             async for message in messages:
                 yield message
+
+    async def all_events(self) -> AsyncGenerator[bytes, None]:
+        async with contextlib.aclosing(self._listen(_ALL_EVENTS)) as messages:
+            async for message in messages:
+                yield message
+
+    async def changes(self) -> AsyncGenerator[None, None]:
+        async with contextlib.aclosing(self._listen(self._changes)) as messages:
+            async for _ in messages:
+                yield None
 
     async def nudges(self) -> AsyncGenerator[str, None]:
         async with contextlib.aclosing(self._listen(self._nudges)) as messages:
@@ -104,8 +119,8 @@ class RedisEventBus:
         while True:
             pubsub = self._redis.pubsub()
             try:
-                await pubsub.subscribe(self._nudges)
-                await pubsub.psubscribe(f"{_EVENTS}*")
+                await pubsub.subscribe(self._nudges, self._changes)
+                await pubsub.psubscribe(_ALL_EVENTS)
                 pause_s = first_s
                 await self._deal(pubsub)
             except (RedisError, OSError, TimeoutError) as error:
@@ -126,9 +141,10 @@ class RedisEventBus:
                 await pubsub.ping()
             asked = message is None
             if message is not None and message["type"] in ("message", "pmessage"):
-                for queue in self._queues.get(message["channel"].decode(), ()):
-                    with contextlib.suppress(asyncio.QueueFull):
-                        queue.put_nowait(message["data"])
+                for name in (message["channel"], message["pattern"]):
+                    for queue in self._queues.get(name.decode(), ()) if name is not None else ():
+                        with contextlib.suppress(asyncio.QueueFull):
+                            queue.put_nowait(message["data"])
 
     async def close(self) -> None:
         if self._receiver is not None:

@@ -48,7 +48,12 @@ Rule = Callable[[Session, Observation, float, Policy], Decision | None]
 NEXT = "next"  # `switch_to`: whichever source comes next
 SAME = "same"  # a fresh attempt on the source that plays
 FAILBACK = "failback"  # the reason of a swap back to a better source
+ROLLED = "rolled"  # of one to a fresh attempt on the same source
+CHANGED = "source changed"  # of one to the new address
 FAILBACK_FAILED = "failback failed"  # what plays plays on; the next failback waits, no other swap does
+
+PLANNED = frozenset({choose.OPERATOR, FAILBACK, ROLLED, CHANGED, steps.RENEWAL})
+"""Reasons of swaps that nothing has gone wrong for."""
 
 
 def decide(session: Session, seen: Observation, now: float, policy: Policy) -> Decision:
@@ -228,7 +233,7 @@ def source_has_moved(session: Session, seen: Observation, now: float, policy: Po
     source = next((each for each in choose.enabled(seen.sources) if each.id == attempt.source_id), None)
     if source is None or attempt.address in (None, source.address) or is_held_off(source, now, policy):
         return None
-    return steps.swap(session, seen, source, "source changed", now, policy)
+    return steps.swap(session, seen, source, CHANGED, now, policy)
 
 
 def attempt_is_old(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -239,7 +244,7 @@ def attempt_is_old(session: Session, seen: Observation, now: float, policy: Poli
     if now < max(attempt.started_at + policy.attempt_life_s, _swap_at(session)):
         return None
     source = next((each for each in choose.enabled(choose.with_connection(seen)) if each.id == attempt.source_id), None)
-    return None if source is None else steps.swap(session, seen, source, "signatures run out", now, policy)
+    return None if source is None else steps.swap(session, seen, source, steps.RENEWAL, now, policy)
 
 
 def switch_is_asked_for(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
@@ -264,7 +269,7 @@ def switch_is_asked_for(session: Session, seen: Observation, now: float, policy:
         return Decision(session=asked, wake_at=now)
     if playing is None:
         return steps.start(asked, seen, source, choose.OPERATOR, Phase.UNAVAILABLE, now, policy, previous=shown)
-    reason = "rolled" if session.switch_to == SAME else choose.OPERATOR
+    reason = ROLLED if session.switch_to == SAME else choose.OPERATOR
     return steps.swap(asked, seen, source, reason, now, policy)
 
 

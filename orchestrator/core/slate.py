@@ -75,7 +75,7 @@ def slate_has_listed(session: Session, seen: Observation, now: float, policy: Po
     else:
         shown = replace(session, attempt=live, previous=None)
         if session.previous is not None:
-            records.append(AttemptEnded(session.previous.number, None, f"replaced: {_RENEWAL}"))
+            records.append(AttemptEnded(session.previous.number, None, f"replaced: {steps.RENEWAL}"))
     return Decision(session=shown, records=tuple(records), wake_at=now + policy.look_again_s)
 
 
@@ -124,11 +124,8 @@ def slate_is_old(session: Session, seen: Observation, now: float, policy: Policy
     if now < max(slate.started_at + policy.attempt_life_s, session.slate_at or 0.0):
         return None
     reason = session.reason  # of the outage, not of this attempt: the sources' retries go on with it
-    renewed = steps.run(session, seen, SLATE, _RENEWAL, Phase.UNAVAILABLE, now, policy, previous=slate)
+    renewed = steps.run(session, seen, SLATE, steps.RENEWAL, Phase.UNAVAILABLE, now, policy, previous=slate)
     return replace(renewed, session=replace(renewed.session, reason=reason))
-
-
-_RENEWAL = "signatures run out"
 
 
 def next_look(session: Session, seen: Observation, now: float, policy: Policy) -> float | None:

@@ -32,6 +32,7 @@ from orchestrator.core.model import (
 from orchestrator.core.policy import Policy
 
 REQUESTED = "requested"  # why a session's first attempt is started
+RENEWAL = "signatures run out"  # the reason of a fresh attempt before they do
 
 
 def start(

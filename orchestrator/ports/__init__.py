@@ -6,10 +6,11 @@ become `Unknown` observations (law 3).
 
 from __future__ import annotations
 
-from orchestrator.ports.catalogue import Catalogue, LineUp, NewSource
+from orchestrator.ports.catalogue import Catalogue, ChannelRow, LineUp, NewSource
 from orchestrator.ports.containers import ContainerEvent, ContainerRuntime, EngineReport, Launch
 from orchestrator.ports.event_bus import EventBus
 from orchestrator.ports.imports import Download, Imports
+from orchestrator.ports.journal import Journal
 from orchestrator.ports.object_store import ObjectStore, Stamp, StoredObject, StoreReport
 from orchestrator.ports.operation import DRAIN_RETRY_S, DRAINING, Operation, OrchestratorRow
 from orchestrator.ports.prober import Prober, ProbeResult
@@ -24,12 +25,14 @@ __all__ = [
     "LEASE_KEPT_S",
     "AttemptRow",
     "Catalogue",
+    "ChannelRow",
     "ContainerEvent",
     "ContainerRuntime",
     "Download",
     "EngineReport",
     "EventBus",
     "Imports",
+    "Journal",
     "Launch",
     "Lease",
     "LineUp",

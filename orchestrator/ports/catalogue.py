@@ -27,6 +27,14 @@ class LineUp(Struct, frozen=True):
     sources: tuple[Source, ...]
 
 
+class ChannelRow(Struct, frozen=True):
+    """A channel and what belongs to it."""
+
+    channel: Channel
+    sources: tuple[Source, ...]  # its own, by priority
+    failovers: tuple[str, ...]  # ids of channels, in order; disabled ones are among them
+
+
 class Catalogue(Protocol):
     """Channels and their ordered sources. All raise DatabaseUnavailable; lookups by slug or id."""
 
@@ -85,6 +93,9 @@ class Catalogue(Protocol):
     async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, Signature]:
         """Of these channels, those that are there and enabled, each with its line-up's signature: by few queries, what the
         orchestrator compares with what it knows."""
+
+    async def whole(self) -> tuple[ChannelRow, ...]:
+        """Every channel with what belongs to it, by number, then name: by few queries."""
 
     async def problematic_sources(self) -> tuple[Source, ...]:
         """Of all channels: what the recovery job probes."""

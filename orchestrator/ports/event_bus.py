@@ -17,6 +17,15 @@ class EventBus(Protocol):
     def subscribe(self, session_id: str) -> AsyncIterator[bytes]:
         """Payloads of one session from now on. Reconnects by itself; a lost message is found in the rows."""
 
+    def all_events(self) -> AsyncIterator[bytes]:
+        """Payloads of all sessions, as `subscribe` gives one's."""
+
+    async def changed(self) -> None:
+        """Tell whoever shows channels and sources that somebody has edited them."""
+
+    def changes(self) -> AsyncIterator[None]:
+        """An item for each time that somebody has. Reconnects by itself."""
+
     async def nudge(self, session_id: str) -> None:
         """Tell the orchestrator to look at this session now."""
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from orchestrator.ports.catalogue import Catalogue
 from orchestrator.ports.imports import Imports
+from orchestrator.ports.journal import Journal
 from orchestrator.ports.operation import Operation
 from orchestrator.ports.providers import Providers
 from orchestrator.ports.sessions import Sessions
@@ -28,5 +29,8 @@ class Tables(Protocol):
 
     @property
     def operation(self) -> Operation: ...
+
+    @property
+    def journal(self) -> Journal: ...
 
     async def close(self) -> None: ...

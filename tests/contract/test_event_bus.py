@@ -112,6 +112,25 @@ async def test_a_sessions_events_reach_all_its_listeners_in_order_and_nobody_els
         assert not set(other) & set(expected)
 
 
+async def test_who_listens_to_all_sessions_hears_each(rig: Rig) -> None:
+    async with heard(rig.bus.all_events()) as every, heard(rig.bus.subscribe("s-1")) as own:
+        await until_heard(rig.bus, "s-1", every)
+        await publish(rig.bus, "s-1", b"one")
+        await publish(rig.bus, "s-2", b"two")
+        await eventually(lambda: every[-2:] == [b"one", b"two"] and own[-1:] == [b"one"])
+
+
+async def test_changes_reach_whoever_shows_channels(rig: Rig) -> None:
+    async with heard(rig.bus.changes()) as one, heard(rig.bus.changes()) as other, heard(rig.bus.nudges()) as nudged:
+
+        async def came() -> bool:
+            await rig.bus.changed()
+            return bool(one and other)
+
+        await eventually(came)
+        assert nudged == []
+
+
 async def test_nudges_reach_the_orchestrator(rig: Rig) -> None:
     async with heard(rig.bus.nudges()) as nudged:
 
@@ -127,7 +146,7 @@ async def test_an_outage_is_said_at_once_and_subscriptions_come_back_by_themselv
     async with heard(rig.bus.subscribe("s-1")) as so_far, heard(rig.bus.nudges()) as nudged:
         await until_heard(rig.bus, "s-1", so_far)
         rig.go_away()
-        for sending in (publish(rig.bus, "s-1", b"lost"), rig.bus.nudge("s-1"), rig.bus.check()):
+        for sending in (publish(rig.bus, "s-1", b"lost"), rig.bus.nudge("s-1"), rig.bus.changed(), rig.bus.check()):
             asked = time.monotonic()
             with pytest.raises(BusUnavailable):
                 await sending

@@ -17,15 +17,33 @@ class FakeEventBus:
         self.refusing = False
         self.published: list[tuple[Event, bytes]] = []
         self.nudged: list[str] = []
+        self.changes_told = 0
         self._listeners: dict[str, set[asyncio.Queue[bytes | None]]] = defaultdict(set)
 
     async def publish(self, event: Event, payload: bytes) -> None:
         await self.check()
         self.published.append((event, payload))
         self._tell(f"stream-session.{event.session_id}", payload)
+        self._tell("stream-session.*", payload)
 
     def subscribe(self, session_id: str) -> AsyncIterator[bytes]:
         return self._listen(f"stream-session.{session_id}")
+
+    def all_events(self) -> AsyncIterator[bytes]:
+        return self._listen("stream-session.*")
+
+    async def changed(self) -> None:
+        await self.check()
+        self.changes_told += 1
+        self._tell("change", b"")
+
+    async def changes(self) -> AsyncIterator[None]:
+        listening = self._listen("change")
+        try:
+            async for _ in listening:
+                yield None
+        finally:
+            await listening.aclose()  # type: ignore[attr-defined]
 
     async def nudge(self, session_id: str) -> None:
         await self.check()

@@ -44,6 +44,7 @@ from orchestrator.ports import (
     FRESH_S,
     LEASE_KEPT_S,
     AttemptRow,
+    ChannelRow,
     Lease,
     LineUp,
     NewSource,
@@ -52,6 +53,7 @@ from orchestrator.ports import (
     SessionRow,
 )
 from tests.fakes.imports import FakeImports, FakeProviders
+from tests.fakes.journal import FakeJournal
 from tests.fakes.operation import FakeOperation
 
 
@@ -65,6 +67,7 @@ class FakeTables:
         self.sessions = FakeSessions(self.catalogue)
         self.operation = FakeOperation(lambda: self.sessions)
         self.sessions.operation = self.operation
+        self.journal = FakeJournal(lambda: self.sessions)
 
     @property
     def sessions(self) -> FakeSessions:
@@ -81,7 +84,7 @@ class FakeTables:
     @refusing.setter
     def refusing(self, refusing: bool) -> None:
         self.catalogue.refusing = self.sessions.refusing = refusing
-        self.providers.refusing = self.imports.refusing = self.operation.refusing = refusing
+        self.providers.refusing = self.imports.refusing = self.operation.refusing = self.journal.refusing = refusing
 
     async def close(self) -> None:
         await self.sessions.close()
@@ -247,6 +250,10 @@ class FakeCatalogue:
         known = [await self.lineup(each) for each in channel_ids if each in self._channels and self._channels[each].enabled]
         return {each.channel.id: signature(each.channel.policy, each.sources) for each in known}
 
+    async def whole(self) -> tuple[ChannelRow, ...]:
+        every = await self.channels(limit=len(self._channels))
+        return tuple([ChannelRow(each, await self.sources(each.id), self._failovers.get(each.id, ())) for each in every])
+
     async def problematic_sources(self) -> tuple[Source, ...]:
         self._answer()
         return tuple(each for each in self._sources.values() if each.status is SourceStatus.PROBLEMATIC)
@@ -334,6 +341,7 @@ class FakeSessions:
         self._can_renew_at: float | None = None
         self._attempts: dict[tuple[str, int], AttemptRow] = {}
         self._events: dict[str, list[Event]] = {}
+        self._journal: list[Event] = []
         self._numbers = itertools.count(1)
         self.operation: FakeOperation | None = None  # whether new sessions may start
 
@@ -523,6 +531,7 @@ class FakeSessions:
                 case Happened():
                     event = Event(id=len(told) + 1, session_id=session_id, type=record.type, at=now, fields=dict(record.fields))
                     told.append(event)
+                    self._journal.append(event)
                 case _:
                     assert_never(record)
         return tuple(told[before:])

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from orchestrator.adapters.tables.catalogue import SqlCatalogue
 from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.imports import SqlImports
+from orchestrator.adapters.tables.journal import SqlJournal
 from orchestrator.adapters.tables.operation import SqlOperation
 from orchestrator.adapters.tables.providers import SqlProviders
 from orchestrator.adapters.tables.sessions import SqlSessions
 
-__all__ = ["SqlCatalogue", "SqlImports", "SqlOperation", "SqlProviders", "SqlSessions", "Tables", "open_tables"]
+__all__ = ["SqlCatalogue", "SqlImports", "SqlJournal", "SqlOperation", "SqlProviders", "SqlSessions", "Tables", "open_tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Tables:
     imports: SqlImports
     sessions: SqlSessions
     operation: SqlOperation
+    journal: SqlJournal
     database: Database
 
     async def close(self) -> None:
@@ -44,5 +46,6 @@ def open_tables(database_url: str) -> Tables:
         imports=SqlImports(database),
         sessions=SqlSessions(database),
         operation=SqlOperation(database),
+        journal=SqlJournal(database),
         database=database,
     )

@@ -7,6 +7,7 @@ Whoever touches the order locks the channel's row, then its sources by id: the o
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,13 +16,19 @@ from sqlalchemy import Connection, Insert, Row, Update, bindparam, case, delete,
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.adapters.tables.engine import Database
-from orchestrator.adapters.tables.failovers import read_edges, read_failovers, read_signatures, write_failovers
+from orchestrator.adapters.tables.failovers import (
+    read_all_failovers,
+    read_edges,
+    read_failovers,
+    read_signatures,
+    write_failovers,
+)
 from orchestrator.adapters.tables.ids import CHANNEL, SOURCE, new_id
 from orchestrator.adapters.tables.schema import PROBLEMATIC, channels, sources
 from orchestrator.core.failover import Signature, behind
 from orchestrator.core.model import Channel, Source, SourceStatus
 from orchestrator.errors import AlreadyExists, InvalidInput, NotFound
-from orchestrator.ports import LineUp, NewSource, ProbeResult
+from orchestrator.ports import ChannelRow, LineUp, NewSource, ProbeResult
 
 _CHANNEL = tuple(channels.c[field.name] for field in fields(Channel))
 _SOURCE = tuple(sources.c[field.name] for field in fields(Source))
@@ -194,6 +201,20 @@ class SqlCatalogue:
 
     async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, Signature]:
         return await self._database.read(lambda connection: read_signatures(connection, channel_ids))
+
+    async def whole(self) -> tuple[ChannelRow, ...]:
+        every = select(*_CHANNEL).order_by(channels.c.sort_number, channels.c.name, channels.c.id)
+        in_order = select(*_SOURCE).order_by(sources.c.channel_id, sources.c.priority, sources.c.id)
+
+        def work(connection: Connection) -> tuple[ChannelRow, ...]:
+            own: dict[str, list[Source]] = defaultdict(list)
+            for row in connection.execute(in_order):
+                own[row.channel_id].append(_source(row))
+            behind = read_all_failovers(connection)
+            found = map(_channel, connection.execute(every))
+            return tuple(ChannelRow(each, tuple(own.get(each.id, ())), tuple(behind.get(each.id, ()))) for each in found)
+
+        return await self._database.read(work)
 
     async def problematic_sources(self) -> tuple[Source, ...]:
         query = select(*_SOURCE).where(PROBLEMATIC).order_by(sources.c.id)

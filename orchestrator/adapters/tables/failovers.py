@@ -27,6 +27,15 @@ def read_failovers(connection: Connection, channel_id: str) -> tuple[Channel, ..
     return tuple(Channel(**row._asdict()) for row in connection.execute(query))
 
 
+def read_all_failovers(connection: Connection) -> Mapping[str, Sequence[str]]:
+    """Of every channel that has some, in order."""
+    query = select(_EDGE.channel_id, _EDGE.failover_channel_id).order_by(_EDGE.channel_id, _EDGE.position)
+    of: dict[str, list[str]] = defaultdict(list)
+    for channel_id, failover_id in connection.execute(query):
+        of[channel_id].append(failover_id)
+    return of
+
+
 def write_failovers(connection: Connection, channel_id: str, channel_ids: Sequence[str]) -> tuple[Channel, ...]:
     if channel_id in channel_ids:
         raise InvalidInput("channels", "a channel is no failover of itself")

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from sqlalchemy import Column, Connection, Update, bindparam, case, insert, select, update
 
-from orchestrator.adapters.tables.schema import attempts, channels, events, sources
+from orchestrator.adapters.tables.schema import attempts, channels, events, journal, sources
 from orchestrator.core.model import (
     AttemptEnded,
     AttemptLive,
@@ -65,6 +65,8 @@ def write_records(
             _HAPPENED,
             [{"session_id": e.session_id, "id": e.id, "type": e.type, "at": e.at, "fields": e.fields} for e in written],
         )
+        # The last that a transaction does: between a cursor and its commit there is to be nothing that waits
+        connection.execute(insert(journal), [{"session_id": e.session_id, "event_id": e.id} for e in written])
     return written
 
 

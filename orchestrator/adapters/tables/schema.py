@@ -11,11 +11,13 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Dialect,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -191,6 +193,7 @@ sessions = Table(
     Index("ix_sessions_created_at", "created_at", "id"),
     Index("ix_sessions_phase", "phase", "created_at", "id"),
     Index("ix_sessions_ended_at", "ended_at"),
+    Index("ix_sessions_channel_id", "channel_id", "created_at"),
 )
 RUNNING = text("phase <> 'ended' AND desired = 'run'")
 Index(
@@ -243,6 +246,18 @@ events = Table(
     Column("type", Word(EventType), nullable=False),
     Column("at", Double, nullable=False),
     Column("fields", Json(Fields), nullable=False),
+)
+
+# Every event in the order in which it was written, whosever it is (core/journal.py). A number is never given twice.
+journal = Table(
+    "journal",
+    metadata,
+    Column("cursor", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("session_id", Text, nullable=False),
+    Column("event_id", Integer, nullable=False),
+    ForeignKeyConstraint(["session_id", "event_id"], ["events.session_id", "events.id"], ondelete="CASCADE"),
+    UniqueConstraint("session_id", "event_id"),
+    sqlite_autoincrement=True,
 )
 
 # Who runs, as each says itself every few seconds: how the others, and a person, see that nobody does.

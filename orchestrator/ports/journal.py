@@ -1,0 +1,25 @@
+"""What has happened in the whole deployment, as rows."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from orchestrator.core.journal import Entry
+from orchestrator.core.model import Event
+from orchestrator.core.strip import Delivery
+
+
+class Journal(Protocol):
+    """Events of all sessions, and what became of a channel. All raise DatabaseUnavailable."""
+
+    async def entries(self, after: int, limit: int = 1000) -> tuple[Entry, ...]:
+        """In order, cursors greater than `after`. What is behind a gap may not be settled yet (core/journal.py)."""
+
+    async def newest(self, limit: int = 100) -> tuple[Entry, ...]:
+        """The last ones, in order."""
+
+    async def of_channel(self, channel_id: str, limit: int = 100) -> tuple[Event, ...]:
+        """Events of its sessions, newest first."""
+
+    async def deliveries(self, since: float, channel_id: str | None = None) -> tuple[Delivery, ...]:
+        """Of every session, or of one channel's, that has not ended, or has later than `since`."""

@@ -14,15 +14,21 @@ from api import (
     assets,
     auth,
     channels,
+    console,
     doctor,
+    drain,
     events,
     failovers,
+    feed,
     health,
+    history,
     imports,
     leases,
     legacy,
     metrics,
     openapi,
+    overview,
+    pictures,
     playback,
     problems,
     providers,
@@ -30,11 +36,15 @@ from api import (
     sources,
     watch,
 )
+from api.kept import Kept
 from api.limits import BODY_BYTES
+from api.on_air import OnAir
+from api.posters import Posters
+from api.strips import Strips
 from api.world import World
 from orchestrator import machine
 from orchestrator.errors import BadSetting, InvalidInput
-from orchestrator.ports import Download, EventBus, ObjectStore, Prober, Tables
+from orchestrator.ports import Download, EventBus, Frames, ObjectStore, Prober, Tables
 from orchestrator.settings import PREFIX, Settings, derived
 
 _CORS = CORSConfig(  # any page may call, with the token that it was given; cookies are never sent along
@@ -61,6 +71,7 @@ def create_app(
     prober: Prober,
     clock: Callable[[], float],
     download: Download | None = None,
+    frames: Frames | None = None,
 ) -> Litestar:
     """Raises BadSetting where what the API cannot do without is not set. The ports stay the caller's to close."""
     app = Litestar(
@@ -73,11 +84,17 @@ def create_app(
             sessions.routes,
             playback.routes,
             events.routes,
+            pictures.routes,
+            history.routes,
+            overview.routes,
+            feed.routes,
             watch.routes,
             assets.routes,
             legacy.routes,
             health.routes,
             doctor.routes,
+            drain.routes,
+            console.routes,
             metrics.routes,
         ],
         dependencies={
@@ -85,7 +102,9 @@ def create_app(
             "metrics": Provide(_metrics, sync_to_thread=False),
             "row": Provide(auth.authorised, sync_to_thread=False),
         },
-        state=State({"world": world_of(settings, tables, bus, store, prober, clock, download), "metrics": metrics.Metrics()}),
+        state=State(
+            {"world": world_of(settings, tables, bus, store, prober, clock, download, frames), "metrics": metrics.Metrics()}
+        ),
         exception_handlers=problems.HANDLERS,
         before_send=[_add_headers],
         lifespan=[leases.renewable],
@@ -106,18 +125,21 @@ def world_of(
     prober: Prober,
     clock: Callable[[], float],
     download: Download | None = None,
+    frames: Frames | None = None,
 ) -> World:
     """Raises BadSetting."""
     if settings.admin_key is None:
         raise BadSetting(f"{PREFIX}ADMIN_KEY: must be set")
     origin_url = derived(settings).origin_url
     assert origin_url is not None
+    whole = Kept(tables.catalogue.whole)
     return World(
         catalogue=tables.catalogue,
         providers=tables.providers,
         imports=tables.imports,
         sessions=tables.sessions,
         operation=tables.operation,
+        journal=tables.journal,
         bus=bus,
         store=store,
         prober=prober,
@@ -129,6 +151,10 @@ def world_of(
         settings=settings,
         limits=machine.limits_of(settings),
         idle_timeout_s=settings.idle_timeout_s,
+        channels=whole,
+        strips=Strips(tables.journal, whole, clock),
+        on_air=OnAir(store),
+        posters=Posters(store, frames),
     )
 
 

@@ -1,5 +1,9 @@
 """Who may call what: management needs the admin key, a session's routes its own token. Open routes say so by having no guard.
 
+The console's pages carry a cookie instead of the key: a signed time at which it ends. Browsers send it by themselves, so it
+counts only where nothing else is presented, and for what changes something only together with a header that no other site can
+set. It never opens a WebSocket, where no page can set one.
+
 A token is an HMAC of the channel and the viewer under a key derived from the admin key: a viewer who asks again gets the same
 token, though only its SHA-256 is stored. All comparisons take constant time.
 """
@@ -32,14 +36,24 @@ SCHEMES: Final[dict[str, SecurityScheme]] = {
     "adminKeyInQuery": SecurityScheme(
         type="apiKey", name="key", security_scheme_in="query", description="The admin key, for clients that cannot set headers."
     ),
+    "consoleCookie": SecurityScheme(
+        type="apiKey",
+        name="console",
+        security_scheme_in="cookie",
+        description="From `POST /console/login`. POST, PUT, PATCH and DELETE also need the header `X-Console: 1`.",
+    ),
     "sessionToken": SecurityScheme(type="http", scheme="bearer", description="The token that came with the session."),
     "sessionTokenInQuery": SecurityScheme(
         type="apiKey", name="token", security_scheme_in="query", description="The same, for EventSource and plain players."
     ),
 }
-ADMIN: Final[list[dict[str, list[str]]]] = [{"adminKey": []}]
-ADMIN_OR_QUERY: Final[list[dict[str, list[str]]]] = [{"adminKey": []}, {"adminKeyInQuery": []}]
-SESSION: Final[list[dict[str, list[str]]]] = [{"sessionToken": []}, {"sessionTokenInQuery": []}, {"adminKey": []}]
+ADMIN: Final[list[dict[str, list[str]]]] = [{"adminKey": []}, {"consoleCookie": []}]
+ADMIN_OR_QUERY: Final[list[dict[str, list[str]]]] = [*ADMIN, {"adminKeyInQuery": []}]
+SESSION: Final[list[dict[str, list[str]]]] = [{"sessionToken": []}, {"sessionTokenInQuery": []}, *ADMIN]
+
+CONSOLE: Final = "console"  # the cookie's name
+CONSOLE_S: Final = 12 * 3600
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, 9.2.1
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what an id or a slug can look like; anything else is not looked up
 
@@ -50,6 +64,7 @@ class Keys:
     def __init__(self, admin_key: str) -> None:
         self._admin = hashlib.sha256(admin_key.encode()).digest()
         self._derived = hmac.digest(admin_key.encode(), b"hls-failover session token, v1", "sha256")
+        self._console = hmac.digest(admin_key.encode(), b"hls-failover console, v1", "sha256")
 
     def is_admin(self, credential: str | None) -> bool:
         return credential is not None and hmac.compare_digest(hashlib.sha256(_bytes(credential)).digest(), self._admin)
@@ -57,6 +72,16 @@ class Keys:
     def token(self, channel_id: str, viewer: str) -> str:
         """The viewer's token for its sessions on this channel: 43 URL-safe characters."""
         return _text(hmac.digest(self._derived, f"{channel_id}\n{viewer}".encode(), "sha256"))
+
+    def console_cookie(self, now: float) -> str:
+        """What the console's pages carry for CONSOLE_S from now on. Of no use under another admin key."""
+        end = str(int(now) + CONSOLE_S)
+        return f"{end}.{_text(hmac.digest(self._console, end.encode(), 'sha256'))}"
+
+    def is_console(self, cookie: str, now: float) -> bool:
+        end, _, signature = cookie.partition(".")
+        signed = _text(hmac.digest(self._console, _bytes(end), "sha256"))
+        return hmac.compare_digest(_bytes(signature), signed.encode()) and int(end) > now
 
     def pseudonym(self, *parts: str) -> str:
         """A name for a viewer that says nothing about what it was made from, and cannot be guessed: 22 characters."""
@@ -73,15 +98,17 @@ def is_id(text: str) -> bool:
 
 
 async def admin(connection: AnyConnection, _: BaseRouteHandler) -> None:
-    """Guard: the admin key as a Bearer credential."""
-    if not _world(connection).keys.is_admin(_bearer(connection)):
+    """Guard: the admin key as a Bearer credential, or the console's cookie."""
+    bearer = _bearer(connection)
+    if not (_world(connection).keys.is_admin(bearer) or (bearer is None and _is_console(connection))):
         raise _unauthorized(connection, "the admin key is needed")
 
 
 async def admin_or_query(connection: AnyConnection, _: BaseRouteHandler) -> None:
-    """Guard: the admin key as a Bearer credential or `?key=`."""
+    """Guard: the same, or the admin key as `?key=`."""
+    bearer, key = _bearer(connection), connection.query_params.get("key")
     keys = _world(connection).keys
-    if not (keys.is_admin(_bearer(connection)) or keys.is_admin(connection.query_params.get("key"))):
+    if not (keys.is_admin(bearer) or keys.is_admin(key) or (bearer is None and key is None and _is_console(connection))):
         raise _unauthorized(connection, "the admin key is needed")
 
 
@@ -97,11 +124,11 @@ async def session(connection: AnyConnection, _: BaseRouteHandler) -> None:
     world = _world(connection)
     session_id = connection.path_params["session_id"]
     bearer = _bearer(connection)
-    is_admin = world.keys.is_admin(bearer)
+    given = bearer if bearer is not None else connection.query_params.get("token")
+    is_admin = world.keys.is_admin(bearer) or (given is None and _is_console(connection))
     try:
         if not is_id(session_id):
             raise NotFound(f"no session {session_id!r}")
-        given = bearer if bearer is not None else connection.query_params.get("token")
         hashed = None if given is None or is_admin else token_hash(given)
         row = await world.sessions.get(session_id, hashed)
     except NotFound as error:
@@ -116,6 +143,16 @@ def authorised(scope: Scope) -> SessionRow:
     row = scope["state"]["session"]
     assert isinstance(row, SessionRow)
     return row
+
+
+def _is_console(connection: AnyConnection) -> bool:
+    if connection.scope["type"] == ScopeType.WEBSOCKET:
+        return False
+    world = _world(connection)
+    cookie = connection.cookies.get(CONSOLE)
+    if cookie is None or not world.keys.is_console(cookie, world.clock()):
+        return False
+    return connection.scope["method"] in _SAFE or connection.headers.get("x-console") == "1"
 
 
 def _world(connection: AnyConnection) -> World:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from api import auth
 from api.body import StrictBody
+from api.changes import telling_changes
 from api.limits import SOURCES, Name, Number, Slug, Text, Url
 from api.sources import HLS, MPEG_TS, NewSourceBody, SourceView
 from api.world import World
@@ -248,6 +249,7 @@ async def _add_under_free_slug(world: World, channel: Channel, sources: list[New
 routes = Router(
     path="/v1/channels",
     guards=[auth.admin],
+    middleware=[telling_changes],
     security=auth.ADMIN,
     tags=[TAG.name],
     dto=StrictBody,

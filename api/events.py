@@ -120,12 +120,17 @@ async def stream_events(
 ) -> Response[Any]:
     """Each event's name is its type, its id increases by one. All of the session's events are replayed unless the client says
     which it has seen. 204: the session has ended and there is nothing more, which stops an EventSource for good."""
-    seen = after or 0
-    if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():
-        seen = min(int(last_event_id[:16]), 1 << 53)  # what EventSource says is newer than its own URL
+    seen = seen_by(after, last_event_id) or 0
     if row.session.phase is Phase.ENDED and not await world.sessions.events(row.session.id, seen, 1):
         return Response(None, status_code=204)
     return ServerSentEvent(_messages(world, metrics, row, seen), headers={"Cache-Control": "no-store"})
+
+
+def seen_by(after: int | None, last_event_id: str | None) -> int | None:
+    """The last event that a client has seen. What EventSource says is newer than its own URL."""
+    if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():
+        return min(int(last_event_id[:16]), 1 << 53)
+    return after
 
 
 async def _messages(world: World, metrics: Metrics, row: SessionRow, after: int) -> AsyncIterator[ServerSentEventMessage]:

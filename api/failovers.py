@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from api import auth
 from api.body import StrictBody
+from api.changes import telling_changes
 from api.channels import TAG
 from api.limits import FAILOVERS
 from api.views import ChannelName
@@ -65,6 +66,7 @@ async def _id_of(world: World, name: str) -> str:
 routes = Router(
     path="/",
     guards=[auth.admin],
+    middleware=[telling_changes],
     security=auth.ADMIN,
     tags=[TAG.name],
     dto=StrictBody,

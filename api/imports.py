@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from api import auth
 from api.body import StrictBody, decode
+from api.changes import telling_changes
 from api.limits import Name, Url
 from api.providers import TAG
 from api.world import World
@@ -157,6 +158,7 @@ async def _content(world: World, data: NewImport) -> bytes:
 routes = Router(
     path="/",
     guards=[auth.admin],
+    middleware=[telling_changes],
     security=auth.ADMIN,
     tags=[TAG.name],
     dto=ImportBody,

@@ -14,7 +14,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, OpenAPIMediaType, OpenAPIResponse, Operation, PathItem, Reference
 from litestar.routes import HTTPRoute
 
-from api import auth, channels, events, health, legacy, problems, providers, sessions, sources, watch
+from api import auth, channels, console, events, health, legacy, overview, problems, providers, sessions, sources, watch
 from orchestrator import errors
 
 CONFIG = OpenAPIConfig(
@@ -23,7 +23,18 @@ CONFIG = OpenAPIConfig(
     description="Channels with redundant sources; sessions whose playlist address outlives every source. Management carries "
     "the admin key, a session's routes its own token. Errors are problem documents (RFC 9457).",
     components=Components(security_schemes=dict(auth.SCHEMES)),
-    tags=[watch.TAG, sessions.TAG, events.TAG, channels.TAG, sources.TAG, providers.TAG, health.TAG, legacy.TAG],
+    tags=[
+        watch.TAG,
+        sessions.TAG,
+        events.TAG,
+        channels.TAG,
+        sources.TAG,
+        providers.TAG,
+        overview.TAG,
+        health.TAG,
+        console.TAG,
+        legacy.TAG,
+    ],
     use_handler_docstrings=True,
     operation_id_creator=lambda handler, _method, _path: handler.handler_name,
     path="/schema",
@@ -68,6 +79,8 @@ def _complete(operation: Operation, opt: dict[str, Any], problem: Reference) -> 
     refusals.append(503)
     responses = operation.responses or {}
     responses.pop("400", None)  # Litestar's own form of an error
+    if isinstance(empty := responses.get("204"), OpenAPIResponse):
+        empty.content = None
     for response in responses.values():
         for media in (getattr(response, "content", None) or {}).values():
             media.example = opt.get("answer")

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from api import auth
 from api.body import StrictBody
+from api.changes import telling_changes
 from api.limits import Name
 from api.world import World
 from orchestrator.core.model import Provider
@@ -101,6 +102,7 @@ async def delete_provider(world: NamedDependency[World], provider_id: FromPath[s
 routes = Router(
     path="/v1/providers",
     guards=[auth.admin],
+    middleware=[telling_changes],
     security=auth.ADMIN,
     tags=[TAG.name],
     dto=StrictBody,

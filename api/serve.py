@@ -18,6 +18,7 @@ from litestar import Litestar
 from api.app import create_app
 from api.world import World
 from orchestrator.errors import BadSetting
+from orchestrator.ports import Frames
 from orchestrator.settings import PREFIX, Settings
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,17 @@ async def serve(app: Litestar, listener: socket.socket, stop: asyncio.Event) -> 
         await serving
 
 
+def _frames(settings: Settings) -> Frames | None:
+    """None: pictures are nothing that an API must be able to make."""
+    from orchestrator.adapters.frames import FfmpegFrames
+
+    try:
+        return FfmpegFrames(settings)
+    except BadSetting as error:
+        log.warning("sessions have no pictures: %s", error)
+        return None
+
+
 async def run(settings: Settings) -> None:
     """The `api` process. Returns after SIGTERM or SIGINT. Raises BadSetting."""
     # Adapters are opened here and nowhere else in this package.
@@ -96,7 +108,7 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(bus.close)
         prober = FfprobeProber(settings)
         stack.push_async_callback(prober.close)
-        app = create_app(settings, tables, bus, store, prober, time.time, download)
+        app = create_app(settings, tables, bus, store, prober, time.time, download, _frames(settings))
         listener = listen(settings)
         log.info("API on http://%s:%d", *listener.getsockname()[:2])
         await serve(app, listener, stop)

@@ -204,18 +204,24 @@ async def list_attempts(world: NamedDependency[World], row: NamedDependency[Sess
 
 @get(
     "/v1/sessions/{session_id:str}/attempts/{number:int}/log",
-    summary="The log of an attempt that has ended",
+    summary="The log of an attempt",
     media_type="text/plain",
     guards=[auth.session_as_admin],
     security=auth.ADMIN,
     answer="21:04:10.113 first segment after 0.21 s\n21:09:31.870 source stalled: nothing for 3.0 s\n",
 )
-async def read_log(world: NamedDependency[World], row: NamedDependency[SessionRow], number: FromPath[int]) -> str:
-    """As the agent has written it: addresses of sources without user info and query."""
+async def read_log(
+    world: NamedDependency[World],
+    row: NamedDependency[SessionRow],
+    number: FromPath[int],
+    lines: Annotated[int | None, QueryParameter(ge=1, le=100_000, description="The last ones alone.")] = None,
+) -> str:
+    """As the agent has written it: addresses of sources without user info and query. Of an attempt that runs, as of seconds
+    ago."""
     log = await world.store.read_log(row.session.id, number)
     if log is None:
         raise NotFound(f"attempt {number} of session {row.session.id} has no log (yet)")
-    return log
+    return log if lines is None else "".join(log.splitlines(keepends=True)[-lines:])
 
 
 async def _provider_of(world: World, source_id: str) -> str | None:

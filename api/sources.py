@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import auth
 from api.body import StrictBody
+from api.changes import telling_changes
 from api.limits import SOURCES, Headers, Priority, ProviderId, Url, UserAgent, check_url
 from api.views import optional_timestamp
 from api.world import World
@@ -238,6 +239,7 @@ def given(value: T | UnsetType) -> T | None:
 routes = Router(
     path="/",
     guards=[auth.admin],
+    middleware=[telling_changes],
     security=auth.ADMIN,
     tags=[TAG.name],
     dto=StrictBody,

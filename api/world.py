@@ -14,14 +14,20 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from api.auth import Keys, is_id
+from api.kept import Kept
+from api.on_air import OnAir
+from api.posters import Posters
+from api.strips import Strips
 from orchestrator.core.limits import Limits
 from orchestrator.core.model import Channel, Provider, Source
 from orchestrator.errors import BusUnavailable, NoConnectionLeft, NotFound
 from orchestrator.ports import (
     Catalogue,
+    ChannelRow,
     Download,
     EventBus,
     Imports,
+    Journal,
     LineUp,
     ObjectStore,
     Operation,
@@ -63,6 +69,7 @@ class World:
     imports: Imports
     sessions: Sessions
     operation: Operation
+    journal: Journal
     bus: EventBus
     store: ObjectStore
     prober: Prober
@@ -74,6 +81,11 @@ class World:
     settings: Settings
     limits: Limits
     idle_timeout_s: float
+    # Kept for all who look:
+    channels: Kept[tuple[ChannelRow, ...]]
+    strips: Strips
+    on_air: OnAir
+    posters: Posters
     closing: Closing = field(default_factory=Closing)
     probing: Counter[str] = field(default_factory=Counter)  # provider id → probes of this process
 

@@ -39,6 +39,12 @@ class EngineUnavailable(Temporary):
     title = "The container engine does not answer"
 
 
+class FramesUnavailable(Temporary):
+    """No picture can be made now: too many are wanted, or FFmpeg does not start."""
+
+    title = "No picture can be made now"
+
+
 class BusUnavailable(Temporary):
     """Redis did not answer. Everything still works, only slower (law 1)."""
 

@@ -31,7 +31,7 @@ from orchestrator.adapters import store_examination
 from orchestrator.errors import BadSetting, CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import Stamp, StoredObject, StoreReport
 from orchestrator.settings import PREFIX, Settings
-from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist
+from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist, key_of
 
 T = TypeVar("T")
 
@@ -196,6 +196,19 @@ class MinioObjectStore:
         found = await self._run(self._read, _playlist_key(session_id, "index"))
         return None if found is None else found[0]
 
+    async def read_segment(self, session_id: str, uri: str, limit_bytes: int) -> bytes | None:
+        key = key_of(session_id, uri)
+        return None if key is None else await self._run(self._read_beginning, key, limit_bytes)
+
+    def _read_beginning(self, key: str, limit_bytes: int) -> bytes | None:
+        answer = self._object(key, limit_bytes)
+        if answer is None:
+            return None
+        try:
+            return answer.read(limit_bytes)
+        finally:
+            answer.release_conn()
+
     async def finish_playlist(self, session_id: str) -> None:
         await self._run(self._finish, _playlist_key(session_id, "main"))
 
@@ -279,18 +292,24 @@ class MinioObjectStore:
 
     def _read(self, key: str) -> tuple[str, str] | None:
         """The text and the ETag, without its quotes."""
-        try:
-            answer = self._client.get_object(self._bucket, key)
-        except S3Error as error:
-            if error.code == "NoSuchKey":
-                return None
-            raise
+        answer = self._object(key)
+        if answer is None:
+            return None
         try:
             if not (etag := answer.headers.get("ETag", "").strip('"')):
                 raise ValueError("an object without an ETag")  # somebody in between has answered
             return answer.read().decode(errors="replace"), etag
         finally:
             answer.release_conn()
+
+    def _object(self, key: str, length: int = 0) -> urllib3.BaseHTTPResponse | None:
+        """Its beginning of so many bytes; 0: all of it. To be read and released."""
+        try:
+            return self._client.get_object(self._bucket, key, length=length)
+        except S3Error as error:
+            if error.code == "NoSuchKey":
+                return None
+            raise
 
     async def _run(self, call: Callable[..., T], *arguments: object) -> T:
         """In a thread, for a limited time; every failure of the store becomes StoreUnavailable."""

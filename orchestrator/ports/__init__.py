@@ -9,6 +9,7 @@ from __future__ import annotations
 from orchestrator.ports.catalogue import Catalogue, ChannelRow, LineUp, NewSource
 from orchestrator.ports.containers import ContainerEvent, ContainerRuntime, EngineReport, Launch
 from orchestrator.ports.event_bus import EventBus
+from orchestrator.ports.frames import Frames
 from orchestrator.ports.imports import Download, Imports
 from orchestrator.ports.journal import Journal
 from orchestrator.ports.object_store import ObjectStore, Stamp, StoredObject, StoreReport
@@ -31,6 +32,7 @@ __all__ = [
     "Download",
     "EngineReport",
     "EventBus",
+    "Frames",
     "Imports",
     "Journal",
     "Launch",

@@ -62,6 +62,10 @@ class ObjectStore(Protocol):
     async def read_multivariant(self, session_id: str) -> str | None:
         """The text of `index.m3u8`; None where there is none. Raises StoreUnavailable."""
 
+    async def read_segment(self, session_id: str, uri: str, limit_bytes: int) -> bytes | None:
+        """The beginning of a segment, by its URI as the session's media playlist lists it. None where there is none, or where
+        the URI leads out of the session's segments. Raises StoreUnavailable."""
+
     async def finish_playlist(self, session_id: str) -> None:
         """Append EXT-X-ENDLIST, conditionally; a no-op where there is none or it has ended. Raises StoreUnavailable,
         CorruptPlaylist."""
@@ -73,6 +77,7 @@ class ObjectStore(Protocol):
         """Bulk delete. Raises StoreUnavailable."""
 
     async def read_log(self, session_id: str, attempt: int) -> str | None:
-        """The agent's log of an attempt that has ended; None where there is none. Raises StoreUnavailable."""
+        """The agent's log of an attempt, of one that runs as of some seconds ago; None where there is none. Raises
+        StoreUnavailable."""
 
     async def close(self) -> None: ...

@@ -14,6 +14,7 @@ from api.metrics import Metrics
 from orchestrator.settings import Settings
 from tests.api.stage import KEY, ORIGIN, Stage, calling
 from tests.fakes.event_bus import FakeEventBus
+from tests.fakes.frames import FakeFrames
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.prober import FakeProber
 from tests.fakes.tables import FakeTables
@@ -41,6 +42,11 @@ def prober() -> FakeProber:
     return FakeProber()
 
 
+@pytest.fixture
+def frames() -> FakeFrames:
+    return FakeFrames()
+
+
 @pytest.fixture(scope="session")
 def empty_app() -> Litestar:
     """Made once: routes and their document cost a tenth of a second."""
@@ -48,9 +54,16 @@ def empty_app() -> Litestar:
 
 
 @pytest.fixture
-def app(empty_app: Litestar, tables: FakeTables, bus: FakeEventBus, store: FakeObjectStore, prober: FakeProber) -> Litestar:
+def app(
+    empty_app: Litestar,
+    tables: FakeTables,
+    bus: FakeEventBus,
+    store: FakeObjectStore,
+    prober: FakeProber,
+    frames: FakeFrames,
+) -> Litestar:
     """The app in a world of the test's own."""
-    empty_app.state.world = world_of(SETTINGS, tables, bus, store, prober, time.time)
+    empty_app.state.world = world_of(SETTINGS, tables, bus, store, prober, time.time, frames=frames)
     empty_app.state.metrics = Metrics()
     return empty_app
 

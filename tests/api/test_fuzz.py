@@ -40,7 +40,9 @@ REQUEST = st.sampled_from(
      "PUT /v1/channels/{}/failovers", "PUT /v1/channels/news/failovers",
      "PATCH /v1/sources/{}", "GET /v1/sources?status={}", "POST /v1/channels/{}/sessions", "GET /v1/sessions?phase={}",
      "GET /v1/sessions/{}", "POST /v1/sessions/{}/switch", "GET /v1/sessions/{}/history?after={}",
-     "GET /v1/sessions/{}/attempts/{}/log", "GET /watch/{}", "GET /assets/{}", "GET /stream/channel/{}/request?viewer={}",
+     "GET /v1/sessions/{}/attempts/{}/log", "GET /v1/sessions/{}/attempts/1/log?lines={}",
+     "GET /v1/sessions/{}/poster.jpg", "POST /console/login", "PUT /v1/drain", "GET /v1/channels/{}/history",
+     "GET /watch/{}", "GET /assets/{}", "GET /stream/channel/{}/request?viewer={}",
      "GET /{}"]
 )  # fmt: skip
 

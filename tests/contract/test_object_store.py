@@ -92,6 +92,28 @@ def playlist(session_id: str = "s-1", segments: int = 3) -> MediaPlaylist:
     return MediaPlaylist(4, 0, 0, listed, ended=False)
 
 
+async def test_a_listed_segment_is_read_as_far_as_is_wanted(rig: Rig) -> None:
+    rig.put("segments/s-1/1/main/0.ts", bytes(range(256)))
+    uri = segment_uri("s-1", 1, "main", 0)
+    assert await rig.store.read_segment("s-1", uri, 100) == bytes(range(100))
+    assert await rig.store.read_segment("s-1", uri, 1000) == bytes(range(256))
+    assert await rig.store.read_segment("s-1", segment_uri("s-1", 1, "main", 1), 100) is None
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "../../segments/s-2/1/main/0.ts", "../../logs/s-2/1.log", "../../segments/s-1/../s-2/main/0.ts",
+        "segments/s-2/1/main/0.ts",
+        "/segments/s-2/1/main/0.ts", "http://elsewhere.test/segments/s-1/1/main/0.ts", "../../segments/s-1//main/0.ts", "",
+    ],
+)  # fmt: skip
+async def test_a_uri_leads_to_no_other_session_s_segments(rig: Rig, uri: str) -> None:
+    for key in ("segments/s-2/1/main/0.ts", "logs/s-2/1.log"):
+        rig.put(key, b"another's")
+    assert await rig.store.read_segment("s-1", uri, 100) is None
+
+
 async def test_a_store_that_is_right_is_found_right_and_left_as_it_was(rig: Rig) -> None:
     report = await rig.store.examine()
     assert report.clock_skew_s is not None

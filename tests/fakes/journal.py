@@ -21,6 +21,7 @@ class FakeJournal:
 
     def __init__(self, sessions: Callable[[], FakeSessions]) -> None:
         self.refusing = False
+        self.refused = 0
         self._sessions = sessions
 
     async def entries(self, after: int, limit: int = 1000) -> tuple[Entry, ...]:
@@ -55,6 +56,7 @@ class FakeJournal:
 
     def _all(self) -> tuple[Entry, ...]:
         if self.refusing:
+            self.refused += 1
             raise DatabaseUnavailable("refusing")
         kept = self._sessions()
         return tuple(

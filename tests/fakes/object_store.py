@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from orchestrator.errors import CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import Stamp, StoredObject, StoreReport
-from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist
+from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist, key_of
 
 PAGE = 1000
 
@@ -85,6 +85,11 @@ class FakeObjectStore:
     async def read_multivariant(self, session_id: str) -> str | None:
         kept = self._get(f"playlists/{session_id}/index.m3u8")
         return None if kept is None else kept.data.decode()
+
+    async def read_segment(self, session_id: str, uri: str, limit_bytes: int) -> bytes | None:
+        key = key_of(session_id, uri)
+        kept = None if key is None else self._get(key)
+        return None if kept is None else kept.data[:limit_bytes]
 
     async def finish_playlist(self, session_id: str) -> None:
         found = await self.read_playlist(session_id)

@@ -30,6 +30,14 @@ def segment_uri(session: str, attempt: int, variant: str, n: int, ext: str = "ts
     return "../../" + segment_key(session, attempt, variant, n, ext)
 
 
+def key_of(session: str, uri: str) -> str | None:
+    """The key of a segment that the session's playlist lists; None where the URI is not one of its own segments."""
+    key = uri.removeprefix("../../")
+    parts = key.split("/")
+    own = len(parts) == 5 and parts[:2] == ["segments", session] and not {"", ".", ".."} & set(parts)
+    return key if own and key != uri else None
+
+
 def attempt_of(uri: str) -> int:
     """The attempt that a listed URI names; 0 where it names none."""
     parts = uri.split("/")

@@ -52,6 +52,16 @@ def headers_of(url: str) -> tuple[str | None, str | None]:
         return response.headers["Content-Type"], response.headers["Cache-Control"]
 
 
+async def test_the_log_of_an_attempt_that_runs_is_there_seconds_later(session: NewSession, lab: Lab) -> None:
+    s = session()
+    async with Agent(s.job(lab["a"].hls_url)) as agent:
+        await s.until(segments=2)
+        assert "first media" in await eventually(lambda: s.log())
+        assert "ended" not in await s.log()
+        assert await agent.end() == Ending.BY_REQUEST
+    assert "segments listed" in await s.log()
+
+
 async def test_a_session_starts_goes_on_and_ends_by_request(session: NewSession, lab: Lab, tmp_path: Path) -> None:
     s = session()
     healthy = tmp_path / "healthy"

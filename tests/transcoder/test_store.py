@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import socket
@@ -9,7 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Server(ThreadingHTTPServer):
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
         self.connections = 0
         self.hang_up_after = False  # after each answer, without saying so
+        self.answers: Callable[[], object] = lambda: None  # called before each answer
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def process_request(self, request: object, client_address: object) -> None:
@@ -59,12 +61,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.asked.append((self.command, self.path, dict(self.headers), body))
+        self.server.answers()
         status, headers, text = self.server.answer
         self.send_response(status)
         for name, value in {"Content-Length": str(len(text)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(text)
+        with contextlib.suppress(ConnectionError):  # who asked has given up
+            self.wfile.write(text)
         self.close_connection = self.server.hang_up_after
 
     do_GET = do_PUT = do_POST = _any  # noqa: N815 - the base class's names

@@ -1,4 +1,4 @@
-"""The log of one attempt: on standard error as it happens, and in memory for the upload at the end.
+"""The log of one attempt: on standard error as it happens, and in memory for the store (log_lane.py).
 
 Laws: no line has a source's user info or query, whoever wrote it; memory is bounded.
 """
@@ -37,11 +37,13 @@ class AttemptLog:
         self._head_left = limit_bytes // 4
         self._tail_left = limit_bytes - self._head_left
         self._lost = 0
+        self.news = 0  # how many lines have come that are worth an upload of their own
         self._window_at = 0.0
         self._in_window = 0
 
-    def __call__(self, text: str) -> None:
-        """Writes one line."""
+    def __call__(self, text: str, *, news: bool = True) -> None:
+        """Writes one line; `news`: it says more than that all is well."""
+        self.news += news
         line = f"{_timestamp(time.time())} {redacted(text)}\n"
         try:
             sys.stderr.write(line)

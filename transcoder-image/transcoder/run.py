@@ -15,8 +15,9 @@ from transcoder.ending import Ending
 from transcoder.ffmpeg_process import FfmpegProcess
 from transcoder.job import Job, Slate, Streams
 from transcoder.lanes import Lanes
+from transcoder.log_lane import LogLane
 from transcoder.publisher import Publisher
-from transcoder.store import PostSegment, Store, Stored
+from transcoder.store import PostSegment, Stored
 from transcoder.take import Take
 from transcoder.watchdog import Limits, Verdict, judge, second_chance
 
@@ -30,7 +31,6 @@ _SLEPT_S = 1.5  # a longer way round the loop: this process was paused
 _OVERDUE_S = 0.25  # so late the player needs media more than a keyframe at their start
 _TAKEOVER_LAG_S = 0.06  # an attempt that takes over does not wait at all, once the first burst has ended
 _LAST_LISTING_S = 0.8  # how long an ending waits for what was cut last
-_LOG_UPLOAD_S = 0.5
 _CORRECTIONS = 4  # of what FFmpeg is told to do: file or live, which codecs, which program
 _SUMMARY_EVERY_S = 60.0
 
@@ -55,6 +55,7 @@ class Attempt:
         self._take = Take(job, first, process, self._epoch_s + process.started_s)
         self._publisher = Publisher(job.session, job.attempt, job.target_duration_s, job.window_s, self._log)
         self._lanes = Lanes(job, self._wake_in)
+        self._log_lane = LogLane(job, self._log, now_s)
         self._limits = Limits(job.start_limit_s, job.stall_limit_s)
         self._lacks: frozenset[str] = frozenset()  # options that are not known to this FFmpeg, or to the format that comes
         self._corrections = 0
@@ -80,7 +81,7 @@ class Attempt:
             import traceback
 
             self._log(traceback.format_exc())
-            self._upload_log()
+            self._log_lane.finish()
             raise
         return verdict.ending
 
@@ -98,6 +99,7 @@ class Attempt:
         verdict = self._verdict(now_s)
         if verdict is None:
             self._publish(now_s)
+            self._log_lane.look(now_s)
         return verdict
 
     def _wait(self) -> None:
@@ -217,7 +219,8 @@ class Attempt:
             self._lanes.carry(request)
         if now_s - self._summary_s > _SUMMARY_EVERY_S:
             listed = publisher.listed - self._listed_before
-            self._log(f"{listed} segments listed in {now_s - self._summary_s:.0f} s, lag {take.clock.lag_s(now_s):.1f} s")
+            summary = f"{listed} segments listed in {now_s - self._summary_s:.0f} s, lag {take.clock.lag_s(now_s):.1f} s"
+            self._log(summary, news=listed == 0)
             self._summary_s, self._listed_before = now_s, publisher.listed
 
     def _offer(self) -> None:
@@ -242,13 +245,8 @@ class Attempt:
             self._drain_wake()
             self._take_replies(self._now_s())
         self._log(f"{publisher.listed} segments listed")
-        self._upload_log()
+        self._log_lane.finish()
         self._lanes.close(timeout_s=0.1)
-
-    def _upload_log(self) -> None:
-        store = Store(self._job)
-        store.put_log(self._log.document(), _LOG_UPLOAD_S)
-        store.close()
 
     def _drain_wake(self) -> None:
         try:

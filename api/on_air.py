@@ -59,6 +59,10 @@ class OnAir:
         self._wanted = session_ids
         return await self._listed.get(KEPT_S)
 
+    def expire(self) -> None:
+        """Whoever asks from now on gets what is listed now."""
+        self._listed.expire()
+
     async def _look(self) -> Mapping[str, Listed]:
         if time.monotonic() < self._quiet_until:
             return {}

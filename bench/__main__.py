@@ -17,6 +17,7 @@ from rich.console import Console
 from bench.fleet import fleet
 from bench.footprint import footprint
 from bench.imports import imports
+from bench.overview import overview
 from bench.requests import requests
 from bench.sessions import sessions
 from bench.stage import Stage, open_stage
@@ -40,6 +41,7 @@ MEASURES: dict[str, Measure] = {
     "import": imports,
     "sessions-1000": sessions,
     "requests": requests,
+    "overview": overview,
 }
 
 console = Console(highlight=False)

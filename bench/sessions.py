@@ -11,13 +11,10 @@ import asyncio
 import contextlib
 import os
 import resource
-import shutil
-import subprocess
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
+from bench.databases import ENGINES
 from bench.fake_engine import FakeEngine, FakeProber
 from bench.stage import Stage
 from bench.table import Goal, Row
@@ -38,7 +35,7 @@ _AT_ONCE = 20
 
 async def sessions(stage: Stage, runs: int) -> list[Row]:
     rows = []
-    for name, database in (("SQLite", _sqlite), ("PostgreSQL", _postgresql)):
+    for name, database in ENGINES.items():
         with database() as database_url:
             if database_url is not None:
                 rows += await measure(stage.settings, name, database_url)
@@ -131,37 +128,3 @@ async def _late(tables: Tables, engine: FakeEngine, settings: Settings, count: i
         return _DECISION_LIMIT_S
 
     return list(await asyncio.gather(*map(one, chosen)))
-
-
-@contextlib.contextmanager
-def _sqlite() -> Iterator[str | None]:
-    with tempfile.TemporaryDirectory(prefix="bench-sessions-") as directory:
-        yield f"sqlite:///{directory}/failover.db"
-
-
-@contextlib.contextmanager
-def _postgresql() -> Iterator[str | None]:
-    """A cluster of its own; None where none is installed."""
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[-2]))
-    if not installed:
-        yield None
-        return
-    user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
-    with tempfile.TemporaryDirectory(prefix="bench-pg-") as name:
-        directory = Path(name)
-        if user:
-            shutil.chown(directory, user)
-        bin_directory, where = str(installed[-1]), ["-D", f"{name}/data"]
-        initdb = [f"{bin_directory}/initdb", *where, "--username=failover", "--auth=trust", "--locale=C.UTF-8"]
-        subprocess.run(initdb, check=True, user=user, cwd="/", stdout=subprocess.DEVNULL)
-        server = subprocess.Popen(
-            [f"{bin_directory}/postgres", *where, "-k", name, "-c", "listen_addresses=", "-c", "max_connections=60"],
-            user=user, cwd="/", stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            while not (directory / ".s.PGSQL.5432").exists() and server.poll() is None:
-                time.sleep(0.1)
-            yield f"postgresql://failover@/postgres?host={name}"
-        finally:
-            server.terminate()
-            server.wait(20)

@@ -167,16 +167,21 @@ async def read_overview(world: NamedDependency[World], request: AnyRequest) -> R
     viewers, listed = await asyncio.gather(
         world.sessions.viewers(ids, now - world.idle_timeout_s), world.on_air.get(frozenset(ids))
     )
-    overview = Overview(
-        at="",
-        version=VERSION,
-        draining_since=optional_timestamp(draining_since),
-        orchestrator=OrchestratorGlance(seen_at=timestamp(orchestrators[0].seen_at) if orchestrators else None),
-        cursor=position(newest, now),
-        channels=_channels(rows, strips, unended, now),
-        sessions=[_session(each, viewers, listed) for each in unended],
-    )
-    return await asyncio.to_thread(_answer, overview, now, request.headers.get("if-none-match", ""), _gzips(request))
+    known, gzips = request.headers.get("if-none-match", ""), _gzips(request)
+
+    def make() -> Response[bytes]:
+        overview = Overview(
+            at="",
+            version=VERSION,
+            draining_since=optional_timestamp(draining_since),
+            orchestrator=OrchestratorGlance(seen_at=timestamp(orchestrators[0].seen_at) if orchestrators else None),
+            cursor=position(newest, now),
+            channels=_channels(rows, strips, unended, now),
+            sessions=[_session(each, viewers, listed) for each in unended],
+        )
+        return _answer(overview, now, known, gzips)
+
+    return await asyncio.to_thread(make)  # thousands of sources: others are answered meanwhile
 
 
 def _answer(overview: Overview, now: float, known: str, gzips: bool) -> Response[bytes]:

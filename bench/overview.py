@@ -48,7 +48,7 @@ from transcoder.media_playlist import ListedSegment, MediaPlaylist, Multivariant
 CHANNELS = 1000
 SESSIONS = 500
 _SOURCES = 3
-_AT_ONCE = 20
+_AT_ONCE = 4
 _MEDIA = Media(video="h264", audio="aac", channels=2, width=1920, height=1080, bitrate_bps=6_000_000, cadence_s=6.0)
 
 

@@ -14,8 +14,7 @@ from typing import Any
 
 import httpx
 from litestar import Litestar
-from msgspec.structs import replace
-from sqlalchemy import update
+from sqlalchemy import insert
 
 from api.app import create_app
 from api.world import World
@@ -25,23 +24,10 @@ from bench.stage import Stage
 from bench.table import Goal, Row
 from orchestrator.adapters.event_bus import RedisEventBus
 from orchestrator.adapters.object_store import MinioObjectStore
-from orchestrator.adapters.tables import Tables, open_tables
-from orchestrator.adapters.tables.schema import sources
-from orchestrator.core.model import (
-    Attempt,
-    AttemptLive,
-    AttemptStarted,
-    Channel,
-    Decision,
-    EventType,
-    Happened,
-    Media,
-    Phase,
-    SourceStatus,
-)
+from orchestrator.adapters.tables import Tables, open_tables, schema
+from orchestrator.core.model import ChannelPolicy, Desired, EventType, Media, Phase, SourceStatus
 from orchestrator.errors import FailoverError
 from orchestrator.migrations import upgrade
-from orchestrator.ports import NewSource
 from orchestrator.settings import Settings, replaced
 from transcoder.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Variant, segment_uri
 
@@ -118,51 +104,81 @@ async def _ask(app: Litestar, runs: int) -> tuple[float, list[float], list[float
     return first, anew, kept, size, sent
 
 
-async def _fill(tables: Tables, store: MinioObjectStore, channels: int, sessions: int) -> None:
-    few = asyncio.Semaphore(_AT_ONCE)
-    playlists = httpx.AsyncClient(trust_env=False, timeout=60)
-
-    async def one(number: int) -> None:
-        async with few:
-            provider = f"http://provider-{number % 7}.example.net:8080/live/account/password"
-            added = await tables.catalogue.add_channel(
-                Channel(id="", slug=f"channel-{number}", name=f"Channel {number}", number=number, group=f"Group {number % 40}",
-                        logo=f"http://logos.example.net/{number}.png"),
-                [NewSource(url=f"{provider}/{number * 10 + n}.m3u8") for n in range(_SOURCES)],
-            )  # fmt: skip
-            if number < sessions:
-                source, *_ = await tables.catalogue.sources(added.id)
-                await _go_live(tables, store, playlists, added.id, source.id, number)
-
-    async with playlists:
-        await asyncio.gather(*map(one, range(channels)))
-    seen = update(sources).values(media=_MEDIA, status=SourceStatus.HEALTHY, last_checked_at=time.time())
-    await tables.database.write(lambda connection: connection.execute(seen).rowcount)
-
-
-async def _go_live(
-    tables: Tables, store: MinioObjectStore, http: httpx.AsyncClient, channel_id: str, source_id: str, number: int
-) -> None:
+async def _fill(tables: Tables, store: MinioObjectStore, count: int, running: int) -> None:
+    """Rows as they are after an hour: by a few statements, for it is not their writing that is measured."""
     now = time.time()
-    row, _ = await tables.sessions.request(channel_id, f"viewer-{number}", "hash", now - 3600.0)
-    before = row.session
-    live = replace(before, phase=Phase.LIVE, attempt=Attempt(1, source_id, now, now), last_attempt=1)
-    records = (
-        AttemptStarted(1, source_id, "requested"),
-        AttemptLive(1, source_id),
-        Happened(EventType.SESSION_LIVE),
-        Happened(EventType.STREAM_SWITCH, {"reason": "source stalled"}),
-    )
-    await tables.sessions.commit(before, Decision(session=live, records=records), now)
-    signed: Any = store.sign(before.id, 1)["playlists"]
-    for name, text in (("main", _playlist(before.id, now)), ("index", _INDEX)):
-        answer = await http.put(signed[name]["put"], content=text.encode())
-        answer.raise_for_status()
+    names = [f"{number:05}" for number in range(count)]
+    channel_rows = [
+        {
+            "id": f"c-{name}", "slug": f"channel-{name}", "name": f"Channel {name}", "number": number,
+            "group": f"Group {number % 40}", "logo": f"http://logos.example.net/{name}.png", "enabled": True,
+            "policy": ChannelPolicy(), "created_at": now, "updated_at": now, "sort_number": number, "search_text": name,
+        }
+        for number, name in enumerate(names)
+    ]  # fmt: skip
+    source_rows = [
+        {
+            "id": f"x-{name}-{n}", "channel_id": f"c-{name}", "priority": n, "headers": {}, "status": SourceStatus.HEALTHY,
+            "url": f"http://provider-{n}.example.net:8080/live/account/password/{name}.m3u8", "last_checked_at": now,
+            "media": _MEDIA,
+        }
+        for name in names
+        for n in range(1, _SOURCES + 1)
+    ]  # fmt: skip
+    own: list[dict[str, Any]] = [{"session_id": f"s-{name}"} for name in names[:running]]
+    session_rows = [
+        {
+            "id": f"s-{name}", "channel_id": f"c-{name}", "viewer": f"viewer-{name}", "created_at": now - 3600.0,
+            "desired": Desired.RUN, "version": 5, "phase": Phase.LIVE, "last_attempt": 2, "attempt": 2,
+            "source_id": f"x-{name}-1", "attempt_started_at": now - 1800.0, "attempt_live_at": now - 1799.0, "tried": (),
+            "faults": 0, "retries": 0, "last_event": 2,
+        }
+        for name in names[:running]
+    ]  # fmt: skip
+    lease_rows = [row | {"viewer": f"viewer-{row['session_id'][2:]}", "token_hash": "hash", "renewed_at": now} for row in own]
+    attempt_rows = [
+        row | {"number": n, "source_id": f"x-{row['session_id'][2:]}-1", "started_at": at, "first_segment_at": at + 1.0,
+               "ended_at": ended_at}
+        for row in own
+        for n, at, ended_at in ((1, now - 3600.0, now - 1800.0), (2, now - 1800.0, None))
+    ]  # fmt: skip
+    event_rows: list[dict[str, Any]] = [
+        row | {"id": n, "type": kind, "at": at, "fields": {"reason": "source stalled"}}
+        for row in own
+        for n, kind, at in ((1, EventType.SESSION_LIVE, now - 3599.0), (2, EventType.STREAM_SWITCH, now - 1799.0))
+    ]
+    journal_rows = [{"session_id": row["session_id"], "event_id": row["id"]} for row in event_rows]
+
+    def write() -> None:
+        with tables.database.engine.begin() as connection:
+            for table, rows in (
+                (schema.channels, channel_rows),
+                (schema.sources, source_rows),
+                (schema.sessions, session_rows),
+                (schema.leases, lease_rows),
+                (schema.attempts, attempt_rows),
+                (schema.events, event_rows),
+                (schema.journal, journal_rows),
+            ):
+                connection.execute(insert(table), rows)
+
+    await asyncio.to_thread(write)
+    few = asyncio.Semaphore(_AT_ONCE)
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+
+        async def publish(session_id: str) -> None:
+            signed: Any = store.sign(session_id, 2)["playlists"]
+            for name, text in (("main", _playlist(session_id, now)), ("index", _INDEX)):
+                async with few:
+                    answer = await http.put(signed[name]["put"], content=text.encode())
+                answer.raise_for_status()
+
+        await asyncio.gather(*(publish(row["session_id"]) for row in own))
 
 
 _INDEX = MultivariantPlaylist((Variant("main.m3u8", 6_000_000),)).render()
 
 
 def _playlist(session_id: str, now: float) -> str:
-    listed = (ListedSegment(segment_uri(session_id, 1, "main", n), 2.0, now - 30 + 2 * n, n == 0) for n in range(15))
+    listed = (ListedSegment(segment_uri(session_id, 2, "main", n), 2.0, now - 30 + 2 * n, n == 0) for n in range(15))
     return MediaPlaylist(4, 0, 0, tuple(listed), ended=False).render()

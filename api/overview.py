@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Response, Router, get
@@ -22,17 +20,15 @@ from litestar.openapi.spec import Tag
 from msgspec import Struct
 
 from api import auth
+from api.glances import ChannelGlance, SourceGlance
 from api.on_air import Listed
 from api.sessions import AnyRequest
-from api.strips import NOTHING
 from api.views import optional_timestamp
 from api.world import World
-from orchestrator.core.hold_off import held_off_until
 from orchestrator.core.journal import position
-from orchestrator.core.model import Desired, Failback, Phase, Session, Sharing, Source, SourceStatus
+from orchestrator.core.model import Desired, Phase, Session, SourceStatus
 from orchestrator.core.payload import timestamp
 from orchestrator.core.policy import Policy
-from orchestrator.ports import ChannelRow
 
 TAG = Tag("Overview", "Everything at a glance, for a wall screen.")
 
@@ -41,44 +37,6 @@ VERSION: Final = version("hls-failover")
 _POLICY: Final = Policy()  # of hold-offs, which no setting changes
 _COMPRESSED_FROM: Final = 4096  # bytes
 _encode = msgspec.json.Encoder().encode
-
-
-class SourceGlance(Struct, kw_only=True):
-    id: str
-    label: str  # host and last part of the path
-    priority: int
-    enabled: bool
-    status: SourceStatus
-    provider_id: str | None
-    failure_count: int
-    stall_count: int
-    last_checked_at: str | None
-    last_failed_at: str | None
-    last_failure_reason: str | None
-    held_off_until: str | None
-    in_use: int  # attempts that have it open
-    video: str | None
-    audio: str | None
-    width: int | None
-    height: int | None
-    bitrate_bps: int | None
-
-
-class ChannelGlance(Struct, kw_only=True):
-    id: str
-    slug: str
-    name: str
-    number: int | None
-    group: str | None
-    logo: str | None
-    enabled: bool
-    sharing: Sharing
-    failback: Failback
-    slate: bool
-    failovers: list[str]  # ids of channels
-    sessions: int  # that have not ended
-    strip: str  # 96 quarter hours, oldest first, the worst of each: . none, ? not known, g, a, s(late), r
-    sources: list[SourceGlance]
 
 
 class SessionGlance(Struct, kw_only=True):
@@ -176,12 +134,13 @@ async def read_overview(world: NamedDependency[World], request: AnyRequest) -> R
             draining_since=optional_timestamp(draining_since),
             orchestrator=OrchestratorGlance(seen_at=timestamp(orchestrators[0].seen_at) if orchestrators else None),
             cursor=position(newest, now),
-            channels=_channels(rows, strips, unended, now),
+            channels=world.glances.of(rows, strips, unended, now),
             sessions=[_session(each, viewers, listed) for each in unended],
         )
         return _answer(overview, now, known, gzips)
 
-    return await asyncio.to_thread(make)  # thousands of sources: others are answered meanwhile
+    async with world.making:
+        return await asyncio.to_thread(make)  # thousands of sources: others are answered meanwhile
 
 
 def _answer(overview: Overview, now: float, known: str, gzips: bool) -> Response[bytes]:
@@ -199,59 +158,6 @@ def _answer(overview: Overview, now: float, known: str, gzips: bool) -> Response
 
 def _gzips(request: AnyRequest) -> bool:
     return any(each.partition(";")[0].strip() == "gzip" for each in request.headers.get("accept-encoding", "").split(","))
-
-
-def _channels(
-    rows: Iterable[ChannelRow], strips: Mapping[str, str], unended: Iterable[Session], now: float
-) -> list[ChannelGlance]:
-    counts = Counter(session.channel_id for session in unended)
-    attempts = (attempt for session in unended for attempt in (session.attempt, session.previous))
-    in_use = Counter(attempt.source_id for attempt in attempts if attempt is not None)
-    return [
-        ChannelGlance(
-            id=channel.id,
-            slug=channel.slug,
-            name=channel.name,
-            number=channel.number,
-            group=channel.group,
-            logo=channel.logo,
-            enabled=channel.enabled,
-            sharing=channel.policy.sharing,
-            failback=channel.policy.failback,
-            slate=channel.policy.slate,
-            failovers=list(row.failovers),
-            sessions=counts[channel.id],
-            strip=strips.get(channel.id, NOTHING),
-            sources=[_source(each, in_use[each.id], now) for each in row.sources],
-        )
-        for row in rows
-        for channel in (row.channel,)
-    ]
-
-
-def _source(source: Source, in_use: int, now: float) -> SourceGlance:
-    held_off = held_off_until(source, _POLICY)
-    media = source.media
-    return SourceGlance(
-        id=source.id,
-        label=label_of(source.url),
-        priority=source.priority,
-        enabled=source.status is not SourceStatus.DISABLED,
-        status=source.status,
-        provider_id=source.provider_id,
-        failure_count=source.failure_count,
-        stall_count=source.stall_count,
-        last_checked_at=optional_timestamp(source.last_checked_at),
-        last_failed_at=optional_timestamp(source.last_failed_at),
-        last_failure_reason=source.last_failure_reason,
-        held_off_until=timestamp(held_off) if held_off > now else None,
-        in_use=in_use,
-        video=media.video if media else None,
-        audio=media.audio if media else None,
-        width=media.width if media else None,
-        height=media.height if media else None,
-        bitrate_bps=media.bitrate_bps if media else None,
-    )
 
 
 def _session(session: Session, viewers: Mapping[str, int], listed: Mapping[str, Listed]) -> SessionGlance:
@@ -274,17 +180,6 @@ def _session(session: Session, viewers: Mapping[str, int], listed: Mapping[str, 
         buffer_s=seen.buffer_s if seen else None,
         last_segment_at=timestamp(seen.advanced_at) if seen else None,
     )
-
-
-def label_of(url: str) -> str:
-    """What a person knows a source by: no user info, no query, and of the path, which may hold an account, the last part."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "not an address"
-    host = parts.netloc.rpartition("@")[2]
-    name = parts.path.rstrip("/").rpartition("/")[2]
-    return f"{host}/{name}" if name else host
 
 
 routes = Router(path="/", tags=[TAG.name], route_handlers=[read_overview])

@@ -14,6 +14,7 @@ from typing import Any
 from litestar.connection import ASGIConnection
 
 from api.auth import Keys, is_id
+from api.glances import Glances
 from api.kept import Kept
 from api.on_air import OnAir
 from api.posters import Posters
@@ -86,6 +87,8 @@ class World:
     strips: Strips
     on_air: OnAir
     posters: Posters
+    glances: Glances = field(default_factory=Glances)
+    making: asyncio.Lock = field(default_factory=asyncio.Lock)  # of an overview: one at a time
     closing: Closing = field(default_factory=Closing)
     probing: Counter[str] = field(default_factory=Counter)  # provider id → probes of this process
 

@@ -11,7 +11,7 @@ import pytest
 from litestar import Litestar
 from msgspec.structs import replace
 
-from api.overview import label_of
+from api.glances import label_of
 from orchestrator.core.model import Decision, EventType, Phase
 from orchestrator.core.payload import timestamp
 from orchestrator.ports import OrchestratorRow

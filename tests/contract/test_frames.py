@@ -35,6 +35,11 @@ def media(*of: str) -> bytes:
     ).stdout  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _the_machine_may_be_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "_LIMIT_S", 30.0)
+
+
 @pytest.fixture(scope="module")
 def segments() -> tuple[bytes, bytes]:
     picture = media("-i", "testsrc2=size=1280x720:rate=25", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
@@ -109,7 +114,6 @@ async def test_many_at_once_are_made_a_few_at_a_time(segments: tuple[bytes, byte
 
     watching: list[asyncio.Task[None]] = []
     monkeypatch.setattr(frames, "_spawn", counted)
-    monkeypatch.setattr(adapter, "_LIMIT_S", 20.0)  # the machine may be busy
     jpegs = await asyncio.gather(*(frames.jpeg(segments[0], 320) for _ in range(6)))
     await asyncio.gather(*watching)
     assert None not in jpegs

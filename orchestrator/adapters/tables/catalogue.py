@@ -30,8 +30,10 @@ from orchestrator.core.model import Channel, Source, SourceStatus
 from orchestrator.errors import AlreadyExists, InvalidInput, NotFound
 from orchestrator.ports import ChannelRow, LineUp, NewSource, ProbeResult
 
-_CHANNEL = tuple(channels.c[field.name] for field in fields(Channel))
-_SOURCE = tuple(sources.c[field.name] for field in fields(Source))
+_CHANNEL_FIELDS = tuple(field.name for field in fields(Channel))
+_SOURCE_FIELDS = tuple(field.name for field in fields(Source))
+_CHANNEL = tuple(channels.c[name] for name in _CHANNEL_FIELDS)
+_SOURCE = tuple(sources.c[name] for name in _SOURCE_FIELDS)
 _LINE = select(*_SOURCE).where(sources.c.channel_id.in_(bindparam("line", expanding=True)))
 _LINE = _LINE.order_by(sources.c.priority, sources.c.id)
 # Made once, as every statement that is executed again and again: to build one costs more than to execute it
@@ -226,11 +228,11 @@ _AFTER_SUCCESS = {SourceStatus.UNKNOWN: SourceStatus.HEALTHY, SourceStatus.PROBL
 
 
 def _channel(row: Row[Any]) -> Channel:
-    return Channel(**row._asdict())
+    return Channel(**dict(zip(_CHANNEL_FIELDS, row, strict=True)))
 
 
 def _source(row: Row[Any]) -> Source:
-    return Source(**row._asdict())
+    return Source(**dict(zip(_SOURCE_FIELDS, row, strict=True)))
 
 
 def _editable(channel: Channel) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def write_records(
             [{"session_id": e.session_id, "id": e.id, "type": e.type, "at": e.at, "fields": e.fields} for e in written],
         )
         # The last that a transaction does: between a cursor and its commit there is to be nothing that waits
-        connection.execute(insert(journal), [{"session_id": e.session_id, "event_id": e.id} for e in written])
+        connection.execute(_ENTERED, [{"session_id": e.session_id, "event_id": e.id} for e in written])
     return written
 
 
@@ -79,6 +79,7 @@ _STARTED = insert(attempts)
 _ENDED = update(attempts).where(attempts.c.session_id == bindparam("own"), attempts.c.number == bindparam("of"))
 _LIVE = _ENDED.where(attempts.c.first_segment_at.is_(None))
 _HAPPENED = insert(events)
+_ENTERED = insert(journal)
 
 # The channel's last good source: one of its own, not of a failover channel. The channel's row is written only where that
 # changes something: all of its sessions come by here.

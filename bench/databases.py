@@ -40,7 +40,8 @@ def postgresql() -> Iterator[str | None]:
             user=user, cwd="/", stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            while not (directory / ".s.PGSQL.5432").exists() and server.poll() is None:
+            ready = [f"{bin_directory}/pg_isready", "-q", "-h", name]
+            while subprocess.run(ready, check=False).returncode != 0 and server.poll() is None:
                 time.sleep(0.1)
             yield f"postgresql://failover@/postgres?host={name}"
         finally:

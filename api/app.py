@@ -38,6 +38,7 @@ from api import (
 )
 from api.kept import Kept
 from api.limits import BODY_BYTES
+from api.logos import Logos
 from api.on_air import OnAir
 from api.posters import Posters
 from api.strips import Strips
@@ -72,8 +73,10 @@ def create_app(
     clock: Callable[[], float],
     download: Download | None = None,
     frames: Frames | None = None,
+    logo: Download | None = None,
 ) -> Litestar:
-    """Raises BadSetting where what the API cannot do without is not set. The ports stay the caller's to close."""
+    """`download`: playlists that are imported; `logo`: pictures. Raises BadSetting where what the API cannot do without is not
+    set. The ports stay the caller's to close."""
     app = Litestar(
         route_handlers=[
             channels.routes,
@@ -103,7 +106,10 @@ def create_app(
             "row": Provide(auth.authorised, sync_to_thread=False),
         },
         state=State(
-            {"world": world_of(settings, tables, bus, store, prober, clock, download, frames), "metrics": metrics.Metrics()}
+            {
+                "world": world_of(settings, tables, bus, store, prober, clock, download, frames, logo),
+                "metrics": metrics.Metrics(),
+            }
         ),
         exception_handlers=problems.HANDLERS,
         before_send=[_add_headers],
@@ -126,6 +132,7 @@ def world_of(
     clock: Callable[[], float],
     download: Download | None = None,
     frames: Frames | None = None,
+    logo: Download | None = None,
 ) -> World:
     """Raises BadSetting."""
     if settings.admin_key is None:
@@ -144,6 +151,7 @@ def world_of(
         store=store,
         prober=prober,
         download=download or _refused,
+        logos=Logos(logo or _refused, clock),
         clock=clock,
         keys=auth.Keys(settings.admin_key),
         origin_url=origin_url,

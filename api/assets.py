@@ -1,4 +1,7 @@
-"""The files that the pages need: ours, and hls.js as npm has installed it. Exactly these are served, and nothing else."""
+"""The files that pages need, ours and others': what the build has put into dist/. Exactly these are served, and nothing else.
+
+The player is a module that any site may import, so every file is readable from every origin.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,9 @@ from litestar.params import FromPath
 from api.sessions import AnyRequest
 from orchestrator.errors import NotFound
 
-WEB: Final = Path(__file__).parent / "web"
-_PLAYER: Final = WEB / "node_modules" / "hls.js" / "dist" / "hls.min.js"
+DIST: Final = Path(__file__).parent / "web" / "dist"
+_MEDIA_TYPES: Final = {".js": "text/javascript", ".ts": "text/plain", ".css": "text/css", ".svg": "image/svg+xml"}
+_HINT: Final = "" if DIST.is_dir() else " (`make setup` builds the pages)"
 
 
 class Asset(NamedTuple):
@@ -24,12 +28,16 @@ class Asset(NamedTuple):
 
 
 def page(name: str) -> bytes:
-    return (WEB / name).read_bytes()
+    """Raises NotFound where the pages have not been built."""
+    try:
+        return (DIST / name).read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"no such page{_HINT}") from None
 
 
 def _read(path: Path) -> Asset:
     content = path.read_bytes()
-    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    media_type = _MEDIA_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return Asset(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:16]}"')
 
 
@@ -37,14 +45,13 @@ def _read(path: Path) -> Asset:
 async def read_asset(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
     asset = _ASSETS.get(name)
     if asset is None:
-        hint = " (`make setup` installs the player)" if name == _PLAYER.name else ""
-        raise NotFound(f"no such file{hint}")
-    headers = {"Cache-Control": "no-cache", "ETag": asset.etag}
+        raise NotFound(f"no such file{_HINT}")
+    headers = {"Cache-Control": "no-cache", "ETag": asset.etag, "Access-Control-Allow-Origin": "*"}
     if asset.etag in request.headers.get("if-none-match", ""):
         return Response(b"", status_code=304, media_type=asset.media_type, headers=headers)
     return Response(asset.content, media_type=asset.media_type, headers=headers)
 
 
-_ASSETS: Final = {path.name: _read(path) for path in (*(WEB / "assets").iterdir(), _PLAYER) if path.is_file()}
+_ASSETS: Final = {path.name: _read(path) for path in DIST.glob("[!.]*") if path.suffix in _MEDIA_TYPES}
 
 routes = Router(path="/", route_handlers=[read_asset])

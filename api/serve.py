@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 import uvicorn
 from litestar import Litestar
 
+from api import logos
 from api.app import create_app
 from api.world import World
 from orchestrator.errors import BadSetting
@@ -99,6 +101,7 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    logo = functools.partial(download, limit_bytes=logos.BYTES, limit_s=logos.LIMIT_S)
     async with contextlib.AsyncExitStack() as stack:
         tables = open_tables(settings.database_url)
         stack.push_async_callback(tables.close)
@@ -108,7 +111,7 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(bus.close)
         prober = FfprobeProber(settings)
         stack.push_async_callback(prober.close)
-        app = create_app(settings, tables, bus, store, prober, time.time, download, _frames(settings))
+        app = create_app(settings, tables, bus, store, prober, time.time, download, _frames(settings), logo)
         listener = listen(settings)
         log.info("API on http://%s:%d", *listener.getsockname()[:2])
         await serve(app, listener, stop)

@@ -1,12 +1,14 @@
 """Watching without a key: a page, an address for plain players, a list of channels for IPTV players.
 
-A viewer is a browser (by a cookie) or a player (by its address and its name). What either is called is derived from a secret,
-so nobody can take over another viewer's session by naming it.
+A viewer is a browser (by a cookie), a page of another site (by a secret of its own: no cookie of ours goes there) or a player
+(by its address and its name). What each is called is derived from a secret, so nobody can take over another viewer's session by
+naming it.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
@@ -14,10 +16,13 @@ from litestar import Response, Router, get, post
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Redirect
+from msgspec import Meta, Struct
 
 from api.assets import page
+from api.body import StrictBody
+from api.logos import KEPT_S
 from api.playback import address
 from api.sessions import AnyRequest, Prefer, grant, wait_s
 from api.viewing import join, settled
@@ -25,7 +30,7 @@ from api.views import GRANTED, GrantedSession
 from api.world import World
 from orchestrator.core import m3u
 from orchestrator.core.model import Channel, Phase
-from orchestrator.errors import Temporary
+from orchestrator.errors import NotFound, Temporary
 
 TAG = Tag("Watching", "Open to everybody.")
 
@@ -43,6 +48,27 @@ class NotLiveYet(Temporary):
     title = "The channel is not live yet"
 
 
+class WatchRequest(Struct, kw_only=True, forbid_unknown_fields=True):
+    viewer: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z0-9_-]{32}\Z",
+                description="A secret that a page of another site keeps: 24 random bytes, base64url.",
+            ),
+        ]
+        | None
+    ) = None
+
+
+class PublicChannel(Struct, kw_only=True):
+    slug: str
+    name: str
+    number: int | None
+    group: str | None
+    logo: bool  # there is one, at /watch/{slug}/logo
+
+
 @get(
     "/watch/{channel:str}",
     summary="A page that plays the channel; with .m3u8 its playlist",
@@ -55,10 +81,17 @@ async def watch(world: NamedDependency[World], request: AnyRequest, channel: Fro
     and redirects (302) to a playlist whose reads keep the session alive."""
     if channel.endswith(PLAYLIST):
         return await _redirect(world, request, channel.removesuffix(PLAYLIST))
-    await world.channel(channel)
+    status = 200
+    try:
+        await world.channel(channel)
+    except NotFound:
+        if "text/html" not in request.headers.get("accept", ""):
+            raise
+        status = 404  # the page says so, and what there is instead
     cookie = _cookie(request) or secrets.token_urlsafe(24)
     return Response(
         page("watch.html"),
+        status_code=status,
         media_type="text/html",
         headers={"Content-Security-Policy": _policy(world.origin_url), "Cache-Control": "no-cache"},
         cookies=[
@@ -75,15 +108,53 @@ async def watch(world: NamedDependency[World], request: AnyRequest, channel: Fro
     )
 
 
-@post("/watch/{channel:str}/session", summary="The page's session", answer=GRANTED, refusals=[409, 429])
+@post(
+    "/watch/{channel:str}/session",
+    summary="The page's session",
+    dto=StrictBody,
+    body=WatchRequest(viewer="q1T0x9mYk2c7RrTq1sW8uXzA4bN6dHfG"),
+    answer=GRANTED,
+    refusals=[409, 429],
+)
 async def watch_session(
-    world: NamedDependency[World], request: AnyRequest, channel: FromPath[str], prefer: Prefer = None
+    world: NamedDependency[World],
+    request: AnyRequest,
+    channel: FromPath[str],
+    data: JSONBody[WatchRequest | None] = None,
+    prefer: Prefer = None,
 ) -> Response[GrantedSession]:
-    """The browser's session on the channel, as `POST /v1/channels/{channel}/sessions` gives it."""
+    """The browser's session on the channel, as `POST /v1/channels/{channel}/sessions` gives it. The viewer is the body's, else
+    the cookie's, else whoever has this address and name."""
     asked_s = wait_s(prefer)
-    return await grant(
-        world, request, channel, viewer_of(world, request), None if asked_s is None else min(asked_s, PAGE_WAIT_S)
-    )
+    viewer = viewer_of(world, request, data.viewer if data else None)
+    return await grant(world, request, channel, viewer, None if asked_s is None else min(asked_s, PAGE_WAIT_S))
+
+
+@get(
+    "/watch/channels.json",
+    summary="Every channel, for pages",
+    answer=[PublicChannel(slug="news", name="News", number=1, group="Information", logo=True)],
+)
+async def list_for_pages(world: NamedDependency[World]) -> Response[list[PublicChannel]]:
+    """Enabled channels, by number, then name."""
+    channels = [
+        PublicChannel(
+            slug=channel.slug, name=channel.name, number=channel.number, group=channel.group, logo=channel.logo is not None
+        )
+        async for channel in _enabled(world)
+    ]
+    return Response(channels, headers={"Cache-Control": "public, max-age=10"})
+
+
+@get("/watch/{channel:str}/logo", summary="The channel's logo", media_type="image/png", answer="(the picture)")
+async def read_logo(world: NamedDependency[World], channel: FromPath[str]) -> Response[bytes]:
+    """PNG, JPEG, GIF or WebP of at most 256 KiB, fetched by the API from where the channel's `logo` says: viewers' browsers ask
+    nobody else."""
+    found = await world.channel(channel)
+    if found.logo is None or not found.enabled:
+        raise NotFound("the channel has no logo")
+    logo = await world.logos.get(found.logo)
+    return Response(logo.content, media_type=logo.media_type, headers={"Cache-Control": f"public, max-age={KEPT_S:.0f}"})
 
 
 @get(
@@ -100,26 +171,35 @@ async def list_for_players(
 ) -> Response[str]:
     """Enabled channels, by number, then name."""
     base_url = world.base_url(request)
-    entries: list[m3u.Entry] = []
-    after: str | None = None
-    while True:
-        channels = await world.catalogue.channels(limit=_PAGE, after=after)
-        entries += [
-            _entry(channel, f"{base_url}/watch/{channel.slug}{PLAYLIST}")
-            for channel in channels
-            if channel.enabled and group in (None, channel.group)
-        ]
-        if len(channels) < _PAGE:
-            break
-        after = channels[-1].id
+    entries = [
+        _entry(channel, f"{base_url}/watch/{channel.slug}{PLAYLIST}")
+        async for channel in _enabled(world)
+        if group in (None, channel.group)
+    ]
     return Response("\n".join(m3u.render(entries)) + "\n", media_type="audio/x-mpegurl", headers={"Cache-Control": "no-cache"})
 
 
-def viewer_of(world: World, request: AnyRequest) -> str:
+def viewer_of(world: World, request: AnyRequest, secret: str | None = None) -> str:
+    """`secret`: as a page of another site has sent it."""
+    if secret is not None:
+        return f"page-{world.keys.pseudonym('page', secret)}"
     if cookie := _cookie(request):
         return f"browser-{world.keys.pseudonym('cookie', cookie)}"
     host = request.client.host if request.client else ""
     return f"player-{world.keys.pseudonym('address', host, request.headers.get('user-agent', ''))}"
+
+
+async def _enabled(world: World) -> AsyncIterator[Channel]:
+    """By number, then name."""
+    after: str | None = None
+    while True:
+        channels = await world.catalogue.channels(limit=_PAGE, after=after)
+        for channel in channels:
+            if channel.enabled:
+                yield channel
+        if len(channels) < _PAGE:
+            return
+        after = channels[-1].id
 
 
 async def _redirect(world: World, request: AnyRequest, channel: str) -> Redirect:
@@ -150,13 +230,13 @@ def _entry(channel: Channel, url: str) -> m3u.Entry:
 
 
 def _policy(origin_url: str) -> str:
-    """Our own scripts and styles; media from the origin alone; hls.js works in a blob worker and plays from a blob."""
+    """Our own scripts, styles and pictures; media from the origin alone, played from a blob."""
     origin = urlsplit(origin_url)
     media = f"'self' {origin.scheme}://{origin.netloc}"
     return (
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; script-src 'self'; style-src 'self'; "
-        f"img-src 'self'; worker-src blob:; connect-src {media}; media-src blob: {media}"
+        f"img-src 'self'; connect-src {media}; media-src blob: {media}"
     )
 
 
-routes = Router(path="/", tags=[TAG.name], route_handlers=[watch, watch_session, list_for_players])
+routes = Router(path="/", tags=[TAG.name], route_handlers=[watch, watch_session, list_for_pages, read_logo, list_for_players])

@@ -16,6 +16,7 @@ from litestar.connection import ASGIConnection
 from api.auth import Keys, is_id
 from api.glances import Glances
 from api.kept import Kept
+from api.logos import Logos
 from api.on_air import OnAir
 from api.posters import Posters
 from api.strips import Strips
@@ -75,6 +76,7 @@ class World:
     store: ObjectStore
     prober: Prober
     download: Download
+    logos: Logos
     clock: Callable[[], float]  # unix seconds
     keys: Keys
     origin_url: str  # what viewers see in front of the bucket's keys

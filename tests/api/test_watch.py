@@ -162,14 +162,65 @@ async def test_the_page_is_self_contained(client: httpx.AsyncClient, stage: Stag
     assert "default-src 'none'" in policy and "unsafe" not in policy
     assert "connect-src 'self' http://cdn.test;" in policy
     assert "//" not in page.text.replace("<!doctype html>", "")
-    for asset, kind in (("watch.js", "javascript"), ("watch.css", "css"), ("icon.svg", "svg"), ("hls.min.js", "javascript")):
+    assert "<style" not in page.text and "style=" not in page.text and "<script>" not in page.text
+    assets = {"watch.js": "javascript", "watch.css": "css", "icon.svg": "svg", "hls.js": "javascript"}
+    assert all(asset in page.text for asset in assets)
+    for asset, kind in {**assets, "player.js": "javascript", "player.d.ts": "text/plain"}.items():
         answer = await client.get(f"/assets/{asset}")
         assert answer.status_code == 200 and kind in answer.headers["content-type"], asset
-        assert asset in page.text
+        assert answer.headers["access-control-allow-origin"] == "*", asset
         unchanged = await client.get(f"/assets/{asset}", headers={"If-None-Match": answer.headers["etag"]})
         assert (unchanged.status_code, unchanged.content) == (304, b"")
-    for outside in ("../watch.html", "%2e%2e/watch.html", "..%2f..%2fapp.py", "/etc/passwd", "package.json", "%00"):
+    for outside in (
+        "watch.html",
+        "watch.js.map",
+        ".ready",
+        "../watch.html",
+        "%2e%2e/watch.html",
+        "..%2f..%2fapp.py",
+        "/etc/passwd",
+        "package.json",
+        "%00",
+    ):
         assert (await client.get(f"/assets/{outside}")).status_code == 404
+
+
+async def test_a_channel_that_there_is_not_is_said_by_the_page(client: httpx.AsyncClient) -> None:
+    page = await client.get("/watch/nowhere", headers={"Accept": "text/html,*/*"})
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "watch.js" in page.text
+    assert_problem(await client.get("/watch/nowhere"), 404)
+    assert_problem(await client.post("/watch/nowhere/session"), 404)
+
+
+async def test_a_page_of_another_site_is_told_apart_by_its_secret(client: httpx.AsyncClient, stage: Stage) -> None:
+    await stage.channel()
+    named = await stage.session(viewer="s" * 32)
+
+    async def ask(secret: str | None) -> httpx.Response:
+        return await client.post("/watch/news/session", json={"viewer": secret}, headers={"Origin": "https://tv.test"})
+
+    first, again, other, player = [(await ask(secret)).json() for secret in ("s" * 32, "s" * 32, "t" * 32, None)]
+    assert first["id"] == again["id"] and first["token"] == again["token"]
+    assert len({named["id"], first["id"], other["id"], player["id"]}) == 4
+    assert first["viewer"].startswith("page-") and "s" * 32 not in first["viewer"]
+    for bad in ("alice", "s" * 31, "s" * 33, "s" * 31 + "/", "s" * 32 + "\n"):
+        assert assert_problem(await ask(bad), 422)["field"] == "viewer"
+
+
+async def test_pages_are_given_every_enabled_channel(
+    client: httpx.AsyncClient, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_PAGE", 2)
+    await stage.channel(number=2, group="Information", logo="http://logo.test/a.png?key=hidden")
+    await stage.channel(slug="sport", name="Sport", number=1)
+    await stage.channel(slug="dark", name="Dark", number=3, enabled=False)
+    answer = await client.get("/watch/channels.json")
+    assert answer.json() == [
+        {"slug": "sport", "name": "Sport", "number": 1, "group": None, "logo": False},
+        {"slug": "news", "name": "News", "number": 2, "group": "Information", "logo": True},
+    ]
+    assert "hidden" not in answer.text
 
 
 async def test_the_list_for_players_has_every_enabled_channel(

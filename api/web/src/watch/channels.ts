@@ -1,0 +1,89 @@
+/** The channels beside the picture: found by name, number or group; logos come from us alone. */
+
+export interface Channel {
+  readonly slug: string;
+  readonly name: string;
+  readonly number: number | null;
+  readonly group: string | null;
+  readonly logo: boolean;
+}
+
+/** So many are drawn; who looks for another one searches. */
+export const DRAWN = 200;
+const TINTS = 6;
+
+/** Every word has to be there, in any order, whatever its case and its accents. A number is meant as a number's beginning. */
+export function matching(channels: readonly Channel[], text: string): readonly Channel[] {
+  const words = plain(text).split(/\s+/).filter(Boolean);
+  if (!words.length) return channels;
+  return channels.filter((channel) => {
+    const there = plain(`${channel.name} ${channel.group ?? ""} ${channel.slug}`);
+    return words.every((word) => there.includes(word) || String(channel.number ?? "").startsWith(word));
+  });
+}
+
+/** The one before or after, round and round. */
+export function neighbour(channels: readonly Channel[], slug: string, by: 1 | -1): Channel | undefined {
+  if (!channels.length) return undefined;
+  const at = channels.findIndex((channel) => channel.slug === slug);
+  if (at < 0) return channels.at(by > 0 ? 0 : -1);
+  return channels[(at + by + channels.length) % channels.length];
+}
+
+export function initials(name: string): string {
+  const words = name.match(/[\p{L}\p{N}]+/gu) ?? [];
+  const first = (word: string) => String.fromCodePoint(word.codePointAt(0) ?? 0).toUpperCase();
+  return words.slice(0, 2).map(first).join("");
+}
+
+/** A logo, or the name's initials where there is none or it cannot be had. */
+export function logoInto(tile: HTMLElement, channel: Channel, base: URL): void {
+  const tint = Array.from(channel.slug, (letter) => letter.charCodeAt(0)).reduce((sum, code) => sum + code, 0) % TINTS;
+  tile.className = `logo tint-${tint}`;
+  tile.textContent = initials(channel.name);
+  if (!channel.logo) return;
+  const picture = new Image();
+  picture.alt = "";
+  picture.decoding = "async";
+  picture.loading = "lazy";
+  picture.onload = () => {
+    tile.className = "logo";
+    tile.replaceChildren(picture);
+  };
+  // Lazy pictures load where they are seen, so it has to be there; the initials stand behind it until it has come.
+  tile.append(picture);
+  picture.onerror = () => {
+    picture.remove();
+  };
+  picture.src = new URL(`watch/${channel.slug}/logo`, base).href;
+}
+
+export function rowOf(channel: Channel, current: string, base: URL): HTMLLIElement {
+  const row = document.createElement("li");
+  const link = document.createElement("a");
+  const tile = document.createElement("span");
+  const name = document.createElement("span");
+  link.href = channel.slug;
+  link.dataset["slug"] = channel.slug;
+  if (channel.slug === current) link.setAttribute("aria-current", "page");
+  tile.setAttribute("aria-hidden", "true");
+  logoInto(tile, channel, base);
+  name.className = "name";
+  name.textContent = channel.name;
+  link.append(tile, name);
+  if (channel.group) name.append(small("group", channel.group));
+  if (channel.number !== null) link.append(small("number", String(channel.number)));
+  row.append(link);
+  return row;
+}
+
+function small(kind: string, text: string): HTMLElement {
+  const element = document.createElement("small");
+  element.className = kind;
+  element.textContent = text;
+  return element;
+}
+
+function plain(text: string): string {
+  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+}

@@ -1,0 +1,125 @@
+/**
+ * What the page says of the player's state. Law: a viewer is told what it means for them, and nothing where it means nothing: a
+ * switch is not told. Over the picture stands only what keeps it away; what goes on has a quiet line.
+ */
+import type { PlayerState, Refusal } from "../player/contract";
+
+export interface Seen {
+  /** A picture of this channel has been shown. */
+  readonly pictured: boolean;
+  /** The picture has been waiting for a moment. */
+  readonly waiting: boolean;
+  readonly online: boolean;
+  readonly paused: boolean;
+  readonly now: number;
+}
+
+export interface Message {
+  readonly title: string;
+  readonly detail: string;
+  readonly reasons: readonly string[];
+  readonly busy: boolean;
+  readonly action: { readonly does: "retry" | "play"; readonly label: string } | null;
+}
+
+export interface Shown {
+  readonly message: Message | null;
+  readonly notice: string | null;
+  readonly phase: { readonly word: string; readonly kind: "live" | "slate" | "waiting" | "off" };
+}
+
+const SAID: Message = { title: "", detail: "", reasons: [], busy: false, action: null };
+const RETRY = { does: "retry", label: "Try again" } as const;
+
+export function shown(state: PlayerState, seen: Seen): Shown {
+  return { message: messageOf(state, seen), notice: noticeOf(state, seen), phase: phaseOf(state, seen) };
+}
+
+function messageOf(state: PlayerState, seen: Seen): Message | null {
+  switch (state.phase) {
+    case "closed":
+      return null;
+    case "refused":
+      return refusedFor(state.refusal);
+    case "resting":
+      return {
+        ...SAID,
+        title: "Paused for a while",
+        detail: "Your place was given up meanwhile. There is another one.",
+        action: { does: "play", label: "Watch on" },
+      };
+    case "starting":
+      return seen.pictured && !seen.waiting
+        ? null
+        : { ...SAID, title: seen.pictured ? "Reconnecting…" : "Starting…", busy: true };
+    case "retrying":
+      return seen.pictured && !seen.waiting ? null : retryingFor(state, seen);
+    case "playing":
+      return playing(state, seen);
+  }
+}
+
+function playing(state: PlayerState, seen: Seen): Message | null {
+  if (state.autoplay === "blocked") return { ...SAID, title: "Ready", action: { does: "play", label: "Play" } };
+  if (state.stream === "unavailable" && (state.stuck || !seen.pictured)) {
+    return { ...SAID, title: "No source works at the moment", detail: "The picture comes back by itself.", busy: true };
+  }
+  if (!seen.pictured) return { ...SAID, title: "Starting…", busy: true };
+  if (state.stuck) return { ...SAID, title: "Waiting for the picture…", busy: true };
+  return seen.waiting && !seen.paused ? { ...SAID, busy: true } : null;
+}
+
+function refusedFor(refusal: Refusal | null): Message {
+  if (refusal?.status === 404) return { ...SAID, title: "No such channel", detail: "It may have been renamed or removed." };
+  const detail = refusal?.detail ?? "";
+  return { ...SAID, title: refusal?.title ?? "Refused", detail, action: RETRY };
+}
+
+function retryingFor({ refusal, retry_at }: PlayerState, seen: Seen): Message {
+  const seconds = Math.max(0, Math.ceil(((retry_at ?? seen.now) - seen.now) / 1000));
+  const again = seconds > 1 ? `Trying again in ${seconds} s.` : "Trying again…";
+  const said = (title: string, detail: string, reasons: readonly string[] = []): Message => ({
+    title,
+    detail: `${detail} ${again}`.trim(),
+    reasons,
+    busy: false,
+    action: RETRY,
+  });
+  if (!refusal || refusal.status === 0) {
+    return seen.online ? said("The server does not answer", "") : said("You are offline", "");
+  }
+  if (refusal.limit === "draining") return said("No new viewers right now", "The service is about to be maintained.");
+  if (refusal.status === 429) return said("Too many screens", "You watch on as many as you may. Close one of them.");
+  if (refusal.limit) return said("All places are taken", "There is room again when somebody leaves.");
+  if (refusal.sources) return said("No source of this channel works", "", counted(Object.values(refusal.sources)));
+  if (refusal.status === 409 && refusal.title.includes("cannot be played"))
+    return said("Not on air", "The channel is switched off.");
+  if (refusal.status === 409) return { ...SAID, title: "Reconnecting…", busy: true };
+  return said(refusal.title, refusal.detail ? `${refusal.detail}.` : "");
+}
+
+function noticeOf(state: PlayerState, seen: Seen): string | null {
+  if (state.phase === "retrying" || state.phase === "starting") return seen.pictured ? "Reconnecting…" : null;
+  if (state.phase !== "playing") return null;
+  if (state.stream !== "live" && seen.pictured && !state.stuck) return "No source works at the moment. It goes on by itself.";
+  if (!seen.online) return "You are offline.";
+  return state.reachable ? null : "The server does not answer. The picture goes on.";
+}
+
+function phaseOf(state: PlayerState, seen: Seen): Shown["phase"] {
+  if (state.phase === "refused" || state.phase === "closed") return { word: "Off", kind: "off" };
+  if (state.phase === "resting" || (state.phase === "playing" && seen.paused && seen.pictured))
+    return { word: "Paused", kind: "off" };
+  if (state.phase !== "playing" || !seen.pictured)
+    return { word: seen.pictured ? "Reconnecting" : "Starting", kind: "waiting" };
+  if (state.stream === "slate") return { word: "Slate", kind: "slate" };
+  if (state.stream === "unavailable") return { word: "Unavailable", kind: "slate" };
+  return { word: "Live", kind: "live" };
+}
+
+/** Each reason once, and how many sources share it. */
+function counted(reasons: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  for (const reason of reasons) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  return [...counts].map(([reason, count]) => (count > 1 ? `${reason} (${count} sources)` : reason));
+}

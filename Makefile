@@ -10,13 +10,14 @@ PAGES := $(WEB)/dist/.ready
 IMAGE := hls-failover-transcoder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup image demo check test bench format lock clean help
+.PHONY: setup image demo check test bench screenshots format lock clean help
 
 help:
 	@echo "make demo    a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
 	@echo "make test    checks and tests            make check   linters, types and layers alone"
 	@echo "make image   the transcoder image        make bench   the figures of the README"
 	@echo "make setup   the set-up alone            make lock    new versions of the dependencies"
+	@echo "make screenshots   every state of every page, in build/screenshots"
 
 setup: $(READY) $(PAGES)
 
@@ -62,6 +63,10 @@ test: check image
 
 bench: setup image
 	$(BIN)/python -m bench $(ARGS)
+
+# What a designer looks at: every state of every page, light and dark, on a desk and on a phone. Needs Chromium.
+screenshots: setup
+	$(BIN)/python -m tests.screenshots $(ARGS)
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

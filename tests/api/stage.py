@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -23,7 +24,7 @@ from orchestrator.core.model import (
     Session,
 )
 from orchestrator.errors import BusUnavailable
-from orchestrator.ports import EventBus, Tables
+from orchestrator.ports import EventBus, SessionRow, Tables
 
 KEY = "admin-key-of-the-tests"
 ORIGIN = "http://cdn.test/hls"
@@ -59,8 +60,12 @@ class Stage:
         session: dict[str, Any] = answer.json()
         return session
 
+    async def sessions(self) -> Sequence[SessionRow]:
+        """Newest first."""
+        return await self._tables.sessions.recent()
+
     async def only_session(self) -> Session:
-        rows = await self._tables.sessions.recent()
+        rows = await self.sessions()
         assert len(rows) == 1
         return rows[0].session
 

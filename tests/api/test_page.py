@@ -1,4 +1,5 @@
-"""The watch page in a real browser: it plays, tells what happens, beats, and asks nobody but us and the origin.
+"""The watch page in a real browser: it plays, tells what happens, beats, and asks nobody but us and the origin; everybody can
+use it.
 
 Its strict policy forbids `eval`, and so Playwright's `wait_for_function`: conditions are awaited with `eventually`.
 """
@@ -6,21 +7,23 @@ Its strict policy forbids `eval`, and so Playwright's `wait_for_function`: condi
 from __future__ import annotations
 
 import functools
+import json
 import re
-import shutil
 import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response
 
 from api.app import create_app
 from lab import default_ffmpeg
-from orchestrator.core.model import EventType
+from lab.chromium import EXECUTABLE, chromium
+from orchestrator.core.model import Desired, EventType
 from orchestrator.settings import Settings
 from tests.api.stage import KEY, Stage, calling
 from tests.api.test_events import Served
@@ -32,9 +35,7 @@ from tests.support import eventually, require
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
+AXE = Path(__file__).parents[2] / "api/web/node_modules/axe-core/axe.min.js"
 
 
 class Origin(SimpleHTTPRequestHandler):
@@ -71,11 +72,9 @@ def origin_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    require("Chromium", CHROMIUM, "neither chromium nor chromium-browser is on PATH")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    require("Chromium", EXECUTABLE, "neither chromium nor chromium-browser is on PATH")
+    async with chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture
@@ -110,33 +109,38 @@ class Watched:
 
 
 async def test_the_page_plays_and_tells(
-    browser: Browser, served: Served, stage: Stage, origin_url: str, tables: FakeTables, tmp_path: Path
+    browser: Browser, served: Served, stage: Stage, origin_url: str, tables: FakeTables
 ) -> None:
     channel = await stage.channel()
     page = await browser.new_page(viewport={"width": 1000, "height": 800})
     watched = Watched(page)
     here = f"http://127.0.0.1:{served.port}"
     await page.goto(f"{here}/watch/news")
-    assert await page.text_content("#said") == "Starting…"
+    await eventually(lambda: page.locator("#said:text-is('Starting…')").count())
     session = await eventually(stage.only_session)
     renewed_at = (await tables.sessions.get(session.id)).renewed_at
     await stage.go_live(session.id)
-    await eventually(lambda: page.evaluate("window.__player.video.currentTime > 1"), 20)
+    await eventually(lambda: page.evaluate("document.querySelector('video').currentTime > 1"), 20)
     assert await page.text_content("#channel") == "News"
     assert await page.title() == "News"
-    assert await page.is_hidden("#message")
-    assert await page.text_content("#phase") == "live"
+    await eventually(lambda: page.is_hidden("#message"))
+    await eventually(lambda: page.locator("#phase:text-is('Live')").count())
     assert await page.text_content("#source") == channel["sources"][0]["id"]
+    assert await page.is_hidden("#aside"), "there is no other channel"
 
     second = channel["sources"][1]["id"]
     await stage.tell(session.id, EventType.STREAM_SWITCH, to=second, reason="source stalled", gap_ms=12)
     await eventually(lambda: page.locator(f"#source:text-is('{second}')").count())
-    assert "stream.switch  ·  source stalled  ·  gap 12 ms" in (await page.text_content("#events") or "")
+    assert await page.is_hidden("#notice"), "a switch is nobody's news"
+    await stage.tell(session.id, EventType.STREAM_UNAVAILABLE, slate=True, sources={})
+    await eventually(lambda: page.is_visible("#notice"))
+    assert await page.text_content("#phase") == "Slate"
+    await stage.tell(session.id, EventType.STREAM_RECOVERED, to=second)
+    await eventually(lambda: page.is_hidden("#notice"))
 
-    stats = await page.evaluate("window.__player.stats")
-    assert set(stats) == {"rebuffer_ms", "longest_freeze_ms", "errors"}
-    assert stats["errors"] == [] and stats["longest_freeze_ms"] < 1000
-    assert await page.evaluate("window.__player.hls !== null && window.__player.video.videoWidth === 320")
+    health = await page.evaluate("window.__player.health()")
+    assert health["longest_frozen_ms"] < 1000 and health["buffer_s"] > 0
+    assert await page.evaluate("document.querySelector('video').videoWidth === 320")
     assert re.fullmatch(r"\d+\.\d s", await page.text_content("#buffer") or "")
     async with page.expect_response(re.compile("heartbeat$"), timeout=15_000) as beat:
         pass
@@ -146,10 +150,12 @@ async def test_the_page_plays_and_tells(
 
     assert all(url.startswith((here, origin_url, "blob:")) for url in watched.asked), watched.asked
     assert watched.said == []
-    await page.screenshot(path=tmp_path / "page.png")
-    await page.reload()
-    await eventually(lambda: page.evaluate("window.__player.video.currentTime > 0"), 20)
-    assert (await stage.only_session()).id == session.id
+    await page.goto("about:blank")
+
+    async def given_up() -> bool:
+        return (await tables.sessions.get(session.id)).session.desired is Desired.STOP
+
+    await eventually(given_up, what="the end of what nobody watches any more")
 
 
 async def test_the_page_says_why_it_cannot_play(browser: Browser, served: Served, stage: Stage) -> None:
@@ -158,10 +164,68 @@ async def test_the_page_says_why_it_cannot_play(browser: Browser, served: Served
     await page.goto(f"http://127.0.0.1:{served.port}/watch/news")
     session = await eventually(stage.only_session)
     await stage.end(session.id, "no_healthy_source", {channel["sources"][0]["id"]: "404 Not Found"})
-    await page.wait_for_selector("#again:visible")
-    assert await page.text_content("#said") == "No source of the channel works"
+    await page.wait_for_selector("#act:visible")
+    assert await page.text_content("#said") == "No source of this channel works"
     assert await page.text_content("#reasons") == "404 Not Found"
     requests: list[Request] = []
     page.on("request", lambda request: requests.append(request))
-    await page.click("#again")
+    await page.click("#act")
     await eventually(lambda: any(request.url.endswith("/watch/news/session") for request in requests))
+
+
+async def test_channels_are_found_and_changed_by_keyboard(browser: Browser, served: Served, stage: Stage) -> None:
+    for number, slug in enumerate(("news", "sport", "cafe"), 1):
+        await stage.channel(slug=slug, name={"cafe": "Café Télé"}.get(slug, slug.title()), number=number, group="Group")
+    page = await browser.new_page()
+    await page.goto(f"http://127.0.0.1:{served.port}/watch/news")
+    await page.wait_for_selector("#channels a[aria-current]:has-text('News')")
+    await page.keyboard.press("ArrowDown")
+    await page.wait_for_url("**/watch/sport")
+    assert await page.text_content("#channel") == "Sport"
+    await page.keyboard.press("/")
+    await page.keyboard.type("tele ca")
+    assert await page.locator("#channels a").count() == 1
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/watch/cafe")
+    await page.keyboard.press("Escape")
+    await eventually(lambda: _count(page, 3))
+    await page.go_back()
+    await page.wait_for_url("**/watch/sport")
+    await eventually(lambda: page.locator("#channels a[aria-current]:has-text('Sport')").count())
+    await page.keyboard.press("?")
+    assert await page.is_visible("#help")
+
+
+async def _count(page: Page, count: int) -> bool:
+    return await page.locator("#channels a").count() == count
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_everybody_can_use_it(browser: Browser, served: Served, stage: Stage, scheme: Any) -> None:
+    """No violation that axe finds, playing and refused, and with the list of keys open; nothing is cut off at 320 px."""
+    for number, slug in enumerate(("news", "sport"), 1):
+        await stage.channel(slug=slug, name=slug.title(), number=number, group="Information")
+    page = await browser.new_page(color_scheme=scheme, viewport={"width": 320, "height": 640})
+    await page.add_init_script(path=AXE)
+    await page.goto(f"http://127.0.0.1:{served.port}/watch/news")
+    session = await eventually(stage.only_session)
+    await page.wait_for_selector("#channels a[aria-current]")
+    found = {"starting": await _violations(page)}
+    await stage.go_live(session.id)
+    await eventually(lambda: page.is_hidden("#message"), 20)
+    found["playing"] = await _violations(page)
+    await stage.tell(session.id, EventType.STREAM_UNAVAILABLE, slate=True, sources={})
+    await page.wait_for_selector("#notice:visible")
+    found["slate"] = await _violations(page)
+    assert await page.evaluate("document.documentElement.scrollWidth <= 320")
+    await page.keyboard.press("?")
+    found["keys"] = await _violations(page)
+    await page.goto(f"http://127.0.0.1:{served.port}/watch/nowhere")
+    await page.wait_for_selector("#said:text('No such channel')")
+    found["refused"] = await _violations(page)
+    assert found == {state: [] for state in found}
+
+
+async def _violations(page: Page) -> list[str]:
+    report = await page.evaluate("axe.run()")
+    return [f"{each['id']}: {json.dumps([node['html'] for node in each['nodes']])}" for each in report["violations"]]

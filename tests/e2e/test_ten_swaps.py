@@ -22,9 +22,10 @@ from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
 from lab import MARKS_FILTER, Fault, Lab, Mark, Recipe, Source, default_ffmpeg, marks
+from lab.chromium import EXECUTABLE, chromium
 from lab.media import FPS
 from tests.e2e.attempts import Attempt, ffmpeg_pid
 from tests.e2e.stage import Stage, Watched
@@ -34,9 +35,6 @@ from transcoder.media_playlist import MediaPlaylist
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
 HERE = Path(__file__).parent
 HLS_JS = HERE.parents[1] / "api/web/node_modules/hls.js/dist/hls.min.js"
 
@@ -99,11 +97,9 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    require("Chromium", CHROMIUM, "neither chromium nor chromium-browser is on PATH")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    require("Chromium", EXECUTABLE, "neither chromium nor chromium-browser is on PATH")
+    async with chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

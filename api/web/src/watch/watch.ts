@@ -99,7 +99,7 @@ function draw(): void {
   at("unmute").hidden = state.autoplay !== "muted" || !pictured;
   say("phase", phase.word);
   at("phase").dataset["phase"] = phase.kind;
-  say("source", state.source ?? "–");
+  figure("source", state.session && state.source);
   if (!channels.length && state.session?.channel?.name) entitle(state.session.channel.name);
 }
 
@@ -107,8 +107,8 @@ function measure(): void {
   const health = player.health();
   const stands = !video.paused && video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && player.state.phase !== "refused";
   waiting_since = stands ? (waiting_since ?? Date.now()) : null;
-  say("latency", seconds(pictured ? health.latency_s : null));
-  say("buffer", seconds(pictured ? health.buffer_s : null));
+  figure("latency", seconds(pictured ? health.latency_s : null));
+  figure("buffer", seconds(pictured ? health.buffer_s : null));
   const late = pictured && health.latency_s !== null && player.state.phase === "playing" && isLate();
   at("live").classList.toggle("late", late);
   at("live").title = late ? "To the live picture" : "This is the live picture";
@@ -172,8 +172,15 @@ function say(id: string, text: string): void {
   if (at(id).textContent !== text) at(id).textContent = text;
 }
 
-function seconds(value: number | null): string {
-  return value === null ? "–" : `${value.toFixed(1)} s`;
+/** What is not known is not there. */
+function figure(id: string, text: string | null): void {
+  const row = at(id).parentElement;
+  if (row) row.hidden = text === null;
+  say(id, text ?? "");
+}
+
+function seconds(value: number | null): string | null {
+  return value === null ? null : `${value.toFixed(1)} s`;
 }
 
 control(video, {

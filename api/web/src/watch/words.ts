@@ -101,7 +101,7 @@ function retryingFor({ refusal, retry_at }: PlayerState, seen: Seen): Message {
 function noticeOf(state: PlayerState, seen: Seen): string | null {
   if (state.phase === "retrying" || state.phase === "starting") return seen.pictured ? "Reconnecting…" : null;
   if (state.phase !== "playing") return null;
-  if (state.stream !== "live" && seen.pictured && !state.stuck) return "No source works at the moment. It goes on by itself.";
+  if (state.stream !== "live" && seen.pictured && !state.stuck) return "No source works. It goes on by itself.";
   if (!seen.online) return "You are offline.";
   return state.reachable ? null : "The server does not answer. The picture goes on.";
 }

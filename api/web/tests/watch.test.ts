@@ -1,0 +1,119 @@
+import { describe, expect, test } from "vitest";
+import type { PlayerState } from "../src/player/contract";
+import { initials, matching, neighbour, type Channel } from "../src/watch/channels";
+import { shown, type Seen } from "../src/watch/words";
+
+const PLAYING: PlayerState = {
+  phase: "playing",
+  stream: "live",
+  stuck: false,
+  reachable: true,
+  autoplay: "allowed",
+  source: "x-1",
+  session: null,
+  refusal: null,
+  retry_at: null,
+};
+const SEEN: Seen = { pictured: true, waiting: false, online: true, paused: false, now: 1000 };
+const said = (state: Partial<PlayerState>, seen: Partial<Seen> = {}) => shown({ ...PLAYING, ...state }, { ...SEEN, ...seen });
+const retrying = (refusal: PlayerState["refusal"], seen: Partial<Seen> = {}) =>
+  said({ phase: "retrying", refusal, retry_at: 6000 }, { pictured: false, ...seen });
+
+describe("a viewer is told", () => {
+  test("nothing while it plays", () => {
+    expect(said({})).toEqual({ message: null, notice: null, phase: { word: "Live", kind: "live" } });
+  });
+
+  test("quietly, of what does not keep the picture away", () => {
+    expect(said({ stream: "slate" })).toMatchObject({ message: null, phase: { word: "Slate" } });
+    for (const [state, seen] of [
+      [{ stream: "slate" }, {}],
+      [{ stream: "unavailable" }, {}],
+      [{ reachable: false }, {}],
+      [{}, { online: false }],
+      [{ phase: "retrying" }, {}],
+    ] as const) {
+      const { message, notice } = said(state, seen);
+      expect(message).toBeNull();
+      expect(notice).toMatch(/\w/);
+    }
+  });
+
+  test("over the picture, of what does", () => {
+    expect(said({ stream: "unavailable", stuck: true }).message).toMatchObject({ busy: true, action: null });
+    expect(said({ stuck: true }).message?.title).toBe("Waiting for the picture…");
+    expect(said({}, { waiting: true }).message).toMatchObject({ title: "", busy: true });
+    expect(said({}, { waiting: true, paused: true }).message).toBeNull();
+    expect(said({ autoplay: "blocked" }).message?.action).toEqual({ does: "play", label: "Play" });
+    expect(said({ phase: "resting" }).message?.action?.does).toBe("play");
+    expect(said({ phase: "starting" }, { pictured: false }).message).toMatchObject({ title: "Starting…", busy: true });
+  });
+
+  test("what cannot be helped, and nothing to press then", () => {
+    expect(said({ phase: "refused", refusal: { title: "Not found", status: 404 } }).message).toMatchObject({
+      title: "No such channel",
+      action: null,
+    });
+    expect(said({ phase: "refused", refusal: { title: "Not allowed", status: 403 } }).message?.action?.does).toBe("retry");
+  });
+
+  test.each([
+    [null, {}, "The server does not answer"],
+    [{ title: "?", status: 0 }, { online: false }, "You are offline"],
+    [{ title: "?", status: 429, limit: "max_sessions_per_viewer" }, {}, "Too many screens"],
+    [{ title: "?", status: 503, limit: "max_sessions" }, {}, "All places are taken"],
+    [{ title: "?", status: 503, limit: "draining" }, {}, "No new viewers right now"],
+    [{ title: "The channel cannot be played", status: 409 }, {}, "Not on air"],
+    [{ title: "The database does not answer", status: 503 }, {}, "The database does not answer"],
+  ] as const)("why there is none, and when it is tried again: %o", (refusal, seen, title) => {
+    const { message } = retrying(refusal, seen);
+    expect(message).toMatchObject({ title, action: { does: "retry" } });
+    expect(message?.detail).toContain("Trying again in 5 s.");
+  });
+
+  test("each reason once", () => {
+    const sources = { "x-1": "404 Not Found", "x-2": "no answer", "x-3": "404 Not Found" };
+    expect(retrying({ title: "?", status: 503, sources }).message?.reasons).toEqual(["404 Not Found (2 sources)", "no answer"]);
+  });
+});
+
+describe("channels", () => {
+  const channel = (number: number, name: string, group: string | null = null): Channel => ({
+    slug: name.toLowerCase().replaceAll(" ", "-"),
+    name,
+    number,
+    group,
+    logo: false,
+  });
+  const all = [
+    channel(1, "News"),
+    channel(2, "Café Télé", "Culture"),
+    channel(12, "Sport One", "Sport"),
+    channel(13, "Sport Two", "Sport"),
+  ];
+  const found = (text: string) => matching(all, text).map(({ number }) => number);
+
+  test.each([
+    ["", [1, 2, 12, 13]],
+    ["  SPORT ", [12, 13]],
+    ["two sport", [13]],
+    ["tele cafe", [2]],
+    ["culture", [2]],
+    ["1", [1, 12, 13]],
+    ["12", [12]],
+    ["nothing", []],
+  ])("are found by %o", (text, numbers) => {
+    expect(found(text)).toEqual(numbers);
+  });
+
+  test("follow each other round and round", () => {
+    expect(neighbour(all, "sport-two", 1)?.number).toBe(1);
+    expect(neighbour(all, "news", -1)?.number).toBe(13);
+    expect(neighbour(all, "nowhere", 1)?.number).toBe(1);
+    expect(neighbour([], "news", 1)).toBeUndefined();
+  });
+
+  test("have initials in any script", () => {
+    expect(["News", "Sport One two", "Музыка", "& co", "—", "𝒜bc"].map(initials)).toEqual(["N", "SO", "М", "C", "", "𝒜"]);
+  });
+});

@@ -1,0 +1,243 @@
+"""The player in a real browser against the real stack: what fails behind the address is not seen, and what is seen mends itself.
+
+Several viewers at once, each in a browser of its own: what befalls one befalls none of the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import re
+import threading
+import time
+from collections.abc import AsyncIterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+
+from lab import Fault, Lab
+from lab.chromium import EXECUTABLE, chromium, longest_ms, look, plays, stills
+from lab.gate import Gate
+from tests.e2e.attempts import Attempt
+from tests.e2e.stage import Stage
+from tests.support import eventually, require
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+
+STILL_MS = 250  # longer, and a viewer would call it a stall
+AWAY_S = 20.0
+DOCS = Path(__file__).parents[2] / "docs/player.md"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    require("Chromium", EXECUTABLE, "neither chromium nor chromium-browser is on PATH")
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gate(stage: Stage) -> AsyncIterator[Gate]:
+    """The network between browsers and the API; the store's is another."""
+    async with Gate(stage.stack.api_url.removeprefix("http://")) as gate:
+        yield gate
+
+
+class Viewer:
+    """A tab on the watch page."""
+
+    def __init__(self, page: Page, stage: Stage) -> None:
+        self.page = page
+        self.stage = stage
+
+    @property
+    async def state(self) -> Any:
+        return await self.page.evaluate("window.__player.state")
+
+    async def session_id(self) -> str:
+        return str((await self.state)["session"]["id"])
+
+    async def is_in(self, timeout_s: float = 30.0, **wanted: Any) -> None:
+        """Awaits that the player's state has these members."""
+
+        async def there() -> bool:
+            state = await self.state
+            assert {name: state[name] for name in wanted} == wanted
+            return True
+
+        await eventually(there, timeout_s, every_s=0.1, what=f"{wanted} of {self.page.url}")
+
+    async def told(self, kind: str, timeout_s: float = 30.0) -> Any:
+        """Awaits an event of this type; a session's events are what the API says they are."""
+        session_id = await self.session_id()
+
+        async def found() -> Any:
+            history = await self.stage.client.call("GET", f"/v1/sessions/{session_id}/history")
+            return next((event for event in history["events"] if event["type"] == kind), None)
+
+        return await eventually(found, timeout_s, every_s=0.2, what=f"{kind} of {session_id}")
+
+    async def goes_on(self, by_s: float, timeout_s: float = 40.0) -> None:
+        """Awaits that so much more is shown."""
+        clock = "document.querySelector('video').currentTime"
+        wanted = await self.page.evaluate(clock) + by_s
+
+        async def shown() -> bool:
+            return bool(await self.page.evaluate(clock) > wanted)
+
+        await eventually(shown, timeout_s, every_s=0.2, what=f"{by_s} s more of {self.page.url}")
+
+
+@contextlib.asynccontextmanager
+async def watching(browser: Browser, stage: Stage, gate: Gate, channel: Any) -> AsyncIterator[Viewer]:
+    """A viewer who sees a picture, with a full buffer."""
+    context = await browser.new_context(viewport={"width": 800, "height": 600})
+    try:
+        yield await tab(context, stage, gate, channel)
+    finally:
+        await context.close()
+
+
+async def tab(context: Any, stage: Stage, gate: Gate, channel: Any) -> Viewer:
+    page = await context.new_page()
+    await look(page)
+    await page.goto(f"http://{gate.address}/watch/{channel['slug']}")
+    await eventually(lambda: plays(page), 40, what=f"a picture of {channel['slug']}")
+    viewer = Viewer(page, stage)
+    await viewer.goes_on(4.0)
+    return viewer
+
+
+async def test_what_fails_behind_the_address_is_not_seen(browser: Browser, stage: Stage, lab: Lab, gate: Gate) -> None:
+    """A source is gone, a source stands still, a container is killed; then the API is away from all of them."""
+    channels = [await stage.channel(lab[one].hls_url, lab[two].hls_url) for one, two in ("ab", "cd", "ef")]
+    async with contextlib.AsyncExitStack() as tabs:
+        viewers = [await tabs.enter_async_context(watching(browser, stage, gate, channel)) for channel in channels]
+        refused, frozen, killed = viewers
+        before = [await viewer.session_id() for viewer in viewers]
+        since = time.time()
+
+        lab["a"].fault, lab["c"].fault = Fault.REFUSE, Fault.FROZEN
+        await asyncio.to_thread(stage.attempts.kill, Attempt(before[2], 1))
+        await asyncio.gather(*(viewer.told("stream.switch") for viewer in viewers))
+        await asyncio.gather(*(viewer.goes_on(8.0) for viewer in viewers))
+        lab["a"].fault = lab["c"].fault = None
+
+        await gate.set(Gate.State.SHUT)
+        began = time.monotonic()
+        await asyncio.gather(*(viewer.is_in(reachable=False, phase="playing") for viewer in viewers))
+        assert await killed.page.is_visible("#notice")
+        await asyncio.sleep(max(0.0, AWAY_S - (time.monotonic() - began)))  # that long is what is tested
+        await gate.set(Gate.State.OPEN)
+        await asyncio.gather(*(viewer.is_in(reachable=True) for viewer in viewers))
+        await asyncio.gather(*(viewer.goes_on(2.0) for viewer in viewers))
+
+        seen = {
+            name: longest_ms(await stills(viewer.page, since))
+            for name, viewer in (("refused", refused), ("frozen", frozen), ("killed", killed))
+        }
+        print(f"longest stills: {seen}")
+        assert {name: still for name, still in seen.items() if still > STILL_MS} == {}
+        assert [await viewer.session_id() for viewer in viewers] == before
+        switch = await refused.told("stream.switch")
+        await refused.is_in(source=switch["to"], stream="live")
+
+
+async def test_what_is_seen_mends_itself(browser: Browser, stage: Stage, lab: Lab, gate: Gate) -> None:
+    """All sources are down, with the slate and without; the session is taken away. Nobody presses anything."""
+    with_slate = await stage.channel(lab["a"].hls_url, lab["b"].hls_url)
+    without = await stage.channel(lab["c"].hls_url, lab["d"].hls_url)
+    stopped = await stage.channel(lab["e"].hls_url)
+    await stage.client.call("PATCH", f"/v1/channels/{without['id']}", {"policy": {"slate": False}})
+    async with (
+        watching(browser, stage, gate, with_slate) as slate,
+        watching(browser, stage, gate, without) as dark,
+        watching(browser, stage, gate, stopped) as lost,
+    ):
+        ids = [await viewer.session_id() for viewer in (slate, dark, lost)]
+        for name in "abcd":
+            lab[name].fault = Fault.REFUSE
+        await stage.client.call("DELETE", f"/v1/sessions/{ids[2]}")
+        await asyncio.gather(slate.is_in(stream="slate"), dark.is_in(stream="unavailable"))
+        assert await slate.page.is_visible("#notice")
+        await slate.goes_on(6.0)
+
+        async def another() -> bool:
+            state = await lost.state
+            return bool(state["phase"] == "playing" and state["session"]["id"] != ids[2])
+
+        await eventually(another, 30, what="another session")
+        await lost.goes_on(4.0)
+        await asyncio.sleep(1.0)
+        for name in "abcd":
+            lab[name].fault = None
+        await asyncio.gather(*(viewer.is_in(60, stream="live", stuck=False) for viewer in (slate, dark)))
+        await asyncio.gather(slate.goes_on(4.0), dark.goes_on(4.0))
+        await eventually(lambda: slate.page.is_hidden("#notice"))
+        assert [await slate.session_id(), await dark.session_id()] == ids[:2]
+        print(f"the slate's longest still: {longest_ms(await stills(slate.page)):.0f} ms")
+
+
+async def test_two_tabs_are_one_viewer_and_the_last_one_ends_it(browser: Browser, stage: Stage, lab: Lab, gate: Gate) -> None:
+    channel = await stage.channel(lab["g"].hls_url)
+    async with watching(browser, stage, gate, channel) as first:
+        second = await tab(first.page.context, stage, gate, channel)
+        session_id = await first.session_id()
+        assert await second.session_id() == session_id
+        await first.page.goto("about:blank")
+        since = time.time()
+        await second.goes_on(5.0)
+        view = await stage.client.call("GET", f"/v1/sessions/{session_id}")
+        assert (view["phase"], view["desired"]) == ("live", "run")
+        assert longest_ms(await stills(second.page, since)) <= STILL_MS
+        await second.page.goto("about:blank")
+
+        async def ended() -> Any:
+            return (await stage.client.call("GET", f"/v1/sessions/{session_id}"))["end_reason"]
+
+        assert await eventually(ended, what="the session's end") == "stopped"
+        await stage.runs(session_id)
+
+
+async def test_the_page_of_the_documentation_plays_on_another_site(
+    browser: Browser, stage: Stage, lab: Lab, gate: Gate, tmp_path: Path
+) -> None:
+    channel = await stage.channel(lab["h"].hls_url)
+    source = re.findall(r"^```html\n(.*?)^```", DOCS.read_text(), re.DOTALL | re.MULTILINE)
+    (page_text,) = source
+    assert page_text.count("https://tv.example.com") == page_text.count('"news"') == 1
+    page_text = page_text.replace("https://tv.example.com", f"http://{gate.address}").replace('"news"', f'"{channel["slug"]}"')
+    (tmp_path / "index.html").write_text(page_text)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(tmp_path)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        page = await browser.new_page()
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        await look(page)
+        await page.goto(f"http://127.0.0.1:{server.server_port}/")
+        await eventually(lambda: plays(page), 30, what="a picture")
+        (session,) = [
+            each
+            for each in await stage.client.call("GET", "/v1/sessions")
+            if each["channel"]["slug"] == channel["slug"] and each["phase"] != "ended"
+        ]
+        assert session["viewer"].startswith("page-")
+        assert [text for text in said if "favicon" not in text and "404" not in text] == []
+        await page.goto("about:blank")
+        await stage.runs(session["id"])
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None: ...

@@ -18,6 +18,7 @@ from bench.fleet import fleet
 from bench.footprint import footprint
 from bench.imports import imports
 from bench.overview import overview
+from bench.rebuffering import rebuffering
 from bench.requests import requests
 from bench.sessions import sessions
 from bench.stage import Stage, open_stage
@@ -36,6 +37,7 @@ MEASURES: dict[str, Measure] = {
     "refuse": source_refuses,
     "silent": source_silent,
     "trickle": source_trickles,
+    "rebuffering": rebuffering,
     "fleet": fleet,
     "footprint": footprint,
     "import": imports,

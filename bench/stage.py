@@ -47,6 +47,7 @@ class Stage:
     def __init__(self, stack: Stack, http: httpx.AsyncClient) -> None:
         self.settings = stack.settings
         self.runtime = stack.runtime
+        self.api_url = stack.api_url
         self.client = Client(http)
         self.containers: Containers = containers_of(stack.settings)
         self._http = http

@@ -9,11 +9,14 @@ import pytest
 import pytest_asyncio
 
 from bench import fleet, footprint
-from bench.stage import Stage, open_stage
+from bench.rebuffering import rebuffering
+from bench.stage import PATIENCE_S, Stage, open_stage
 from bench.start import start_hls, start_ts
 from bench.swap import container_killed, source_refuses, source_silent, source_trickles
 from bench.table import Row
+from lab.chromium import EXECUTABLE
 from orchestrator.settings import Settings
+from tests.support import require
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -45,6 +48,15 @@ async def test_swaps(stage: Stage, measure: Callable[[Stage, int], Awaitable[lis
     assert "until the next attempt is decided" in late.parts
     assert all(len(values) == injuries for values in late.parts.values() if values is late.parts["first listing"])
     assert all(value < 10 * SEGMENT_S for value in programme.values)  # the loop is longer: what is more was misread
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(120)
+async def test_rebuffering(stage: Stage) -> None:
+    require("Chromium", EXECUTABLE, "neither chromium nor chromium-browser is on PATH")
+    kill, stall = await rebuffering(stage, 1)
+    assert len(kill.values) == len(stall.values) == 1
+    assert all(0.0 <= value < PATIENCE_S for value in (*kill.values, *stall.values))
 
 
 async def test_fleet(stage: Stage) -> None:

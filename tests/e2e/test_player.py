@@ -1,4 +1,4 @@
-"""The player in a real browser against the real stack: what fails behind the address is not seen, and what is seen mends itself.
+"""The player in a real browser and the real stack: what fails behind the address is not seen, what is seen mends itself.
 
 Several viewers at once, each in a browser of its own: what befalls one befalls none of the others.
 """

@@ -72,7 +72,7 @@ class Viewer:
 
         await eventually(there, timeout_s, every_s=0.1, what=f"{wanted} of {self.page.url}")
 
-    async def told(self, kind: str, timeout_s: float = 30.0) -> Any:
+    async def told(self, kind: str, timeout_s: float = 60.0) -> Any:
         """Awaits an event of this type; a session's events are what the API says they are."""
         session_id = await self.session_id()
 
@@ -80,7 +80,7 @@ class Viewer:
             history = await self.stage.client.call("GET", f"/v1/sessions/{session_id}/history")
             return next((event for event in history["events"] if event["type"] == kind), None)
 
-        return await eventually(found, timeout_s, every_s=0.2, what=f"{kind} of {session_id}")
+        return await eventually(found, timeout_s, every_s=0.2, what=f"{kind} of {session_id}, {self.page.url}")
 
     async def goes_on(self, by_s: float, timeout_s: float = 40.0) -> None:
         """Awaits that so much more is shown."""

@@ -95,6 +95,7 @@ describe("a session", () => {
     const player = asking().take({ type: "granted", grant: GRANT });
     expect(player.take({ type: "granted", grant: OTHER }).effects).toEqual([{ do: "leave", grant: OTHER }]);
     expect(player.core.grant).toBe(GRANT);
+    expect(player.take({ type: "granted", grant: GRANT }).done).toEqual([]);
   });
 
   test("that has no working source at the moment is played all the same", () => {

@@ -219,7 +219,7 @@ function ticked(core: Core, now: number, chance: number): Step {
 }
 
 function granted(core: Core, grant: Grant, now: number, chance: number): Step {
-  if (!core.asking) return { next: core, effects: [{ do: "leave", grant }] };
+  if (!core.asking) return grant.id === core.grant?.id ? same(core) : { next: core, effects: [{ do: "leave", grant }] };
   if (grant.phase === "requested" || grant.phase === "starting") {
     // It is still being started, and whoever asks again gets the same one.
     const later = now + backoff(0, 1000, 1000, chance);

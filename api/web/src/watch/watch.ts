@@ -26,6 +26,8 @@ let current = slugOf(location.href);
 let player: Player = tuned(current);
 let pictured = false;
 let waiting_since: number | null = null;
+/** By the browser, not by the viewer: also on the next channel. */
+let silenced = false;
 let zapping: ReturnType<typeof setTimeout> | undefined;
 let osd: ReturnType<typeof setTimeout> | undefined;
 
@@ -96,7 +98,8 @@ function draw(): void {
   at("act").dataset["does"] = message?.action?.does ?? "";
   at("notice").hidden = notice === null;
   say("notice", notice ?? "");
-  at("unmute").hidden = state.autoplay !== "muted" || !pictured;
+  silenced ||= state.autoplay === "muted";
+  at("unmute").hidden = !(silenced && video.muted && pictured);
   say("phase", phase.word);
   at("phase").dataset["phase"] = phase.kind;
   figure("source", state.session && state.source);
@@ -234,6 +237,9 @@ video.addEventListener("timeupdate", () => {
   if (pictured || video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA || video.currentTime === 0) return;
   pictured = true;
   draw();
+});
+video.addEventListener("volumechange", () => {
+  silenced &&= video.muted;
 });
 for (const change of ["online", "offline"]) addEventListener(change, draw);
 name();

@@ -18,14 +18,14 @@ from playwright.async_api import Browser, Page
 from bench.stage import PATIENCE_S, Stage
 from bench.table import Goal, Row
 from lab import Fault
-from lab.chromium import chromium, longest_ms, look, plays, stills
+from lab.chromium import chromium, longest_ms, look, shown_s, stills
 from lab.process import RemoteSource
 from orchestrator.errors import FailoverError
 
 STILL_S: Final = 0.25  # longer, and a viewer would call it a stall
 _FULL_S: Final = 8.0  # of picture: the buffer is what it will be
 _GOLDEN: Final = 0.618  # steps of this fraction fill an interval evenly, however many there are
-_CLOCK: Final = "document.querySelector('video').currentTime"
+_BUFFER_S: Final = "window.__player.health().buffer_s"
 _STATE: Final = "(({ session, source }) => [session?.id, source])(window.__player.state)"
 
 
@@ -110,8 +110,7 @@ async def _swaps(page: Page, before: Any) -> bool:
         if session != before[0]:
             return False
         if source != before[1]:
-            buffered = "(video => video.buffered.end(video.buffered.length - 1))(document.querySelector('video'))"
-            return await _comes(page, float(await page.evaluate(f"{buffered} - {_CLOCK}")) + 2.0)
+            return await _comes(page, float(await page.evaluate(_BUFFER_S)) + 2.0)
         await asyncio.sleep(0.05)
     return False
 
@@ -119,11 +118,9 @@ async def _swaps(page: Page, before: Any) -> bool:
 async def _comes(page: Page, by_s: float) -> bool:
     """Waits until so much more has been shown. False where patience has run out."""
     deadline = time.monotonic() + PATIENCE_S + by_s
-    wanted: float | None = None
-    while time.monotonic() < deadline:
-        if wanted is None and await plays(page):
-            wanted = float(await page.evaluate(_CLOCK)) + by_s
-        if wanted is not None and await page.evaluate(_CLOCK) >= wanted:
-            return True
+    wanted_s = await shown_s(page) + by_s
+    while await shown_s(page) < wanted_s:
+        if time.monotonic() > deadline:
+            return False
         await asyncio.sleep(0.05)
-    return False
+    return True

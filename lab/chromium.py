@@ -25,7 +25,7 @@ _ARGUMENTS: Final = (
 # needs not: it is there before the page is.
 _LOOK: Final = """
 (() => {
-  const seen = { started: false, stills: [], still_ms: 0 };
+  const seen = { shown_s: 0, stills: [], still_ms: 0 };
   Object.assign(globalThis, { __seen: seen });
   let looked = performance.now();
   let shown = 0;
@@ -33,13 +33,13 @@ _LOOK: Final = """
     const video = document.querySelector("video");
     const now = performance.now();
     const time = video?.currentTime ?? 0;
-    if (seen.started && !video.paused && !video.ended && time === shown) {
+    if (seen.shown_s && !video.paused && !video.ended && time === shown) {
       seen.still_ms += now - looked;
     } else {
       if (seen.still_ms > 60) seen.stills.push({ at: Date.now() / 1000, ms: Math.round(seen.still_ms) });
       seen.still_ms = 0;
     }
-    seen.started ||= time > 0 && shown > 0 && time !== shown;
+    if (shown < time && time < shown + 1) seen.shown_s += time - shown;
     shown = time;
     looked = now;
   }, 20);
@@ -72,9 +72,9 @@ async def look(page: Page) -> None:
     await page.add_init_script(_LOOK)
 
 
-async def plays(page: Page) -> bool:
-    """Whether a picture has moved."""
-    return bool(await page.evaluate("globalThis.__seen.started"))
+async def shown_s(page: Page) -> float:
+    """How much has been shown so far, wherever in the programme."""
+    return float(await page.evaluate("globalThis.__seen.shown_s"))
 
 
 async def stills(page: Page, since: float = 0.0) -> list[Still]:

@@ -21,7 +21,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from lab import Fault, Lab
-from lab.chromium import EXECUTABLE, chromium, longest_ms, look, plays, stills
+from lab.chromium import EXECUTABLE, chromium, longest_ms, look, shown_s, stills
 from lab.gate import Gate
 from tests.e2e.attempts import Attempt
 from tests.e2e.stage import Stage
@@ -84,11 +84,12 @@ class Viewer:
 
     async def goes_on(self, by_s: float, timeout_s: float = 40.0) -> None:
         """Awaits that so much more is shown."""
-        clock = "document.querySelector('video').currentTime"
-        wanted = await self.page.evaluate(clock) + by_s
+        wanted_s = await shown_s(self.page) + by_s
 
         async def shown() -> bool:
-            return bool(await self.page.evaluate(clock) > wanted)
+            now_s = await shown_s(self.page)
+            assert now_s > wanted_s, f"{now_s - wanted_s:.1f} s to go, and {await self.state}"
+            return True
 
         await eventually(shown, timeout_s, every_s=0.2, what=f"{by_s} s more of {self.page.url}")
 
@@ -107,7 +108,6 @@ async def tab(context: Any, stage: Stage, gate: Gate, channel: Any) -> Viewer:
     page = await context.new_page()
     await look(page)
     await page.goto(f"http://{gate.address}/watch/{channel['slug']}")
-    await eventually(lambda: plays(page), 40, what=f"a picture of {channel['slug']}")
     viewer = Viewer(page, stage)
     await viewer.goes_on(4.0)
     return viewer
@@ -173,14 +173,16 @@ async def test_what_is_seen_mends_itself(browser: Browser, stage: Stage, lab: La
 
         await eventually(another, 30, what="another session")
         await lost.goes_on(4.0)
-        await asyncio.sleep(1.0)
+        await eventually(lambda: dark.page.is_visible("#message"), 40, what="that the picture stands is said")
         for name in "abcd":
             lab[name].fault = None
         await asyncio.gather(*(viewer.is_in(60, stream="live", stuck=False) for viewer in (slate, dark)))
         await asyncio.gather(slate.goes_on(4.0), dark.goes_on(4.0))
         await eventually(lambda: slate.page.is_hidden("#notice"))
         assert [await slate.session_id(), await dark.session_id()] == ids[:2]
-        print(f"the slate's longest still: {longest_ms(await stills(slate.page)):.0f} ms")
+        stood = longest_ms(await stills(dark.page))
+        print(f"longest stills: with the slate {longest_ms(await stills(slate.page)):.0f} ms, without {stood:.0f} ms")
+        assert stood > STILL_MS, "who measures stills sees one where nothing comes"
 
 
 async def test_two_tabs_are_one_viewer_and_the_last_one_ends_it(browser: Browser, stage: Stage, lab: Lab, gate: Gate) -> None:
@@ -223,7 +225,7 @@ async def test_the_page_of_the_documentation_plays_on_another_site(
         page.on("pageerror", lambda error: said.append(str(error)))
         await look(page)
         await page.goto(f"http://127.0.0.1:{server.server_port}/")
-        await eventually(lambda: plays(page), 30, what="a picture")
+        await eventually(lambda: shown_s(page), 40, what="a picture")
         (session,) = [
             each
             for each in await stage.client.call("GET", "/v1/sessions")

@@ -79,6 +79,7 @@ test("no answer is told as one of status 0; what a site's own way throws, as it 
   fetched.mockRejectedValueOnce(new TypeError("network"));
   await service().ask();
   const refusal = { title: "You may not", status: 403 };
+  // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- as a page's own script does
   await service("https://tv.test/", { session: () => Promise.reject(refusal) }).ask();
   expect(heard).toEqual([
     { type: "refused", refusal: { title: "The server does not answer", status: 0 } },

@@ -48,8 +48,8 @@ async def lab() -> AsyncIterator[Lab]:
 async def stage(
     seaweed: Seaweed, redis_server: RedisServer, runtime: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stage]:
-    """Segments and the stall limit as the product has them by default: a viewer's buffer is what it would be. What has failed is
-    probed again soon."""
+    """Segments and the stall limit as the product has them by default: a viewer's buffer is what it would be. What has
+    failed is probed again soon."""
     settings = {"segment_s": SEGMENT_S, "stall_limit_s": 3.0, "recovery_interval_s": 2.0}
     async with Stage.open(
         tmp_path_factory.mktemp("stack", numbered=True), seaweed, redis_server, runtime=runtime, **settings

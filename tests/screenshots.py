@@ -77,7 +77,7 @@ async def watch(studio: Studio) -> None:
         "Kids & Co",
         "Музыка",
         "Documentary",
-        "A channel with quite a long name",
+        "A channel with a name that is long",
     )
     for number, name in enumerate(names, 1):
         group = "Sport" if "Sport" in name else "Entertainment" if number > 3 else "Information"

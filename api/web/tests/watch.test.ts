@@ -71,6 +71,17 @@ describe("a viewer is told", () => {
     expect(message?.detail).toContain("Trying again in 5 s.");
   });
 
+  test("in a word how it stands", () => {
+    const word = (state: Partial<PlayerState>, seen: Partial<Seen> = {}) => said(state, seen).phase.word;
+    expect(word({ phase: "starting" }, { pictured: false })).toBe("Starting");
+    expect(word({}, { pictured: false })).toBe("Starting");
+    expect(word({ phase: "retrying" }, { pictured: false })).toBe("Waiting");
+    expect(word({ phase: "retrying" })).toBe("Reconnecting");
+    expect(word({}, { paused: true })).toBe("Paused");
+    expect(word({ stream: "unavailable" })).toBe("Unavailable");
+    expect(word({ phase: "refused" })).toBe("Off");
+  });
+
   test("each reason once", () => {
     const sources = { "x-1": "404 Not Found", "x-2": "no answer", "x-3": "404 Not Found" };
     expect(retrying({ title: "?", status: 503, sources }).message?.reasons).toEqual(["404 Not Found (2 sources)", "no answer"]);

@@ -110,8 +110,8 @@ function phaseOf(state: PlayerState, seen: Seen): Shown["phase"] {
   if (state.phase === "refused" || state.phase === "closed") return { word: "Off", kind: "off" };
   if (state.phase === "resting" || (state.phase === "playing" && seen.paused && seen.pictured))
     return { word: "Paused", kind: "off" };
-  if (state.phase !== "playing" || !seen.pictured)
-    return { word: seen.pictured ? "Reconnecting" : "Starting", kind: "waiting" };
+  if (!seen.pictured) return { word: state.phase === "retrying" ? "Waiting" : "Starting", kind: "waiting" };
+  if (state.phase !== "playing") return { word: "Reconnecting", kind: "waiting" };
   if (state.stream === "slate") return { word: "Slate", kind: "slate" };
   if (state.stream === "unavailable") return { word: "Unavailable", kind: "slate" };
   return { word: "Live", kind: "live" };

@@ -18,7 +18,6 @@ from orchestrator.errors import NotFound
 
 DIST: Final = Path(__file__).parent / "web" / "dist"
 _MEDIA_TYPES: Final = {".js": "text/javascript", ".ts": "text/plain", ".css": "text/css", ".svg": "image/svg+xml"}
-_HINT: Final = "" if DIST.is_dir() else " (`make setup` builds the pages)"
 
 
 class Asset(NamedTuple):
@@ -32,7 +31,7 @@ def page(name: str) -> bytes:
     try:
         return (DIST / name).read_bytes()
     except FileNotFoundError:
-        raise NotFound(f"no such page{_HINT}") from None
+        raise NotFound("the page has not been built (`make setup` builds it)") from None
 
 
 def _read(path: Path) -> Asset:
@@ -45,7 +44,7 @@ def _read(path: Path) -> Asset:
 async def read_asset(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
     asset = _ASSETS.get(name)
     if asset is None:
-        raise NotFound(f"no such file{_HINT}")
+        raise NotFound("no such file" if _ASSETS else "the pages have not been built (`make setup` builds them)")
     headers = {"Cache-Control": "no-cache", "ETag": asset.etag, "Access-Control-Allow-Origin": "*"}
     if asset.etag in request.headers.get("if-none-match", ""):
         return Response(b"", status_code=304, media_type=asset.media_type, headers=headers)

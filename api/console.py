@@ -20,11 +20,11 @@ from api.assets import page
 from api.body import StrictBody
 from api.sessions import AnyRequest
 from api.world import World
-from orchestrator.errors import NotFound, Unauthorized
+from orchestrator.errors import Unauthorized
 
 TAG = Tag("Console", "What the operator's pages are made of.")
 
-_PAGE: Final = "dist/console.html"
+_PAGE: Final = "console.html"
 
 
 class Login(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -34,12 +34,8 @@ class Login(Struct, kw_only=True, forbid_unknown_fields=True):
 @get(["/console", "/console/login", "/console/logout", "/console/{path:path}"], include_in_schema=False)
 async def read_console(world: NamedDependency[World]) -> Response[bytes]:
     """The same page at every address: which view of it is shown, it reads off its own address."""
-    try:
-        content = page(_PAGE)
-    except FileNotFoundError:
-        raise NotFound("the console's pages are not built (`make setup` builds them)") from None
     headers = {"Content-Security-Policy": _policy(world.origin_url), "Cache-Control": "no-cache"}
-    return Response(content, media_type="text/html", headers=headers)
+    return Response(page(_PAGE), media_type="text/html", headers=headers)
 
 
 @post(

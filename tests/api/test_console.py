@@ -138,17 +138,17 @@ async def test_the_page_is_the_same_at_every_address(
     answer = await client.get(path)
     if answer.status_code == 404:  # it has not been built here
         assert "make setup" in answer.json()["detail"]
-    pages = {"dist/console.html": b"<!doctype html><title>Console</title>"}
+    pages = {"console.html": b"<!doctype html><title>Console</title>"}
     monkeypatch.setattr("api.console.page", pages.__getitem__)
     answer = await client.get(path)
     assert answer.status_code == 200
-    assert answer.content == pages["dist/console.html"]
+    assert answer.content == pages["console.html"]
     assert answer.headers["content-type"].startswith("text/html")
     assert "script-src 'self';" in answer.headers["content-security-policy"]
 
 
 async def test_a_page_that_is_not_built_is_missed_in_words(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assets, "WEB", assets.WEB / "nowhere")
+    monkeypatch.setattr(assets, "DIST", assets.DIST / "nowhere")
     answer = await client.get("/console")
     assert answer.status_code == 404
     assert "make setup" in answer.json()["detail"]

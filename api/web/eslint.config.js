@@ -11,7 +11,9 @@ export default tseslint.config(
     languageOptions: { parserOptions: { projectService: true } },
     plugins: { "react-hooks": hooks },
     rules: {
-      ...hooks.configs.recommended.rules,
+      // Of the rules of hooks those two alone: the others forbid to write a signal.
+      "react-hooks/rules-of-hooks": "error",
+      "react-hooks/exhaustive-deps": "error",
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
       "@typescript-eslint/switch-exhaustiveness-check": "error",
     },

@@ -1,0 +1,83 @@
+/** The API, as the console asks it: by its cookie, never by the key. What is refused is thrown as `Refused`. */
+
+import { problemOf, Refused } from "../problem";
+import type {
+  WireAttempt,
+  WireDiagnosis,
+  WireEvent,
+  WireHistory,
+  WireImport,
+  WireOverview,
+  WireProbed,
+  WireProvider,
+  WireSessionView,
+} from "./wire";
+
+/** Which a form on another site cannot set. */
+const OURS = { "X-Console": "1" };
+
+async function ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Response> {
+  const sent: RequestInit = { method, headers: { ...headers, ...(method === "GET" ? {} : OURS) } };
+  if (typeof body === "string" || body instanceof Blob) sent.body = body;
+  else if (body !== undefined) {
+    sent.body = JSON.stringify(body);
+    sent.headers = { ...(sent.headers as Record<string, string>), "Content-Type": "application/json" };
+  }
+  let answer: Response;
+  try {
+    answer = await fetch(path, sent);
+  } catch {
+    throw new Refused({ title: "The server does not answer", status: 0 });
+  }
+  if (!answer.ok) throw new Refused(await problemOf(answer));
+  return answer;
+}
+
+async function json<T>(method: string, path: string, body?: unknown): Promise<T> {
+  return (await (await ask(method, path, body)).json()) as T;
+}
+
+async function done(method: string, path: string, body?: unknown): Promise<void> {
+  await ask(method, path, body);
+}
+
+const at = encodeURIComponent;
+
+export const client = {
+  login: (key: string) => done("POST", "/console/login", { key }),
+  logout: () => done("POST", "/console/logout"),
+
+  overview: () => json<WireOverview>("GET", "/v1/overview"),
+  session: (id: string) => json<WireSessionView>("GET", `/v1/sessions/${at(id)}`),
+  attempts: (id: string) => json<readonly WireAttempt[]>("GET", `/v1/sessions/${at(id)}/attempts`),
+  events: async (id: string) =>
+    (await json<{ readonly events: readonly WireEvent[] }>("GET", `/v1/sessions/${at(id)}/history`)).events,
+  log: async (id: string, attempt: number) =>
+    (await ask("GET", `/v1/sessions/${at(id)}/attempts/${attempt}/log?lines=200`)).text(),
+  history: (channel: string) => json<WireHistory>("GET", `/v1/channels/${at(channel)}/history`),
+  providers: () => json<readonly WireProvider[]>("GET", "/v1/providers"),
+  doctor: () => json<WireDiagnosis>("GET", "/v1/doctor"),
+
+  switchTo: (session: string, source_id?: string) =>
+    done("POST", `/v1/sessions/${at(session)}/switch`, source_id === undefined ? {} : { source_id }),
+  stop: (session: string) => done("DELETE", `/v1/sessions/${at(session)}`),
+  enableChannel: (id: string, enabled: boolean) => done("PATCH", `/v1/channels/${at(id)}`, { enabled }),
+  enableSource: (id: string, enabled: boolean) => done("PATCH", `/v1/sources/${at(id)}`, { enabled }),
+  order: (channel: string, source_ids: readonly string[]) => done("PUT", `/v1/channels/${at(channel)}/sources`, { source_ids }),
+  failovers: (channel: string, channels: readonly string[]) =>
+    done("PUT", `/v1/channels/${at(channel)}/failovers`, { channels }),
+  probe: (source: string) => json<WireProbed>("POST", `/v1/sources/${at(source)}/probe`),
+  add: (name: string, urls: readonly string[]) =>
+    json<{ readonly id: string }>("POST", "/v1/channels", { name, sources: urls.map((url) => ({ url })) }),
+  drain: (draining: boolean) => json<{ readonly draining_since: string | null }>("PUT", "/v1/drain", { draining }),
+
+  importUrl: (provider: string, url: string, dry_run: boolean) =>
+    json<WireImport>("POST", "/v1/imports", { provider, url, dry_run }),
+  /** The playlist is sent as it is. */
+  importPlaylist: async (provider: string, playlist: string | Blob, dry_run: boolean) =>
+    (await (
+      await ask("POST", `/v1/imports?provider=${at(provider)}&dry_run=${dry_run}`, playlist, {
+        "Content-Type": "audio/x-mpegurl",
+      })
+    ).json()) as WireImport,
+};

@@ -1,0 +1,64 @@
+/** What must be answered before anything else. The browser keeps the focus in it and gives it back. */
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useId, useRef } from "preact/hooks";
+
+interface Props {
+  readonly title: string;
+  readonly onClose: () => void;
+  readonly children: ComponentChildren;
+}
+
+export function Dialog({ title, onClose, children }: Props) {
+  const box = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => {
+    box.current?.showModal();
+  }, []);
+  return (
+    <dialog ref={box} aria-labelledby={id} onClose={onClose}>
+      <h2 id={id}>{title}</h2>
+      {children}
+    </dialog>
+  );
+}
+
+export interface Question {
+  readonly title: string;
+  readonly text: string;
+  readonly verb: string;
+}
+
+export function Confirm({
+  question,
+  onClose,
+}: {
+  readonly question: Question;
+  readonly onClose: (confirmed: boolean) => void;
+}) {
+  const confirmed = useRef(false);
+  return (
+    <Dialog
+      title={question.title}
+      onClose={() => {
+        onClose(confirmed.current);
+      }}
+    >
+      <p>{question.text}</p>
+      <form method="dialog" class="buttons">
+        <button type="submit" autoFocus>
+          Cancel
+        </button>
+        <button
+          type="submit"
+          class="danger"
+          onClick={() => {
+            confirmed.current = true;
+          }}
+        >
+          {question.verb}
+        </button>
+      </form>
+    </Dialog>
+  );
+}

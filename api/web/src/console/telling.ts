@@ -1,0 +1,79 @@
+/** What happened, in an operator's words, and a session's story in its order. Pure. */
+
+import { ms } from "./format";
+import { labelOf } from "./standing";
+import type { State } from "./state";
+import type { WireAttempt, WireEvent } from "./wire";
+
+export type Tone = "air" | "backup" | "slate" | "off" | "idle";
+
+export function toneOf(event: WireEvent): Tone {
+  switch (event.type) {
+    case "session.live":
+    case "stream.recovered":
+      return "air";
+    case "stream.switch":
+      return "backup";
+    case "stream.unavailable":
+      return event.slate ? "slate" : "off";
+    case "session.ended":
+      return "idle";
+  }
+}
+
+/** Without the channel's name, which stands beside it. */
+export function sentence(state: State, event: WireEvent, channel_id: string): string {
+  const reason = event.reason ? `${event.reason.replaceAll("_", " ")}: ` : "";
+  const why = event.reason ? `: ${event.reason.replaceAll("_", " ")}` : "";
+  const label = (id: string | null | undefined): string => labelOf(state, id ?? null, channel_id);
+  switch (event.type) {
+    case "session.live":
+      return `live on ${label(event.source)}${event.start_ms === undefined ? "" : ` after ${(event.start_ms / 1000).toFixed(1)} s`}`;
+    case "stream.switch":
+      return `${reason}${label(event.from)} → ${label(event.to)}`;
+    case "stream.unavailable":
+      return `${event.slate ? "no source works, the slate plays" : "no source works"}${why}`;
+    case "stream.recovered":
+      return `plays again, from ${label(event.to)}`;
+    case "session.ended":
+      return `session ended${why}`;
+  }
+}
+
+export type Entry =
+  | { readonly kind: "attempt"; readonly at_ms: number; readonly attempt: WireAttempt }
+  | { readonly kind: "event"; readonly at_ms: number; readonly event: WireEvent };
+
+/** Attempts by their start and events by their time, newest first. */
+export function story(attempts: readonly WireAttempt[], events: readonly WireEvent[]): readonly Entry[] {
+  const entries: Entry[] = [
+    ...attempts.map((attempt): Entry => ({ kind: "attempt", at_ms: ms(attempt.started_at) ?? 0, attempt })),
+    ...events.map((event): Entry => ({ kind: "event", at_ms: ms(event.at) ?? 0, event })),
+  ];
+  return entries.sort((a, b) => b.at_ms - a.at_ms || orderOf(b) - orderOf(a));
+}
+
+/** What begins an attempt comes before what it brings. */
+function orderOf(entry: Entry): number {
+  return entry.kind === "attempt" ? 0 : entry.event.id;
+}
+
+export interface Block {
+  readonly number: number;
+  readonly source_id: string | null;
+  /** Parts of the whole, from 0 to 1. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The attempts side by side over the session's life. */
+export function blocks(attempts: readonly WireAttempt[], from_ms: number, to_ms: number): readonly Block[] {
+  const whole = Math.max(1, to_ms - from_ms);
+  const part = (at_ms: number): number => Math.max(0, Math.min(1, (at_ms - from_ms) / whole));
+  return attempts.map((each) => ({
+    number: each.number,
+    source_id: each.source_id,
+    from: part(ms(each.started_at) ?? from_ms),
+    to: part(ms(each.ended_at) ?? to_ms),
+  }));
+}

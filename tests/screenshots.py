@@ -32,6 +32,7 @@ from orchestrator.core.model import EventType
 from orchestrator.settings import Settings
 from tests.api.stage import KEY, Stage, calling
 from tests.api.test_events import Served
+from tests.console import pictures as console
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.prober import FakeProber
@@ -217,7 +218,10 @@ async def _main(names: list[str]) -> int:
     taken = 0
     with _recording() as origin_url:
         async with chromium() as browser:
-            for name in names or PAGES:
+            for name in names or (*PAGES, "console"):
+                if name.startswith("console"):  # console-add: that page alone
+                    taken += await console.take(browser, DIRECTORY, name.removeprefix("console").removeprefix("-"))
+                    continue
                 for scheme in SCHEMES:
                     for size in SIZES:
                         taken += await _take(name, scheme, size, browser, origin_url)

@@ -1,0 +1,126 @@
+"""The console's pages in front of a mock server: no state has a violation that axe finds, a thousand channels are no burden."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from lab.chromium import EXECUTABLE, chromium
+from tests.console.axe import violations
+from tests.console.fixture import Fixture
+from tests.console.mock import DIST, TROUBLE, Mock
+from tests.console.pictures import SHOTS, Shot, dressed, stood
+from tests.support import require
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.browser, pytest.mark.timeout(120)]
+
+EVENTS = 50
+EVERY_S = 0.1  # each is drawn for itself
+FRAME_S = 0.016
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    require("Chromium", EXECUTABLE, "neither chromium nor chromium-browser is on PATH")
+    require("the console's pages", DIST.joinpath("console.js").exists(), "`make setup` builds them")
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest.mark.parametrize("shot", SHOTS, ids=[shot.name for shot in SHOTS])
+async def test_no_state_has_a_violation(browser: Browser, shot: Shot) -> None:
+    async with stood(browser, shot, channels=60, sessions=40) as page:
+        for scheme, width in (("dark", 1280), ("light", 390)):
+            await page.set_viewport_size({"width": width, "height": 800})
+            await dressed(page, scheme)
+            assert await violations(page) == [], f"{scheme}, {width}"
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"wider than {width}"
+
+
+async def test_keys_lead_through_the_lists(browser: Browser) -> None:
+    async with stood(browser, SHOTS[0]) as page:
+        await page.keyboard.press("j")
+        first = page.locator(".channels .line > a").first
+        await expect(first).to_be_focused()
+        for _ in range(40):
+            await page.keyboard.press("j")
+        assert await page.evaluate("document.activeElement.matches('.channels .line > a')"), "far below what was drawn first"
+        assert await page.evaluate("document.querySelector('.channels .scroll').scrollTop") > 1000
+        name = await page.evaluate("document.activeElement.querySelector('.name').textContent")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+        await page.keyboard.press("Escape")
+        await expect(page.locator(".headline h1")).to_be_visible()
+        assert await page.evaluate("document.querySelector('.channels .scroll').scrollTop") > 1000, "where it was left"
+        await page.keyboard.press("/")
+        await expect(page.locator("#search")).to_be_focused()
+        await page.keyboard.type("no such thing")
+        await expect(page.get_by_text("No channel is like this.")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(first).to_be_visible()
+        await page.keyboard.press("?")
+        await expect(page.get_by_role("dialog")).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+async def test_an_event_among_a_thousand_channels_costs_less_than_a_frame(browser: Browser) -> None:
+    mock = Mock(Fixture(time.time(), 1000, 500, trouble=TROUBLE))
+    with mock.running():
+        page = await browser.new_page(viewport={"width": 1920, "height": 1080})
+        await page.goto(f"{mock.url}/console")
+        await page.locator(".channel").first.wait_for()
+        await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        assert await page.locator(".channel, .session").count() < 80, "only what is in sight is drawn"
+        cdp = await page.context.new_cdp_session(page)
+        await cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+        async def busy_s() -> float:
+            metrics = {each["name"]: each["value"] for each in (await cdp.send("Performance.getMetrics"))["metrics"]}
+            return float(metrics["TaskDuration"])
+
+        # What clock, posters and overviews cost is there without events, too.
+        await asyncio.sleep(2)
+        before = await busy_s()
+        await asyncio.sleep(EVENTS * EVERY_S)
+        idle_s = await busy_s() - before
+        chosen = random.Random(3)
+        before = await busy_s()
+        for _ in range(EVENTS):
+            mock.emit(mock.switch(chosen.choice(mock.fixture.sessions)))
+            await asyncio.sleep(EVERY_S)
+        event_s = (await busy_s() - before - idle_s) / EVENTS
+        await page.keyboard.press("/")
+        before = await busy_s()
+        await page.keyboard.type("arena", delay=60)
+        await expect(page.locator(".channel .name").first).to_contain_text("Arena")
+        key_s = (await busy_s() - before) / len("arena")
+        await page.close()
+    print(
+        f"the main thread: {event_s * 1000:.1f} ms for an event, {key_s * 1000:.1f} ms for a key in the search, "
+        f"{idle_s / EVENTS / EVERY_S:.1%} of its time for everything else; the overview: {mock.overview_bytes / 1e6:.2f} MB"
+    )
+    assert event_s < FRAME_S
+    assert key_s < 4 * FRAME_S
+
+
+async def test_what_is_lost_is_said_and_comes_back(browser: Browser) -> None:
+    mock = Mock(Fixture(time.time(), 20, 10))
+    with mock.running():
+        page = await browser.new_page()
+        await page.goto(f"{mock.url}/console")
+        await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        mock.down = True
+        mock.hang_up()
+        await expect(page.get_by_text("No answer")).to_be_visible(timeout=15_000)
+        mock.down = False
+        mock.emit(mock.switch(mock.fixture.sessions[0]))
+        await expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=15_000)
+        await expect(page.locator(".tile.backup .n")).to_have_text("1")
+        await page.close()

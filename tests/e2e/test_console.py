@@ -1,0 +1,224 @@
+"""The operator's console in a real browser against the whole product: what it shows becomes true by itself, and what it does
+happens. No page is loaded twice; none has a violation that axe finds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Locator, Page, expect
+
+from lab import Fault, Lab
+from lab.chromium import EXECUTABLE, chromium
+from tests.console.axe import AXE, violations
+from tests.e2e.stage import Stage
+from tests.support import eventually, require
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.browser, pytest.mark.timeout(120)]
+
+SLOW_MS = 20_000.0
+
+
+class Console:
+    """A browser's tab with the console in it, and what it had to say."""
+
+    def __init__(self, page: Page, stage: Stage) -> None:
+        self.page = page
+        self.stage = stage
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda said: self.errors.append(said.text) if "Content Security Policy" in said.text else None)
+
+    async def go(self, path: str) -> None:
+        """Within the page, as a link does."""
+        await self.page.evaluate(
+            "path => { const a = document.createElement('a'); a.href = path; document.body.append(a); a.click(); a.remove(); }",
+            path,
+        )
+
+    def button(self, name: str | re.Pattern[str]) -> Locator:
+        return self.page.get_by_role("button", name=name)
+
+    async def done(self, words: str) -> None:
+        await expect(self.page.locator(".outcome.done").filter(has_text=words).first).to_be_visible(timeout=SLOW_MS)
+
+    async def get(self, path: str) -> Any:
+        return await self.stage.client.call("GET", path)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def console(stage: Stage) -> AsyncIterator[Console]:
+    """Logged in, after a wrong key."""
+    require("Chromium", EXECUTABLE, "neither chromium nor chromium-browser is on PATH")
+    async with chromium() as browser:
+        context = await browser.new_context(viewport={"width": 1440, "height": 900})
+        page = await context.new_page()
+        page.set_default_timeout(SLOW_MS)
+        await page.add_init_script(path=AXE)
+        console = Console(page, stage)
+        await page.goto(f"{stage.stack.api_url}/console")
+        key = page.get_by_label("Admin key")
+        await key.fill("another key")
+        await console.button("Log in").click()
+        await expect(page.get_by_role("alert")).to_have_text("This is not the admin key.")
+        assert await violations(page) == []
+        assert stage.settings.admin_key is not None
+        await key.fill(stage.settings.admin_key)
+        await console.button("Log in").click()
+        await expect(page.get_by_role("heading", name="No channels yet")).to_be_visible()
+        await page.evaluate("globalThis.sameDocument = true")
+        yield console
+        assert await page.evaluate("globalThis.sameDocument"), "the page was loaded again"
+        assert console.errors == []
+
+
+async def test_channels_come_in_by_form_and_by_import(console: Console, lab: Lab) -> None:
+    page = console.page
+    assert await violations(page) == []
+    await page.get_by_role("link", name="Import a playlist, or add a channel").click()
+    await page.get_by_label("Name", exact=True).fill("By hand")
+    await page.get_by_label("Sources, one address a line").fill(f"{lab['a'].hls_url}\n{lab['b'].hls_url}\n{lab['c'].hls_url}")
+    await console.button("Add channel").click()
+    await expect(page.get_by_role("heading", name="By hand")).to_be_visible()
+    await expect(page.locator(".sources > li")).to_have_count(3)
+
+    await page.get_by_role("link", name="Add channels").click()
+    await page.get_by_label("Provider", exact=True).fill("Acme TV")
+    await page.get_by_label("text", exact=True).check()
+    await page.get_by_label("Playlist", exact=True).fill(f"#EXTM3U\n#EXTINF:-1,Imported\n{lab['d'].hls_url}\n")
+    await console.button("Show what would change").click()
+    await expect(page.get_by_role("heading", name="This would change")).to_be_visible()
+    assert [each["name"] for each in (await console.get("/v1/channels"))["items"]] == ["By hand"]
+    assert await violations(page) == []
+    await console.button("Apply").click()
+    await expect(page.get_by_role("heading", name="This was changed")).to_be_visible()
+    assert {each["name"] for each in (await console.get("/v1/channels"))["items"]} == {"By hand", "Imported"}
+    await page.get_by_role("navigation").get_by_role("link", name="Overview").click()
+    await expect(page.get_by_role("link", name=re.compile("Imported"))).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_role("heading", name="Add channels")).to_be_visible()
+
+
+async def test_a_channel_is_put_in_order(console: Console) -> None:
+    page = console.page
+    await console.go("/console")
+    await page.keyboard.press("/")
+    await page.keyboard.type("hand")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("link", name=re.compile("By hand")).click()
+    rows = page.locator(".sources > li")
+    before = (await console.get("/v1/channels/by-hand"))["sources"]
+
+    await rows.nth(1).get_by_role("button", name="Probe").click()
+    await console.done("works")
+    assert (await console.get(f"/v1/sources/{before[1]['id']}"))["status"] == "healthy"
+    await rows.nth(2).get_by_role("button", name="Disable").click()
+    await console.done("Disabled")
+    assert (await console.get(f"/v1/sources/{before[2]['id']}"))["status"] == "disabled"
+    assert await violations(page) == []
+    await rows.nth(2).get_by_role("button", name="Enable").click()
+    await console.done("Enabled")
+
+    async def order() -> list[str]:
+        return [source["id"] for source in (await console.get("/v1/channels/by-hand"))["sources"]]
+
+    ids = await order()
+    await rows.nth(0).get_by_role("button", name="Move").focus()
+    await page.keyboard.press("ArrowDown")
+    await console.done("Order saved")
+    assert await order() == [ids[1], ids[0], ids[2]]
+    await rows.nth(1).get_by_role("button", name="Move").hover()
+    await page.mouse.down()
+    target = await rows.nth(0).bounding_box()
+    assert target is not None
+    await page.mouse.move(target["x"] + 20, target["y"] + 3, steps=4)
+    await page.mouse.up()
+
+    async def as_before() -> bool:
+        return await order() == ids
+
+    await eventually(as_before, what="the order to be as it was")
+
+    await page.get_by_label("Add a failover channel").fill("impor")
+    await page.get_by_label("Channels found").get_by_role("button", name="Imported").click()
+    await console.done("Imported added")
+    assert [each["slug"] for each in (await console.get("/v1/channels/by-hand/failovers"))["channels"]] == ["imported"]
+    await console.button("Remove Imported").click()
+    await console.done("Imported removed")
+    assert (await console.get("/v1/channels/by-hand/failovers"))["channels"] == []
+
+    await console.go("/console/channels/imported")
+    await console.button("Disable channel").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Disable").click()
+    await console.button("Enable channel").click()
+    await expect(console.button("Disable channel")).to_be_visible()
+    assert (await console.get("/v1/channels/imported"))["enabled"] is True
+
+
+async def test_a_session_is_seen_live_and_ruled(console: Console, stage: Stage, lab: Lab) -> None:
+    page = console.page
+    a = lab["a"]
+    channel = await console.get("/v1/channels/by-hand")
+    sources = channel["sources"]
+    assert sources[0]["url"] == a.hls_url
+    await console.go("/console")
+    async with stage.watch(channel) as watched:
+        row = page.locator(".session").filter(has_text="By hand")
+        await expect(row).to_contain_text("On air")
+        await expect(row.locator("img")).to_be_visible()
+        assert await violations(page) == []
+
+        a.fault = Fault.REFUSE
+        await expect(row).to_contain_text("On backup")
+        await expect(page.get_by_role("heading", name="1 channel is on backup")).to_be_visible()
+        await expect(page.locator(".recent li.backup").first).to_contain_text("By hand")
+
+        await row.click()
+        await expect(page).to_have_url(re.compile(f"/console/sessions/{watched.id}$"))
+        await expect(page.locator(".story .attempt")).to_have_count(2)
+        await expect(page.get_by_label("Log of attempt 2")).to_contain_text(re.compile("first|listed|segment|FFmpeg"))
+        assert await violations(page) == []
+        a.fault = None
+        await stage.client.call("POST", f"/v1/sources/{sources[0]['id']}/probe")
+        await page.locator(".target").nth(2).get_by_role("button", name="Switch").click()
+        await console.done("Switch asked for")
+        await expect(page.locator(".target").nth(2)).to_contain_text("plays")
+        await expect(page.locator(".story .attempt")).to_have_count(3)
+        await console.button("Switch to next").click()
+        await expect(page.locator(".story .attempt")).to_have_count(4)
+
+        await console.button("Stop").click()
+        assert await violations(page) == []
+        await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        assert (await watched.view())["desired"] == "run"
+        await console.button("Stop").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+        await expect(page.locator(".badge")).to_have_text("Ended")
+
+
+async def test_the_deployment_is_drained(console: Console) -> None:
+    page = console.page
+    await page.get_by_role("link", name="System").click()
+    await expect(page.locator(".findings li, .nothing.well").first).to_be_visible()
+    await console.button("Drain").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Drain").click()
+    await expect(page.get_by_role("link", name="Draining")).to_be_visible()
+    assert (await console.get("/v1/drain"))["draining_since"] is not None
+    assert await violations(page) == []
+    await console.button("Take new sessions again").click()
+    await expect(page.get_by_role("link", name="Draining")).to_be_hidden()
+    assert (await console.get("/v1/drain"))["draining_since"] is None
+
+
+async def test_a_deep_link_opens_its_page_and_a_logout_closes_all(console: Console) -> None:
+    channel = await console.get("/v1/channels/by-hand")
+    page = await console.page.context.new_page()
+    await page.goto(f"{console.stage.stack.api_url}/console/channels/{channel['id']}")
+    await expect(page.get_by_role("heading", name="By hand")).to_be_visible()
+    await page.get_by_role("button", name="Log out").click()
+    await expect(page.get_by_label("Admin key")).to_be_visible()
+    await page.close()
+    await expect(console.page.get_by_label("Admin key")).to_be_visible()

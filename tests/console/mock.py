@@ -332,6 +332,8 @@ def posters() -> tuple[bytes, ...]:
                     "lavfi",
                     "-i",
                     source,
+                    "-vf",
+                    "hue=s=0.55:b=-0.6",
                     "-frames:v",
                     "1",
                     "-q:v",

@@ -57,6 +57,7 @@ async def console(stage: Stage) -> AsyncIterator[Console]:
         context = await browser.new_context(viewport={"width": 1440, "height": 900})
         page = await context.new_page()
         page.set_default_timeout(SLOW_MS)
+        expect.set_options(timeout=SLOW_MS)
         await page.add_init_script(path=AXE)
         console = Console(page, stage)
         await page.goto(f"{stage.stack.api_url}/console")

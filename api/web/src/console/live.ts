@@ -23,6 +23,7 @@ let gathering: ReturnType<typeof setTimeout> | undefined;
 let next: ReturnType<typeof setTimeout> | undefined;
 let looking: Promise<void> | null = null;
 let looked_ms = 0;
+let acted_ms = 0;
 const listeners = new Set<(events: readonly WireEvent[]) => void>();
 
 /** Calls back with events as they happen, for what is shown of one session or channel. */
@@ -46,6 +47,12 @@ export function restart(): void {
   void look();
 }
 
+/** Something was done here: what the server said before is older than that. */
+export function acted(): void {
+  acted_ms = Date.now();
+  refresh();
+}
+
 /** The overview anew, as soon as may be. */
 export function refresh(): void {
   schedule(Math.max(0, looked_ms + PAUSE_MS - Date.now()));
@@ -67,6 +74,10 @@ async function once(): Promise<void> {
   looked_ms = Date.now();
   try {
     const overview = await client.overview();
+    if (acted_ms >= looked_ms) {
+      schedule(PAUSE_MS);
+      return;
+    }
     batch(() => {
       heard(overview.at === state.value.at ? null : ms(overview.at));
       state.value = loaded(state.value, overview);

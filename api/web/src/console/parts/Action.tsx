@@ -3,7 +3,7 @@
 import { useSignal, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Refused } from "../../problem";
-import { refresh } from "../live";
+import { acted } from "../live";
 import { announce } from "../store";
 import { Confirm, type Question } from "./Dialog";
 
@@ -44,7 +44,7 @@ export function useAction(): Action {
       timer.current = setTimeout(() => {
         outcome.value = { kind: "idle" };
       }, SHOWN_MS);
-      refresh();
+      acted();
       return true;
     } catch (error) {
       const text = why(error);

@@ -202,7 +202,7 @@ function Channels() {
 }
 
 function sessionHeight(_: SessionEntry, narrow: boolean): number {
-  return narrow ? 7 : 5.5;
+  return narrow ? 7 : 5.8;
 }
 
 function Sessions() {

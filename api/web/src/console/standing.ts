@@ -6,6 +6,8 @@ import { SLATE, type Channel, type Session, type Source, type State } from "./st
 export const STANDINGS = ["off", "slate", "dead", "backup", "risk", "starting", "air", "idle", "disabled"] as const;
 export type Standing = (typeof STANDINGS)[number];
 
+const RANKS = Object.fromEntries(STANDINGS.map((standing, index) => [standing, index])) as Readonly<Record<Standing, number>>;
+
 export const WORDS: Readonly<Record<Standing, string>> = {
   off: "Off air",
   slate: "On slate",
@@ -36,7 +38,7 @@ export function isTrouble(standing: Standing): boolean {
 }
 
 export function rank(standing: Standing): number {
-  return STANDINGS.indexOf(standing);
+  return RANKS[standing];
 }
 
 /** The source that is tried first: what "first choice" means. */

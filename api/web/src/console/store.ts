@@ -20,8 +20,11 @@ export const choice = signal<Choice>({ search: "", order: "trouble", grouped: fa
 
 export const standingOf = computed(() => standings(state.value));
 export const tally = steady(() => counts(standingOf.value));
-export const shownChannels = steadyRows<Row>(() => channelRows(state.value, standingOf.value, choice.value));
-export const shownSessions = steadyRows<SessionRow>(() => sessionRows(state.value, choice.value.search));
+export const shownChannels = steadyRows<Row>(isSameRow, () => channelRows(state.value, standingOf.value, choice.value));
+export const shownSessions = steadyRows<SessionRow>(
+  (a, b) => a.standing === b.standing,
+  () => sessionRows(state.value, choice.value.search),
+);
 
 export function choose(change: Partial<Choice>): void {
   choice.value = { ...choice.value, ...change };
@@ -61,14 +64,21 @@ function steady<T>(compute: () => T): ReadonlySignal<T> {
   });
 }
 
-/** Rows: each is the same object as before where it is equal, and so is the list of all. */
-function steadyRows<T extends { readonly key: string }>(compute: () => readonly T[]): ReadonlySignal<readonly T[]> {
+function isSameRow(a: Row, b: Row): boolean {
+  return a.kind === "channel" && b.kind === "channel" ? a.standing === b.standing : isEqual(a, b);
+}
+
+/** Rows with the same key are compared: each is the same object as before where it is equal, and so is the list of all. */
+function steadyRows<T extends { readonly key: string }>(
+  same: (a: T, b: T) => boolean,
+  compute: () => readonly T[],
+): ReadonlySignal<readonly T[]> {
   let known = new Map<string, T>();
   let last: readonly T[] = [];
   return computed(() => {
     const rows = compute().map((row) => {
       const old = known.get(row.key);
-      return old !== undefined && isEqual(old, row) ? old : row;
+      return old !== undefined && same(old, row) ? old : row;
     });
     if (rows.length === last.length && rows.every((row, index) => row === last[index])) return last;
     known = new Map(rows.map((row) => [row.key, row]));

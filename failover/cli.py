@@ -35,7 +35,6 @@ def _parser() -> argparse.ArgumentParser:
     command("api", "run the API alone")
     command("orchestrator", "run the orchestrator alone")
     command("migrate", "bring the database to the current schema; safe to repeat")
-    command("healthy", "whether the process in this container is; exit 1 where it is not")
     secret_files = command("secrets", "make the keys and passwords of a deployment that are not there yet, as files")
     secret_files.add_argument("directory", type=Path, metavar="DIR")
 
@@ -137,10 +136,6 @@ def _command(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any
             from failover import parts
 
             return parts.migrate(settings, arguments.data_dir)
-        case "healthy", _:
-            from failover import healthy
-
-            return healthy.healthy(settings)
         case "secrets", _:
             from failover import secret_files
 

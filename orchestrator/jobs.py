@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
@@ -18,7 +17,6 @@ from orchestrator.errors import NotFound, Temporary
 from orchestrator.heartbeat import BEAT_S, Heartbeat
 from orchestrator.history import History
 from orchestrator.ports import ContainerRuntime, Sessions
-from orchestrator.pulse import Pulse
 from orchestrator.recovery import Recovery
 from orchestrator.renewals import Renewals
 from orchestrator.retention import Retention
@@ -70,8 +68,6 @@ class Jobs:
         self._every("retention", settings.retention_interval_s, self._retain)
         self._every("history", _HISTORY_S, self._forget)
         self._every("heartbeat", BEAT_S, heartbeat.beat)
-        if settings.health_file is not None:
-            self._every("health file", BEAT_S, Pulse(Path(settings.health_file)).beat)
 
     def start(self) -> None:
         # A run that finds the one before still going is skipped: that is what max_instances is for, and no news.

@@ -77,13 +77,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ended_retention_s: float = 3600.0  # playlists, segments and logs of ended sessions
     history_retention_s: float = 30 * 24 * 3600.0  # rows of ended sessions, with their attempts and events
     orphan_grace_s: float = 60.0
-    health_file: str | None = None  # touched for as long as the orchestrator's loop runs; `failover healthy` looks at it
     probe_timeout_s: float = 5.0
     probe_concurrency: int = 32  # a hung probe costs memory, no CPU; few would let hung sources delay the others
     probe_fresh_s: float = 10.0  # a source seen healthy this recently is not probed again
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+    health_file: str | None = None  # touched every 3 s for as long as the process's loop runs
 
 
 def read(environ: Mapping[str, str]) -> Settings:

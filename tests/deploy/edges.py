@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -53,13 +54,19 @@ class Edge:
                 for path in self._directory.rglob("*"):
                     shutil.chown(path, "www-data")
         with (self._directory / "output").open("wb") as output:
-            self._process = subprocess.Popen(argv, env={**os.environ, **self._environ}, stdout=output, stderr=output)
+            self._process = subprocess.Popen(
+                argv, env={**os.environ, **self._environ}, stdout=output, stderr=output, start_new_session=True
+            )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(10)
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:  # somebody still listens to events
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait(5)
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def listens(self) -> bool:

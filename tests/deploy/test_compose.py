@@ -23,6 +23,7 @@ import websockets
 
 from failover.play import Client
 from lab.viewer import Viewer
+from orchestrator.errors import FailoverError
 from tests.deploy.composed import Composed, build_images, inspect, plugin
 from tests.support import eventually, require
 
@@ -87,8 +88,15 @@ async def watching(composed: Composed) -> AsyncIterator[Watching]:
     async with httpx.AsyncClient(base_url=composed.url, headers=headers, timeout=40.0, trust_env=False) as http:
         client = Client(http)
         channel = await client.add_channel("news", "News", SOURCES)
-        granted = await client.session(channel["id"])
-        assert granted["phase"] == "live", granted
+        granted: Any = None
+
+        async def live() -> bool:
+            nonlocal granted
+            with contextlib.suppress(FailoverError):  # a busy machine's probes are late
+                granted = await client.session(channel["id"])
+            return granted is not None and granted["phase"] == "live"
+
+        await eventually(live, timeout_s=60, every_s=1.0, what="a session")
         watched = Watching(client, granted)
         tasks = [asyncio.create_task(watched.look()), asyncio.create_task(watched.listen())]
         try:
@@ -205,10 +213,12 @@ async def test_a_service_dies_and_the_picture_goes_on(
     composed: Composed, watching: Watching, service: str, limit_s: float
 ) -> None:
     await watching.plays(1)
-    killed_at = time.time()
+    killed_at, refused = time.time(), watching.viewer.refused
     await composed.kill(service)
     await watching.plays()
     assert watching.viewer.faults == []
+    # While the store is away the edge serves what it has, although the store's very name is gone
+    assert service == "edge" or watching.viewer.refused == refused
     late_s = watching.late_s(killed_at)
     print(f"{service}: {late_s:.2f} s late at most")
     assert late_s < limit_s

@@ -54,6 +54,8 @@ class Origin:
             for writer in self._writers:
                 writer.transport.abort()
             self._server = None
+            while self._writers:
+                await asyncio.sleep(0.01)
 
     async def __aenter__(self) -> Self:
         await self.open()

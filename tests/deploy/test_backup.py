@@ -1,4 +1,4 @@
-"""A backup as docs/deploy.md makes it: the same pg_dump, restored into another server, has the sessions and goes on from there."""
+"""A backup as docs/deploy.md makes it: the same pg_dump, restored into another server, has the sessions."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Composed:
 
         def well() -> bool:
             state = inspect(container)["State"]
-            return state["StartedAt"] != before["StartedAt"] and state["Health"]["Status"] == "healthy"
+            return bool(state["StartedAt"] != before["StartedAt"] and state["Health"]["Status"] == "healthy")
 
         await eventually(well, timeout_s=60, every_s=0.2, what=f"{service} to come back")
 

@@ -56,12 +56,12 @@ async def test_a_dump_restored_into_a_fresh_server_has_the_sessions(
     await before.close()
     dump = tmp_path / "failover.dump"
     with dump.open("wb") as output:
-        command = [programs / "pg_dump", f"--dbname={libpq(url)}", *documented("pg_dump")]
+        command = [str(programs / "pg_dump"), f"--dbname={libpq(url)}", *documented("pg_dump")]
         subprocess.run(command, stdout=output, check=True)
     with fresh_server.connect() as connection:
         connection.execute("CREATE DATABASE failover TEMPLATE template0")
     with dump.open("rb") as source:
-        command = [programs / "pg_restore", f"--dbname={libpq(fresh_server.url('failover'))}", *documented("pg_restore")]
+        command = [str(programs / "pg_restore"), f"--dbname={libpq(fresh_server.url('failover'))}", *documented("pg_restore")]
         subprocess.run(command, stdin=source, check=True)
     upgrade(fresh_server.url("failover"))  # as `migrate` does at the next start: there is nothing to do
     after = open_tables(fresh_server.url("failover"))

@@ -67,7 +67,7 @@ def test_no_secret_stands_in_an_environment(services: dict[str, Any]) -> None:
 
 def test_the_example_names_every_variable_of_the_file() -> None:
     text = (ROOT / "compose.yaml").read_text() + (ROOT / "compose.external.yaml").read_text()
-    used = set(re.findall(r"\$\{([A-Z_]+)", text)) - {"COMPOSE_PROJECT_NAME"}
+    used = set(re.findall(r"\$\{([A-Z0-9_]+)", text)) - {"COMPOSE_PROJECT_NAME"}
     named = set(re.findall(r"^([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert used <= named
     assert {name for name in named if not name.startswith("FAILOVER_")} <= used

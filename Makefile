@@ -11,7 +11,7 @@ IMAGE := hls-failover-transcoder
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup image demo check test bench screenshots format lock clean help
+.PHONY: setup image demo check test tests bench screenshots format lock clean help
 
 help:
 	@echo "make demo    a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
@@ -58,7 +58,9 @@ check: setup
 	$(BIN)/lint-imports
 	cd $(WEB) && $(NPM) run --silent check
 
-test: check image
+test: check image tests
+
+tests:
 	cd $(WEB) && $(NPM) run --silent test
 	$(BIN)/pytest $(ARGS)
 

@@ -151,7 +151,7 @@ async def test_no_viewer_gets_an_older_playlist_after_a_newer_one(edge: Edge, or
             await first.get(PLAYLIST)
     origin.delay_s = lambda: chance.choice((0.0, 0.05, 0.6, 1.2))
     newest = 0
-    until = time.monotonic() + 6
+    until = time.monotonic() + 4
 
     async def publish() -> None:
         nonlocal newest

@@ -169,5 +169,5 @@ async def stop_all(settings: Settings, data_dir: Path | None) -> int:
             if not left or time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.5)
-    console.print(f"{len(asked - left)} sessions have ended" + (f", {len(left)} have not" if left else ""))
+    console.print(f"ended: {len(asked - left)}" + (f", still running: {', '.join(sorted(left))}" if left else ""))
     return 1 if left else 0

@@ -249,7 +249,7 @@ async def test_sessions_are_rolled_with_the_command_of_the_documentation(compose
 
 
 async def test_it_is_taken_down_and_nothing_is_left(composed: Composed, watching: Watching) -> None:
-    assert "1 sessions have ended" in composed.failover("sessions", "stop", "--all")
+    assert composed.failover("sessions", "stop", "--all").strip() == "ended: 1"
     assert composed.sessions() == []
     await eventually(lambda: watching.viewer.playlist and watching.viewer.playlist.ended, what="the playlist's end")
     composed.down()

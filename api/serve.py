@@ -21,6 +21,7 @@ from api.app import create_app
 from api.world import World
 from orchestrator.errors import BadSetting
 from orchestrator.ports import Frames
+from orchestrator.pulse import pulse
 from orchestrator.settings import PREFIX, Settings
 
 log = logging.getLogger(__name__)
@@ -114,5 +115,6 @@ async def run(settings: Settings) -> None:
         app = create_app(settings, tables, bus, store, prober, time.time, download, _frames(settings), logo)
         listener = listen(settings)
         log.info("API on http://%s:%d", *listener.getsockname()[:2])
+        await stack.enter_async_context(pulse(settings.health_file))
         await serve(app, listener, stop)
         log.info("API stops; sessions play on")

@@ -35,6 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     command("api", "run the API alone")
     command("orchestrator", "run the orchestrator alone")
     command("migrate", "bring the database to the current schema; safe to repeat")
+    secret_files = command("secrets", "make the keys and passwords of a deployment that are not there yet, as files")
+    secret_files.add_argument("directory", type=Path, metavar="DIR")
 
     play = command("play", "a channel from these addresses; plays until Ctrl-C")
     play.add_argument("urls", nargs="+", metavar="URL")
@@ -73,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
         ("stop", "end a session"),
     ):
         one = command(name, summary, sessions)
+        if name == "stop":
+            which = one.add_mutually_exclusive_group(required=True)
+            which.add_argument("session", metavar="SESSION", nargs="?")
+            which.add_argument("--all", action="store_true", help="every session, and wait until nothing of them runs")
+            continue
         one.add_argument("session", metavar="SESSION")
         if name == "logs":
             one.add_argument("--attempt", type=int, default=None)
@@ -129,6 +136,10 @@ def _command(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any
             from failover import parts
 
             return parts.migrate(settings, arguments.data_dir)
+        case "secrets", _:
+            from failover import secret_files
+
+            return secret_files.write(settings, arguments.directory)
         case "play", _:
             from failover import play
 
@@ -174,6 +185,8 @@ def _command(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any
                 case "switch":
                     return sessions.switch(settings, arguments.data_dir, arguments.session, arguments.source)
                 case _:
+                    if arguments.all:
+                        return sessions.stop_all(settings, arguments.data_dir)
                     return sessions.stop(settings, arguments.data_dir, arguments.session)
 
 

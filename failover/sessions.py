@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 import time
@@ -18,7 +19,10 @@ from orchestrator.adapters.tables import Tables, open_tables
 from orchestrator.core.model import Phase
 from orchestrator.core.payload import playlist_url, timestamp
 from orchestrator.errors import BusUnavailable, NotFound
+from orchestrator.runtime import open_runtime
 from orchestrator.settings import Settings
+
+_ALL_ENDED_S = 60.0
 
 # Piped, a line is as long as it is: ids must stay whole.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 250)
@@ -144,3 +148,26 @@ async def stop(settings: Settings, data_dir: Path | None, session_id: str) -> in
         await tables.sessions.stop(session_id, "operator")
     await _nudge(settings, session_id)
     return 0
+
+
+async def stop_all(settings: Settings, data_dir: Path | None) -> int:
+    """Asks for every session's end, and waits until nothing of them runs; 1 where something still does (no orchestrator?)."""
+    settings = stacks.resolve(settings, data_dir)
+    deadline = time.monotonic() + _ALL_ENDED_S
+    asked: set[str] = set()
+    async with contextlib.AsyncExitStack() as stack:
+        tables = await stack.enter_async_context(opened_tables(settings))
+        runtime = await open_runtime(settings)
+        stack.push_async_callback(runtime.close)
+        while True:
+            unended = {session.id for session in await tables.sessions.unended()}
+            for session_id in unended - asked:
+                await tables.sessions.stop(session_id, "operator")
+                await _nudge(settings, session_id)
+            asked |= unended
+            left = unended | {container.session_id for container in await runtime.containers()}
+            if not left or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.5)
+    console.print(f"ended: {len(asked - left)}" + (f", still running: {', '.join(sorted(left))}" if left else ""))
+    return 1 if left else 0

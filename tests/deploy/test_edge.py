@@ -1,0 +1,222 @@
+"""The edges before a store that counts: what viewers get, and what the store hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.deploy.edges import CONFIGURATIONS, PROGRAMS, Caller, Edge
+from tests.deploy.origin import Origin
+from tests.support import eventually, require
+
+PLAYLIST = "/playlists/s-1/main.m3u8"
+SEGMENT = "/segments/s-1/1/main/0.ts"
+VIEWERS = 200
+
+
+@pytest_asyncio.fixture
+async def origin() -> AsyncIterator[Origin]:
+    async with Origin() as running:
+        running.put(PLAYLIST, b"#EXTM3U\n0")
+        running.put(SEGMENT, bytes(range(256)) * 40)
+        yield running
+
+
+@pytest_asyncio.fixture(params=list(PROGRAMS))
+async def edge(request: pytest.FixtureRequest, origin: Origin) -> AsyncIterator[Edge]:
+    program = PROGRAMS[request.param]
+    require(request.param, Path(program).exists(), f"there is no {program}")
+    with Edge(request.param, origin) as running:
+        await eventually(running.listens, what="the edge to listen")
+        yield running
+
+
+@pytest_asyncio.fixture
+async def http(edge: Edge) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=edge.url, trust_env=False, timeout=20.0) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "cache_control"),
+    [
+        (PLAYLIST, "application/vnd.apple.mpegurl", "public, max-age=1"),
+        (SEGMENT, "video/mp2t", "public, max-age=31536000, immutable"),
+    ],
+)
+async def test_what_a_viewer_gets(http: httpx.AsyncClient, origin: Origin, path: str, kind: str, cache_control: str) -> None:
+    for _ in range(2):  # from the store, and from the cache
+        answer = await http.get(path, headers={"Origin": "https://page.example"})
+        assert answer.status_code == 200
+        assert answer.content == origin.objects[f"/hls{path}"][0]
+        assert answer.headers["content-type"] == kind
+        assert answer.headers["cache-control"] == cache_control
+        assert answer.headers.get_list("access-control-allow-origin") == ["*"]
+        assert "etag" in answer.headers["access-control-expose-headers"].lower()
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "origin" not in answer.headers.get("vary", "").lower()
+    assert "HIT" in answer.headers["x-cache"]
+    assert origin.count(path) == 1
+    unchanged = await http.get(path, headers={"If-None-Match": answer.headers["etag"]})
+    assert unchanged.status_code == 304
+    assert (await http.head(path)).headers["content-type"] == kind
+
+
+async def test_a_preflight_is_answered_by_the_edge(http: httpx.AsyncClient, origin: Origin) -> None:
+    asked = {
+        "Origin": "https://page.example",
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "range",
+    }
+    answer = await http.request("OPTIONS", SEGMENT, headers=asked)
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "GET" in answer.headers["access-control-allow-methods"]
+    assert "Range" in answer.headers["access-control-allow-headers"]
+    assert answer.headers["access-control-max-age"] == "86400"
+    assert origin.asked == []
+
+
+async def test_nobody_writes_and_nothing_is_listed(http: httpx.AsyncClient, origin: Origin) -> None:
+    for method, path in itertools.product(("PUT", "POST", "DELETE", "PATCH"), (PLAYLIST, SEGMENT)):
+        assert (await http.request(method, path, content=b"x")).status_code == 405, method
+    for path in ("/playlists/", "/segments/", "/segments/s-1/", "/logs/s-1/1.log", f"{PLAYLIST}/", "/playlists?prefix=s"):
+        assert (await http.get(path)).status_code == 404, path
+    assert origin.asked == []
+
+
+async def test_ranges_come_from_one_whole_copy(http: httpx.AsyncClient, origin: Origin) -> None:
+    await http.get(SEGMENT)
+    for first, last in ((0, 9), (300, 511), (10_000, 10_239)):
+        part = await http.get(SEGMENT, headers={"Range": f"bytes={first}-{last}"})
+        assert part.status_code == 206
+        assert part.content == origin.objects[f"/hls{SEGMENT}"][0][first : last + 1]
+    assert origin.count(SEGMENT) == 1
+
+
+async def test_queries_cookies_and_pages_make_no_copies(http: httpx.AsyncClient, origin: Origin) -> None:
+    for number in range(5):
+        own = {"Cookie": f"a={number}", "Authorization": f"Bearer {number}", "Origin": f"https://{number}.example"}
+        await http.get(f"{SEGMENT}?token={number}", headers=own | {"Cache-Control": "no-cache"})
+    (asked,) = origin.asked
+    assert asked.target == f"/hls{SEGMENT}"
+    assert not {"cookie", "authorization", "origin"} & set(asked.headers)
+
+
+async def test_many_viewers_are_one_to_the_store(edge: Edge, origin: Origin) -> None:
+    """Two hundred who come in the same moment, for a segment that nobody has had, and for a playlist that has run out."""
+    async with contextlib.AsyncExitStack() as stack:
+        viewers = [await stack.enter_async_context(Caller(edge.port)) for _ in range(VIEWERS)]
+        origin.delay_s = lambda: 0.3
+        segments = await asyncio.gather(*(viewer.get(SEGMENT) for viewer in viewers))
+        assert {len(each) for each in segments} == {10_240}
+        if edge.kind == "nginx":  # of what it has not, Apache fetches as many copies as are asked for: its file says so
+            assert origin.count(SEGMENT) == 1
+        await viewers[0].get(PLAYLIST)
+        for version in (1, 2):
+            origin.put(PLAYLIST, b"#EXTM3U\n%d" % version)
+            origin.asked.clear()
+            await asyncio.sleep(2.1)  # its life is a second, by clocks of whole seconds: there is nothing to be awaited
+            await asyncio.gather(*(viewer.get(PLAYLIST) for viewer in viewers))
+            assert origin.count(PLAYLIST) == 1
+
+
+async def test_the_log_tells_the_hit_ratio(edge: Edge, http: httpx.AsyncClient) -> None:
+    for _ in range(4):
+        await http.get(SEGMENT)
+
+    def told() -> bool:
+        summed = subprocess.run(
+            [CONFIGURATIONS / "hit-ratio"], input=edge.log.read_text(), capture_output=True, text=True, check=True
+        )
+        return " ".join(summed.stdout.split()) == "segments 4 requests, 1 to the store, hit ratio 0.7500"
+
+    await eventually(told, what="the ratio")
+
+
+async def test_no_viewer_gets_an_older_playlist_after_a_newer_one(edge: Edge, origin: Origin) -> None:
+    chance = random.Random(7)
+    if edge.kind == "apache":  # of what it has not, it fetches several copies, and keeps the last: its file says so
+        async with Caller(edge.port) as first:
+            await first.get(PLAYLIST)
+    origin.delay_s = lambda: chance.choice((0.0, 0.05, 0.6, 1.2))
+    newest = 0
+    until = time.monotonic() + 4
+
+    async def publish() -> None:
+        nonlocal newest
+        while time.monotonic() < until:
+            newest += 1
+            origin.put(PLAYLIST, b"#EXTM3U\n%d" % newest)
+            await asyncio.sleep(0.1)
+
+    async def view() -> list[int]:
+        seen = []
+        async with Caller(edge.port) as viewer:
+            while time.monotonic() < until:
+                seen.append(int((await viewer.get(PLAYLIST)).split(b"\n")[1]))
+                await asyncio.sleep(0.1)
+        return seen
+
+    publishing = asyncio.create_task(publish())
+    histories = await asyncio.gather(*(view() for _ in range(20)))
+    await publishing
+    for seen in histories:
+        assert seen == sorted(seen)
+        assert seen[-1] > newest / 3, "it goes on"
+
+
+async def test_what_is_not_there_may_be_there_in_a_moment(http: httpx.AsyncClient, origin: Origin) -> None:
+    fresh = "/segments/s-1/1/main/1.ts"
+    assert (await http.get(fresh)).status_code == 404
+    origin.put(fresh, b"there")
+
+    async def there() -> bool:
+        return (await http.get(fresh)).content == b"there"
+
+    await eventually(there, timeout_s=3, what="the segment that was not there")
+
+
+async def test_while_the_store_is_away_the_edge_serves_what_it_has(http: httpx.AsyncClient, origin: Origin) -> None:
+    before = {path: (await http.get(path)).content for path in (PLAYLIST, SEGMENT)}
+    await origin.close()
+    for _ in range(6):  # beyond the playlist's life
+        for path, content in before.items():
+            answer = await http.get(path)
+            assert (answer.status_code, answer.content) == (200, content)
+            assert answer.headers["access-control-allow-origin"] == "*"
+        await asyncio.sleep(0.4)
+    missing = await http.get("/segments/s-1/1/main/7.ts")
+    assert missing.status_code in (502, 503)
+    origin.put(PLAYLIST, b"#EXTM3U\nagain")
+    await origin.open()
+
+    async def again() -> bool:
+        return (await http.get(PLAYLIST)).content == b"#EXTM3U\nagain"
+
+    await eventually(again, timeout_s=5, what="the playlist after the outage")
+
+
+async def test_the_api_behind_the_edge(edge: Edge, http: httpx.AsyncClient, origin: Origin) -> None:
+    """Its events are sent when they happen, it hears who asks, and who asks cannot say that it is somebody else."""
+    async with asyncio.timeout(5), http.stream("GET", "/v1/events") as answer:
+        assert await anext(answer.aiter_lines()) == 'data: {"id":1}'
+    echoed = (await http.get("/v1/echo", headers={"X-Forwarded-For": "203.0.113.9"})).text
+    assert echoed.split(", ")[-1] == "127.0.0.1"
+    assert origin.asked[-1].headers["host"] == f"127.0.0.1:{edge.port}"
+
+
+async def test_who_is_in_front_is_not_asked_for_the_status(http: httpx.AsyncClient) -> None:
+    status = await http.get("/edge/status")
+    assert status.status_code == 200
+    assert "requests" in status.text.lower()

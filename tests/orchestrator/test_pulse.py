@@ -1,0 +1,27 @@
+"""The file by which a container's health is told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator import pulse
+from tests.support import eventually
+
+
+async def test_the_file_is_touched_for_as_long_as_the_loop_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse, "BEAT_S", 0.01)
+    file = tmp_path / "healthy"
+    async with pulse.pulse(str(file)):
+        await eventually(file.exists)
+        os.utime(file, (0, 0))
+        await eventually(lambda: file.stat().st_mtime > 0, what="another beat")
+    assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"pulse"})
+
+
+async def test_without_a_file_nothing_beats() -> None:
+    async with pulse.pulse(None):
+        assert "pulse" not in {task.get_name() for task in asyncio.all_tasks()}

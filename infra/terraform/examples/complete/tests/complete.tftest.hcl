@@ -27,7 +27,7 @@ run "the_first_plan" {
 
 run "every_setting_that_a_host_needs" {
   assert {
-    condition = keys(merge(output.settings, output.secret_arns)) == tolist([
+    condition = toset(keys(merge(output.settings, output.secret_arns))) == toset([
       "FAILOVER_ADMIN_KEY", "FAILOVER_DATABASE_URL", "FAILOVER_DOCKER_NETWORK", "FAILOVER_MAX_SESSIONS", "FAILOVER_ORIGIN_URL",
       "FAILOVER_PUBLIC_URL", "FAILOVER_REDIS_URL", "FAILOVER_S3_ACCESS_KEY", "FAILOVER_S3_BUCKET", "FAILOVER_S3_ENDPOINT",
       "FAILOVER_S3_REGION", "FAILOVER_S3_SECRET_KEY", "FAILOVER_TRANSCODER_IMAGE",

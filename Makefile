@@ -10,13 +10,14 @@ PAGES := $(WEB)/dist/.ready
 IMAGE := hls-failover-transcoder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup image demo check test bench format lock clean help
+.PHONY: setup image demo check test terraform bench format lock clean help
 
 help:
 	@echo "make demo    a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
 	@echo "make test    checks and tests            make check   linters, types and layers alone"
 	@echo "make image   the transcoder image        make bench   the figures of the README"
 	@echo "make setup   the set-up alone            make lock    new versions of the dependencies"
+	@echo "make terraform   the modules in infra/terraform, without an account"
 
 setup: $(READY) $(PAGES)
 
@@ -56,9 +57,15 @@ check: setup
 	$(BIN)/lint-imports
 	cd $(WEB) && $(NPM) run --silent check
 
-test: check image
+# A part of the tests (ARGS) is asked for while one part is worked on.
+test: check image $(if $(ARGS),,terraform)
 	cd $(WEB) && $(NPM) run --silent test
 	$(BIN)/pytest $(ARGS)
+
+# Where the registry of providers cannot be reached, TERRAFORM_OFFLINE names a stand-in of them (infra/terraform/README.md).
+export TERRAFORM_OFFLINE ?= $(wildcard ../shared/tools/terraform-offline)
+terraform: $(READY)
+	@$(BIN)/python infra/terraform/check
 
 bench: setup image
 	$(BIN)/python -m bench $(ARGS)
@@ -72,6 +79,8 @@ lock: $(READY)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--extra dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		infra/terraform/requirements.in -o infra/terraform/requirements.lock
 
 clean:
 	rm -rf .venv api/web/node_modules api/web/dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -10,7 +10,7 @@ set -euo pipefail
 
 . "${HLS_FAILOVER_HOST_ENV:-/etc/hls-failover/host.env}"
 RUN=${RUN:-/run/hls-failover}
-SERVICE_UID=10001 # of both images
+SERVICE_UID=${SERVICE_UID:-10001} # of both images
 
 say() { logger --tag hls-failover --stderr -- "$*"; }
 

@@ -7,15 +7,6 @@ variables {
   host_cidrs = ["203.0.113.7/32"]
 }
 
-run "the_first_plan" {
-  command = plan
-
-  assert {
-    condition     = output.settings.FAILOVER_S3_ENDPOINT == "https://s3.eu-west-1.amazonaws.com"
-    error_message = "The region's store"
-  }
-}
-
 run "what_goes_into_an_env_file" {
   assert {
     condition = nonsensitive(output.dotenv) == join("", [

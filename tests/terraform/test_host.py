@@ -156,12 +156,20 @@ def test_a_host_is_given_up_when_its_engine_is_silent_five_times_in_a_row(host: 
     assert host.calls("aws") == []
 
 
-def test_sessions_are_rolled_once_the_new_api_is_healthy(host: Host) -> None:
+def test_sessions_are_rolled_once_the_new_orchestrator_is_healthy(host: Host) -> None:
     host.command("sleep", "exit 0")
-    host.command("docker", f'case "$*" in *healthy) echo >>{host.home}/tries; [ "$(wc -l <{host.home}/tries)" -ge 3 ] ;; esac')
+    host.command(
+        "docker", f'if [ "$1" = ps ]; then echo >>{host.home}/looks; [ "$(wc -l <{host.home}/looks)" -lt 3 ] || echo id; fi'
+    )
     assert host.does("roll").returncode == 0
     assert len(host.calls("docker")) == 4
-    assert host.calls("docker")[-1].endswith("exec -T api failover sessions roll")
+    assert host.calls("docker")[-1].endswith("exec -T orchestrator failover sessions roll")
+
+
+def test_with_an_orchestrator_that_does_not_come_up_nothing_is_rolled(host: Host) -> None:
+    host.command("sleep", "exit 0")
+    assert host.does("roll").returncode == 1
+    assert not any("roll" in call for call in host.calls("docker"))
 
 
 def test_an_unknown_word_is_answered_with_what_there_is(host: Host) -> None:

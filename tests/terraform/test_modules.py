@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters.event_bus import RedisEventBus
-from orchestrator.adapters.tables.database import database_url
+from orchestrator.adapters.tables.engine import database_url
 from orchestrator.settings import read, unknown
 
 ROOT = Path(__file__).parents[2]

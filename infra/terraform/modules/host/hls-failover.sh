@@ -114,13 +114,14 @@ apply() {
 }
 
 roll() {
-    local try
+    local try healthy
     for try in {1..60}; do
-        compose exec -T api failover healthy && break
-        [ "$try" -lt 60 ] || { say "the API is not healthy: nothing is rolled"; return 1; }
+        healthy=$(docker ps --quiet --filter label=com.docker.compose.service=orchestrator --filter health=healthy)
+        [ -z "$healthy" ] || break
+        [ "$try" -lt 60 ] || { say "the orchestrator is not healthy: nothing is rolled"; return 1; }
         sleep 2
     done
-    compose exec -T api failover sessions roll
+    compose exec -T orchestrator failover sessions roll
 }
 
 watch() {

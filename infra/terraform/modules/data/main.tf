@@ -159,7 +159,7 @@ resource "aws_elasticache_replication_group" "this" {
   transit_encryption_enabled = true
   transit_encryption_mode    = "required"
   auth_token                 = random_password.valkey.result
-  auth_token_update_strategy = "SET"
+  auth_token_update_strategy = "ROTATE" # the old one stays good beside the new one
   at_rest_encryption_enabled = true
   kms_key_id                 = var.kms_key_arn
 

@@ -2,7 +2,6 @@
 #
 # The bucket's rules are this module's. The key that the orchestrator gets may not change them, and does not need to.
 
-data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {

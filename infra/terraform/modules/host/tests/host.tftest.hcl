@@ -89,6 +89,31 @@ run "by_default" {
     error_message = "Its own release"
   }
 
+  # A host that starts knows where its release is, installs an engine, and holds no secret.
+  assert {
+    condition = toset(yamldecode(local.cloud_config).write_files[*].path) == toset([
+      "/etc/docker/daemon.json", "/etc/hls-failover/host.env", "/etc/systemd/system/hls-failover-watch.service",
+      "/etc/systemd/system/hls-failover-watch.timer", "/etc/systemd/system/hls-failover.service", "/root/.docker/config.json",
+      "/usr/local/sbin/hls-failover",
+    ]) && contains(yamldecode(local.cloud_config).packages, "docker")
+    error_message = "Files of a new host"
+  }
+
+  assert {
+    condition = one([for file in yamldecode(local.cloud_config).write_files : file.content if file.path == "/etc/hls-failover/host.env"]) == join("", [
+      "COMPOSE_IMAGE=\"docker.io/library/docker:28.5.1-cli\"\n", "NAME=\"tv\"\n", "REGION=\"eu-west-1\"\n", "RESOLVER=\"10.64.0.2\"\n",
+      "ROOT=\"/opt/hls-failover\"\n", "SESSION_CIDR=\"100.64.0.0/20\"\n", "SOURCE_CIDRS=\"\"\n", "VPC_CIDR=\"10.64.0.0/16\"\n",
+    ])
+    error_message = "What the host's script is told"
+  }
+
+  assert {
+    condition = jsondecode(one([for file in yamldecode(local.cloud_config).write_files : file.content if file.path == "/root/.docker/config.json"])) == {
+      credHelpers = { "123456789012.dkr.ecr.eu-west-1.amazonaws.com" = "ecr-login" }
+    }
+    error_message = "ECR is asked with the host's role"
+  }
+
   # The release is pinned and complete.
   assert {
     condition     = toset(keys(aws_ssm_parameter.file)) == toset([".env", "compose.aws.yaml", "compose.yaml", "images", "infra/edge/nginx.conf", "secrets"])

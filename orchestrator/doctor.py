@@ -126,7 +126,7 @@ def _store(store: StoreReport) -> Iterator[Finding]:
         yield Finding(
             check="bucket-policy",
             what=f"players may not read {' and '.join(missing)}",
-            remedy=f"the bucket's policy must allow everybody s3:GetObject there: {prepare}",
+            remedy=f"the bucket's policy must allow s3:GetObject there to everybody, or to the CDN at origin_url: {prepare}",
         )
     if "logs/" in store.public:
         yield Finding(

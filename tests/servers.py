@@ -10,8 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from failover.embedded import SEAWEEDFS_PORTS, kept_ports, redis, seaweedfs
 from failover.server_process import ServerProcess
+
+# A key that may write to one bucket and not change its rules, as a cloud's policy for the store's writer would have it.
+WRITER_BUCKET, WRITER_ACCESS_KEY, WRITER_SECRET_KEY = "of-somebody-else", "test-writer-key", "test-writer-secret"
 
 
 class Seaweed(NamedTuple):
@@ -46,6 +51,7 @@ def running_seaweed() -> Iterator[Seaweed]:
         ports = kept_ports(directory, "seaweedfs", SEAWEEDFS_PORTS)
         access_key, secret_key = "test-access-key", "test-secret-key"
         process = seaweedfs(directory, ports, access_key, secret_key)
+        _admit_writer(directory / "seaweedfs" / "s3.json")
         _start(process)
         try:
             yield Seaweed(f"http://127.0.0.1:{ports[0]}", access_key, secret_key, process)
@@ -64,6 +70,15 @@ def running_redis() -> Iterator[RedisServer]:
             yield RedisServer(f"redis://:test-password@127.0.0.1:{port}/0", process)
         finally:
             process.kill()
+
+
+def _admit_writer(config: Path) -> None:
+    identities = msgspec.json.decode(config.read_bytes())["identities"]
+    writer = {
+        "name": "writer", "actions": [f"{action}:{WRITER_BUCKET}" for action in ("Read", "Write", "List")],
+        "credentials": [{"accessKey": WRITER_ACCESS_KEY, "secretKey": WRITER_SECRET_KEY}],
+    }  # fmt: skip
+    config.write_bytes(msgspec.json.encode({"identities": [*identities, writer]}))
 
 
 def _with_logs(name: str) -> Path:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,8 @@ from orchestrator.settings import PREFIX, Settings
 from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist, key_of
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _THREADS = 8
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
@@ -66,11 +69,16 @@ class _Target(NamedTuple):
     """The bucket, for an examination."""
 
     bucket_url: str
+    origin_url: str | None
     signed: Callable[[str, str], str]
     post: Callable[[str], dict[str, str]]
 
     def url(self, key: str = "") -> str:
         return f"{self.bucket_url}/{key}".rstrip("/")
+
+    def origin(self, key: str) -> str | None:
+        origin_url = (self.origin_url or self.bucket_url).rstrip("/")
+        return None if origin_url == self.bucket_url else f"{origin_url}/{key}"
 
     def post_fields(self, session_id: str) -> dict[str, str]:
         return self.post(f"segments/{session_id}/1/")
@@ -84,6 +92,7 @@ class MinioObjectStore:
             raise BadSetting(f"{PREFIX}S3_ENDPOINT, {PREFIX}S3_ACCESS_KEY, {PREFIX}S3_SECRET_KEY: must be set")
         self._endpoint = _address("S3_ENDPOINT", settings.s3_endpoint)
         self._bucket = settings.s3_bucket
+        self._origin_url = settings.origin_url
         self._region = settings.s3_region
         self._credentials = Credentials(settings.s3_access_key, settings.s3_secret_key)
         self._http = urllib3.PoolManager(timeout=_TIMEOUT, retries=False, maxsize=_THREADS)
@@ -149,15 +158,26 @@ class MinioObjectStore:
             except S3Error as error:
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):  # another process was faster
                     raise
-        readable = [f"arn:aws:s3:::{self._bucket}/{prefix}/*" for prefix in ("playlists", "segments")]
-        statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": readable}
-        policy = {"Version": "2012-10-17", "Statement": [statement]}
-        self._client.set_bucket_policy(self._bucket, json.dumps(policy))
-        self._on_bucket("PUT", {"cors": ""}, _CORS)
+        self._open_to_players()
         # The first write to a new SeaweedFS bucket takes 0.2 s: not at the first viewer's expense. It shows, too, that
         # the store can be written to at all.
         self._client.put_object(self._bucket, _PREPARED, io.BytesIO(b"1"), 1)
         self._client.remove_object(self._bucket, _PREPARED)
+
+    def _open_to_players(self) -> None:
+        """Sets the bucket's rules, unless they are somebody else's: behind a CDN that alone may read, the key moves media and
+        may do no more. Whether players can read is what `examine` tells."""
+        readable = [f"arn:aws:s3:::{self._bucket}/{prefix}/*" for prefix in ("playlists", "segments")]
+        statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": readable}
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        try:
+            self._client.set_bucket_policy(self._bucket, json.dumps(policy))
+        except S3Error as error:
+            if error.code != "AccessDenied":
+                raise
+            log.info("store: policy and CORS of %s are its owner's, this key may not set them", self._bucket)
+        else:
+            self._on_bucket("PUT", {"cors": ""}, _CORS)
 
     async def check(self) -> None:
         if not await self._run(lambda: self._client.bucket_exists(self._bucket)):
@@ -165,7 +185,8 @@ class MinioObjectStore:
 
     async def examine(self) -> StoreReport:
         probe = store_examination.probes()
-        target = _Target(f"{self._endpoint.geturl()}/{self._bucket}", self._presigned, self._post_fields)
+        bucket_url = f"{self._endpoint.geturl()}/{self._bucket}"
+        target = _Target(bucket_url, self._origin_url, self._presigned, self._post_fields)
         try:
             return await self._run(store_examination.examine, self._http, target, probe)
         finally:

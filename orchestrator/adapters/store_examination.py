@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -24,6 +25,9 @@ class Target(Protocol):
 
     def url(self, key: str = "") -> str:
         """Anybody's address of an object, or of the bucket."""
+
+    def origin(self, key: str) -> str | None:
+        """Where viewers read an object, if that is not at the store itself."""
 
     def signed(self, method: str, key: str) -> str: ...
 
@@ -64,9 +68,16 @@ def examine(http: urllib3.PoolManager, target: Target, probe: Probes) -> StoreRe
         conditions = {name.replace("_", "-"): value for name, value in headers.items()}
         return http.request("PUT", target.signed("PUT", key), body=_MEDIA, headers=_PLAYLIST | conditions)
 
-    def get(key: str, **headers: str) -> Any:
-        return http.request("GET", target.url(key), headers=headers)
+    def as_anybody(key: str) -> Iterator[Any]:
+        """What the store answers, and what the CDN does. One that cannot be reached from here says nothing of viewers."""
+        yield http.request("GET", target.url(key), headers={"Origin": _ORIGIN})
+        if (url := target.origin(key)) is not None and not unreachable:
+            try:
+                yield http.request("GET", url, headers={"Origin": _ORIGIN})
+            except urllib3.exceptions.HTTPError as error:
+                unreachable.append(error)
 
+    unreachable: list[Exception] = []
     asked_at = time.time()
     first = put(probe.playlist, If_None_Match="*")
     clock_skew_s = _skew_s(first.headers.get("Date"), asked_at, time.time())
@@ -78,7 +89,8 @@ def examine(http: urllib3.PoolManager, target: Target, probe: Probes) -> StoreRe
         "POST", target.url(), fields={**target.post_fields(probe.session_id), "key": probe.segment, "file": ("0.ts", _MEDIA)}
     )
     put(probe.log)
-    public = get(probe.playlist, Origin=_ORIGIN)
+    keys = {"playlists/": probe.playlist, "segments/": probe.segment, "logs/": probe.log}
+    read = {prefix: [answer for answer in as_anybody(key) if answer.status == 200] for prefix, key in keys.items()}
     return StoreReport(
         clock_skew_s=clock_skew_s,
         writable="" if first.status == 200 else _words(first),
@@ -86,13 +98,9 @@ def examine(http: urllib3.PoolManager, target: Target, probe: Probes) -> StoreRe
         refuses_stale=stale.status == 412,
         accepts_current=current.status == 200,
         post_policy="" if posted.status in (200, 201, 204) else _words(posted),
-        public=tuple(
-            prefix
-            for prefix, key in (("playlists/", probe.playlist), ("segments/", probe.segment), ("logs/", probe.log))
-            if get(key).status == 200
-        ),
+        public=tuple(prefix for prefix, answers in read.items() if answers),
         listable=http.request("GET", f"{target.url()}?list-type=2&max-keys=1").status == 200,
-        cors=public.headers.get("Access-Control-Allow-Origin") in ("*", _ORIGIN),
+        cors=any(each.headers.get("Access-Control-Allow-Origin") in ("*", _ORIGIN) for each in read["playlists/"]),
     )
 
 

@@ -7,9 +7,11 @@ import io
 import itertools
 import json
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ import httpx
 import pytest
 import urllib3
 from minio import Minio
+from minio.error import S3Error
 from msgspec.structs import replace
 
 from orchestrator.adapters import object_store
@@ -26,7 +29,7 @@ from orchestrator.ports import ObjectStore, StoredObject, StoreReport
 from orchestrator.settings import Settings, replaced
 from tests.fakes import object_store as fake_object_store
 from tests.fakes.object_store import FakeObjectStore
-from tests.servers import Seaweed
+from tests.servers import WRITER_ACCESS_KEY, WRITER_BUCKET, WRITER_SECRET_KEY, Seaweed
 from tests.support import eventually
 from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_uri, violations
 
@@ -567,3 +570,65 @@ async def test_a_store_that_does_not_let_write_is_found(settings: Settings) -> N
         assert (await stranger.examine()).writable.startswith("403")
     finally:
         await stranger.close()
+
+
+# --- a bucket behind a CDN, whose rules are its owner's ---------------------------------------------------------------
+
+
+@pytest.fixture
+async def owned(settings: Settings, client: Minio) -> AsyncIterator[Settings]:
+    """A bucket that nobody may read, and a key that may not change that."""
+    client.make_bucket(WRITER_BUCKET)
+    yield replaced(settings, s3_bucket=WRITER_BUCKET, s3_access_key=WRITER_ACCESS_KEY, s3_secret_key=WRITER_SECRET_KEY)
+    client.remove_bucket(WRITER_BUCKET)
+
+
+@pytest.fixture
+def cdn(client: Minio) -> Iterator[str]:
+    """What alone may read the bucket, and lets everybody read playlists and segments."""
+
+    class Reader(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            prefix, _, _ = self.path.lstrip("/").partition("/")
+            self.send_response(200 if prefix in ("playlists", "segments") else 403)
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.end_headers()
+            if prefix in ("playlists", "segments"):
+                self.wfile.write(client.get_object(WRITER_BUCKET, self.path.lstrip("/")).data)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Reader) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+async def test_rules_that_are_the_owners_are_left_alone(
+    owned: Settings, client: Minio, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MinioObjectStore(owned)
+    with caplog.at_level("INFO"):
+        await store.prepare()
+    assert "its owner's" in caplog.text
+    await store.close()
+    with pytest.raises(S3Error, match="NoSuchBucketPolicy"):
+        client.get_bucket_policy(WRITER_BUCKET)
+
+
+async def test_players_may_read_where_the_cdn_lets_them(owned: Settings, cdn: str) -> None:
+    store = MinioObjectStore(replaced(owned, origin_url=cdn))
+    report = await store.examine()
+    await store.close()
+    assert replace(report, clock_skew_s=0.0) == StoreReport(clock_skew_s=0.0)
+
+
+async def test_a_cdn_that_is_out_of_reach_says_nothing_of_the_bucket(owned: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unheard:
+        nowhere = f"http://127.0.0.1:{unheard.getsockname()[1]}"
+    store = MinioObjectStore(replaced(owned, origin_url=nowhere))
+    report = await store.examine()
+    await store.close()
+    assert (report.public, report.cors, report.accepts_current) == ((), False, True)

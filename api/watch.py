@@ -20,7 +20,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Redirect
 from msgspec import Meta, Struct
 
-from api.assets import page
+from api.assets import PAGE_POLICY, page
 from api.body import StrictBody
 from api.logos import KEPT_S
 from api.playback import address
@@ -230,13 +230,10 @@ def _entry(channel: Channel, url: str) -> m3u.Entry:
 
 
 def _policy(origin_url: str) -> str:
-    """Our own scripts, styles and pictures; media from the origin alone, played from a blob."""
+    """Media from the origin alone, played from a blob."""
     origin = urlsplit(origin_url)
     media = f"'self' {origin.scheme}://{origin.netloc}"
-    return (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; script-src 'self'; style-src 'self'; "
-        f"img-src 'self'; connect-src {media}; media-src blob: {media}"
-    )
+    return f"{PAGE_POLICY}; connect-src {media}; media-src blob: {media}"
 
 
 routes = Router(path="/", tags=[TAG.name], route_handlers=[watch, watch_session, list_for_pages, read_logo, list_for_players])

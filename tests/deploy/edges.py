@@ -30,6 +30,7 @@ class Edge:
         self._directory = Path(tempfile.mkdtemp(prefix="failover-edge-"))
         self._directory.chmod(0o755)
         self.log = self._directory / "access.log"
+        self.run = self._directory / "run"
         for name in ("cache", "run", "run/lock"):
             (self._directory / name).mkdir()
         self._environ = {

@@ -126,6 +126,17 @@ async def test_a_channel_plays_through_the_edge(composed: Composed, watching: Wa
         assert (await http.get(f"/logs/{watching.id}/1.log")).status_code == 404
 
 
+async def test_the_edge_tells_its_hit_ratio(composed: Composed, watching: Watching) -> None:
+    await watching.plays()
+
+    async def counted() -> bool:
+        page = ("exec", "-T", "edge", "curl", "--silent", "http://127.0.0.1:8080/edge/hits")
+        told = json.loads(await asyncio.to_thread(composed.compose, *page))
+        return bool(told["playlists"]["requests"] > 0 and 0.0 <= told["segments"]["hit_ratio"] <= 1.0)
+
+    await eventually(counted, timeout_s=30, every_s=1.0, what="requests to be counted")
+
+
 async def test_the_doctor_finds_nothing(composed: Composed, watching: Watching) -> None:
     assert "nothing is wrong" in composed.failover("doctor")
 

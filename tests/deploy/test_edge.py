@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import random
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator
@@ -142,6 +144,31 @@ async def test_the_log_tells_the_hit_ratio(edge: Edge, http: httpx.AsyncClient) 
         return " ".join(summed.stdout.split()) == "segments 4 requests, 1 to the store, hit ratio 0.7500"
 
     await eventually(told, what="the ratio")
+
+
+@pytest.mark.parametrize("edge", ["nginx"], indirect=True)  # Apache's log has it
+async def test_a_page_tells_the_hit_ratio_while_it_runs(edge: Edge, http: httpx.AsyncClient) -> None:
+    counting = subprocess.Popen([CONFIGURATIONS / "count-hits", edge.run, "0.2"], start_new_session=True)
+    try:
+
+        async def told() -> object:
+            answer = await http.get("/edge/hits")
+            return answer.json() if answer.status_code == 200 else None
+
+        nothing = {"requests": 0, "to_the_store": 0, "hit_ratio": None}
+        await eventually(told, what="the page")
+        for seen in (4, 8):
+            for _ in range(4):
+                await http.get(SEGMENT)
+            segments = {"requests": seen, "to_the_store": 1, "hit_ratio": 1 - 1 / seen}
+
+            async def both(expected: object = {"playlists": nothing, "segments": segments}) -> bool:
+                return await told() == expected
+
+            await eventually(both, what=f"{seen} requests to be counted")
+    finally:
+        os.killpg(counting.pid, signal.SIGKILL)
+        counting.wait(5)
 
 
 async def test_no_viewer_gets_an_older_playlist_after_a_newer_one(edge: Edge, origin: Origin) -> None:

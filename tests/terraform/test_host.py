@@ -20,6 +20,7 @@ FILES = {
     "compose.yaml": "services: {}\n",
     "compose.aws.yaml": "services: {}\n",
     "infra/edge/nginx.conf": "events {}\n",
+    "infra/edge/count-hits": "#!/bin/sh\n",
     ".env": "FAILOVER_S3_BUCKET=bucket\nSERVER_IMAGE=registry/server:1\n",
     "secrets": "FAILOVER_DATABASE_URL arn:one\nFAILOVER_ADMIN_KEY arn:two\n",
     "images": "registry/server:1\nregistry/transcoder:1\n",
@@ -86,6 +87,7 @@ def test_a_release_is_fetched_pulled_and_started(host: Host) -> None:
     done = host.does("apply")
     assert done.returncode == 0, done.stderr
     assert (host.root / "infra/edge/nginx.conf").read_text() == "events {}\n"
+    assert [os.access(host.root / "infra/edge" / name, os.X_OK) for name in ("count-hits", "nginx.conf")] == [True, False]
     assert host.calls("docker pull") == ["docker pull --quiet registry/server:1", "docker pull --quiet registry/transcoder:1"]
     (network,) = host.calls("docker network create")
     assert "--subnet 100.64.0.0/20" in network

@@ -20,7 +20,7 @@ from tests.support import require
 
 ROOT = Path(__file__).parents[2]
 HOST = ROOT / "infra/terraform/modules/host"
-FILES = ("compose.yaml", "infra/edge/nginx.conf")
+FILES = ("compose.yaml", "infra/edge/nginx.conf", "infra/edge/count-hits")
 SETTINGS = {
     "FAILOVER_S3_ENDPOINT": "https://s3.eu-west-1.amazonaws.com",
     "FAILOVER_S3_REGION": "eu-west-1",

@@ -94,7 +94,7 @@ module "host" {
   instance_type       = var.instance_type
   images              = var.images
   ecr_repository_arns = var.ecr_repository_arns
-  files               = { for name in ["compose.yaml", "infra/edge/nginx.conf"] : name => file("${path.module}/${var.checkout}/${name}") }
+  files               = { for name in ["compose.yaml", "infra/edge/nginx.conf", "infra/edge/count-hits"] : name => file("${path.module}/${var.checkout}/${name}") }
   settings            = merge(var.settings, module.origin.settings, module.entry.settings)
   secret_arns         = merge(module.data.secret_arns, module.secrets.secret_arns)
 }

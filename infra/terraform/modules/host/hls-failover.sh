@@ -28,6 +28,7 @@ fetch_files() {
         path="$ROOT/${parameter#"/$NAME/files/"}"
         mkdir -p "$(dirname "$path")"
         base64 --decode <<<"$value" | gunzip >"$path.new"
+        if head -c 2 "$path.new" | grep -q '#!'; then chmod 0755 "$path.new"; fi
         mv "$path.new" "$path"
         found=1
     done < <(aws ssm get-parameters-by-path --region "$REGION" --path "/$NAME/files" --recursive \
@@ -64,7 +65,7 @@ fetch_authorities() {
 # A container is made anew when what it was made from has changed. Compose sees the settings, not what is in the files.
 sign() {
     local digest
-    digest=$(cat "$RUN"/secrets/* "$ROOT/rds-ca.pem" "$ROOT/infra/edge/nginx.conf" | sha256sum | cut -c 1-16)
+    digest=$(cat "$RUN"/secrets/* "$ROOT/rds-ca.pem" "$ROOT"/infra/edge/* | sha256sum | cut -c 1-16)
     sed -i '/^FILES_DIGEST=/d' "$ROOT/.env"
     echo "FILES_DIGEST=$digest" >>"$ROOT/.env"
 }

@@ -139,12 +139,12 @@ variable "images" {
 }
 
 variable "files" {
-  description = "Files of the release, from its checkout, path → content: `compose.yaml` and `infra/edge/nginx.conf`"
+  description = "Files of the release, from its checkout, path → content: `compose.yaml`, `infra/edge/nginx.conf` and `infra/edge/count-hits`"
   type        = map(string)
 
   validation {
-    condition     = alltrue([for path in ["compose.yaml", "infra/edge/nginx.conf"] : contains(keys(var.files), path)])
-    error_message = "Must hold compose.yaml and infra/edge/nginx.conf."
+    condition     = alltrue([for path in ["compose.yaml", "infra/edge/nginx.conf", "infra/edge/count-hits"] : contains(keys(var.files), path)])
+    error_message = "Must hold compose.yaml, infra/edge/nginx.conf and infra/edge/count-hits."
   }
   validation {
     condition     = alltrue([for path in keys(var.files) : can(regex("^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$", path))])

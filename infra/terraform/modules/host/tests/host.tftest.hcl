@@ -13,7 +13,7 @@ variables {
     server     = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/hls-failover:1.0.0"
     transcoder = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/hls-failover-transcoder@sha256:0000000000000000000000000000000000000000000000000000000000000000"
   }
-  files    = { "compose.yaml" = "services: {}\n", "infra/edge/nginx.conf" = "events {}\n" }
+  files    = { "compose.yaml" = "services: {}\n", "infra/edge/nginx.conf" = "events {}\n", "infra/edge/count-hits" = "#!/bin/sh\n" }
   settings = { FAILOVER_S3_BUCKET = "bucket" }
   secret_arns = {
     FAILOVER_DATABASE_URL  = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:tv/FAILOVER_DATABASE_URL-1"
@@ -116,7 +116,7 @@ run "by_default" {
 
   # The release is pinned and complete.
   assert {
-    condition     = toset(keys(aws_ssm_parameter.file)) == toset([".env", "compose.aws.yaml", "compose.yaml", "images", "infra/edge/nginx.conf", "secrets"])
+    condition     = toset(keys(aws_ssm_parameter.file)) == toset([".env", "compose.aws.yaml", "compose.yaml", "images", "infra/edge/count-hits", "infra/edge/nginx.conf", "secrets"])
     error_message = "Every file is a parameter"
   }
 

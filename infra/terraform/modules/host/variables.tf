@@ -124,9 +124,9 @@ variable "images" {
   type = object({
     server     = string
     transcoder = string
-    edge       = optional(string, "docker.io/nginxinc/nginx-unprivileged:1.28-bookworm")
-    engine     = optional(string, "docker.io/wollomatic/socket-proxy:1.12.2")
-    compose    = optional(string, "docker.io/library/docker:28.5.1-cli")
+    edge       = optional(string, "nginxinc/nginx-unprivileged:1.28-bookworm")
+    engine     = optional(string, "wollomatic/socket-proxy:1.12.2")
+    compose    = optional(string, "library/docker:28.5.1-cli")
   })
 
   validation {
@@ -134,7 +134,7 @@ variable "images" {
       for image in values(var.images) : can(regex("^[a-z0-9.-]+(:[0-9]+)?/[a-z0-9._/-]+(:[A-Za-z0-9._-]+)?(@sha256:[0-9a-f]{64})?$", image)) &&
       can(regex("@sha256:|:[^/:]*[0-9][^/:]*$", image))
     ])
-    error_message = "Must be registry/name@sha256:... or registry/name:version. A tag without a number, such as latest, is no version."
+    error_message = "Must be owner/name@sha256:... or owner/name:version, behind a registry where it is not the default one. A tag without a number, such as latest, is no version."
   }
 }
 

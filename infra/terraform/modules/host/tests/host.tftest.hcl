@@ -101,7 +101,7 @@ run "by_default" {
 
   assert {
     condition = one([for file in yamldecode(local.cloud_config).write_files : file.content if file.path == "/etc/hls-failover/host.env"]) == join("", [
-      "COMPOSE_IMAGE=\"docker.io/library/docker:28.5.1-cli\"\n", "NAME=\"tv\"\n", "REGION=\"eu-west-1\"\n", "RESOLVER=\"10.64.0.2\"\n",
+      "COMPOSE_IMAGE=\"library/docker:28.5.1-cli\"\n", "NAME=\"tv\"\n", "REGION=\"eu-west-1\"\n", "RESOLVER=\"10.64.0.2\"\n",
       "ROOT=\"/opt/hls-failover\"\n", "SESSION_CIDR=\"100.64.0.0/20\"\n", "SOURCE_CIDRS=\"\"\n", "VPC_CIDR=\"10.64.0.0/16\"\n",
     ])
     error_message = "What the host's script is told"

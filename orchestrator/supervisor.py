@@ -41,7 +41,6 @@ from orchestrator.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
-_STARTS = 32  # worked on at once: a rush of new viewers must not delay what those who watch need
 _MAX_STEPS = 20  # in one go; a session that wants more is looked at again a moment later
 _RETRY_S = 1.0
 
@@ -49,11 +48,12 @@ _RETRY_S = 1.0
 class _Work:
     """What is kept in memory of one session: all of it can be lost."""
 
-    __slots__ = ("doubtful", "observation", "outdated", "pending", "session", "task", "timer")
+    __slots__ = ("asked_at", "doubtful", "observation", "outdated", "pending", "session", "task", "timer")
 
     def __init__(self) -> None:
         self.session: Session | None = None
         self.observation: Observation | None = None
+        self.asked_at: float | None = None
         self.pending = False
         self.outdated = True  # rows may say something else than what is known of them
         self.doubtful = False  # what is known would be acted on: look at the playlist itself first
@@ -87,7 +87,6 @@ class Supervisor:
         self._now = now
         self._works: dict[str, _Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._starts = asyncio.Semaphore(_STARTS)
         self._engine_awaited: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -211,11 +210,7 @@ class Supervisor:
             work.pending = False
             steps += 1
             try:
-                if work.session is None or work.session.phase in (Phase.REQUESTED, Phase.STARTING):
-                    async with self._starts:
-                        again = await self._step(session_id, work)
-                else:
-                    again = await self._step(session_id, work)
+                again = await self._step(session_id, work)
             except Stale:
                 again = work.outdated = True
             except NotFound:
@@ -242,9 +237,11 @@ class Supervisor:
         work.outdated = False
         row = await self._tables.sessions.get(session_id)
         session = work.session = row.session
-        seen = work.observation = await self._observer.observe(row, look=work.doubtful)
-        work.doubtful = False
+        seen = await self._observer.observe(row, look=work.doubtful)
         now = self._now()
+        work.asked_at = work.asked_at or now
+        seen = work.observation = replace(seen, asked_at=work.asked_at)
+        work.doubtful = False
         decision = decide(session, seen, now, self._policy)
         self._connections.decided(decision, seen)  # before anything is awaited: who decides meanwhile finds it taken
         changed = decision.session != session or bool(decision.records)

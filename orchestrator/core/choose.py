@@ -119,8 +119,10 @@ def for_start(session: Session, seen: Observation, now: float, policy: Policy) -
     from shortly before the request spares a probe where some source works; a refusal is never from memory. What has no
     connection is passed over; where nothing else is left, a connection is waited for, but not for long.
     """
-    patience_until = session.created_at + policy.probe_patience_s
-    limit = session.created_at + policy.probe_limit_s
+    # In a rush a request waits before anybody looks after it: its sources have their time all the same
+    asked_at = max(session.created_at, seen.asked_at or 0.0)
+    patience_until = asked_at + policy.probe_patience_s
+    limit = asked_at + policy.probe_limit_s
     candidates = enabled(with_connection(seen))
     own = [each for each in candidates if each.channel_id == session.channel_id]
     others = [each for each in candidates if each.channel_id != session.channel_id]
@@ -162,7 +164,7 @@ def for_start(session: Session, seen: Observation, now: float, policy: Policy) -
     if second_best:
         return Verdict(best=second_best)
     usable, late = enabled(seen.sources), set(_ids(silent))
-    limit = session.created_at + policy.connection_patience_s
+    limit = asked_at + policy.connection_patience_s
     if len(candidates) < len(usable) and now < limit:
         return Verdict(wait_until=limit)
     reasons = {each.id: _why(each, known=each.id not in late) for each in usable}

@@ -105,6 +105,7 @@ class Playbook:
         self.playlist: Playlist | Absent | Unknown = Absent()
         self.channel_enabled = True
         self.connections: dict[str, Any] = {}
+        self.asked_at: float | None = None
         self.channel_policy = ChannelPolicy(slate=False)
         self.last_good: str | None = None
         self.renewed: Renewed | Unknown = Unknown()
@@ -221,6 +222,11 @@ class Playbook:
         self.renewed = Renewed(REQUESTED_AT + last_at, self._now)
         return self
 
+    def is_looked_after(self) -> Playbook:
+        """Since now: until then the request has waited."""
+        self.asked_at = self._now
+        return self
+
     def wants(self, **intent: Any) -> Playbook:
         """The API wrote this into the row."""
         self.session = replace(self.session, **intent)
@@ -240,6 +246,7 @@ class Playbook:
             playlist=self.playlist,
             **self.connections,
             renewed=self.renewed,
+            asked_at=self.asked_at,
         )
         decision = decide(self.session, seen, self._now, self.policy)
         assert decide(self.session, seen, self._now, self.policy) == decision, "the same inputs give the same decision"

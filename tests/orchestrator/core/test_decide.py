@@ -114,6 +114,17 @@ def test_no_healthy_source_is_a_refusal_that_names_each_reason() -> None:
     assert play.session.end_reason == "no_healthy_source"
 
 
+def test_a_request_that_waited_in_a_rush_has_its_probes_whole_time() -> None:
+    """Nobody had asked its sources: that they have not answered says nothing of them."""
+    play = Playbook("a")
+    waited_s = play.policy.probe_limit_s + 5.0
+    play.at(waited_s).is_looked_after()
+    play.then(probe("a"), records=[], phase=Phase.REQUESTED, wake_in=play.policy.probe_limit_s)
+    play.at(waited_s + play.policy.probe_limit_s)
+    reasons = {"a": "did not answer the probe in time"}
+    play.then(records=[told(EventType.SESSION_ENDED, {"reason": "no_healthy_source", "sources": reasons})], phase=Phase.ENDED)
+
+
 def test_a_channel_without_a_source_that_may_be_used_is_refused_at_once() -> None:
     play = Playbook("a").source("a", status=SourceStatus.DISABLED)
     play.then(records=[told(EventType.SESSION_ENDED, reason="no_healthy_source", sources={})], phase=Phase.ENDED)

@@ -76,7 +76,7 @@ class FakeEngine:
     def __init__(self, *, segment_s: float = 4.0, start_s: float = 0.0) -> None:
         self._segment_s = segment_s
         self._start_s = start_s
-        self._containers: dict[_Key, Container] = {}
+        self._containers: dict[str, dict[int, Container]] = {}  # by session, by attempt
         self._listeners: set[asyncio.Queue[ContainerEvent]] = set()
         self._publishing: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -99,7 +99,7 @@ class FakeEngine:
 
     async def start(self, launch: Launch) -> None:
         key = (launch.session_id, launch.attempt)
-        if key in self._containers:
+        if launch.attempt in self._containers.get(launch.session_id, {}):
             return
         if self._start_s:
             await asyncio.sleep(self._start_s)
@@ -116,14 +116,14 @@ class FakeEngine:
         )
 
     async def stop(self, session_id: str, attempt: int, grace_s: float) -> None:
-        if (session_id, attempt) in self._containers:
+        if attempt in self._containers.get(session_id, {}):
             await self._tell({"stop": (session_id, attempt)})
             self._change((session_id, attempt), None)
 
     async def containers(self, session_id: str | None = None) -> tuple[Container, ...]:
         if session_id is None:
-            return tuple(self._containers.values())
-        return tuple(each for (own, _), each in self._containers.items() if own == session_id)
+            return tuple(each for attempts in self._containers.values() for each in attempts.values())
+        return tuple(self._containers.get(session_id, {}).values())
 
     def events(self) -> AsyncIterator[ContainerEvent]:
         return self._events(asyncio.Queue())
@@ -166,15 +166,17 @@ class FakeEngine:
 
     async def die(self, session_id: str, attempt: int, exit_code: int = 137) -> None:
         await self._tell({"stop": (session_id, attempt)})
-        container = self._containers[session_id, attempt]
+        container = self._containers[session_id][attempt]
         exited = msgspec.structs.replace(container, state=ContainerState.EXITED, exit_code=exit_code)
         self._change((session_id, attempt), exited)
 
     def _change(self, key: _Key, container: Container | None) -> None:
+        session_id, attempt = key
+        attempts = self._containers.setdefault(session_id, {})
         if container is None:
-            self._containers.pop(key, None)
+            attempts.pop(attempt, None)
         else:
-            self._containers[key] = container
+            attempts[attempt] = container
         for listener in self._listeners:
             listener.put_nowait(ContainerEvent(*key))
 

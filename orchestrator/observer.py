@@ -46,12 +46,11 @@ class Observer:
         self._with_refused = with_refused
         self.engine_is_silent: Callable[[], None] = lambda: None
 
-    async def observe(self, row: SessionRow, *, look: bool) -> Observation:
-        """`look`: at the playlist itself, whatever the sweep knows. Raises DatabaseUnavailable."""
+    async def observe(self, row: SessionRow) -> Observation:
+        """Raises DatabaseUnavailable."""
         session = row.session
-        look = look or session.desired is Desired.STOP or not self._sweep.follows(session.id)
         containers, lineup, playlist = await asyncio.gather(
-            self._containers(session.id), self._lineup(session.channel_id), self._playlist(session.id, look)
+            self._containers(session.id), self._lineup(session.channel_id), self._playlist(session)
         )
         seen = Observation(channel_enabled=False, containers=containers, playlist=playlist)
         if lineup is not None:
@@ -68,8 +67,11 @@ class Observer:
             self._connections.observed(session.id, containers, session.attempts, seen.sources)
         return replace(self._with_connections(session.id, seen), renewed=self._renewals.of(session.id, row.renewed_at))
 
-    async def glance(self, session: Session, seen: Observation) -> Observation:
-        """What was observed, with what the engine says now, and with what has been learnt since without asking anybody."""
+    async def glance(self, session: Session, seen: Observation, *, doubtful: bool) -> Observation:
+        """What was observed, with what the engine says now, and with what has been learnt since without asking anybody.
+        `doubtful`: the playlist has been silent for as long as the sweep knows; whether it is, the store is asked."""
+        if doubtful:
+            await self._sweep.look_again_at(session.id)
         containers = await self._containers(session.id)
         if not isinstance(containers, Unknown):
             self._connections.observed(session.id, containers, session.attempts, seen.sources)
@@ -100,10 +102,10 @@ class Observer:
         except NotFound:
             return None
 
-    async def _playlist(self, session_id: str, look: bool) -> Playlist | Absent | Unknown:
-        if look:
-            await self._sweep.look_at(session_id)
-        return self._sweep.playlist(session_id)
+    async def _playlist(self, session: Session) -> Playlist | Absent | Unknown:
+        if session.desired is Desired.STOP or not self._sweep.follows(session.id):
+            await self._sweep.look_at(session.id)
+        return self._sweep.playlist(session.id)
 
     async def _containers(self, session_id: str) -> tuple[Container, ...] | Unknown:
         try:

@@ -41,6 +41,7 @@ from orchestrator.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
+_FIRST_LOOKS = 32  # at once: in a rush those who are on their way come first, or all would get ready together and late
 _MAX_STEPS = 20  # in one go; a session that wants more is looked at again a moment later
 _RETRY_S = 1.0
 
@@ -56,7 +57,7 @@ class _Work:
         self.asked_at: float | None = None
         self.pending = False
         self.outdated = True  # rows may say something else than what is known of them
-        self.doubtful = False  # what is known would be acted on: look at the playlist itself first
+        self.doubtful = False  # what is known would be acted on: look at the playlist first
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
 
@@ -87,6 +88,7 @@ class Supervisor:
         self._now = now
         self._works: dict[str, _Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._first_looks = asyncio.Semaphore(_FIRST_LOOKS)
         self._engine_awaited: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -210,7 +212,8 @@ class Supervisor:
             work.pending = False
             steps += 1
             try:
-                again = await self._step(session_id, work)
+                async with self._first_looks if work.asked_at is None else contextlib.nullcontext():
+                    again = await self._step(session_id, work)
             except Stale:
                 again = work.outdated = True
             except NotFound:
@@ -237,11 +240,10 @@ class Supervisor:
         work.outdated = False
         row = await self._tables.sessions.get(session_id)
         session = work.session = row.session
-        seen = await self._observer.observe(row, look=work.doubtful)
+        seen = await self._observer.observe(row)
         now = self._now()
         work.asked_at = work.asked_at or now
         seen = work.observation = replace(seen, asked_at=work.asked_at)
-        work.doubtful = False
         decision = decide(session, seen, now, self._policy)
         self._connections.decided(decision, seen)  # before anything is awaited: who decides meanwhile finds it taken
         changed = decision.session != session or bool(decision.records)
@@ -264,9 +266,10 @@ class Supervisor:
 
     async def _stays_idle(self, session_id: str, work: _Work) -> bool:
         """Whether nothing follows from what the engine and the sweep say now, rows being as they were."""
-        if work.session is None or work.observation is None or work.doubtful:
+        if work.session is None or work.observation is None:
             return False
-        seen = await self._observer.glance(work.session, work.observation)
+        doubtful, work.doubtful = work.doubtful, False
+        seen = await self._observer.glance(work.session, work.observation, doubtful=doubtful)
         decision = decide(work.session, seen, self._now(), self._policy)
         if not _is_idle(work.session, decision):
             return False
@@ -321,6 +324,8 @@ class Supervisor:
                 self._wake_at(session_id, work, decision.wake_at)
                 return
             work.doubtful = True
+            self.glance(session_id)
+            return
         self.wake(session_id)
 
     def _forget(self, session_id: str, work: _Work) -> None:

@@ -60,6 +60,9 @@ class Sweep:
         self._followed: dict[str, _Followed] = {}
         self._silent = False
         self._busy = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None  # a look that has not begun
+        self._looks: set[asyncio.Task[None]] = set()
+        self._doubts = 0  # sessions that are being looked at one by one
         self._hurry: asyncio.Task[None] | None = None
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
 
@@ -85,8 +88,16 @@ class Sweep:
         self._followed.pop(session_id, None)
 
     async def look(self) -> None:
-        """One LIST for all that are followed. Never raises for the store."""
+        """One LIST for all that are followed, for all who ask until it begins. Never raises for the store."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._look(), name="sweep-look")
+            self._looks.add(self._next)
+            self._next.add_done_callback(self._looks.discard)
+        await asyncio.shield(self._next)
+
+    async def _look(self) -> None:
         async with self._busy:
+            self._next = None
             followed = tuple(self._followed.items())
             asked_at = self._now()
             try:
@@ -114,10 +125,23 @@ class Sweep:
         """Read one session's playlist now, and follow it from now on. Never raises for the store."""
         await self._read(session_id, self._followed.setdefault(session_id, _Followed()))
 
+    async def look_again_at(self, session_id: str) -> None:
+        """Whether the playlist of one that is followed goes on. Where many are in doubt, what makes them so may be that looking
+        takes too long: they share one LIST. Never raises for the store."""
+        if self._doubts >= _FEW:
+            await self.look()
+            return
+        self._doubts += 1
+        try:
+            await self.look_at(session_id)
+        finally:
+            self._doubts -= 1
+
     async def close(self) -> None:
-        if self._hurry is not None:
-            self._hurry.cancel()
-            await asyncio.gather(self._hurry, return_exceptions=True)
+        looking = (*self._looks, *(() if self._hurry is None else (self._hurry,)))
+        for each in looking:
+            each.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
 
     async def _read(self, session_id: str, known: _Followed) -> None:
         async with self._reads:

@@ -578,6 +578,24 @@ def test_two_hundred_at_once_and_one_whose_start_hangs() -> None:
         world.until(lambda: world.listed(sessions[100]) == 2, 1.0)
 
 
+def test_in_a_rush_the_first_play_before_the_last_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    with World("a") as world:
+        read = world.tables.sessions.get
+        one = asyncio.Semaphore(1)
+
+        async def slow(session_id: str, token_hash: str | None = None) -> SessionRow:
+            async with one:
+                await asyncio.sleep(0.01)
+            return await read(session_id, token_hash)
+
+        monkeypatch.setattr(world.tables.sessions, "get", slow)
+        sessions = [world.request(f"viewer-{n}") for n in range(200)]
+        world.until(lambda: any(world.session(each).phase is Phase.LIVE for each in sessions), 10.0)
+        untouched = sum(world.session(each).phase is Phase.REQUESTED for each in sessions)
+        assert untouched >= 60
+        world.until(lambda: all(world.session(each).phase is Phase.LIVE for each in sessions), 20.0)
+
+
 def test_sessions_on_a_hung_source_take_nothing_from_the_others() -> None:
     with World("dead") as world:
         world.sources["dead"].fault = Fault.FROZEN

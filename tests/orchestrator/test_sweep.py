@@ -322,3 +322,42 @@ def history(*segments: tuple[int, float]) -> MediaPlaylist:
 )
 def test_the_gap_is_what_the_takeover_skipped(segments: list[tuple[int, float]], attempt: int, gap_s: float) -> None:
     assert takeover_gap_s(history(*segments), attempt) == pytest.approx(gap_s)
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------
+
+
+async def test_many_in_doubt_share_one_list(rig: Rig) -> None:
+    """A thousand whose playlists have been silent for as long as the sweep knows: were each looked at, looking would take so
+    long that the next thousand looks are due before it is done."""
+    sessions = [f"s{n}" for n in range(50)]
+    for session_id in sessions:
+        rig.store.lists_segment(session_id, 1, 0)
+        await rig.sweep.look_at(session_id)
+    rig.store.reads.clear()
+    rig.store.held = []
+    rig.now += 10.0
+    asked = asyncio.gather(*(rig.sweep.look_again_at(session_id) for session_id in sessions))
+    await eventually(lambda: rig.store.lists == 1)
+    assert len(rig.store.reads) == 8
+    for answer in rig.store.held:
+        answer.set()
+    await asked
+    assert rig.store.lists == 1
+    assert all(rig.playlist(session_id).at == rig.now for session_id in sessions)
+
+
+async def test_who_asks_while_a_list_is_under_way_gets_the_next_one(rig: Rig) -> None:
+    """The one under way may be older than what is asked for."""
+    rig.store.held = []
+    first = asyncio.create_task(rig.sweep.look())
+    await eventually(lambda: rig.store.lists == 1)
+    others = [asyncio.create_task(rig.sweep.look()) for _ in range(3)]
+    await asyncio.sleep(0)
+    rig.store.held[0].set()
+    await first
+    await eventually(lambda: rig.store.lists == 2)
+    assert not any(other.done() for other in others)
+    rig.store.held[1].set()
+    await asyncio.gather(*others)
+    assert rig.store.lists == 2

@@ -26,6 +26,7 @@ _HURRY_S = 0.1  # between looks while somebody waits
 _FEW = 8  # up to so many waiting sessions their playlists are read one by one; beyond, one LIST is cheaper ...
 _HURRY_FOR_MANY_S = 0.5  # ... and rarer: what looking costs, so many starts at once have better use for
 _READS_AT_ONCE = 8
+_LISTED_PER_READ = 16  # a LIST costs the time of one read for so many playlists
 
 
 class _Followed:
@@ -128,7 +129,7 @@ class Sweep:
     async def look_again_at(self, session_id: str) -> None:
         """Whether the playlist of one that is followed goes on. Where many are in doubt, what makes them so may be that looking
         takes too long: they share one LIST. Never raises for the store."""
-        if self._doubts >= _FEW:
+        if self._doubts >= max(_FEW, len(self._followed) // _LISTED_PER_READ):
             await self.look()
             return
         self._doubts += 1

@@ -162,6 +162,11 @@ class Connections:
         self._probes[source.id] = source.provider_id
         return True
 
+    def refuses_probe(self, source: Source) -> str | None:
+        """Why a probe of the source would have to wait for a session. None: what may be in its way are probes, which end."""
+        limit = self._limit(source)
+        return self._reason(source.provider_id) if limit is not None and self._attempts_on(source) >= limit else None
+
     def probed(self, source_id: str) -> None:
         provider_id = self._probes.pop(source_id, None)
         if provider_id is not None:

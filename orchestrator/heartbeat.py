@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import platform
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from orchestrator.errors import Temporary
@@ -38,6 +38,14 @@ class Heartbeat:
         with contextlib.suppress(Temporary, TimeoutError):
             async with asyncio.timeout(_FAREWELL_S):
                 await self._operation.leave(self._id)
+
+
+def absence(rows: Iterable[OrchestratorRow], now: float) -> str | None:
+    """That nobody does what rows ask for, in words for an operator. None: somebody is there."""
+    last_s = max((row.seen_at for row in rows), default=None)
+    if last_s is None:
+        return "no orchestrator runs"
+    return None if last_s >= now - MISSED_S else f"no orchestrator runs: the last one was seen {now - last_s:.0f} s ago"
 
 
 def is_there(row: OrchestratorRow, now: float) -> bool:

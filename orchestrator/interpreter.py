@@ -106,8 +106,18 @@ class Interpreter:
     async def probe(self, source: Source) -> Source | None:
         """Probe a source once, whoever asks meanwhile, and write the result. None: it could not be written, or its provider has
         no connection for a probe now."""
+        task = self.begin_probe(source)
+        return None if task is None else await asyncio.shield(task)
+
+    def begin_probe(self, source: Source) -> asyncio.Task[Source | None] | None:
+        """The same at once: a probe that runs, which is not its caller's to cancel, or None. What runs at an address that the
+        source has no more is cut off, and says nothing."""
+        under_way = self._probing.get(source.id)
+        if under_way is not None and under_way.source.address != source.address:
+            under_way.answer.cancel()
+            return None
         probe = self._probe_of(source)
-        return None if probe is None else await asyncio.shield(probe.task)
+        return None if probe is None else probe.task
 
     async def close(self) -> None:
         for task in tuple(self._tasks):

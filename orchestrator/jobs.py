@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from orchestrator.asked_probes import AskedProbes
 from orchestrator.core.model import Phase
 from orchestrator.errors import NotFound, Temporary
 from orchestrator.heartbeat import BEAT_S, Heartbeat
@@ -42,6 +43,7 @@ class Jobs:
         sweep: Sweep,
         renewals: Renewals,
         recovery: Recovery,
+        asked_probes: AskedProbes,
         retention: Retention,
         history: History,
         heartbeat: Heartbeat,
@@ -65,6 +67,7 @@ class Jobs:
         self._every("container poll", _POLL_CONTAINERS_S, self._poll_containers)
         self._every("recovery", settings.recovery_interval_s, self._recover)
         self._every("failback probes", _LOOK_AFTER_S, recovery.look_after)
+        self._every("asked probes", settings.resync_interval_s, asked_probes.look)
         self._every("retention", settings.retention_interval_s, self._retain)
         self._every("history", _HISTORY_S, self._forget)
         self._every("heartbeat", BEAT_S, heartbeat.beat)

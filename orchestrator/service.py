@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 
+from orchestrator.asked_probes import AskedProbes
 from orchestrator.census import Census
 from orchestrator.connections import Connections
 from orchestrator.core.policy import Policy
@@ -21,7 +22,7 @@ from orchestrator.history import History
 from orchestrator.interpreter import Interpreter
 from orchestrator.jobs import Jobs
 from orchestrator.observer import Observer
-from orchestrator.ports import ContainerRuntime, EventBus, ObjectStore, Prober, Tables
+from orchestrator.ports import PROBES, ContainerRuntime, EventBus, ObjectStore, Prober, Tables
 from orchestrator.pulse import pulse
 from orchestrator.recovery import Recovery
 from orchestrator.renewals import Renewals
@@ -73,6 +74,9 @@ async def orchestrate(
         census=census, policy=policy_of(settings), now=now,
     )  # fmt: skip
     interpreter.woken = connections.woken = supervisor.wake
+    asked_probes = AskedProbes(
+        tables.probes, interpreter, connections=connections, census=census, bus=bus, tell=supervisor.tell, now=now
+    )
     heartbeat = Heartbeat(tables.operation, now)
     jobs = Jobs(
         settings=settings,
@@ -87,6 +91,7 @@ async def orchestrate(
             tell=supervisor.tell,
             now=now,
         ),
+        asked_probes=asked_probes,
         retention=Retention(store, tables.sessions, settings),
         history=History(tables.operation, settings),
         heartbeat=heartbeat,
@@ -97,7 +102,7 @@ async def orchestrate(
     background = [
         asyncio.create_task(_prepare(store), name="prepare-store"),
         asyncio.create_task(_check(runtime), name="check-engine"),
-        asyncio.create_task(_follow_nudges(bus, supervisor), name="nudges"),
+        asyncio.create_task(_follow_nudges(bus, supervisor, asked_probes), name="nudges"),
         asyncio.create_task(supervisor.follow_containers(), name="engine-events"),
     ]
     jobs.start()
@@ -107,6 +112,7 @@ async def orchestrate(
         await sweep.look()
         with contextlib.suppress(Temporary):
             await supervisor.resync()
+        asked_probes.wake()
         yield supervisor
     finally:
         jobs.close()
@@ -114,6 +120,7 @@ async def orchestrate(
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await supervisor.close()
+        await asked_probes.close()
         await interpreter.close()
         await sweep.close()
         await heartbeat.leave()
@@ -188,6 +195,9 @@ async def _check(runtime: ContainerRuntime) -> None:
         log.error("runtime: %s", error)
 
 
-async def _follow_nudges(bus: EventBus, supervisor: Supervisor) -> None:
-    async for session_id in bus.nudges():
-        supervisor.wake(session_id)
+async def _follow_nudges(bus: EventBus, supervisor: Supervisor, asked_probes: AskedProbes) -> None:
+    async for subject in bus.nudges():
+        if subject == PROBES:
+            asked_probes.wake()
+        else:
+            supervisor.wake(subject)

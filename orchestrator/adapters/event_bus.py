@@ -58,8 +58,8 @@ class RedisEventBus:
     async def publish(self, event: Event, payload: bytes) -> None:
         await self._send(self._redis.publish(f"{_EVENTS}{event.session_id}", payload))
 
-    async def nudge(self, session_id: str) -> None:
-        await self._send(self._redis.publish(self._nudges, session_id))
+    async def nudge(self, subject: str) -> None:
+        await self._send(self._redis.publish(self._nudges, subject))
 
     async def changed(self) -> None:
         await self._send(self._redis.publish(self._changes, b""))

@@ -15,6 +15,7 @@ from orchestrator.ports.journal import Journal
 from orchestrator.ports.object_store import ObjectStore, Stamp, StoredObject, StoreReport
 from orchestrator.ports.operation import DRAIN_RETRY_S, DRAINING, Operation, OrchestratorRow
 from orchestrator.ports.prober import Prober, ProbeResult
+from orchestrator.ports.probes import PROBES, ProbeAnswer, Probes
 from orchestrator.ports.providers import Providers
 from orchestrator.ports.sessions import FRESH_S, LEASE_KEPT_S, AttemptRow, Lease, Renewals, SessionRow, Sessions
 from orchestrator.ports.tables import Tables
@@ -24,6 +25,7 @@ __all__ = [
     "DRAIN_RETRY_S",
     "FRESH_S",
     "LEASE_KEPT_S",
+    "PROBES",
     "AttemptRow",
     "Catalogue",
     "ChannelRow",
@@ -42,8 +44,10 @@ __all__ = [
     "ObjectStore",
     "Operation",
     "OrchestratorRow",
+    "ProbeAnswer",
     "ProbeResult",
     "Prober",
+    "Probes",
     "Providers",
     "Renewals",
     "SessionRow",

@@ -21,16 +21,16 @@ class EventBus(Protocol):
         """Payloads of all sessions, as `subscribe` gives one's."""
 
     async def changed(self) -> None:
-        """Tell whoever shows channels and sources that somebody has edited them."""
+        """Tell whoever shows channels and sources, or waits for a probe, that they have changed."""
 
     def changes(self) -> AsyncIterator[None]:
-        """An item for each time that somebody has. Reconnects by itself."""
+        """An item for each time that they have. Reconnects by itself."""
 
-    async def nudge(self, session_id: str) -> None:
-        """Tell the orchestrator to look at this session now."""
+    async def nudge(self, subject: str) -> None:
+        """Tell the orchestrator to look at this session now, or at what is asked for (PROBES)."""
 
     def nudges(self) -> AsyncIterator[str]:
-        """Session ids to look at. Reconnects by itself."""
+        """What to look at. Reconnects by itself."""
 
     async def check(self) -> None:
         """Raises BusUnavailable."""

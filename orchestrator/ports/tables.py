@@ -8,6 +8,7 @@ from orchestrator.ports.catalogue import Catalogue
 from orchestrator.ports.imports import Imports
 from orchestrator.ports.journal import Journal
 from orchestrator.ports.operation import Operation
+from orchestrator.ports.probes import Probes
 from orchestrator.ports.providers import Providers
 from orchestrator.ports.sessions import Sessions
 
@@ -23,6 +24,9 @@ class Tables(Protocol):
 
     @property
     def imports(self) -> Imports: ...
+
+    @property
+    def probes(self) -> Probes: ...
 
     @property
     def sessions(self) -> Sessions: ...

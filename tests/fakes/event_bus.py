@@ -45,10 +45,10 @@ class FakeEventBus:
         finally:
             await listening.aclose()  # type: ignore[attr-defined]
 
-    async def nudge(self, session_id: str) -> None:
+    async def nudge(self, subject: str) -> None:
         await self.check()
-        self.nudged.append(session_id)
-        self._tell("nudge", session_id.encode())
+        self.nudged.append(subject)
+        self._tell("nudge", subject.encode())
 
     async def nudges(self) -> AsyncIterator[str]:
         listening = self._listen("nudge")

@@ -55,6 +55,7 @@ from orchestrator.ports import (
 from tests.fakes.imports import FakeImports, FakeProviders
 from tests.fakes.journal import FakeJournal
 from tests.fakes.operation import FakeOperation
+from tests.fakes.probes import FakeProbes
 
 
 class FakeTables:
@@ -63,6 +64,7 @@ class FakeTables:
     def __init__(self, catalogue: FakeCatalogue | None = None) -> None:
         self.catalogue = catalogue or FakeCatalogue()
         self.imports = FakeImports(self.catalogue)
+        self.probes = FakeProbes(self.catalogue)
         self.providers = FakeProviders(self.catalogue, self.imports)
         self.sessions = FakeSessions(self.catalogue)
         self.operation = FakeOperation(lambda: self.sessions)
@@ -85,6 +87,7 @@ class FakeTables:
     def refusing(self, refusing: bool) -> None:
         self.catalogue.refusing = self.sessions.refusing = refusing
         self.providers.refusing = self.imports.refusing = self.operation.refusing = self.journal.refusing = refusing
+        self.probes.refusing = refusing
 
     async def close(self) -> None:
         await self.sessions.close()
@@ -98,6 +101,8 @@ class FakeCatalogue:
         self._channels: dict[str, Channel] = {}
         self._sources: dict[str, Source] = {}
         self._failovers: dict[str, tuple[str, ...]] = {}
+        self.probe_asked_at: dict[str, float] = {}
+        self.probe_refused: dict[str, str] = {}
         self._numbers = itertools.count(1)
 
     def _answer(self) -> None:
@@ -211,6 +216,8 @@ class FakeCatalogue:
         self._answer()
         source = self._sources.get(source_id) or self._missing("source", source_id)
         source = replace(source, last_checked_at=now)
+        self.probe_asked_at.pop(source_id, None)
+        self.probe_refused.pop(source_id, None)
         if result.media is None:
             failed = replace(
                 source, status=SourceStatus.PROBLEMATIC, last_failed_at=now, last_failure_reason=result.reason,

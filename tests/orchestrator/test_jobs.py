@@ -52,13 +52,14 @@ class Rooms:
         )
         sweep: Any = SimpleNamespace(look=self.work("look"))
         recovery: Any = SimpleNamespace(sweep=self.work("recovery", ()), look_after=self.work("failback"))
+        asked_probes: Any = SimpleNamespace(look=self.work("asked"))
         renewals: Any = SimpleNamespace(look=self.work("renewals"))
         retention: Any = SimpleNamespace(sweep=self.work("retention", 0))
         history: Any = SimpleNamespace(sweep=self.work("history", 0))
         heartbeat: Any = SimpleNamespace(beat=self.work("heartbeat"))
         return Jobs(
             settings=OFTEN, supervisor=supervisor, sweep=sweep, recovery=recovery, retention=retention, history=history,
-            heartbeat=heartbeat, renewals=renewals,
+            heartbeat=heartbeat, renewals=renewals, asked_probes=asked_probes,
             sessions=FakeTables().sessions, runtime=FakeRuntime(), now=lambda: 0.0,
         )  # fmt: skip
 

@@ -12,10 +12,21 @@ from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.imports import SqlImports
 from orchestrator.adapters.tables.journal import SqlJournal
 from orchestrator.adapters.tables.operation import SqlOperation
+from orchestrator.adapters.tables.probes import SqlProbes
 from orchestrator.adapters.tables.providers import SqlProviders
 from orchestrator.adapters.tables.sessions import SqlSessions
 
-__all__ = ["SqlCatalogue", "SqlImports", "SqlJournal", "SqlOperation", "SqlProviders", "SqlSessions", "Tables", "open_tables"]
+__all__ = [
+    "SqlCatalogue",
+    "SqlImports",
+    "SqlJournal",
+    "SqlOperation",
+    "SqlProbes",
+    "SqlProviders",
+    "SqlSessions",
+    "Tables",
+    "open_tables",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,7 @@ class Tables:
     catalogue: SqlCatalogue
     providers: SqlProviders
     imports: SqlImports
+    probes: SqlProbes
     sessions: SqlSessions
     operation: SqlOperation
     journal: SqlJournal
@@ -44,6 +56,7 @@ def open_tables(database_url: str) -> Tables:
         catalogue=SqlCatalogue(database),
         providers=SqlProviders(database),
         imports=SqlImports(database),
+        probes=SqlProbes(database),
         sessions=SqlSessions(database),
         operation=SqlOperation(database),
         journal=SqlJournal(database),

@@ -33,13 +33,13 @@ from orchestrator.ports import ChannelRow, LineUp, NewSource, ProbeResult
 _CHANNEL_FIELDS = tuple(field.name for field in fields(Channel))
 _SOURCE_FIELDS = tuple(field.name for field in fields(Source))
 _CHANNEL = tuple(channels.c[name] for name in _CHANNEL_FIELDS)
-_SOURCE = tuple(sources.c[name] for name in _SOURCE_FIELDS)
-_LINE = select(*_SOURCE).where(sources.c.channel_id.in_(bindparam("line", expanding=True)))
+SOURCE_COLUMNS = tuple(sources.c[name] for name in _SOURCE_FIELDS)
+_LINE = select(*SOURCE_COLUMNS).where(sources.c.channel_id.in_(bindparam("line", expanding=True)))
 _LINE = _LINE.order_by(sources.c.priority, sources.c.id)
 # Made once, as every statement that is executed again and again: to build one costs more than to execute it
-_OF_CHANNEL = select(*_SOURCE).where(sources.c.channel_id == bindparam("own"))
+_OF_CHANNEL = select(*SOURCE_COLUMNS).where(sources.c.channel_id == bindparam("own"))
 _OF_CHANNEL = _OF_CHANNEL.order_by(sources.c.priority, sources.c.id)
-_BY_ID = select(*_SOURCE).where(sources.c.id == bindparam("own"))
+_BY_ID = select(*SOURCE_COLUMNS).where(sources.c.id == bindparam("own"))
 _BY_ID_LOCKED = _BY_ID.with_for_update()
 _NAMED = select(*_CHANNEL).where(or_(channels.c.id == bindparam("name"), channels.c.slug == bindparam("name")))
 # A slug may look like another channel's id: the id wins
@@ -173,16 +173,17 @@ class SqlCatalogue:
 
     async def record_probe(self, source_id: str, result: ProbeResult, now: float) -> Source:
         def change(before: Source) -> dict[str, Any]:
+            answered = {"last_checked_at": now, "probe_asked_at": None, "probe_refused": None}
             if result.media is not None:
                 status = _AFTER_SUCCESS.get(before.status, before.status)
                 since = now if before.healthy_since is None else before.healthy_since
                 healthy = {"healthy_since": since, "healthy_at": now}
-                return {"last_checked_at": now, "media": result.media, "status": status, **healthy}
+                return {**answered, "media": result.media, "status": status, **healthy}
             status = SourceStatus.DISABLED if before.status is SourceStatus.DISABLED else SourceStatus.PROBLEMATIC
             failure = {"last_failed_at": now, "last_failure_reason": result.reason, "healthy_since": None, "healthy_at": None}
             if before.status is not SourceStatus.PROBLEMATIC:
                 failure["problematic_since"] = now
-            return {"last_checked_at": now, "status": status, **failure}
+            return {**answered, "status": status, **failure}
 
         return await self._database.write(lambda connection: _change_source(connection, source_id, change))
 
@@ -196,7 +197,7 @@ class SqlCatalogue:
         def work(connection: Connection) -> LineUp:
             own = _read_channel(connection, channel)
             line = behind(own.id, read_edges(connection, [own.id]))
-            found = map(_source, connection.execute(_LINE, {"line": line}))
+            found = map(source_of, connection.execute(_LINE, {"line": line}))
             return LineUp(own, tuple(sorted(found, key=lambda each: line.index(each.channel_id))))
 
         return await self._database.read(work)
@@ -206,12 +207,12 @@ class SqlCatalogue:
 
     async def whole(self) -> tuple[ChannelRow, ...]:
         every = select(*_CHANNEL).order_by(channels.c.sort_number, channels.c.name, channels.c.id)
-        in_order = select(*_SOURCE).order_by(sources.c.channel_id, sources.c.priority, sources.c.id)
+        in_order = select(*SOURCE_COLUMNS).order_by(sources.c.channel_id, sources.c.priority, sources.c.id)
 
         def work(connection: Connection) -> tuple[ChannelRow, ...]:
             own: dict[str, list[Source]] = defaultdict(list)
             for row in connection.execute(in_order):
-                own[row.channel_id].append(_source(row))
+                own[row.channel_id].append(source_of(row))
             behind = read_all_failovers(connection)
             found = map(_channel, connection.execute(every))
             return tuple(ChannelRow(each, tuple(own.get(each.id, ())), tuple(behind.get(each.id, ()))) for each in found)
@@ -219,8 +220,8 @@ class SqlCatalogue:
         return await self._database.read(work)
 
     async def problematic_sources(self) -> tuple[Source, ...]:
-        query = select(*_SOURCE).where(PROBLEMATIC).order_by(sources.c.id)
-        return await self._database.read(lambda connection: tuple(_source(row) for row in connection.execute(query)))
+        query = select(*SOURCE_COLUMNS).where(PROBLEMATIC).order_by(sources.c.id)
+        return await self._database.read(lambda connection: tuple(source_of(row) for row in connection.execute(query)))
 
 
 _ANEW = {"failures_in_a_row": 0, "healthy_since": None, "healthy_at": None}
@@ -231,7 +232,8 @@ def _channel(row: Row[Any]) -> Channel:
     return Channel(**dict(zip(_CHANNEL_FIELDS, row, strict=True)))
 
 
-def _source(row: Row[Any]) -> Source:
+def source_of(row: Iterable[Any]) -> Source:
+    """A row of SOURCE_COLUMNS."""
     return Source(**dict(zip(_SOURCE_FIELDS, row, strict=True)))
 
 
@@ -314,11 +316,11 @@ def _read_channel(connection: Connection, channel: str) -> Channel:
 
 
 def _read_sources(connection: Connection, channel_id: str) -> tuple[Source, ...]:
-    return tuple(_source(row) for row in connection.execute(_OF_CHANNEL, {"own": channel_id}))
+    return tuple(source_of(row) for row in connection.execute(_OF_CHANNEL, {"own": channel_id}))
 
 
 def _read_source(connection: Connection, source_id: str, *, lock: bool = False) -> Source:
     row = connection.execute(_BY_ID_LOCKED if lock else _BY_ID, {"own": source_id}).one_or_none()
     if row is None:
         raise NotFound(f"source {source_id}")
-    return _source(row)
+    return source_of(row)

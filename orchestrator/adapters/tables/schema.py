@@ -135,10 +135,15 @@ sources = Table(
     Column("failures_in_a_row", Integer, nullable=False, server_default=text("0")),
     Column("healthy_since", Double),
     Column("healthy_at", Double),
+    Column("probe_asked_at", Double),  # NULL: nobody waits for a probe ...
+    Column("probe_refused", Text),  # ... because the last one that was asked for was not made, and why; NULL: it was
     Index("ix_sources_channel_id", "channel_id", "priority"),
 )
 PROBLEMATIC = text("status = 'problematic'")
 Index("ix_sources_problematic", sources.c.id, sqlite_where=PROBLEMATIC, postgresql_where=PROBLEMATIC)
+
+PROBE_ASKED = text("probe_asked_at IS NOT NULL")
+Index("ix_sources_probe_asked", sources.c.id, sqlite_where=PROBE_ASKED, postgresql_where=PROBE_ASKED)
 
 channel_failovers = Table(
     "channel_failovers",

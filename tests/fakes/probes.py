@@ -1,0 +1,52 @@
+"""Probes that somebody has asked for, in memory, with the meaning of `orchestrator.adapters.tables.probes`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from orchestrator.core.model import Source
+from orchestrator.errors import DatabaseUnavailable
+from orchestrator.ports import ProbeAnswer
+
+if TYPE_CHECKING:
+    from tests.fakes.tables import FakeCatalogue
+
+
+class FakeProbes:
+    """`ports.Probes` over the catalogue that is there when it is asked."""
+
+    def __init__(self, catalogue: FakeCatalogue) -> None:
+        self.refusing = False
+        self._catalogue = catalogue
+
+    async def ask(self, source_ids: Collection[str], now: float) -> None:
+        self._answer()
+        for source_id in source_ids:
+            if source_id in self._catalogue._sources:
+                self._catalogue.probe_asked_at.setdefault(source_id, now)
+                self._catalogue.probe_refused.pop(source_id, None)
+
+    async def asked(self) -> tuple[Source, ...]:
+        self._answer()
+        sources, asked = self._catalogue._sources, self._catalogue.probe_asked_at
+        there = [each for each in sorted(asked, key=lambda each: (-asked[each], each)) if each in sources]
+        return tuple(sources[each] for each in there)
+
+    async def refuse(self, source_id: str, why: str) -> None:
+        self._answer()
+        if self._catalogue.probe_asked_at.pop(source_id, None) is not None:
+            self._catalogue.probe_refused[source_id] = why
+
+    async def answers(self, source_ids: Collection[str]) -> Mapping[str, ProbeAnswer | None]:
+        self._answer()
+        sources, asked, refused = self._catalogue._sources, self._catalogue.probe_asked_at, self._catalogue.probe_refused
+        return {
+            each: None if each in asked else ProbeAnswer(sources[each], refused.get(each))
+            for each in source_ids
+            if each in sources
+        }
+
+    def _answer(self) -> None:
+        if self.refusing:
+            raise DatabaseUnavailable("refusing")

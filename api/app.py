@@ -45,7 +45,7 @@ from api.strips import Strips
 from api.world import World
 from orchestrator import machine
 from orchestrator.errors import BadSetting, InvalidInput
-from orchestrator.ports import Download, EventBus, Frames, ObjectStore, Prober, Tables
+from orchestrator.ports import Download, EventBus, Frames, ObjectStore, Tables
 from orchestrator.settings import PREFIX, Settings, derived
 
 _CORS = CORSConfig(  # any page may call, with the token that it was given; cookies are never sent along
@@ -69,7 +69,6 @@ def create_app(
     tables: Tables,
     bus: EventBus,
     store: ObjectStore,
-    prober: Prober,
     clock: Callable[[], float],
     download: Download | None = None,
     frames: Frames | None = None,
@@ -107,7 +106,7 @@ def create_app(
         },
         state=State(
             {
-                "world": world_of(settings, tables, bus, store, prober, clock, download, frames, logo),
+                "world": world_of(settings, tables, bus, store, clock, download, frames, logo),
                 "metrics": metrics.Metrics(),
             }
         ),
@@ -128,7 +127,6 @@ def world_of(
     tables: Tables,
     bus: EventBus,
     store: ObjectStore,
-    prober: Prober,
     clock: Callable[[], float],
     download: Download | None = None,
     frames: Frames | None = None,
@@ -144,12 +142,12 @@ def world_of(
         catalogue=tables.catalogue,
         providers=tables.providers,
         imports=tables.imports,
+        probes=tables.probes,
         sessions=tables.sessions,
         operation=tables.operation,
         journal=tables.journal,
         bus=bus,
         store=store,
-        prober=prober,
         download=download or _refused,
         logos=Logos(logo or _refused, clock),
         clock=clock,

@@ -90,7 +90,6 @@ async def run(settings: Settings) -> None:
     # Adapters are opened here and nowhere else in this package.
     from orchestrator.adapters.download import download
     from orchestrator.adapters.event_bus import RedisEventBus
-    from orchestrator.adapters.ffprobe import FfprobeProber
     from orchestrator.adapters.object_store import MinioObjectStore
     from orchestrator.adapters.tables import open_tables
 
@@ -110,9 +109,7 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(store.close)
         bus = RedisEventBus(settings.redis_url, settings.deployment)
         stack.push_async_callback(bus.close)
-        prober = FfprobeProber(settings)
-        stack.push_async_callback(prober.close)
-        app = create_app(settings, tables, bus, store, prober, time.time, download, _frames(settings), logo)
+        app = create_app(settings, tables, bus, store, time.time, download, _frames(settings), logo)
         listener = listen(settings)
         log.info("API on http://%s:%d", *listener.getsockname()[:2])
         await stack.enter_async_context(pulse(settings.health_file))

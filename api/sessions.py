@@ -21,7 +21,7 @@ from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, Se
 from api.world import World
 from orchestrator.core.decide import SAME
 from orchestrator.core.model import Channel, Desired, Phase, SourceStatus
-from orchestrator.errors import InvalidInput, NotFound
+from orchestrator.errors import InvalidInput, NoConnectionLeft, NotFound
 from orchestrator.ports import SessionRow
 
 TAG = Tag("Sessions", "One delivery of a channel behind one playlist address that never changes.")
@@ -184,8 +184,7 @@ async def switch_session(
             raise InvalidInput("source_id", "the source is disabled")
         playing = session.attempt and await _provider_of(world, session.attempt.source_id)
         if source.provider_id is not None and source.provider_id != playing:  # its own it hands on
-            async with world.connection(source):
-                pass
+            await _check_connection(world, source.provider_id)
     await world.sessions.switch(session.id, source_id)
     await world.nudge(session.id)
     return await _view(world, request, await world.sessions.get(session.id))
@@ -229,6 +228,14 @@ async def _provider_of(world: World, source_id: str) -> str | None:
         return (await world.catalogue.source(source_id)).provider_id
     except NotFound:
         return None  # deleted meanwhile
+
+
+async def _check_connection(world: World, provider_id: str) -> None:
+    """Raises NoConnectionLeft where sessions hold all that the provider allows, as far as rows tell. An early word: who takes a
+    connection is the orchestrator, and where it finds none, what plays goes on."""
+    provider, in_use = await world.providers.get(provider_id), await world.providers.in_use()
+    if provider.max_connections is not None and in_use.get(provider_id, 0) >= provider.max_connections:
+        raise NoConnectionLeft(provider.in_use)
 
 
 async def _view(world: World, request: AnyRequest, row: SessionRow) -> SessionView:

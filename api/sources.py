@@ -15,6 +15,7 @@ from api import auth
 from api.body import StrictBody
 from api.changes import telling_changes
 from api.limits import SOURCES, Headers, Priority, ProviderId, Url, UserAgent, check_url
+from api.probing import probed
 from api.views import optional_timestamp
 from api.world import World
 from orchestrator.core.model import Media, Source, SourceStatus
@@ -184,12 +185,11 @@ async def delete_source(world: NamedDependency[World], source_id: FromPath[str])
 
 @post("/v1/sources/{source_id:str}/probe", summary="Probe a source now", status_code=200, answer=HLS)
 async def probe_source(world: NamedDependency[World], source_id: FromPath[str]) -> SourceView:
-    """What works becomes `healthy`, or `recovered` where it had failed; what does not, `problematic`, with the reason. 503
-    where its provider has no connection left: the source stays as it is."""
-    source = await world.source(source_id)
-    async with world.connection(source):
-        result = await world.prober.probe(source)
-    return SourceView.of(await world.catalogue.record_probe(source_id, result, world.clock()))
+    """What works becomes `healthy`, or `recovered` where it had failed; what does not, `problematic`, with the reason. Who asks
+    while it is being probed gets the same answer. 503 where sessions hold all of its provider's connections, or where no
+    orchestrator runs: the source stays as it is; in the latter case it is probed as soon as one does."""
+    await world.source(source_id)
+    return SourceView.of(await probed(world, source_id))
 
 
 @get("/v1/channels/{channel:str}/sources", summary="A channel's sources, in order", answer=[HLS, MPEG_TS])

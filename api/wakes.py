@@ -33,6 +33,14 @@ async def wakes(world: World, session_id: str) -> AsyncIterator[Wakes]:
 
 
 @asynccontextmanager
+async def wakes_of_changes(world: World) -> AsyncIterator[Wakes]:
+    """Listens to changes of channels and sources."""
+    event = asyncio.Event()
+    async with _listening(world, event, {"wakes of changes": (world.bus.changes(), event.set)}):
+        yield Wakes(event)
+
+
+@asynccontextmanager
 async def wakes_of_all(world: World) -> AsyncIterator[Wakes]:
     """Listens to every session's messages, and to changes of channels and sources, which then are read anew."""
     event = asyncio.Event()

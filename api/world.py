@@ -1,13 +1,12 @@
 """What every handler of the API has at hand: the ports, the settings and what follows from them. It writes intent and nudges;
-it never touches a container (law 2)."""
+it never touches a container (law 2), nor a source."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +21,7 @@ from api.posters import Posters
 from api.strips import Strips
 from orchestrator.core.limits import Limits
 from orchestrator.core.model import Channel, Provider, Source
-from orchestrator.errors import BusUnavailable, NoConnectionLeft, NotFound
+from orchestrator.errors import BusUnavailable, NotFound
 from orchestrator.ports import (
     Catalogue,
     ChannelRow,
@@ -33,7 +32,7 @@ from orchestrator.ports import (
     LineUp,
     ObjectStore,
     Operation,
-    Prober,
+    Probes,
     Providers,
     Sessions,
 )
@@ -69,12 +68,12 @@ class World:
     catalogue: Catalogue
     providers: Providers
     imports: Imports
+    probes: Probes
     sessions: Sessions
     operation: Operation
     journal: Journal
     bus: EventBus
     store: ObjectStore
-    prober: Prober
     download: Download
     logos: Logos
     clock: Callable[[], float]  # unix seconds
@@ -92,7 +91,6 @@ class World:
     glances: Glances = field(default_factory=Glances)
     making: asyncio.Lock = field(default_factory=asyncio.Lock)  # of an overview: one at a time
     closing: Closing = field(default_factory=Closing)
-    probing: Counter[str] = field(default_factory=Counter)  # provider id → probes of this process
 
     async def channel(self, channel: str) -> Channel:
         """By id or slug. Raises NotFound, also for what cannot be either."""
@@ -120,27 +118,6 @@ class World:
         if found.id != provider_id:
             raise NotFound("no such provider")
         return found
-
-    @asynccontextmanager
-    async def connection(self, source: Source) -> AsyncIterator[None]:
-        """Holds a connection of the source's provider for a moment, as a probe does. Raises NoConnectionLeft.
-
-        What is in use is read from rows: the orchestrator's own probes and containers that are being stopped are not in it, and
-        it does not know of this one. Both are short; who must be sure leaves one connection to spare.
-        """
-        provider_id = source.provider_id
-        if provider_id is None:
-            yield
-            return
-        provider, in_use = await self.providers.get(provider_id), await self.providers.in_use()
-        held = in_use.get(provider_id, 0) + self.probing[provider_id]
-        if provider.max_connections is not None and held >= provider.max_connections:
-            raise NoConnectionLeft(provider.in_use)
-        self.probing[provider_id] += 1
-        try:
-            yield
-        finally:
-            self.probing[provider_id] -= 1
 
     def base_url(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
         """Of this API, as the client reaches it; without a slash at the end."""

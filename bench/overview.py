@@ -19,7 +19,6 @@ from sqlalchemy import insert
 from api.app import create_app
 from api.world import World
 from bench.databases import ENGINES
-from bench.fake_engine import FakeProber
 from bench.stage import Stage
 from bench.table import Goal, Row
 from orchestrator.adapters.event_bus import RedisEventBus
@@ -61,7 +60,7 @@ async def measure(
     try:
         await store.prepare()
         await _fill(tables, store, channels, sessions)
-        app = create_app(settings, tables, bus, store, FakeProber(), time.time)
+        app = create_app(settings, tables, bus, store, time.time)
         first, anew, kept, size, sent = await _ask(app, runs)
     finally:
         await bus.close()

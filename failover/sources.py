@@ -1,4 +1,7 @@
-"""`failover sources`: what the orchestrator does by itself every two minutes, by hand."""
+"""`failover sources`: what the orchestrator does by itself every two minutes, by hand.
+
+A source of the deployment is probed by the orchestrator alone, who counts its provider's connections: here it is asked to.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,21 @@ from pathlib import Path
 from rich.console import Console
 
 from failover import data_dir as stacks
+from failover.sessions import opened_bus, opened_tables
 from orchestrator.adapters.ffprobe import FfprobeProber
-from orchestrator.adapters.tables import open_tables
-from orchestrator.core.model import Source
-from orchestrator.errors import NotFound
+from orchestrator.core.model import Source, SourceStatus
+from orchestrator.errors import BusUnavailable, FailoverError
+from orchestrator.heartbeat import absence
+from orchestrator.ports import PROBES, ProbeAnswer, Tables
 from orchestrator.settings import Settings
+
+_LOOK_S = 0.25
 
 console = Console(highlight=False)
 
 
 async def probe(settings: Settings, url: str) -> int:
-    """Exit code 0: it works."""
+    """Of any address, from here. Exit code 0: it works."""
     prober = FfprobeProber(settings)
     try:
         result = await prober.probe(Source(id="-", channel_id="-", url=url))
@@ -38,24 +45,38 @@ async def probe(settings: Settings, url: str) -> int:
 
 
 async def recover(settings: Settings, data_dir: Path | None) -> int:
-    """Probe every problematic source; the orchestrator sees the rows change."""
+    """Every problematic source is probed, and each answer printed as it comes. FailoverError where no orchestrator runs."""
     settings = stacks.resolve(settings, data_dir)
-    assert settings.database_url is not None
-    async with contextlib.AsyncExitStack() as stack:
-        tables = open_tables(settings.database_url)
-        stack.push_async_callback(tables.close)
-        prober = FfprobeProber(settings)
-        stack.push_async_callback(prober.close)
-
-        async def again(source: Source) -> None:
-            result = await prober.probe(source)
-            with contextlib.suppress(NotFound):
-                await tables.catalogue.record_probe(source.id, result, time.time())
-            verdict = "[green]recovered[/]" if result.media else f"[red]still problematic[/]: {result.reason}"
-            console.print(f"{source.id}  {verdict}")
-
-        problematic = await tables.catalogue.problematic_sources()
-        await asyncio.gather(*(again(source) for source in problematic))
-        if not problematic:
+    async with opened_tables(settings) as tables, opened_bus(settings) as bus:
+        await _somebody_answers(tables)
+        waiting = {source.id for source in await tables.catalogue.problematic_sources()}
+        if not waiting:
             console.print("no source is problematic")
-    return 0
+        await tables.probes.ask(waiting, time.time())
+        if bus is not None:
+            with contextlib.suppress(BusUnavailable):  # the orchestrator finds the rows
+                await bus.nudge(PROBES)
+        while True:
+            answers = await tables.probes.answers(waiting)
+            for source_id, answer in answers.items():
+                if answer is not None:
+                    console.print(f"{source_id}  {_verdict(answer)}", soft_wrap=True)
+            waiting = {source_id for source_id, answer in answers.items() if answer is None}
+            if not waiting:
+                return 0
+            await asyncio.sleep(_LOOK_S)
+            await _somebody_answers(tables)
+
+
+async def _somebody_answers(tables: Tables) -> None:
+    why = absence(await tables.operation.orchestrators(), time.time())
+    if why is not None:
+        raise FailoverError(f"{why}, and probes are its work: `failover doctor` says more")
+
+
+def _verdict(answer: ProbeAnswer) -> str:
+    if answer.refused is not None:
+        return f"[yellow]not probed[/]: {answer.refused}"
+    if answer.source.status is SourceStatus.PROBLEMATIC:
+        return f"[red]still problematic[/]: {answer.source.last_failure_reason}"
+    return "[green]recovered[/]"

@@ -80,6 +80,7 @@ class AskedProbes:
                     self._begin(source)
                 elif self._now() - self._full_since.setdefault(source.id, self._now()) >= PATIENCE_S:
                     await self._probes.refuse(source.id, why)
+                    del self._full_since[source.id]  # who asks again waits again
                     refused = True
             if refused:
                 await self._say()

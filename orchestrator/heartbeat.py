@@ -42,10 +42,10 @@ class Heartbeat:
 
 def absence(rows: Iterable[OrchestratorRow], now: float) -> str | None:
     """That nobody does what rows ask for, in words for an operator. None: somebody is there."""
-    last_s = max((row.seen_at for row in rows), default=None)
-    if last_s is None:
+    last = max(rows, key=lambda row: row.seen_at, default=None)
+    if last is None:
         return "no orchestrator runs"
-    return None if last_s >= now - MISSED_S else f"no orchestrator runs: the last one was seen {now - last_s:.0f} s ago"
+    return None if is_there(last, now) else f"no orchestrator runs: the last one was seen {now - last.seen_at:.0f} s ago"
 
 
 def is_there(row: OrchestratorRow, now: float) -> bool:

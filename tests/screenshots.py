@@ -35,7 +35,6 @@ from tests.api.test_events import Served
 from tests.console import pictures as console
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
-from tests.fakes.prober import FakeProber
 from tests.fakes.tables import FakeTables
 from tests.support import eventually
 
@@ -159,7 +158,7 @@ PAGES: Final[dict[str, Callable[[Studio], Awaitable[None]]]] = {"watch": watch}
 async def _take(name: str, scheme: Any, size: str, browser: Any, origin_url: str) -> int:
     tables = FakeTables()
     app = create_app(
-        Settings(admin_key=KEY, origin_url=origin_url), tables, bus := FakeEventBus(), FakeObjectStore(), FakeProber(),
+        Settings(admin_key=KEY, origin_url=origin_url), tables, bus := FakeEventBus(), FakeObjectStore(),
         time.time, logo=_logo,
     )  # fmt: skip
     width, height = SIZES[size]

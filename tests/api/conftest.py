@@ -12,7 +12,7 @@ from litestar import Litestar
 from api.app import create_app, world_of
 from api.metrics import Metrics
 from orchestrator.settings import Settings
-from tests.api.stage import KEY, ORIGIN, Stage, calling
+from tests.api.stage import KEY, ORIGIN, Stage, answering, calling
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.frames import FakeFrames
 from tests.fakes.object_store import FakeObjectStore
@@ -38,8 +38,17 @@ def store() -> FakeObjectStore:
 
 
 @pytest.fixture
-def prober() -> FakeProber:
-    return FakeProber()
+def refusals() -> dict[str, str]:
+    """By URL, why an orchestrator refuses to probe."""
+    return {}
+
+
+@pytest.fixture
+async def prober(tables: FakeTables, bus: FakeEventBus, refusals: dict[str, str]) -> AsyncIterator[FakeProber]:
+    """Of an orchestrator that answers who asks for a probe."""
+    prober = FakeProber()
+    async with answering(tables, bus, prober, refusals):
+        yield prober
 
 
 @pytest.fixture
@@ -50,7 +59,7 @@ def frames() -> FakeFrames:
 @pytest.fixture(scope="session")
 def empty_app() -> Litestar:
     """Made once: routes and their document cost a tenth of a second."""
-    return create_app(SETTINGS, FakeTables(), FakeEventBus(), FakeObjectStore(), FakeProber(), time.time)
+    return create_app(SETTINGS, FakeTables(), FakeEventBus(), FakeObjectStore(), time.time)
 
 
 @pytest.fixture
@@ -59,11 +68,10 @@ def app(
     tables: FakeTables,
     bus: FakeEventBus,
     store: FakeObjectStore,
-    prober: FakeProber,
     frames: FakeFrames,
 ) -> Litestar:
     """The app in a world of the test's own."""
-    empty_app.state.world = world_of(SETTINGS, tables, bus, store, prober, time.time, frames=frames)
+    empty_app.state.world = world_of(SETTINGS, tables, bus, store, time.time, frames=frames)
     empty_app.state.metrics = Metrics()
     return empty_app
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -24,7 +26,7 @@ from orchestrator.core.model import (
     Session,
 )
 from orchestrator.errors import BusUnavailable
-from orchestrator.ports import EventBus, SessionRow, Tables
+from orchestrator.ports import PROBES, EventBus, Prober, SessionRow, Tables
 
 KEY = "admin-key-of-the-tests"
 ORIGIN = "http://cdn.test/hls"
@@ -40,6 +42,29 @@ def calling(app: Litestar, **headers: str) -> httpx.AsyncClient:
     app_of_httpx: Any = app  # ASGI's types differ by name alone
     transport = httpx.ASGITransport(app=app_of_httpx)
     return httpx.AsyncClient(transport=transport, base_url="http://api.test", headers=headers, timeout=20)
+
+
+@contextlib.asynccontextmanager
+async def answering(tables: Tables, bus: EventBus, prober: Prober, refusals: Mapping[str, str]) -> AsyncIterator[None]:
+    """An orchestrator as far as asked probes go. `refusals`: by URL, why there is no connection for one."""
+
+    async def answer() -> None:
+        async for subject in bus.nudges():
+            for source in await tables.probes.asked() if subject == PROBES else ():
+                if source.url in refusals:
+                    await tables.probes.refuse(source.id, refusals[source.url])
+                else:
+                    await tables.catalogue.record_probe(source.id, await prober.probe(source), time.time())
+            await bus.changed()
+
+    task = asyncio.create_task(answer())
+    await asyncio.sleep(0.0)  # now it listens
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 class Stage:

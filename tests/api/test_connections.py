@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import httpx
 
-from orchestrator.core.model import SourceStatus
 from tests.api.stage import Stage
 from tests.api.test_bad_input import assert_problem
-from tests.fakes.prober import FakeProber
 from tests.fakes.tables import FakeTables
-from tests.support import eventually
 
 
 async def of_acme(admin: httpx.AsyncClient, stage: Stage, limit: int | None) -> tuple[str, list[str]]:
@@ -33,32 +28,6 @@ async def test_a_provider_shows_its_connections_in_use(admin: httpx.AsyncClient,
     assert (await admin.patch(f"/v1/providers/{provider}", json={"max_connections": 1})).json()["connections_in_use"] == 1
     await stage.end(session["id"])
     assert (await admin.get("/v1/providers")).json()[0]["connections_in_use"] == 0
-
-
-async def test_a_probe_that_would_be_one_too_many_is_refused_and_says_nothing_of_the_source(
-    admin: httpx.AsyncClient, stage: Stage, prober: FakeProber, tables: FakeTables
-) -> None:
-    provider, (_, second) = await of_acme(admin, stage, 1)
-    await stage.go_live((await stage.session())["id"])
-    answer = await admin.post(f"/v1/sources/{second}/probe")
-    problem = assert_problem(answer, 503)
-    assert problem["detail"] == "provider Acme TV: its only connection is in use"
-    assert answer.headers["Retry-After"]
-    assert prober.probed == []
-    assert (await tables.catalogue.source(second)).status is SourceStatus.UNKNOWN
-    await admin.patch(f"/v1/providers/{provider}", json={"max_connections": 2})
-    assert (await admin.post(f"/v1/sources/{second}/probe")).json()["status"] == "healthy"
-
-
-async def test_probes_at_once_count_each_other(admin: httpx.AsyncClient, stage: Stage, prober: FakeProber) -> None:
-    _, (first, second) = await of_acme(admin, stage, 1)
-    answers = prober.hung["http://one.test/live.ts"] = asyncio.Event()
-    probing = asyncio.create_task(admin.post(f"/v1/sources/{first}/probe"))
-    await eventually(lambda: prober.probed)
-    assert_problem(await admin.post(f"/v1/sources/{second}/probe"), 503)
-    answers.set()
-    assert (await probing).status_code == 200
-    assert (await admin.post(f"/v1/sources/{second}/probe")).status_code == 200
 
 
 async def test_a_switch_to_a_source_without_a_connection_is_refused_unless_the_session_has_one_to_hand_on(

@@ -16,7 +16,6 @@ from tests.api.conftest import SETTINGS
 from tests.api.stage import KEY, Stage
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
-from tests.fakes.prober import FakeProber
 from tests.fakes.tables import FakeTables
 
 HEADER = {"X-Console": "1"}
@@ -43,7 +42,6 @@ async def test_the_cookie_is_secure_where_the_console_is_reached_by_https(app: L
         FakeTables(),
         FakeEventBus(),
         FakeObjectStore(),
-        FakeProber(),
         lambda: 0.0,
     )
     assert "secure" in (await log_in(client)).headers["set-cookie"].lower()

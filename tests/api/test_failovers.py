@@ -100,6 +100,7 @@ async def test_a_session_may_be_switched_to_a_source_behind_its_channel(
     assert_problem(await admin.post(path, json={"source_id": elsewhere}), 422, "source_id")
 
 
+@pytest.mark.usefixtures("prober")
 async def test_a_source_says_how_it_has_failed_and_since_when_it_is_healthy(admin: httpx.AsyncClient, stage: Stage) -> None:
     source = (await stage.channel())["sources"][0]
     assert (source["failures_in_a_row"], source["healthy_since"]) == (0, None)

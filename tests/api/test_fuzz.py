@@ -20,7 +20,6 @@ from orchestrator.settings import Settings
 from tests.api.stage import KEY, ORIGIN, SOURCES, calling
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
-from tests.fakes.prober import FakeProber
 
 TEXT = st.one_of(st.text(max_size=40), st.sampled_from(["news", "news", "http://a/", "\0", "\r\n", "\ud800", "a" * 5000]))
 NUMBER = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
@@ -52,9 +51,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     url = f"sqlite:///{tmp_path}/failover.db"
     upgrade(url)
     tables = open_tables(url)
-    app = create_app(
-        Settings(admin_key=KEY, origin_url=ORIGIN), tables, FakeEventBus(), FakeObjectStore(), FakeProber(), time.time
-    )
+    app = create_app(Settings(admin_key=KEY, origin_url=ORIGIN), tables, FakeEventBus(), FakeObjectStore(), time.time)
     async with calling(app, Authorization=f"Bearer {KEY}", Prefer="wait=0") as client:
         yield client
     await tables.close()

@@ -25,7 +25,6 @@ from tests.api.test_events import Served
 from tests.api.test_watch import publish
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
-from tests.fakes.prober import FakeProber
 from tests.fakes.tables import FakeTables
 from tests.support import eventually
 from transcoder.media_playlist import MultivariantPlaylist
@@ -54,10 +53,10 @@ def tables() -> Counting:
 
 
 @pytest.fixture
-def hasty(app: Litestar, tables: Counting, bus: FakeEventBus, store: FakeObjectStore, prober: FakeProber) -> Litestar:
+def hasty(app: Litestar, tables: Counting, bus: FakeEventBus, store: FakeObjectStore) -> Litestar:
     """Leases of a second."""
     settings = Settings(admin_key=SETTINGS.admin_key, origin_url=SETTINGS.origin_url, idle_timeout_s=1.0)
-    app.state.world = world_of(settings, tables, bus, store, prober, time.time)
+    app.state.world = world_of(settings, tables, bus, store, time.time)
     return app
 
 

@@ -22,7 +22,6 @@ from tests.api.stage import Stage
 from tests.api.test_bad_input import assert_problem
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
-from tests.fakes.prober import FakeProber
 from tests.fakes.tables import FakeTables
 
 
@@ -172,11 +171,9 @@ async def test_our_own_fault_shows_nothing_of_our_insides(
     assert "hunter2" in caplog.text  # the operator's log has it
 
 
-def test_without_an_admin_key_there_is_no_api(
-    tables: FakeTables, bus: FakeEventBus, store: FakeObjectStore, prober: FakeProber
-) -> None:
+def test_without_an_admin_key_there_is_no_api(tables: FakeTables, bus: FakeEventBus, store: FakeObjectStore) -> None:
     with pytest.raises(BadSetting, match="FAILOVER_ADMIN_KEY"):
-        create_app(Settings(), tables, bus, store, prober, time.time)
+        create_app(Settings(), tables, bus, store, time.time)
 
 
 # --- doctor and drain -------------------------------------------------------------------------------------------------

@@ -29,7 +29,6 @@ from tests.api.stage import KEY, Stage, calling
 from tests.api.test_events import Served
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
-from tests.fakes.prober import FakeProber
 from tests.fakes.tables import FakeTables
 from tests.support import eventually, require
 
@@ -78,10 +77,8 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def served(
-    tables: FakeTables, bus: FakeEventBus, store: FakeObjectStore, prober: FakeProber, origin_url: str
-) -> AsyncIterator[Served]:
-    app = create_app(Settings(admin_key=KEY, origin_url=origin_url), tables, bus, store, prober, time.time)
+async def served(tables: FakeTables, bus: FakeEventBus, store: FakeObjectStore, origin_url: str) -> AsyncIterator[Served]:
+    app = create_app(Settings(admin_key=KEY, origin_url=origin_url), tables, bus, store, time.time)
     async with Served(app) as served:
         yield served
 

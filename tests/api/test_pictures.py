@@ -17,7 +17,6 @@ from tests.api.test_overview import listed
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.frames import FakeFrames
 from tests.fakes.object_store import FakeObjectStore
-from tests.fakes.prober import FakeProber
 from tests.fakes.tables import FakeTables
 
 
@@ -121,7 +120,7 @@ async def test_the_session_s_own_token_opens_it_and_another_does_not(
 async def test_an_api_without_ffmpeg_has_none(
     app: Litestar, admin: httpx.AsyncClient, session: dict[str, Any], tables: FakeTables, store: FakeObjectStore
 ) -> None:
-    app.state.world = world_of(SETTINGS, tables, FakeEventBus(), store, FakeProber(), lambda: 0.0)
+    app.state.world = world_of(SETTINGS, tables, FakeEventBus(), store, lambda: 0.0)
     assert (await admin.get(path(session))).status_code == 404
 
 

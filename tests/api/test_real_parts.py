@@ -18,7 +18,6 @@ from orchestrator.settings import Settings
 from tests.api.stage import KEY, ORIGIN, Stage, calling
 from tests.api.test_events import Served, take
 from tests.fakes.object_store import FakeObjectStore
-from tests.fakes.prober import FakeProber
 from tests.servers import RedisServer
 from tests.support import eventually
 
@@ -41,7 +40,7 @@ async def bus(redis_server: RedisServer) -> AsyncIterator[RedisEventBus]:
 @pytest.fixture
 async def served(tables: Tables, bus: RedisEventBus) -> AsyncIterator[Served]:
     settings = Settings(admin_key=KEY, origin_url=ORIGIN)
-    app = create_app(settings, tables, bus, FakeObjectStore(), FakeProber(), time.time)
+    app = create_app(settings, tables, bus, FakeObjectStore(), time.time)
     async with Served(app) as served:
         yield served
 

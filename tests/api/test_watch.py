@@ -18,7 +18,6 @@ from tests.api.stage import KEY, ORIGIN, Stage, calling
 from tests.api.test_bad_input import assert_problem
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
-from tests.fakes.prober import FakeProber
 from tests.fakes.tables import FakeTables
 from tests.support import eventually
 from transcoder.media_playlist import (
@@ -265,10 +264,10 @@ async def test_the_replaced_systems_client_gets_what_it_plays(
 
 
 async def test_the_api_is_behind_the_address_that_it_was_given(
-    tables: FakeTables, bus: FakeEventBus, store: FakeObjectStore, prober: FakeProber
+    tables: FakeTables, bus: FakeEventBus, store: FakeObjectStore
 ) -> None:
     settings = Settings(admin_key=KEY, s3_endpoint="http://s3.test:8333", public_url="https://tv.test/api/")
-    app = create_app(settings, tables, bus, store, prober, time.time)
+    app = create_app(settings, tables, bus, store, time.time)
     async with calling(app, Authorization=f"Bearer {KEY}") as client:
         await client.post("/v1/channels", json={"name": "News", "sources": [{"url": "http://one.test/"}]})
         session = (await client.post("/v1/channels/news/sessions")).json()

@@ -40,12 +40,12 @@ class FakeProbes:
 
     async def answers(self, source_ids: Collection[str]) -> Mapping[str, ProbeAnswer | None]:
         self._answer()
-        sources, asked, refused = self._catalogue._sources, self._catalogue.probe_asked_at, self._catalogue.probe_refused
-        return {
-            each: None if each in asked else ProbeAnswer(sources[each], refused.get(each))
-            for each in source_ids
-            if each in sources
-        }
+        return {each: self.answer_of(each) for each in source_ids if each in self._catalogue._sources}
+
+    def answer_of(self, source_id: str) -> ProbeAnswer | None:
+        if source_id in self._catalogue.probe_asked_at:
+            return None
+        return ProbeAnswer(self._catalogue._sources[source_id], self._catalogue.probe_refused.get(source_id))
 
     def _answer(self) -> None:
         if self.refusing:

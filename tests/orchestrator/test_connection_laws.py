@@ -6,6 +6,7 @@ once the world is left alone nobody waits while a connection is free and a sourc
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from orchestrator.core.model import Channel, ContainerState, Desired, Phase, SourceStatus
+from orchestrator.errors import Temporary
 from orchestrator.settings import replaced
 from tests.orchestrator.simulated.agent import Agent, Fault
 from tests.orchestrator.simulated.world import World
@@ -101,6 +103,11 @@ class Accounting(RuleBasedStateMachine):
                 self.world.run(self.world.tables.sessions.switch(session_id, None))
                 self.world.nudge(session_id)
 
+    @happens(names=st.sets(sources, min_size=1), nudge=st.booleans())
+    def operator_probes_now(self, names: set[str], nudge: bool) -> None:
+        with contextlib.suppress(Temporary):
+            self.world.ask_probe(*sorted(names), nudge=nudge)
+
     @happens(name=sources, enabled=st.booleans())
     def operator_sets_source(self, name: str, enabled: bool) -> None:
         self.world.run(self.world.tables.catalogue.update_source(self.world.row(name).id, enabled=enabled))
@@ -173,6 +180,7 @@ class Accounting(RuleBasedStateMachine):
             if world.row(name).status is SourceStatus.DISABLED:
                 world.run(world.tables.catalogue.update_source(world.row(name).id, enabled=True))
         world.pass_s(REST_S)
+        assert world.run(world.tables.probes.asked()) == (), f"asked for, and never answered: {world.story()}"
         for name, limit in self.limit.items():
             kept = sum(world.runtime.running(session_id) != [] for session_id in self._unended())
             assert world.accounts.connected(name) <= max(limit, kept), world.story()

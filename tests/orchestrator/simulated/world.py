@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from orchestrator import supervisor as supervisor_module
 from orchestrator.core.model import SLATE, Channel, ChannelPolicy, Event, EventType, Phase, Session, Source
 from orchestrator.errors import Temporary
-from orchestrator.ports import NewSource
+from orchestrator.ports import PROBES, NewSource, ProbeAnswer
 from orchestrator.service import orchestrate
 from orchestrator.settings import Settings
 from orchestrator.supervisor import Supervisor
@@ -201,6 +201,16 @@ class World:
     def nudge(self, session_id: str) -> None:
         with contextlib.suppress(Temporary):
             self.run(self.bus.nudge(session_id))
+
+    def ask_probe(self, *names: str, nudge: bool = True) -> None:
+        """As "probe now" does."""
+        self.run(self.tables.probes.ask([self.row(name).id for name in names], self.now))
+        if nudge:
+            self.nudge(PROBES)
+
+    def probe_answer(self, name: str) -> ProbeAnswer | None:
+        """None: not yet."""
+        return self.tables.probes.answer_of(self.row(name).id)
 
     def live(self, viewer: str = "viewer") -> str:
         """A session that plays."""

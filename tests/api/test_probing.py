@@ -1,0 +1,113 @@
+"""A probe on request: asked for in a row, answered by whoever counts connections."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from api import probing
+from api.world import World
+from orchestrator.core.model import Source, SourceStatus
+from orchestrator.ports import PROBES, OrchestratorRow
+from tests.api.stage import SOURCES, Stage
+from tests.api.test_bad_input import assert_problem
+from tests.fakes.event_bus import FakeEventBus
+from tests.fakes.prober import WORKS, FakeProber
+from tests.fakes.tables import FakeTables
+from tests.support import eventually
+
+URL = str(SOURCES[0]["url"])
+FULL = "provider Acme TV: its only connection is in use"
+
+
+@pytest.fixture
+async def source(stage: Stage, tables: FakeTables) -> Source:
+    return await tables.catalogue.source((await stage.channel())["sources"][0]["id"])
+
+
+def path(source: Source) -> str:
+    return f"/v1/sources/{source.id}/probe"
+
+
+async def test_who_asks_meanwhile_gets_the_same_answer(admin: httpx.AsyncClient, source: Source, prober: FakeProber) -> None:
+    answers = prober.hung[URL] = asyncio.Event()
+    asking = [asyncio.create_task(admin.post(path(source))) for _ in range(3)]
+    await eventually(lambda: prober.probed)
+    asking.append(asyncio.create_task(admin.post(path(source))))
+    await asyncio.sleep(0.0)
+    answers.set()
+    assert [(each.status_code, each.json()["status"]) for each in await asyncio.gather(*asking)] == [(200, "healthy")] * 4
+    assert prober.probed == [URL]
+
+
+@pytest.mark.usefixtures("prober")
+async def test_a_refusal_says_why_and_leaves_the_source_as_it_is(
+    admin: httpx.AsyncClient, source: Source, tables: FakeTables, refusals: dict[str, str]
+) -> None:
+    refusals[URL] = FULL
+    answer = await admin.post(path(source))
+    problem = assert_problem(answer, 503)
+    assert (problem["title"], problem["detail"]) == ("All connections of the provider are in use", FULL)
+    assert answer.headers["Retry-After"]
+    assert await tables.catalogue.source(source.id) == source
+    refusals.clear()
+    assert (await admin.post(path(source))).json()["status"] == "healthy"
+
+
+async def test_without_a_message_the_row_is_found(
+    admin: httpx.AsyncClient, source: Source, tables: FakeTables, bus: FakeEventBus
+) -> None:
+    bus.refusing = True
+    asking = asyncio.create_task(admin.post(path(source)))
+    await eventually(tables.probes.asked, every_s=0.01)
+    assert bus.nudged == []
+    await tables.catalogue.record_probe(source.id, WORKS, time.time())
+    assert (await asking).json()["status"] == "healthy"
+
+
+async def test_a_source_that_is_deleted_meanwhile_is_not_found(
+    admin: httpx.AsyncClient, source: Source, tables: FakeTables
+) -> None:
+    asking = asyncio.create_task(admin.post(path(source)))
+    await eventually(tables.probes.asked, every_s=0.01)
+    await tables.catalogue.delete_source(source.id)
+    assert_problem(await asking, 404)
+
+
+@pytest.mark.parametrize(
+    ("seen_s_ago", "said"),
+    [
+        (None, "no orchestrator runs; it will be probed as soon as one does"),
+        (40.0, "no orchestrator runs: the last one was seen 40 s ago; it will be probed as soon as one does"),
+        (1.0, "the orchestrator has not come to it within 0 s; it will be probed in its turn"),
+    ],
+)
+async def test_who_is_answered_by_nobody_is_told_why_and_it_is_still_asked_for(
+    admin: httpx.AsyncClient, source: Source, tables: FakeTables, bus: FakeEventBus,
+    monkeypatch: pytest.MonkeyPatch, seen_s_ago: float | None, said: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(probing, "_NOBODY_S", 0.1)
+    monkeypatch.setattr(probing, "answer_limit_s", lambda _: 0.2)
+    if seen_s_ago is not None:
+        now = time.time()
+        row = OrchestratorRow(id="o-1", node="here", started_at=now - 90.0, seen_at=now - seen_s_ago)
+        await tables.operation.beat(row)
+    problem = assert_problem(await admin.post(path(source)), 503)
+    assert (problem["title"], problem["detail"]) == ("The source has not been probed yet", said)
+    assert await tables.probes.asked() == (source,)
+    assert source.status is SourceStatus.UNKNOWN
+    assert bus.nudged == [PROBES]
+
+
+async def test_a_server_that_stops_keeps_nobody_waiting(
+    app: Litestar, admin: httpx.AsyncClient, source: Source, tables: FakeTables
+) -> None:
+    world: World = app.state.world
+    asking = asyncio.create_task(admin.post(path(source)))
+    await eventually(tables.probes.asked, every_s=0.01)
+    world.closing.begin()
+    assert assert_problem(await asking, 503)["detail"] == "this server stops; it will be probed nevertheless"

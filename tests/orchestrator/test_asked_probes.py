@@ -43,8 +43,8 @@ def test_while_a_session_holds_the_only_connection_there_is_no_probe_and_no_blam
         world.ask_probe("b")
         world.run(world.tables.sessions.stop(session_id, "left"))
         world.nudge(session_id)
-        answer = world.until(lambda: world.probe_answer("b"), 3.0)
-        assert (answer.refused, answer.source.status) == (None, SourceStatus.HEALTHY)
+        world.until(lambda: world.probe_answer("b"), 3.0)
+        assert (refused(world, "b"), world.row("b").status) == (None, SourceStatus.HEALTHY)
         assert world.accounts.most["acme"] == 1
 
 
@@ -112,8 +112,8 @@ def test_whoever_edits_a_limit_and_then_asks_is_answered_by_the_new_one() -> Non
         world.until(lambda: world.session(session_id).phase is Phase.LIVE, 5.0)
         world.accounts.allow("acme", 2)
         world.ask_probe("b")
-        answer = world.until(lambda: world.probe_answer("b"), 0.5)
-        assert answer.refused is None
+        world.until(lambda: world.probe_answer("b"), 0.5)
+        assert refused(world, "b") is None
         world.accounts.open("beta", 1)  # nobody has read of it yet
         world.add_channel("two", "c@beta", "d@beta")
         world.ask_probe("c", "d")

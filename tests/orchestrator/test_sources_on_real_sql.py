@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator.adapters.tables import Tables, open_tables
 from orchestrator.core.model import Channel, ChannelPolicy, Phase, Session, SourceStatus
-from orchestrator.ports import Launch, NewSource, ProbeResult
+from orchestrator.ports import PROBES, Launch, NewSource, ProbeResult
 from orchestrator.service import orchestrate
 from orchestrator.settings import Settings
 from tests.fakes.event_bus import FakeEventBus
@@ -98,6 +98,9 @@ async def test_failover_channel_failback_and_edits_on_real_sql(tables: Tables) -
     async def has_ended() -> bool:
         return (await session()).phase is Phase.ENDED
 
+    async def is_answered() -> bool:
+        return (await tables.probes.answers([own.id]))[own.id] is not None
+
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(runtime.close)
         await stack.enter_async_context(
@@ -112,6 +115,14 @@ async def test_failover_channel_failback_and_edits_on_real_sql(tables: Tables) -
         assert (used.status, used.failures_in_a_row) == (SourceStatus.HEALTHY, 0)
         assert (await catalogue.channel(news.id)).active_source_id == own.id
         assert (await catalogue.channel(sport.id)).active_source_id is None
+
+        # It is probed by hand
+        await tables.probes.ask([own.id], time.time())
+        await bus.nudge(PROBES)
+        await eventually(is_answered)
+        again = await catalogue.source(own.id)
+        assert (again.status, again.last_failure_reason) == (SourceStatus.PROBLEMATIC, "404 Not Found")
+        assert (again.last_checked_at or 0.0) > (failed.last_checked_at or 0.0)
 
         # It works again: at another address, for there it is not held off
         runtime.dead.clear()

@@ -19,8 +19,8 @@ from api.limits import WAIT_S, SourceId, Viewer
 from api.viewing import SessionEnded, join, settled
 from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView
 from api.world import World
-from orchestrator.core.decide import SAME
 from orchestrator.core.model import Channel, Desired, Phase, SourceStatus
+from orchestrator.core.wish import SAME
 from orchestrator.errors import InvalidInput, NoConnectionLeft, NotFound
 from orchestrator.ports import SessionRow
 
@@ -164,7 +164,8 @@ async def switch_session(
     data: JSONBody[SwitchRequest | None] = None,
 ) -> SessionView:
     """Without a gap: the running attempt plays until the new one takes over. 503 where the source's provider has no connection
-    left; where it has but the one that the session holds, the running attempt ends first."""
+    left; where it has but the one that the session holds, the running attempt ends first. What cannot be done after all is told
+    by `switch.refused`."""
     session = row.session
     if session.phase is Phase.ENDED or session.desired is Desired.STOP:
         raise SessionEnded(session.end_reason or "it was stopped")

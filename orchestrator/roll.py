@@ -14,8 +14,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from orchestrator.core.decide import SAME
 from orchestrator.core.model import Desired, Phase, Session
+from orchestrator.core.wish import SAME
 from orchestrator.errors import NotFound, Temporary
 from orchestrator.ports import Sessions
 

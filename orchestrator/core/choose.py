@@ -39,6 +39,11 @@ def passed_over(source: Source, seen: Observation, tried: Iterable[str]) -> str 
     return None
 
 
+def cause(reason: str | None) -> str:
+    """Why an attempt was started, without what was passed over."""
+    return (reason or "").partition(";")[0]
+
+
 def sound(sources: Iterable[Source], now: float, policy: Policy) -> Source | None:
     """The best source that nothing speaks against."""
     return _preferred([each for each in _working(sources) if not is_held_off(each, now, policy)], policy)
@@ -78,7 +83,7 @@ def better(session: Session, seen: Observation) -> list[Source]:
     """The sources that a live session would return to, as soon as they are known to be stable. None after an operator's
     switch: it is meant to last."""
     playing = session.attempt
-    if session.phase is not Phase.LIVE or playing is None or session.reason == OPERATOR:
+    if session.phase is not Phase.LIVE or playing is None or cause(session.reason) == OPERATOR:
         return []
     if seen.channel_policy.failback == "never":
         return []

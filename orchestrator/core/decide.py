@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from orchestrator.core import choose, lease, slate, steps
+from orchestrator.core import choose, lease, slate, steps, wish
 from orchestrator.core.blame import diagnose, of_container, patience_with
 from orchestrator.core.hold_off import is_held_off
 from orchestrator.core.model import (
@@ -45,14 +45,11 @@ from orchestrator.core.policy import Policy
 
 Rule = Callable[[Session, Observation, float, Policy], Decision | None]
 
-NEXT = "next"  # `switch_to`: whichever source comes next
-SAME = "same"  # a fresh attempt on the source that plays
 FAILBACK = "failback"  # the reason of a swap back to a better source
-ROLLED = "rolled"  # of one to a fresh attempt on the same source
 CHANGED = "source changed"  # of one to the new address
 FAILBACK_FAILED = "failback failed"  # what plays plays on; the next failback waits, no other swap does
 
-PLANNED = frozenset({choose.OPERATOR, FAILBACK, ROLLED, CHANGED, steps.RENEWAL})
+PLANNED = frozenset({choose.OPERATOR, FAILBACK, wish.ROLLED, CHANGED, steps.RENEWAL})
 """Reasons of swaps that nothing has gone wrong for."""
 
 
@@ -166,7 +163,7 @@ def planned_swap_failed(session: Session, seen: Observation, now: float, policy:
     failure = diagnose(session, seen, now, policy)
     if failure is None:
         return None
-    failback = session.reason == FAILBACK
+    failback = choose.cause(session.reason) == FAILBACK
     stable_s = seen.channel_policy.failback_stable_s
     longer_s = min(stable_s * 2.0 ** min(session.retries, 16), max(stable_s, policy.hold_off_max_s)) if failback else 0.0
     back = replace(
@@ -174,7 +171,7 @@ def planned_swap_failed(session: Session, seen: Observation, now: float, policy:
         from_source_id=None, retries=session.retries + 1,
         retry_at=now + max(policy.retry_delay_s(session.retries), longer_s),
     )  # fmt: skip
-    records = steps.records_of(failure, attempt, seen, now, policy)
+    records = (*steps.records_of(failure, attempt, seen, now, policy), *wish.failed(session, attempt, failure.reason))
     return Decision(session=back, records=records, wake_at=_next_look(back, seen, now, policy))
 
 
@@ -183,7 +180,7 @@ def attempt_failed(session: Session, seen: Observation, now: float, policy: Poli
     failure = diagnose(session, seen, now, policy)
     if attempt is None or failure is None:
         return None
-    records = steps.records_of(failure, attempt, seen, now, policy)
+    records = (*steps.records_of(failure, attempt, seen, now, policy), *wish.failed(session, attempt, failure.reason))
     previous, told = session.previous, slate.is_to_be_told(session, seen)
     if slate.is_slate(previous):
         session, ended = slate.left_by(session, seen, now, policy)
@@ -247,32 +244,6 @@ def attempt_is_old(session: Session, seen: Observation, now: float, policy: Poli
     return None if source is None else steps.swap(session, seen, source, steps.RENEWAL, now, policy)
 
 
-def switch_is_asked_for(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
-    """The operator asks for a source: a planned swap, the old attempt publishes until the new one has taken over. Where
-    nothing plays, it is the next one to be tried; `SAME` asks for nothing then."""
-    if session.switch_to is None or isinstance(seen.containers, Unknown):
-        return None
-    shown = session.attempt if slate.nothing_is_tried(session) else None
-    playing = session.attempt if session.phase is Phase.LIVE else None
-    if playing is None and not slate.nothing_is_tried(session):
-        return None  # what is under way comes first
-    asked = replace(session, switch_to=None)
-    usable = choose.enabled(choose.with_connection(seen))
-    if session.switch_to == SAME:
-        source = next((each for each in usable if playing is not None and each.id == playing.source_id), None)
-    elif session.switch_to == NEXT:
-        others = [each for each in usable if playing is None or each.id != playing.source_id]
-        source = choose.sound(others, now, policy) or choose.for_retry(others, session.tried, now, policy)
-    else:
-        source = next((each for each in usable if each.id == session.switch_to), None)
-    if source is None:
-        return Decision(session=asked, wake_at=now)
-    if playing is None:
-        return steps.start(asked, seen, source, choose.OPERATOR, Phase.UNAVAILABLE, now, policy, previous=shown)
-    reason = ROLLED if session.switch_to == SAME else choose.OPERATOR
-    return steps.swap(asked, seen, source, reason, now, policy)
-
-
 def source_has_proved_itself(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
     """It has listed for long enough since it last failed: its failures in a row are over."""
     attempt, source = session.attempt, _failing(session, seen)
@@ -331,7 +302,7 @@ RULES: tuple[Rule, ...] = (
     source_has_proved_itself,
     source_is_gone,
     slate.slate_is_missing,
-    switch_is_asked_for,
+    wish.switch_is_asked_for,
     source_has_moved,
     attempt_is_old,
     slate.slate_is_old,

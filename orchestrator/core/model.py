@@ -310,6 +310,7 @@ class EventType(StrEnum):
     STREAM_SWITCH = "stream.switch"
     STREAM_UNAVAILABLE = "stream.unavailable"
     STREAM_RECOVERED = "stream.recovered"
+    SWITCH_REFUSED = "switch.refused"  # what the operator asked for came to nothing; what plays plays on
     SESSION_ENDED = "session.ended"
 
 

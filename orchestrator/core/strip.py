@@ -13,6 +13,7 @@ from typing import assert_never
 
 from msgspec import Struct
 
+from orchestrator.core import choose
 from orchestrator.core.decide import PLANNED
 from orchestrator.core.model import SLATE, Event, EventType, Source, SourceStatus
 
@@ -135,7 +136,7 @@ def _tell(strip: _Strip, each: Delivery, since: float, end: float) -> None:
         match event.type:
             case EventType.STREAM_SWITCH:
                 strip.swaps[strip.place(event.at)] += 1
-                if str(event.fields.get("reason")).partition(";")[0] not in PLANNED:
+                if choose.cause(str(event.fields.get("reason"))) not in PLANNED:
                     strip.span(event.at, event.at, State.LOWER)
             case EventType.STREAM_UNAVAILABLE:
                 down = (event.at, State.SLATE if event.fields.get("slate") else State.UNAVAILABLE)
@@ -143,7 +144,7 @@ def _tell(strip: _Strip, each: Delivery, since: float, end: float) -> None:
                 began, state = down or (since, _outage(each))
                 strip.span(began, event.at, state)
                 down = None
-            case EventType.SESSION_LIVE | EventType.SESSION_ENDED:
+            case EventType.SESSION_LIVE | EventType.SWITCH_REFUSED | EventType.SESSION_ENDED:
                 pass
             case _:
                 assert_never(event.type)

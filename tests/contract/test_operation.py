@@ -8,7 +8,6 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.adapters.tables import open_tables
-from orchestrator.core.decide import SAME
 from orchestrator.core.model import (
     AttemptStarted,
     Channel,
@@ -21,6 +20,7 @@ from orchestrator.core.model import (
     SourceFailed,
     SourceStatus,
 )
+from orchestrator.core.wish import SAME
 from orchestrator.errors import LimitReached, NotFound
 from orchestrator.migrations import head
 from orchestrator.ports import NewSource, OrchestratorRow, ProbeResult, Tables

@@ -9,7 +9,6 @@ from typing import NoReturn, assert_never
 
 from msgspec.structs import replace
 
-from orchestrator.core.decide import NEXT
 from orchestrator.core.failover import Signature, behind, signature
 from orchestrator.core.limits import NO_LIMITS, Limits, Load, reached
 from orchestrator.core.model import (
@@ -31,6 +30,7 @@ from orchestrator.core.model import (
     SourceFailed,
     SourceStatus,
 )
+from orchestrator.core.wish import NEXT
 from orchestrator.errors import (
     AlreadyExists,
     DatabaseUnavailable,

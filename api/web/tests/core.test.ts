@@ -161,6 +161,14 @@ describe("what the viewer is not to notice", () => {
     expect(player.core).toMatchObject({ phase: "playing", stream: "live", source: "x-2", loaded: GRANT.playlist_url });
   });
 
+  test("a switch that the operator asked for in vain", () => {
+    const player = playing();
+    const before = { ...player.core, seen: 0 };
+    player.tell({ type: "switch.refused", to: "x-2", reason: "the source is disabled" });
+    expect(player.done).toEqual([]);
+    expect({ ...player.core, seen: 0 }).toEqual(before);
+  });
+
   test("no source, and one again: the address stays, and it goes on by itself", () => {
     const player = playing().tell({ type: "stream.unavailable" });
     expect(player.core.stream).toBe("unavailable");

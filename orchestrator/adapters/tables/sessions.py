@@ -22,9 +22,9 @@ from orchestrator.adapters.tables.session_rows import (
     session_of,
     session_row_of,
 )
-from orchestrator.core.decide import NEXT
 from orchestrator.core.limits import NO_LIMITS, Limits
 from orchestrator.core.model import SHARED, Decision, Desired, Event, Phase, Profile, Record, Session
+from orchestrator.core.wish import NEXT
 from orchestrator.errors import NotFound, Stale
 from orchestrator.ports import AttemptRow, Lease, Renewals, SessionRow
 

@@ -92,6 +92,11 @@ def told(event: EventType, fields: Fields | None = None, **more: Any) -> Record:
     return Happened(event, (fields or {}) | more)
 
 
+def refused(to: str, reason: str) -> Record:
+    """An operator's wish that is not granted."""
+    return told(EventType.SWITCH_REFUSED, {"to": to, "reason": reason})
+
+
 class Playbook:
     def __init__(self, *names: str, behind: str = "", policy: Policy | None = None) -> None:
         """`behind`: sources of failover channels, each named by its letter, of the channel of its capital letter."""

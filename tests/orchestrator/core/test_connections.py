@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.core.model import EventType, Phase, SourceStatus
-from tests.orchestrator.core.playbook import Playbook, ended, probe, start, started, stop, told
+from tests.orchestrator.core.playbook import Playbook, ended, probe, refused, start, started, stop, told
 from transcoder.ending import Ending
 
 FULL = "provider Acme TV: all 4 connections are in use"
@@ -134,5 +134,20 @@ def test_a_planned_swap_with_one_connection_ends_the_old_attempt_first(why: str)
 
 def test_a_planned_swap_to_a_source_without_a_connection_does_not_happen() -> None:
     play = Playbook("a", "b").live().wants(switch_to="b").connects(full={"b": FULL})
-    play.then(records=[], phase=Phase.LIVE, on=(1, "a"))
+    play.then(records=[refused("b", FULL)], phase=Phase.LIVE, on=(1, "a"))
     assert play.session.switch_to is None
+
+
+def test_a_switch_to_the_next_one_is_refused_where_none_of_the_others_has_a_connection() -> None:
+    play = Playbook("a", "b", "c").live().wants(switch_to="next").connects(full={"b": FULL, "c": FULL})
+    play.then(records=[refused("next", FULL)], on=(1, "a"))
+
+
+def test_a_switch_is_not_taken_back_though_a_better_source_had_no_connection_then() -> None:
+    play = Playbook("a", "b", "c").live().wants(switch_to="c").connects(full={"b": FULL})
+    play.source("a", status=SourceStatus.PROBLEMATIC, last_failed_at=play.now)
+    play.then(start(2, "c"), records=[started(2, "c", f"operator; {FULL}")])
+    play.runs(2).after(1.0).lists(2).look()
+    play.connects().has_gone(1).after(600.0).lists(2)
+    play.source("b", healthy_since=play.now - 500.0, healthy_at=play.now, last_checked_at=play.now)
+    play.nothing()

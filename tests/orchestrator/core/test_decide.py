@@ -14,6 +14,7 @@ from orchestrator.core.model import (
     Desired,
     EventType,
     Fields,
+    Happened,
     Media,
     Phase,
     Playlist,
@@ -30,6 +31,7 @@ from tests.orchestrator.core.playbook import (
     desired_stop,
     ended,
     probe,
+    refused,
     start,
     started,
     stop,
@@ -637,12 +639,27 @@ def test_a_switch_to_the_playing_source_restarts_it() -> None:
     Playbook("a", "b").live().wants(switch_to="a").then(start(2, "a"))
 
 
-@pytest.mark.parametrize("asked", ["unknown", "disabled", "next"])
-def test_a_switch_to_nowhere_is_dropped(asked: str) -> None:
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ("unknown", "no longer a source of the channel, nor of those behind it"),
+        ("disabled", "the source is disabled"),
+        ("next", "no other source"),
+    ],
+)
+def test_a_switch_to_nowhere_is_refused(asked: str, reason: str) -> None:
     play = Playbook("a", "disabled").live().source("disabled", status=SourceStatus.DISABLED).wants(switch_to=asked)
-    play.then(records=[], phase=Phase.LIVE, on=(1, "a"))
+    play.then(records=[refused(asked, reason)], phase=Phase.LIVE, on=(1, "a"))
     assert play.session.switch_to is None
     play.nothing()
+
+
+def test_while_nothing_works_a_switch_to_nowhere_is_refused_and_the_retries_go_on() -> None:
+    play = Playbook("a").unavailable().wants(switch_to="b")
+    retry_at = play.session.retry_at
+    reason = "no longer a source of the channel, nor of those behind it"
+    play.then(records=[refused("b", reason)], phase=Phase.UNAVAILABLE)
+    assert play.session.retry_at == retry_at
 
 
 def test_a_switch_waits_until_the_session_is_live() -> None:
@@ -673,12 +690,40 @@ def test_a_planned_swap_that_fails_goes_back_as_if_nothing_had_happened(exit_cod
     play.exits(2, exit_code)
     play.then(
         stop(2),
-        records=[ended(2, exit_code, reason), *(blamed(source, reason) for source in blame)],
+        records=[ended(2, exit_code, reason), *(blamed(source, reason) for source in blame), refused("b", reason)],
         phase=Phase.LIVE,
         on=(1, "a"),
     )
     play.has_gone(2).after(1.0).lists(1).nothing()
     play.wants(switch_to="b").then(start(3, "b"))
+
+
+def test_while_nothing_works_a_switch_that_fails_is_told_once() -> None:
+    play = Playbook("a", "b", "c").unavailable().wants(switch_to="c")
+    number = play.session.last_attempt + 1
+    play.look()
+    play.exits(number, Ending.SOURCE_REFUSED).then(
+        stop(number),
+        records=[
+            ended(number, 11, "source refused"),
+            blamed("c", "source refused", in_a_row=2),
+            refused("c", "source refused"),
+        ],
+        phase=Phase.UNAVAILABLE,
+    )
+    assert play.session.retry_at is not None
+    play.engine_answers().at(play.session.retry_at - REQUESTED_AT).look()
+    decision = play.exits(number + 1, Ending.SOURCE_REFUSED).look()
+    assert not [each for each in decision.records if isinstance(each, Happened)]
+
+
+def test_a_source_that_the_operator_chose_and_that_played_fails_like_any_other() -> None:
+    play = Playbook("a", "b").live().wants(switch_to="b")
+    play.look()
+    play.runs(2).after(1.0).lists(2).look()
+    play.after(60.0).lists(2)
+    decision = play.exits(2, Ending.SOURCE_REFUSED).look()
+    assert not [each for each in decision.records if isinstance(each, Happened)]
 
 
 def test_a_planned_swap_whose_attempt_lists_nothing_is_given_up_though_the_old_one_lists() -> None:
@@ -688,7 +733,13 @@ def test_a_planned_swap_whose_attempt_lists_nothing_is_given_up_though_the_old_o
     for _ in range(7):
         play.after(2.0).lists(1).nothing()
     play.after(1.5).lists(1).then(
-        stop(2), records=[ended(2, None, "no segment within the start budget")], phase=Phase.LIVE, on=(1, "a")
+        stop(2),
+        records=[
+            ended(2, None, "no segment within the start budget"),
+            refused("b", "no segment within the start budget"),
+        ],
+        phase=Phase.LIVE,
+        on=(1, "a"),
     )
 
 
@@ -711,6 +762,7 @@ def test_both_attempts_die_in_a_planned_swap() -> None:
             ended(1, None, "replaced"),
             ended(2, 11, "source refused"),
             blamed("b", "source refused"),
+            refused("b", "source refused"),
             started(3, "a", "source refused"),
         ],
     )
@@ -904,14 +956,19 @@ def test_a_roll_is_a_fresh_attempt_on_the_same_source_without_a_gap() -> None:
 def test_a_roll_that_fails_leaves_everything_as_it_was() -> None:
     play = Playbook("a").live().wants(switch_to="same")
     play.then(start(2, "a"))
-    play.exits(2, 30).then(stop(2), on=(1, "a"), phase=Phase.LIVE)
+    play.exits(2, 30).then(
+        stop(2),
+        records=[ended(2, 30, "ffmpeg crashed"), refused("same", "ffmpeg crashed")],
+        on=(1, "a"),
+        phase=Phase.LIVE,
+    )
 
 
-@pytest.mark.parametrize("why", ["nothing plays", "the source has gone"])
-def test_a_roll_of_what_cannot_go_on_is_dropped(why: str) -> None:
+@pytest.mark.parametrize("why", ["nothing plays", "the source is disabled"])
+def test_a_roll_of_what_cannot_go_on_is_refused(why: str) -> None:
     play = Playbook("a").unavailable() if why == "nothing plays" else Playbook("a").live()
-    if why == "the source has gone":
+    if why == "the source is disabled":
         play.source("a", status=SourceStatus.DISABLED)
-    play.wants(switch_to="same").look()
+    play.wants(switch_to="same").then(records=[refused("same", why)])
     assert play.session.switch_to is None
     assert play.session.last_attempt == 1

@@ -7,7 +7,7 @@ import { client } from "./client";
 import { ms } from "./format";
 import { happened, isNews, loaded } from "./state";
 import { heard, link, state, tick } from "./store";
-import type { WireEvent } from "./wire";
+import { EVENT_TYPES, type WireEvent } from "./wire";
 
 const LOOK_MS = 5_000;
 /** Never more often, whatever the events say. */
@@ -15,7 +15,6 @@ const PAUSE_MS = 1_000;
 const GATHER_MS = 60;
 /** Events of before, for the list of what has happened lately. */
 const BEFORE = 60;
-const TYPES = ["session.live", "stream.switch", "stream.unavailable", "stream.recovered", "session.ended"];
 
 let source: EventSource | null = null;
 let waiting: WireEvent[] = [];
@@ -106,7 +105,7 @@ function listen(): void {
   if (source !== null && source.readyState !== EventSource.CLOSED) return;
   const opened = new EventSource(`/v1/events?after=${Math.max(0, state.peek().cursor - BEFORE)}`);
   source = opened;
-  for (const type of TYPES) {
+  for (const type of EVENT_TYPES) {
     opened.addEventListener(type, (event: MessageEvent<string>) => {
       gather(event.data, event.lastEventId);
     });

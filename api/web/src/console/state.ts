@@ -84,7 +84,7 @@ export function happened(before: State, events: readonly WireEvent[]): State {
     const after = moved(session, event);
     if (after === null) sessions.delete(session.id);
     else sessions.set(session.id, after);
-    if (event.reason && after !== null) reasons.set(session.id, event.reason);
+    if (event.reason && after !== null && event.type !== "switch.refused") reasons.set(session.id, event.reason);
     if (session.source_id !== after?.source_id) {
       used(channels, before.channel_of, session.source_id, -1);
       used(channels, before.channel_of, after?.source_id ?? null, 1);
@@ -128,6 +128,8 @@ function moved(session: Session, event: WireEvent): Session | null {
   switch (event.type) {
     case "session.ended":
       return null;
+    case "switch.refused":
+      return session;
     case "stream.unavailable":
       return { ...session, phase: "unavailable", source_id: event.slate ? SLATE : null };
     case "session.live":
@@ -160,6 +162,7 @@ function letterOf(event: WireEvent): string {
       return "a";
     case "stream.unavailable":
       return event.slate ? "s" : "r";
+    case "switch.refused":
     case "session.ended":
       return ".";
   }

@@ -13,6 +13,7 @@ export function toneOf(event: WireEvent): Tone {
     case "stream.recovered":
       return "air";
     case "stream.switch":
+    case "switch.refused":
       return "backup";
     case "stream.unavailable":
       return event.slate ? "slate" : "off";
@@ -35,9 +36,17 @@ export function sentence(state: State, event: WireEvent, channel_id: string): st
       return `${event.slate ? "no source works, the slate plays" : "no source works"}${why}`;
     case "stream.recovered":
       return `plays again, from ${label(event.to)}`;
+    case "switch.refused":
+      return `${wishOf(event.to, label)} refused${why}`;
     case "session.ended":
       return `session ended${why}`;
   }
+}
+
+/** What the operator asked for. */
+function wishOf(to: string | null | undefined, label: (id: string | null | undefined) => string): string {
+  if (to === "same") return "fresh attempt";
+  return to === "next" ? "switch to the next source" : `switch to ${label(to)}`;
 }
 
 export type Entry =

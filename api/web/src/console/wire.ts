@@ -73,7 +73,15 @@ export interface WireOverview {
   readonly sessions: readonly WireSession[];
 }
 
-export type EventType = "session.live" | "stream.switch" | "stream.unavailable" | "stream.recovered" | "session.ended";
+export const EVENT_TYPES = [
+  "session.live",
+  "stream.switch",
+  "stream.unavailable",
+  "stream.recovered",
+  "switch.refused",
+  "session.ended",
+] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
 
 export interface WireEvent {
   readonly id: number;

@@ -12,7 +12,10 @@ export interface Grant {
   readonly channel?: { readonly id: string; readonly slug: string | null; readonly name: string | null };
 }
 
-/** What happened to the session: `session.live`, `stream.switch`, `stream.unavailable`, `stream.recovered`, `session.ended`. */
+/**
+ * What happened to the session: `session.live`, `stream.switch`, `stream.unavailable`, `stream.recovered`, `session.ended`.
+ * `switch.refused` is for operators: nothing has happened to the picture.
+ */
 export interface SessionEvent {
   readonly id: number;
   readonly type: string;

@@ -149,6 +149,15 @@ test("what happened, in words", () => {
   expect(sentence(state, { ...base, type: "stream.unavailable", slate: true, reason: "404" }, "news")).toBe(
     "no source works, the slate plays: 404",
   );
+  expect(sentence(state, { ...base, type: "switch.refused", to: "news-b", reason: "the source is disabled" }, "news")).toBe(
+    "switch to news-b.example/live.m3u8 refused: the source is disabled",
+  );
+  expect(sentence(state, { ...base, type: "switch.refused", to: "next", reason: "no other source" }, "news")).toBe(
+    "switch to the next source refused: no other source",
+  );
+  expect(sentence(state, { ...base, type: "switch.refused", to: "same", reason: "nothing plays" }, "news")).toBe(
+    "fresh attempt refused: nothing plays",
+  );
   expect(sentence(state, { ...base, type: "session.ended", reason: "channel_disabled" }, "news")).toBe(
     "session ended: channel disabled",
   );

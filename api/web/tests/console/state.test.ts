@@ -63,6 +63,14 @@ test("an outage, its slate and its end", () => {
   expect(ended.channels.get("news")?.sources.map((each) => each.in_use)).toEqual([0, 0]);
 });
 
+test("a switch that is refused is told, and changes nothing of what plays", () => {
+  const after = happened(start, [event(101, "switch.refused", { to: "news-b", reason: "the source is disabled" })]);
+  expect(after.sessions.get("s")).toBe(start.sessions.get("s"));
+  expect(after.reasons.get("s")).toBe(start.reasons.get("s"));
+  expect(after.channels.get("news")).toBe(start.channels.get("news"));
+  expect(after.recent.map((each) => each.type)).toEqual(["switch.refused"]);
+});
+
 test("events that the overview has seen are told, not applied; none is told twice", () => {
   const old = event(99, "session.ended");
   const after = happened(happened(start, [old]), [old]);

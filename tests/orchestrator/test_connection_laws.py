@@ -14,21 +14,25 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from msgspec.structs import replace
 
 from orchestrator.core.model import Channel, ContainerState, Desired, Phase, SourceStatus
-from orchestrator.errors import Temporary
+from orchestrator.core.wish import NEXT, SAME
+from orchestrator.errors import LimitReached, Temporary
 from orchestrator.settings import replaced
 from tests.orchestrator.simulated.agent import Agent, Fault
 from tests.orchestrator.simulated.world import World
 
 LINEUPS = (("a1@acme", "b1@beta"), ("a2@acme", "a3@acme", "c2"), ("b3@beta", "a4@acme"))
+PROVIDERS = ("acme", "beta")
 NAMES = tuple(name.partition("@")[0] for lineup in LINEUPS for name in lineup)
 VIEWERS = ("u", "v", "w")
 REST_S = 240.0  # longer than the longest delay before a retry, for each source in turn
 
 sources = st.sampled_from(NAMES)
 faults = st.sampled_from([each for each in Fault if each is not Fault.CRASHES_FFMPEG])
-limits = st.sampled_from((1, 1, 2, 3))
+limits = st.sampled_from((1, 1, 2, 3, None))
+providers = st.sampled_from(PROVIDERS)
 seconds = st.sampled_from((0.0, 0.05, 0.1, 0.3, 1.0, 3.0, 7.0, 16.0, 40.0))
 Step = Callable[..., None]
 
@@ -59,10 +63,10 @@ class Accounting(RuleBasedStateMachine):
         self.world.__enter__()
         self.channels: list[Channel] = []
         self.requested: set[str] = set()
-        self.limit: dict[str, int] = {}
+        self.limit: dict[str, int | None] = {}
 
     @initialize(acme=limits, beta=limits, dead=st.dictionaries(sources, faults, max_size=3))
-    def begun(self, acme: int, beta: int, dead: dict[str, Fault]) -> None:
+    def begun(self, acme: int | None, beta: int | None, dead: dict[str, Fault]) -> None:
         self.limit = {"acme": acme, "beta": beta}
         for name, limit in self.limit.items():
             self.world.accounts.open(name, limit)
@@ -81,12 +85,12 @@ class Accounting(RuleBasedStateMachine):
 
     @happens(viewer=st.sampled_from(VIEWERS), channel=st.sampled_from((0, 1, 2)), nudge=st.booleans())
     def viewer_comes(self, viewer: str, channel: int, nudge: bool) -> None:
-        self.requested.add(self.world.request(viewer, self.channels[channel], nudge=nudge))
+        self._request(viewer, channel, nudge=nudge)
 
     @happens(channels=st.permutations((0, 1, 2)))
     def viewers_come_at_once(self, channels: list[int]) -> None:
         for viewer, channel in zip(VIEWERS, channels, strict=True):
-            self.requested.add(self.world.request(viewer, self.channels[channel]))
+            self._request(viewer, channel)
 
     @happens(viewer=st.sampled_from(VIEWERS), nudge=st.booleans())
     def viewer_leaves(self, viewer: str, nudge: bool) -> None:
@@ -96,11 +100,11 @@ class Accounting(RuleBasedStateMachine):
                 if nudge:
                     self.world.nudge(session_id)
 
-    @happens(viewer=st.sampled_from(VIEWERS))
-    def operator_switches(self, viewer: str) -> None:
+    @happens(viewer=st.sampled_from(VIEWERS), asked=st.sampled_from((NEXT, SAME)))
+    def operator_switches(self, viewer: str, asked: str) -> None:
         for session_id in self._unended():
             if self.world.session(session_id).viewer == viewer:
-                self.world.run(self.world.tables.sessions.switch(session_id, None))
+                self.world.run(self.world.tables.sessions.switch(session_id, asked))
                 self.world.nudge(session_id)
 
     @happens(names=st.sets(sources, min_size=1), nudge=st.booleans())
@@ -110,16 +114,55 @@ class Accounting(RuleBasedStateMachine):
 
     @happens(name=sources, enabled=st.booleans())
     def operator_sets_source(self, name: str, enabled: bool) -> None:
-        self.world.run(self.world.tables.catalogue.update_source(self.world.row(name).id, enabled=enabled))
+        if self.world.has(name):
+            self.world.run(self.world.tables.catalogue.update_source(self.world.row(name).id, enabled=enabled))
+
+    @happens(name=sources, really=st.booleans())
+    def operator_deletes_source(self, name: str, really: bool) -> None:
+        if really and self.world.has(name):
+            source = self.world.row(name)
+            self.world.accounts.forget(source)
+            self.world.run(self.world.tables.catalogue.delete_source(source.id))
+
+    @happens(name=sources, to=st.none() | providers)
+    def operator_moves_source_to_another_account(self, name: str, to: str | None) -> None:
+        if self.world.has(name) and (to is None or to in self.limit):
+            self.world.accounts.move(self.world.row(name), to)
+
+    @happens(name=providers, really=st.integers(0, 3))
+    def operator_deletes_provider(self, name: str, really: int) -> None:
+        if really == 3 and name in self.limit:
+            del self.limit[name]
+            self.world.accounts.delete(name)
+
+    @happens(channel=st.sampled_from((0, 1, 2)), how=st.sampled_from(("deleted", "disabled", "enabled", "left")))
+    def operator_sets_channel(self, channel: int, how: str) -> None:
+        row = self._channel(channel)
+        if row is None or how == "left":
+            return
+        if how != "deleted":
+            self.world.run(self.world.tables.catalogue.update_channel(replace(row, enabled=how == "enabled")))
+            return
+        for source in self.world.run(self.world.tables.catalogue.sources(row.id)):
+            self.world.accounts.forget(source)
+        self.world.run(self.world.tables.catalogue.delete_channel(row.id))
+
+    @happens(on=st.booleans())
+    def operator_drains(self, on: bool) -> None:
+        self.world.run(self.world.tables.operation.drain(self.world.now if on else None))
 
     @happens(channel=st.sampled_from((0, 1, 2)), seed=st.randoms(use_true_random=False))
     def operator_orders_sources(self, channel: int, seed: Any) -> None:
+        if self._channel(channel) is None:
+            return
         ids = [each.id for each in self.world.run(self.world.tables.catalogue.sources(self.channels[channel].id))]
         seed.shuffle(ids)
         self.world.run(self.world.tables.catalogue.order_sources(self.channels[channel].id, ids))
 
-    @happens(name=st.sampled_from(("acme", "beta")), limit=limits)
-    def limit_changes(self, name: str, limit: int) -> None:
+    @happens(name=providers, limit=limits)
+    def limit_changes(self, name: str, limit: int | None) -> None:
+        if name not in self.limit:
+            return
         self.limit[name] = limit
         self.world.accounts.allow(name, limit)
 
@@ -177,13 +220,13 @@ class Accounting(RuleBasedStateMachine):
         world.runtime.lost = None
         for name, source in world.sources.items():
             source.fault = None
-            if world.row(name).status is SourceStatus.DISABLED:
+            if world.has(name) and world.row(name).status is SourceStatus.DISABLED:
                 world.run(world.tables.catalogue.update_source(world.row(name).id, enabled=True))
         world.pass_s(REST_S)
         assert world.run(world.tables.probes.asked()) == (), f"asked for, and never answered: {world.story()}"
         for name, limit in self.limit.items():
             kept = sum(world.runtime.running(session_id) != [] for session_id in self._unended())
-            assert world.accounts.connected(name) <= max(limit, kept), world.story()
+            assert limit is None or world.accounts.connected(name) <= max(limit, kept), world.story()
         for session_id in self._unended():
             session = world.session(session_id)
             assert session.desired is Desired.RUN, f"never ended: {world.story()}"
@@ -196,7 +239,20 @@ class Accounting(RuleBasedStateMachine):
             for left in world.run(world.tables.catalogue.sources(session.channel_id)):
                 assert left.provider_id is not None, f"starves beside {left.url}: {world.story()}"
                 name = next(name for name, own in world.accounts.ids.items() if own == left.provider_id)
-                assert world.accounts.connected(name) >= self.limit[name], f"starves beside {name}: {world.story()}"
+                limit = self.limit[name]
+                enough = limit is not None and world.accounts.connected_at_most(name) >= limit
+                assert enough, f"starves beside {name}: {world.story()}"
+
+    def _request(self, viewer: str, channel: int, *, nudge: bool = True) -> None:
+        row = self._channel(channel)
+        if row is None or not row.enabled:
+            return  # the API says so
+        with contextlib.suppress(LimitReached):  # while it drains
+            self.requested.add(self.world.request(viewer, row, nudge=nudge))
+
+    def _channel(self, number: int) -> Channel | None:
+        """None: it has been deleted."""
+        return self.world.tables.catalogue._channels.get(self.channels[number].id)
 
     def _unended(self) -> list[str]:
         return [each for each in sorted(self.requested) if self.world.session(each).phase is not Phase.ENDED]

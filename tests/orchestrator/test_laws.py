@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from orchestrator.core.choose import OPERATOR
 from orchestrator.core.model import ContainerState, Desired, Failback, Phase, SourceStatus
+from orchestrator.core.wish import NEXT, SAME
 from orchestrator.ports import NewSource
 from tests.orchestrator.simulated.agent import Agent, Fault
 from tests.orchestrator.simulated.world import World
@@ -62,6 +63,7 @@ class Histories(RuleBasedStateMachine):
         self.world.__enter__()
         self.happened: list[float] = []
         self.healed: set[str] = set()
+        self.gone = False  # the channel has been deleted
         self.session_id = ""
 
     @initialize(
@@ -112,7 +114,8 @@ class Histories(RuleBasedStateMachine):
 
     @happens(name=sources, enabled=st.booleans())
     def operator_sets_source(self, name: str, enabled: bool) -> None:
-        self.world.run(self.world.tables.catalogue.update_source(self.world.row(name).id, enabled=enabled))
+        if self.world.has(name):
+            self.world.run(self.world.tables.catalogue.update_source(self.world.row(name).id, enabled=enabled))
 
     @happens(fault=st.none() | st.sampled_from((Fault.FROZEN, Fault.ENDS, Fault.FLAPS, Fault.CRASHES_FFMPEG)))
     def slate_fails(self, fault: Fault | None) -> None:
@@ -120,16 +123,26 @@ class Histories(RuleBasedStateMachine):
 
     @happens(order=st.permutations(OWN))
     def operator_orders_sources(self, order: list[str]) -> None:
-        ids = [self.world.row(name).id for name in order]
-        self.world.run(self.world.tables.catalogue.order_sources(self.world.channel.id, ids))
+        ids = [self.world.row(name).id for name in order if self.world.has(name)]
+        if not self.gone:
+            self.world.run(self.world.tables.catalogue.order_sources(self.world.channel.id, ids))
 
     @happens(name=sources)
     def operator_moves_source(self, name: str) -> None:
+        if not self.world.has(name):
+            return
         url = self.world.sources[name].moved()
         self.world.run(self.world.tables.catalogue.update_source(self.world.row(name).id, url=url))
 
     @happens(name=sources)
+    def operator_deletes_source(self, name: str) -> None:
+        if self.world.has(name):
+            self.world.run(self.world.tables.catalogue.delete_source(self.world.row(name).id))
+
+    @happens(name=sources)
     def operator_deletes_source_and_adds_it_again(self, name: str) -> None:
+        if not self.world.has(name):
+            return
         source, catalogue = self.world.row(name), self.world.tables.catalogue
         self.world.run(catalogue.delete_source(source.id))
         self.world.pass_s(3.0 if name < "c" else 0.0)  # some of them are missed
@@ -137,18 +150,41 @@ class Histories(RuleBasedStateMachine):
 
     @happens(order=st.lists(st.sampled_from(sorted(BEHIND)), unique=True))
     def operator_sets_failover_channels(self, order: list[str]) -> None:
-        self.world.set_failovers(*order)
+        if not self.gone:
+            self.world.set_failovers(*(slug for slug in order if slug in self.world.behind))
 
     @happens(slug=st.sampled_from(sorted(BEHIND)), enabled=st.booleans())
     def operator_sets_failover_channel(self, slug: str, enabled: bool) -> None:
-        channel = replace(self.world.behind[slug], enabled=enabled)
-        self.world.run(self.world.tables.catalogue.update_channel(channel))
+        if slug in self.world.behind:
+            channel = replace(self.world.behind[slug], enabled=enabled)
+            self.world.run(self.world.tables.catalogue.update_channel(channel))
+
+    @happens(slug=st.sampled_from(sorted(BEHIND)), really=st.integers(0, 2))
+    def operator_deletes_failover_channel(self, slug: str, really: int) -> None:
+        if really == 2 and slug in self.world.behind:
+            self.world.run(self.world.tables.catalogue.delete_channel(self.world.behind.pop(slug).id))
+
+    @happens(how=st.sampled_from(("deleted", "disabled", "disabled for a moment")), really=st.integers(0, 4))
+    def operator_takes_the_channel_away(self, how: str, really: int) -> None:
+        if really < 4 or self.gone:  # rarely: nothing happens afterwards
+            return
+        catalogue = self.world.tables.catalogue
+        if how == "deleted":
+            self.gone = True
+            self.world.run(catalogue.delete_channel(self.world.channel.id))
+            return
+        channel = self.world.run(catalogue.channel(self.world.channel.id))
+        self.world.run(catalogue.update_channel(replace(channel, enabled=False)))
+        if how != "disabled":
+            self.world.pass_s(0.5)
+            self.world.run(catalogue.update_channel(replace(channel, enabled=True)))
 
     @happens(
         failback=st.sampled_from(("never", "when_stable")), stable_s=st.sampled_from((1.0, 20.0, 60.0)), slate=st.booleans()
     )
     def operator_sets_policy(self, failback: Failback, stable_s: float, slate: bool) -> None:
-        self.world.set_policy(failback=failback, failback_stable_s=stable_s, slate=slate)
+        if not self.gone:
+            self.world.set_policy(failback=failback, failback_stable_s=stable_s, slate=slate)
 
     # --- containers and their engine ----------------------------------------------------------------------------------
 
@@ -212,9 +248,9 @@ class Histories(RuleBasedStateMachine):
 
     # --- intent -------------------------------------------------------------------------------------------------------
 
-    @happens(name=st.none() | sources, nudge=st.booleans())
-    def operator_switches(self, name: str | None, nudge: bool) -> None:
-        source_id = None if name is None else self.world.row(name).id
+    @happens(name=st.sampled_from((NEXT, SAME)) | sources, nudge=st.booleans())
+    def operator_switches(self, name: str, nudge: bool) -> None:
+        source_id = self.world.row(name).id if name in NAMES and self.world.has(name) else name
         self.world.run(self.world.tables.sessions.switch(self.session_id, source_id))
         if nudge:
             self.world.nudge(self.session_id)
@@ -252,7 +288,9 @@ class Histories(RuleBasedStateMachine):
         world.watched.add(self.session_id)
         world.runtime.unavailable, world.runtime.refusing, world.runtime.lost = False, "", None
         world.store.refusing = world.store.hanging = world.tables.refusing = False
-        for name in self.healed:
+        for name in () if self.gone else self.healed:
+            if not world.has(name):
+                world.run(world.tables.catalogue.add_source(world.channel.id, NewSource(url=world.sources[name].url)))
             if world.row(name).status is SourceStatus.DISABLED:
                 world.run(world.tables.catalogue.update_source(world.row(name).id, enabled=True))
         world.pass_s(REST_S)
@@ -274,6 +312,7 @@ class Histories(RuleBasedStateMachine):
         assert world.playing(self.session_id) is not None, world.story()
         agent = world.agent(self.session_id)
         assert agent is not None
+        assert world.has(agent.source.name), "its source was deleted"
         assert agent.url == world.row(agent.source.name).url, "the address was edited"
         self.comes_home()
 

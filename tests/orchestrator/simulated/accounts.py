@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from orchestrator.core.model import HOLDING
+from orchestrator.core.model import HOLDING, Source
 
 if TYPE_CHECKING:
     from tests.orchestrator.simulated.agent import Agent
@@ -25,7 +25,8 @@ class Accounts:
         self.ids: dict[str, str] = {}
         self.most: Counter[str] = Counter()
         self._world = world
-        self._agents: list[tuple[Agent, str]] = []
+        self._agents: list[tuple[Agent, set[str]]] = []  # with whom it may be connected, where an edit leaves that open
+        self._moved: dict[str, tuple[float, str]] = {}  # by source: when, and from whom
         self._probes: Counter[str] = Counter()
         self._limits: dict[str, list[tuple[float, int | None]]] = {}
         self._before: Counter[str] = Counter()  # connections when the limit was last changed: they may be kept
@@ -43,10 +44,36 @@ class Accounts:
         self._limits[provider_id].append((self._world.now, limit))
         self._before[provider_id] = max(self.connected(name), *(each[provider_id] for each in self._lately))
 
+    def delete(self, name: str) -> None:
+        """And its sources."""
+        provider_id = self.ids[name]
+        for source in tuple(self._world.tables.catalogue._sources.values()):
+            if source.provider_id == provider_id:
+                self.forget(source)
+        self._world.run(self._world.tables.providers.delete(provider_id))
+        self._limits[provider_id].append((self._world.now, None))
+
+    def move(self, source: Source, name: str | None) -> None:
+        """To another account, or to nobody's. Whose connections its containers have is then a matter of opinion."""
+        to = "" if name is None else self.ids[name]
+        self._world.run(self._world.tables.catalogue.update_source(source.id, provider_id=to))
+        self._moved[source.id] = (self._world.now, source.provider_id or "")
+        self._doubt(source, to)
+
+    def forget(self, source: Source) -> None:
+        """It is deleted: an orchestrator that is started afterwards cannot know whose connection its containers have."""
+        self._doubt(source, "")
+
     def connected(self, name: str) -> int:
         """Containers that run, and probes. What the engine has lost sight of, nobody can know of."""
         provider_id = self.ids[name]
-        containers = sum(each.container_state in HOLDING for each, own in self._agents if own == provider_id)
+        containers = sum(each.container_state in HOLDING for each, own in self._agents if own == {provider_id})
+        return containers + self._probes[provider_id]
+
+    def connected_at_most(self, name: str) -> int:
+        """With those that may be somebody else's."""
+        provider_id = self.ids[name]
+        containers = sum(each.container_state in HOLDING for each, own in self._agents if provider_id in own)
         return containers + self._probes[provider_id]
 
     def look(self) -> None:
@@ -56,8 +83,14 @@ class Accounts:
 
     def opened(self, agent: Agent) -> None:
         source = next((each for each in self._world.tables.catalogue._sources.values() if each.url == agent.source.url), None)
-        if source is not None and source.provider_id is not None:
-            self._agents.append((agent, source.provider_id))
+        if source is None:
+            return
+        own = {source.provider_id or ""}
+        moved_at, before = self._moved.get(source.id, (0.0, ""))
+        if self._world.now - moved_at < _KNOWN_AFTER_S:
+            own.add(before)
+        self._agents.append((agent, own))
+        if source.provider_id is not None:
             self._judge(source.provider_id)
 
     @contextlib.contextmanager
@@ -72,6 +105,11 @@ class Accounts:
         finally:
             self._probes[provider_id] -= 1
 
+    def _doubt(self, source: Source, provider_id: str) -> None:
+        for agent, own in self._agents:
+            if self._world.source_at(source.url) is agent.source:
+                own.add(provider_id)
+
     def _judge(self, provider_id: str) -> None:
         name = next(name for name, own in self.ids.items() if own == provider_id)
         connected = self.connected(name)
@@ -83,3 +121,5 @@ class Accounts:
         allowed = [*before, *lately, self._before[provider_id]]
         if None not in allowed and connected > max(each for each in allowed if each is not None):
             self._world.laws.break_(f"{connected} connections to {name}, which allows {allowed}")
+        if lately:  # what is opened before the new limit is known may be kept, too
+            self._before[provider_id] = max(self._before[provider_id], connected)

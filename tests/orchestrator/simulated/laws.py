@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from orchestrator.core.choose import OPERATOR
+from orchestrator.core.choose import OPERATOR, cause
 from orchestrator.core.decide import FAILBACK, decide
 from orchestrator.core.hold_off import is_held_off
 from orchestrator.core.model import (
@@ -18,6 +18,7 @@ from orchestrator.core.model import (
     Corrupt,
     Decision,
     Desired,
+    EventType,
     FinishPlaylist,
     Happened,
     Observation,
@@ -29,6 +30,7 @@ from orchestrator.core.model import (
     Unknown,
 )
 from orchestrator.core.policy import Policy
+from orchestrator.core.wish import ROLLED
 from transcoder.ending import Ending
 from transcoder.media_playlist import MediaPlaylist, attempt_of, violations
 
@@ -38,6 +40,7 @@ _DECISIONS_PER_S = 60  # of one session: more is a busy loop
 
 _SILENCE = ("no segment within the start budget", "playlist stalled", "playlist is gone")
 _SILENT_AT_LEAST_S = 5.0
+_DELETION_SEEN_S = 10.0  # rows are read before every decision, beside a store that may not answer for as long as a client waits
 _NOTICED_S = 20.0  # no renewal could be written for so long: that must have been noticed
 
 
@@ -58,6 +61,7 @@ class Laws:
         self.exits: dict[tuple[str, int], tuple[Ending, str]] = {}  # how an agent ended, and on which source
         self._burnt: dict[str, set[str]] = {}  # by session: the sources that have failed in the incident under way
         self._good: dict[str, tuple[float, float]] = {}  # by source: the first and the last probe that succeeded in a row
+        self._deleted: dict[str, float] = {}  # by source: when
         self.store_silent_at = 0.0  # when a request was last not answered
         self._unrenewable_since: float | None = None
         self._unrenewable_until = 0.0  # when a time ended in which nobody could renew
@@ -89,7 +93,7 @@ class Laws:
         for record in decision.records:
             if isinstance(record, AttemptStarted):
                 self._broken += judged(session, seen, record, now, policy)
-                if record.reason == FAILBACK:
+                if cause(record.reason) == FAILBACK:
                     self._fails_back(seen, record.source_id)
         self._decisions.append((now, session.id))
         while self._decisions[0][0] <= now - 1.0:
@@ -104,10 +108,13 @@ class Laws:
         after = decision.session
         opened = self._open.setdefault(before.id, set())
         burnt = self._burnt.setdefault(before.id, set())
+        self._wishes_are_answered(before, decision)
         for record in decision.records:
             match record:
                 case AttemptStarted(number, source_id, reason):
-                    if source_id in burnt and after.phase is not Phase.UNAVAILABLE and reason != OPERATOR:
+                    if self._now() - self._deleted.get(source_id, self._now()) > _DELETION_SEEN_S:
+                        self.break_(f"{source_id} was started, which has been deleted")
+                    if source_id in burnt and after.phase is not Phase.UNAVAILABLE and cause(reason) != OPERATOR:
                         self.break_(f"{source_id} was burnt twice in one incident")
                     if number <= before.last_attempt:
                         self.break_(f"law 4: attempt {number} after {before.last_attempt}")
@@ -146,6 +153,9 @@ class Laws:
             self._good[source_id] = self._good.get(source_id, (self._now(),))[0], self._now()
         else:
             self._good.pop(source_id, None)
+
+    def deleted(self, source_id: str) -> None:
+        self._deleted[source_id] = self._now()
 
     def starts_anew(self, source_id: str) -> None:
         """The operator has moved it or switched it on."""
@@ -190,6 +200,23 @@ class Laws:
                 self.break_(f"law 4: {uri} was listed after attempt {highest} had taken over")
             listed.add(uri)
 
+    def _wishes_are_answered(self, before: Session, decision: Decision) -> None:
+        """What the operator has asked for is granted, or refused with a reason, by its attempt's failure at the latest."""
+        after, records = decision.session, decision.records
+        refused = [each for each in records if isinstance(each, Happened) and each.type is EventType.SWITCH_REFUSED]
+        if not all(each.fields["reason"] for each in refused):
+            self.break_(f"refused without a reason: {refused}")
+        if Desired.STOP in (before.desired, after.desired):
+            return
+        answered = refused or any(isinstance(each, AttemptStarted) for each in records)
+        if before.switch_to is not None and after.switch_to is None and not answered:
+            self.break_(f"the wish {before.switch_to!r} was dropped without a word")
+        attempt = before.attempt
+        if attempt is None or attempt.live_at is not None or cause(before.reason) not in (OPERATOR, ROLLED):
+            return
+        if any(isinstance(each, AttemptEnded) and each.attempt == attempt.number for each in records) and not refused:
+            self.break_(f"nobody was told that {before.reason!r} failed on {attempt.source_id}")
+
     def _fails_back(self, seen: Observation, source_id: str) -> None:
         """Failback is to a source that every probe for long enough has found healthy, the last one just now."""
         policy = seen.channel_policy
@@ -217,7 +244,7 @@ def judged(session: Session, seen: Observation, started: AttemptStarted, now: fl
     if source is None:
         yield f"{started.source_id} was started, which is disabled or not in the line-up"
         return
-    if started.reason == OPERATOR or (playing is not None and playing.source_id == source.id):
+    if cause(started.reason) == OPERATOR or (playing is not None and playing.source_id == source.id):
         return
     over = {*session.tried, *([] if playing is None else [playing.source_id])}
     works = [
@@ -231,7 +258,7 @@ def judged(session: Session, seen: Observation, started: AttemptStarted, now: fl
     ]
     if is_held_off(source, now, policy) and works:
         yield f"{source.id} was started, which is held off, though {works} work"
-    if started.reason == FAILBACK:
+    if cause(started.reason) == FAILBACK:
         order = list(enabled)
         if playing is None or order.index(source.id) >= order.index(playing.source_id):
             yield f"failback to {source.id}, which is no better than what plays"

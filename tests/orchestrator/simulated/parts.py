@@ -150,6 +150,16 @@ class WatchedCatalogue(FakeCatalogue):
             self._world.laws.starts_anew(source_id)
         return after
 
+    async def delete_source(self, source_id: str) -> None:
+        await super().delete_source(source_id)
+        self._world.laws.deleted(source_id)
+
+    async def delete_channel(self, channel_id: str) -> None:
+        sources = await self.sources(channel_id)
+        await super().delete_channel(channel_id)
+        for source in sources:
+            self._world.laws.deleted(source.id)
+
 
 class WatchedSessions(FakeSessions):
     """What is committed is judged."""

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from orchestrator import supervisor as supervisor_module
 from orchestrator.core.model import SLATE, Channel, ChannelPolicy, Event, EventType, Phase, Session, Source
-from orchestrator.errors import Temporary
+from orchestrator.errors import NotFound, Temporary
 from orchestrator.ports import PROBES, NewSource, ProbeAnswer
 from orchestrator.service import orchestrate
 from orchestrator.settings import Settings
@@ -65,6 +65,7 @@ class World:
         self._behind = behind or {}
         self.api_runs = False  # without one nobody can renew, and no lease runs out
         self.watched: set[str] = set()  # sessions that somebody renews, while it can be done
+        self.watchers: set[tuple[str, str]] = set()  # session and viewer: of those that share one, who renews
         self.supervisor: Supervisor | None = None
         self._running: contextlib.AsyncExitStack | None = None
         self._crashing: asyncio.Task[None] | None = None
@@ -191,9 +192,12 @@ class World:
         changed = replace(channel, policy=replace(channel.policy, **changes))
         self.run(self.tables.catalogue.update_channel(changed))
 
-    def request(self, viewer: str = "viewer", channel: Channel | None = None, *, nudge: bool = True) -> str:
-        """A session's id."""
-        row, _ = self.run(self.tables.sessions.request((channel or self.channel).id, viewer, "hash", self.now))
+    def request(
+        self, viewer: str = "viewer", channel: Channel | None = None, *, nudge: bool = True, shared: bool = False
+    ) -> str:
+        """A session's id. Raises LimitReached."""
+        channel_id = (channel or self.channel).id
+        row, _ = self.run(self.tables.sessions.request(channel_id, viewer, "hash", self.now, shared=shared))
         if nudge:
             self.nudge(row.session.id)
         return row.session.id
@@ -227,6 +231,10 @@ class World:
         """A source as the tables have it."""
         (found,) = (each for each in self.tables.catalogue._sources.values() if self.sources[name].is_at(each.url))
         return found
+
+    def has(self, name: str) -> bool:
+        """Whether the source has a row."""
+        return any(self.sources[name].is_at(each.url) for each in self.tables.catalogue._sources.values())
 
     def name_of(self, source_id: str) -> str | None:
         found = self.tables.catalogue._sources.get(source_id)
@@ -287,6 +295,9 @@ class World:
                     await self.tables.sessions.can_renew(self.now)
                     for session_id in self.watched:
                         await self.tables.sessions.renew(session_id, self.now)
+                    for session_id, viewer in self.watchers:
+                        with contextlib.suppress(NotFound):  # its lease was given up
+                            await self.tables.sessions.renew(session_id, self.now, viewer)
             await asyncio.sleep(RENEWS_EVERY_S)
 
     async def _tick(self) -> None:

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import json
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 from rich.console import Console
 
+from api.glances import label_of
 from failover.stack import Stack
 from orchestrator.errors import FailoverError
 from orchestrator.settings import Settings
@@ -25,10 +26,11 @@ _COMMON = frozenset(("id", "type", "at", "session_id", "playlist_url"))  # of ev
 
 
 class Client:
-    """The API as a client's backend uses it."""
+    """The API as a client's backend uses it. `names`: by id, what a person knows the sources by that were added here."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
+        self.names: dict[str, str] = {}
 
     async def call(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
         """The answer's JSON. Raises FailoverError with the problem document's own words."""
@@ -36,9 +38,7 @@ class Client:
         if answer.is_success:
             return answer.json() if answer.content else None
         try:
-            problem = answer.json()
-            said = str(problem.get("detail") or problem.get("title"))
-            said += "".join(f"\n  {reason}" for reason in (problem.get("sources") or {}).values())
+            said = refusal_in_words(answer.json(), self.names)
         except ValueError:
             said = f"{answer.status_code} {answer.reason_phrase}"
         raise FailoverError(said)
@@ -54,7 +54,9 @@ class Client:
 
     async def add_channel(self, slug: str, name: str, urls: Sequence[str], profile: str = "copy") -> Any:
         body = {"slug": slug, "name": name, "sources": [{"url": url} for url in urls], "policy": {"profile": profile}}
-        return await self.call("POST", "/v1/channels", body)
+        channel = await self.call("POST", "/v1/channels", body)
+        self.names |= {source["id"]: label_of(source["url"]) for source in channel["sources"]}
+        return channel
 
     @contextlib.asynccontextmanager
     async def watching(self, session_id: str) -> AsyncIterator[None]:
@@ -118,7 +120,7 @@ async def play(settings: Settings, data_dir: Path | None, urls: Sequence[str], p
         try:
             async for event in client.events(session):
                 own = {name: value for name, value in event.items() if name not in _COMMON}
-                console.print(f"{event['at']}  {event['type']:<20} {in_words(own)}", soft_wrap=True)
+                console.print(f"{event['at']}  {event['type']:<20} {in_words(own, client.names)}", soft_wrap=True)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             assert task is not None
@@ -127,5 +129,20 @@ async def play(settings: Settings, data_dir: Path | None, urls: Sequence[str], p
     return 1  # the session ended by itself
 
 
-def in_words(fields: dict[str, Any]) -> str:
-    return "  ".join(f"{name}={value}" for name, value in fields.items())
+def in_words(fields: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """An event's own fields; sources by their names."""
+
+    def word(value: Any) -> str:
+        if isinstance(value, dict):
+            return "; ".join(f"{names.get(key, key)}: {each}" for key, each in value.items())
+        return names.get(value, value) if isinstance(value, str) else str(value)
+
+    return "  ".join(f"{field}={word(value)}" for field, value in fields.items())
+
+
+def refusal_in_words(problem: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """A problem document's own words; the reasons beneath each other, where it has one for each source."""
+    reasons = problem.get("sources")
+    if not reasons:
+        return str(problem.get("detail") or problem.get("title"))
+    return "\n  ".join([str(problem.get("title")), *(f"{names.get(key, key)}: {each}" for key, each in reasons.items())])

@@ -29,7 +29,7 @@ REST_S = 240.0  # longer than the longest delay before a retry, and than a lease
 viewers = st.sampled_from(VIEWERS)
 sources = st.sampled_from(NAMES)
 faults = st.sampled_from((Fault.REFUSES, Fault.FROZEN, Fault.ENDS))
-seconds = st.sampled_from((0.0, 0.1, 1.0, 7.0, 20.0, 45.0, 75.0))
+seconds = st.sampled_from((0.1, 0.5, 1.0, 7.0, 20.0, 45.0, 75.0))
 Step = Callable[..., None]
 
 
@@ -203,5 +203,5 @@ class Audience(RuleBasedStateMachine):
         world.watchers.add((session_id, viewer))
 
 
-Audience.TestCase.settings = settings(max_examples=settings().max_examples // 8)
+Audience.TestCase.settings = settings(max_examples=settings().max_examples // 10)
 TestAudience = pytest.mark.timeout(1800)(Audience.TestCase)

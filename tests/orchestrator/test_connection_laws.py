@@ -110,7 +110,7 @@ class Accounting(RuleBasedStateMachine):
     @happens(names=st.sets(sources, min_size=1), nudge=st.booleans())
     def operator_probes_now(self, names: set[str], nudge: bool) -> None:
         with contextlib.suppress(Temporary):
-            self.world.ask_probe(*sorted(names), nudge=nudge)
+            self.world.ask_probe(*(each for each in sorted(names) if self.world.has(each)), nudge=nudge)
 
     @happens(name=sources, enabled=st.booleans())
     def operator_sets_source(self, name: str, enabled: bool) -> None:

@@ -236,3 +236,17 @@ def test_the_playing_source_is_deleted_and_another_one_added() -> None:
         world.run(world.tables.catalogue.delete_source(world.row("a").id))
         world.until(lambda: plays(world, session_id, "b"), 5.0)
         assert world.session(session_id).phase is Phase.LIVE
+
+
+def test_a_switch_to_a_source_that_is_deleted_meanwhile_is_refused_by_an_event_and_the_picture_goes_on() -> None:
+    with World("a", "b") as world:
+        session_id = world.live()
+        source_id = world.row("b").id
+        world.run(world.tables.catalogue.delete_source(source_id))
+        world.run(world.tables.sessions.switch(session_id, source_id))
+        world.until(lambda: world.told(session_id)[-1] is EventType.SWITCH_REFUSED, 3.0)
+        reason = "no longer a source of the channel, nor of those behind it"
+        assert world.events(session_id)[-1].fields == {"to": source_id, "reason": reason}
+        world.pass_s(1.0)
+        assert [event.type for event, _ in world.bus.published] == world.told(session_id)
+        assert (world.attempts(session_id), world.playing(session_id)) == ([1], "a")

@@ -21,6 +21,7 @@ from orchestrator.settings import Settings
 console = Console(highlight=False)
 
 HEARTBEAT_S = 10.0
+_GOODBYE_S = 8.0
 
 _COMMON = frozenset(("id", "type", "at", "session_id", "playlist_url"))  # of every event
 
@@ -100,15 +101,15 @@ async def playing(
                     async with client.watching(session["id"]):
                         yield stack, client, channel, session
                 finally:
-                    with contextlib.suppress(FailoverError, httpx.HTTPError):
-                        await client.call("DELETE", f"/v1/sessions/{session['id']}")
-                        await _ended(client, session["id"])
+                    with contextlib.suppress(FailoverError, httpx.HTTPError, TimeoutError):
+                        # Whoever has pressed Ctrl-C does not wait for a stack that has hung
+                        async with asyncio.timeout(_GOODBYE_S):
+                            await client.call("DELETE", f"/v1/sessions/{session['id']}")
+                            await _ended(client, session["id"])
 
 
 async def _ended(client: Client, session_id: str) -> None:
-    for _ in range(50):
-        if (await client.call("GET", f"/v1/sessions/{session_id}"))["phase"] == "ended":
-            return
+    while (await client.call("GET", f"/v1/sessions/{session_id}"))["phase"] != "ended":
         await asyncio.sleep(0.1)
 
 

@@ -95,29 +95,19 @@ async def test_it_is_small_and_as_wide_as_wanted(segments: tuple[bytes, bytes]) 
 
 async def test_many_at_once_are_made_a_few_at_a_time(segments: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     frames = FfmpegFrames(Settings())
-    running = most = 0
     spawn = frames._spawn
+    spawned: list[asyncio.subprocess.Process] = []
+    running: list[int] = []  # at each start, with the one that starts
 
     async def counted(width_px: int) -> asyncio.subprocess.Process:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        process = await spawn(width_px)
+        running.append(1 + sum(each.returncode is None for each in spawned))
+        spawned.append(await spawn(width_px))
+        return spawned[-1]
 
-        async def ended() -> None:
-            nonlocal running
-            await process.wait()
-            running -= 1
-
-        watching.append(asyncio.create_task(ended()))
-        return process
-
-    watching: list[asyncio.Task[None]] = []
     monkeypatch.setattr(frames, "_spawn", counted)
     jpegs = await asyncio.gather(*(frames.jpeg(segments[0], 320) for _ in range(6)))
-    await asyncio.gather(*watching)
     assert None not in jpegs
-    assert most <= 2
+    assert max(running) == 2
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
+from api.glances import label_of
 from lab import Fault, Lab
 from lab.chromium import EXECUTABLE, chromium
 from tests.console.axe import AXE, violations
@@ -131,11 +132,14 @@ async def test_a_channel_is_put_in_order(console: Console) -> None:
     await page.keyboard.press("ArrowDown")
     await console.done("Order saved")
     assert await order() == [ids[1], ids[0], ids[2]]
+    await expect(rows.nth(1)).to_contain_text(label_of(before[0]["url"]))  # what is dragged is what the page shows
     await rows.nth(1).get_by_role("button", name="Move").hover()
     await page.mouse.down()
     target = await rows.nth(0).bounding_box()
     assert target is not None
+    # Released beside the list: the row has long moved away beneath the pointer
     await page.mouse.move(target["x"] + 20, target["y"] + 3, steps=4)
+    await page.mouse.move(target["x"] - 5, target["y"] - 5)
     await page.mouse.up()
 
     async def as_before() -> bool:

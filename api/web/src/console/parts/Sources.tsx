@@ -72,21 +72,35 @@ export function Sources({ channel }: { readonly channel: Channel }) {
     timer.current = setTimeout(() => void save(), SETTLE_MS);
   }
 
-  function drag(event: PointerEvent, source: Source): void {
-    if (dragged.value !== source.id || list.current === null) return;
+  function drag(event: PointerEvent): void {
+    const id = dragged.value;
+    if (id === null || list.current === null) return;
     const rows = [...list.current.children];
     const middles = rows.map((row) => {
       const box = row.getBoundingClientRect();
       return box.top + box.height / 2;
     });
-    const index = sources.findIndex((each) => each.id === source.id);
-    place(source.id, dropped(middles, index, event.clientY));
+    const index = sources.findIndex((each) => each.id === id);
+    place(id, dropped(middles, index, event.clientY));
   }
 
   if (channel.sources.length === 0) return <p class="nothing">It has no source. Nothing can play.</p>;
   return (
     <>
-      <ol class="sources" ref={list}>
+      <ol
+        class="sources"
+        ref={list}
+        onPointerMove={drag}
+        onPointerUp={() => {
+          if (dragged.value === null) return;
+          dragged.value = null;
+          void save();
+        }}
+        onPointerCancel={() => {
+          dragged.value = null;
+          order.value = null;
+        }}
+      >
         {sources.map((source, index) => (
           <li key={source.id} class={`source ${lampOf(source)} ${dragged.value === source.id ? "dragged" : ""}`}>
             <button
@@ -98,20 +112,10 @@ export function Sources({ channel }: { readonly channel: Channel }) {
                 key(event, source, index);
               }}
               onPointerDown={(event) => {
-                event.currentTarget.setPointerCapture(event.pointerId);
+                // By the list: a row that is moved loses the pointer, and its release would never be heard of
+                list.current?.setPointerCapture(event.pointerId);
                 clearTimeout(timer.current);
                 dragged.value = source.id;
-              }}
-              onPointerMove={(event) => {
-                drag(event, source);
-              }}
-              onPointerUp={() => {
-                dragged.value = null;
-                void save();
-              }}
-              onPointerCancel={() => {
-                dragged.value = null;
-                order.value = null;
               }}
             >
               <svg viewBox="0 0 10 16" aria-hidden="true">

@@ -83,7 +83,7 @@ def better(session: Session, seen: Observation) -> list[Source]:
     """The sources that a live session would return to, as soon as they are known to be stable. None after an operator's
     switch: it is meant to last."""
     playing = session.attempt
-    if session.phase is not Phase.LIVE or playing is None or cause(session.reason) == OPERATOR:
+    if session.phase is not Phase.LIVE or playing is None or playing.source_id == session.chosen:
         return []
     if seen.channel_policy.failback == "never":
         return []

@@ -139,8 +139,10 @@ def has_gone_live(session: Session, seen: Observation, now: float, policy: Polic
     if session.previous is not None:
         records.append(AttemptEnded(session.previous.number, None, f"replaced: {session.reason}"))
     swapped = session.previous is not None and not slate.is_slate(session.previous)
+    is_chosen = choose.cause(session.reason) == choose.OPERATOR or attempt.source_id == session.chosen
     live = replace(
         session, phase=Phase.LIVE, attempt=replace(attempt, live_at=now), previous=None, tried=(),
+        chosen=attempt.source_id if is_chosen else None,
         unavailable_since=None, retry_at=None, slate_at=None, slate_faults=0,
         retries=0 if swapped else session.retries,
     )  # fmt: skip

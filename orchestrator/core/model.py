@@ -115,6 +115,7 @@ class Session(Struct, frozen=True, kw_only=True):
     switch_to: str | None = None  # a source the operator asked for; the API writes it
     reason: str | None = None  # why the current attempt was started; goes into `stream.switch`
     from_source_id: str | None = None  # the source before the current swap
+    chosen: str | None = None  # by an operator: nothing better is returned to for as long as it is what plays
     tried: tuple[str, ...] = ()  # sources that failed since the session was last live, or in this round of retries
     fault_at: float | None = None  # the last failure that was not the source's ...
     faults: int = 0  # ... and how many within the policy's memory

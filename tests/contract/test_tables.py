@@ -638,6 +638,7 @@ STATE = Session(
     switch_to="x-9",
     reason="source stalled",
     from_source_id="x-2",
+    chosen="x-3",
     tried=("x-1", "x-2"),
     fault_at=1001.5,
     faults=2,

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from msgspec.structs import replace
 
-from orchestrator.core.choose import OPERATOR
 from orchestrator.core.model import ContainerState, Desired, Failback, Phase, SourceStatus
 from orchestrator.core.wish import NEXT, SAME
 from orchestrator.ports import NewSource
@@ -320,7 +319,8 @@ class Histories(RuleBasedStateMachine):
         """Left alone for longer, it plays from the best source that works, unless the operator wants it otherwise."""
         world = self.world
         world.set_policy(failback="when_stable", failback_stable_s=20.0)
-        chosen = world.session(self.session_id).reason == OPERATOR
+        session = world.session(self.session_id)
+        chosen = session.attempt is not None and session.attempt.source_id == session.chosen
         before = world.playing(self.session_id)
         world.pass_s(HOME_S)
         lineup = world.run(world.tables.catalogue.lineup(world.channel.id)).sources

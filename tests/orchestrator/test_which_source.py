@@ -7,7 +7,9 @@ from itertools import pairwise
 from msgspec.structs import replace
 
 from orchestrator.core.model import EventType, Phase, SourceStatus
+from orchestrator.core.wish import SAME
 from orchestrator.ports import NewSource
+from orchestrator.settings import replaced
 from tests.orchestrator.simulated.agent import Fault
 from tests.orchestrator.simulated.world import World
 from transcoder.media_playlist import attempt_of
@@ -177,6 +179,29 @@ def test_what_the_operator_switched_to_is_not_taken_back() -> None:
         probes = world.sources["a"].probes
         world.pass_s(600.0)
         assert (world.playing(session_id), world.sources["a"].probes) == ("b", probes)
+
+
+def test_an_operators_choice_lasts_through_fresh_attempts_until_its_source_fails() -> None:
+    world = World("a", "b")
+    world.settings = replaced(world.settings, signature_s=250)
+    with world:
+        world.set_policy(failback_stable_s=20.0)
+        session_id = world.live()
+        world.run(world.tables.sessions.switch(session_id, world.row("b").id))
+        world.until(lambda: plays(world, session_id, "b"), 5.0)
+        world.run(world.tables.sessions.switch(session_id, SAME))
+        world.pass_s(100.0)
+        assert len(world.attempts(session_id)) == 3
+        world.pass_s(300.0)
+        assert len(world.attempts(session_id)) >= 4, "renewed, for its signatures run out"
+        assert world.playing(session_id) == "b"
+        world.sources["b"].fault = Fault.REFUSES
+        world.until(lambda: plays(world, session_id, "a"), 10.0)
+        world.sources["b"].fault = None
+        world.sources["a"].fault = Fault.REFUSES
+        world.until(lambda: plays(world, session_id, "b"), 10.0)
+        world.sources["a"].fault = None
+        world.until(lambda: plays(world, session_id, "a"), 300.0)
 
 
 def test_a_failback_leaves_no_gap_and_the_old_attempt_publishes_until_the_new_one_has_taken_over() -> None:

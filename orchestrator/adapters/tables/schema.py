@@ -183,6 +183,7 @@ sessions = Table(
     Column("previous_address", Text),
     Column("reason", Text),
     Column("from_source_id", Text),
+    Column("chosen", Text),
     Column("tried", Json(tuple[str, ...]), nullable=False),
     Column("fault_at", Double),
     Column("faults", Integer, nullable=False),

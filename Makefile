@@ -59,8 +59,8 @@ check: setup
 	$(BIN)/lint-imports
 	cd $(WEB) && $(NPM) run --silent check
 
-# A part of the tests (ARGS) is asked for while one part is worked on.
-test: check image $(if $(ARGS),,terraform) tests
+# A part of the tests (ARGS) is asked for while one part is worked on. CHECKED=1: what comes before them has just been done.
+test: $(if $(CHECKED),,check image $(if $(ARGS),,terraform)) tests
 
 tests:
 	cd $(WEB) && $(NPM) run --silent test

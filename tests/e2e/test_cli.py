@@ -63,8 +63,10 @@ class Running:
         self._log = shell.directory / f"{words[0]}.said"
         with self._log.open("wb") as said:
             self.process = subprocess.Popen(
-                [FAILOVER, *words], cwd=shell.directory, env=shell.environ, stdout=said, stderr=subprocess.STDOUT
-            )
+                [FAILOVER, *words], cwd=shell.directory, env=shell.environ, stdout=said, stderr=subprocess.STDOUT,
+                # A shell's background jobs ignore Ctrl-C, and so would their children
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )  # fmt: skip
 
     @property
     def said(self) -> str:

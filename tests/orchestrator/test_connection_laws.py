@@ -7,13 +7,12 @@ once the world is left alone nobody waits while a connection is free and a sourc
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import initialize
 from msgspec.structs import replace
 
 from orchestrator.core.model import Channel, ContainerState, Desired, Phase, SourceStatus
@@ -21,6 +20,7 @@ from orchestrator.core.wish import NEXT, SAME
 from orchestrator.errors import LimitReached, Temporary
 from orchestrator.settings import replaced
 from tests.orchestrator.simulated.agent import Agent, Fault
+from tests.orchestrator.simulated.history import History, happening
 from tests.orchestrator.simulated.world import World
 
 LINEUPS = (("a1@acme", "b1@beta"), ("a2@acme", "a3@acme", "c2"), ("b3@beta", "a4@acme"))
@@ -34,26 +34,10 @@ faults = st.sampled_from([each for each in Fault if each is not Fault.CRASHES_FF
 limits = st.sampled_from((1, 1, 2, 3, None))
 providers = st.sampled_from(PROVIDERS)
 seconds = st.sampled_from((0.0, 0.05, 0.1, 0.3, 1.0, 3.0, 7.0, 16.0, 40.0))
-Step = Callable[..., None]
+happens = happening(seconds)
 
 
-def happens(**drawn: st.SearchStrategy[Any]) -> Callable[[Step], Step]:
-    """A rule: something happens, and then some time passes."""
-
-    def decorate(event: Step) -> Step:
-        def step(self: Accounting, then: float, **values: Any) -> None:
-            event(self, **values)
-            self.world.pass_s(then)
-
-        step.__name__ = event.__name__
-        any_rule: Any = rule  # its overloads know no strategies by name
-        decorated: Step = any_rule(then=seconds, **drawn)(step)
-        return decorated
-
-    return decorate
-
-
-class Accounting(RuleBasedStateMachine):
+class Accounting(History):
     """Three viewers on three channels, whose sources are of two providers, and one of nobody."""
 
     def __init__(self) -> None:

@@ -6,19 +6,17 @@ asked here besides: that a world that is healed and left alone comes to rest in 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant
 from msgspec.structs import replace
 
 from orchestrator.core.model import ContainerState, Desired, Failback, Phase, SourceStatus
 from orchestrator.core.wish import NEXT, SAME
 from orchestrator.ports import NewSource
 from tests.orchestrator.simulated.agent import Agent, Fault
+from tests.orchestrator.simulated.history import History, happening
 from tests.orchestrator.simulated.world import World
 
 OWN = ("a", "b", "c")
@@ -33,27 +31,10 @@ sources = st.sampled_from(NAMES)
 own_sources = st.sampled_from(OWN)
 faults = st.sampled_from(Fault)
 seconds = st.sampled_from((0.1, 0.3, 1.0, 3.0, 7.0, 16.0, 40.0, 90.0))
-Step = Callable[..., None]
+happens = happening(seconds)
 
 
-def happens(**drawn: st.SearchStrategy[Any]) -> Callable[[Step], Step]:
-    """A rule: something happens, and then some time passes."""
-
-    def decorate(event: Step) -> Step:
-        def step(self: Histories, then: float, **values: Any) -> None:
-            event(self, **values)
-            self.happened.append(self.world.now)
-            self.world.pass_s(then)
-
-        step.__name__ = event.__name__
-        any_rule: Any = rule  # its overloads know no strategies by name
-        decorated: Step = any_rule(then=seconds, **drawn)(step)
-        return decorated
-
-    return decorate
-
-
-class Histories(RuleBasedStateMachine):
+class Histories(History):
     """One session on a channel of three sources, with two failover channels of one source each."""
 
     def __init__(self) -> None:
@@ -64,6 +45,10 @@ class Histories(RuleBasedStateMachine):
         self.healed: set[str] = set()
         self.gone = False  # the channel has been deleted
         self.session_id = ""
+
+    def has_happened(self, then_s: float) -> None:
+        self.happened.append(self.world.now)
+        super().has_happened(then_s)
 
     @initialize(
         dead=st.dictionaries(sources, faults, max_size=5),

@@ -8,18 +8,17 @@ watches sees something and what nobody watches has ended.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant
 
 from orchestrator.core.model import SHARED, Desired, Phase
 from orchestrator.core.wish import NEXT, SAME
 from orchestrator.errors import LimitReached, NotFound
 from tests.orchestrator.simulated.agent import Fault
+from tests.orchestrator.simulated.history import History, happening
 from tests.orchestrator.simulated.world import World
 
 NAMES = ("a", "b")
@@ -30,26 +29,10 @@ viewers = st.sampled_from(VIEWERS)
 sources = st.sampled_from(NAMES)
 faults = st.sampled_from((Fault.REFUSES, Fault.FROZEN, Fault.ENDS))
 seconds = st.sampled_from((0.1, 0.5, 1.0, 7.0, 20.0, 45.0, 75.0))
-Step = Callable[..., None]
+happens = happening(seconds)
 
 
-def happens(**drawn: st.SearchStrategy[Any]) -> Callable[[Step], Step]:
-    """A rule: something happens, and then some time passes."""
-
-    def decorate(event: Step) -> Step:
-        def step(self: Audience, then: float, **values: Any) -> None:
-            event(self, **values)
-            self.world.pass_s(then)
-
-        step.__name__ = event.__name__
-        any_rule: Any = rule  # its overloads know no strategies by name
-        decorated: Step = any_rule(then=seconds, **drawn)(step)
-        return decorated
-
-    return decorate
-
-
-class Audience(RuleBasedStateMachine):
+class Audience(History):
     """Three viewers of one channel, most of the time with one session for all."""
 
     def __init__(self) -> None:

@@ -15,16 +15,15 @@ import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from failover import data_dir as stacks
-from failover.sessions import console, opened_bus, opened_tables
+from failover.sessions import console, opened_bus, opened_tables, somebody_is_there
 from orchestrator import doctor as judge
 from orchestrator import roll as rolling
 from orchestrator.adapters.event_bus import RedisEventBus
 from orchestrator.adapters.object_store import MinioObjectStore
 from orchestrator.core.payload import timestamp
-from orchestrator.errors import BadSetting, BusUnavailable, FailoverError
+from orchestrator.errors import BadSetting, BusUnavailable
 from orchestrator.examination import examine
 from orchestrator.findings import Finding, Level
-from orchestrator.heartbeat import is_there
 from orchestrator.roll import Outcome
 from orchestrator.runtime import open_runtime
 from orchestrator.settings import PREFIX, Settings, derived
@@ -82,8 +81,7 @@ async def roll(settings: Settings, data_dir: Path | None, at_once: int) -> int:
     """0: every session was rolled, or had no need."""
     settings = stacks.resolve(settings, data_dir)
     async with opened_tables(settings) as tables, opened_bus(settings) as bus:
-        if not any(is_there(row, time.time()) for row in await tables.operation.orchestrators()):
-            raise FailoverError("no orchestrator runs, and the swaps are its work: `failover doctor` says more")
+        await somebody_is_there(tables, "the swaps are its work")
 
         async def nudge(session_id: str) -> None:
             if bus is not None:

@@ -18,7 +18,8 @@ from orchestrator.adapters.object_store import MinioObjectStore
 from orchestrator.adapters.tables import Tables, open_tables
 from orchestrator.core.model import Phase
 from orchestrator.core.payload import playlist_url, timestamp
-from orchestrator.errors import BusUnavailable, NotFound
+from orchestrator.errors import BusUnavailable, FailoverError, NotFound
+from orchestrator.heartbeat import absence
 from orchestrator.runtime import open_runtime
 from orchestrator.settings import Settings
 
@@ -36,6 +37,13 @@ async def opened_tables(settings: Settings) -> AsyncIterator[Tables]:
         yield tables
     finally:
         await tables.close()
+
+
+async def somebody_is_there(tables: Tables, why: str) -> None:
+    """Raises FailoverError where no orchestrator runs; `why` one is needed."""
+    absent = absence(await tables.operation.orchestrators(), time.time())
+    if absent is not None:
+        raise FailoverError(f"{absent}, and {why}: `failover doctor` says more")
 
 
 @contextlib.asynccontextmanager

@@ -13,12 +13,11 @@ from pathlib import Path
 from rich.console import Console
 
 from failover import data_dir as stacks
-from failover.sessions import opened_bus, opened_tables
+from failover.sessions import opened_bus, opened_tables, somebody_is_there
 from orchestrator.adapters.ffprobe import FfprobeProber
 from orchestrator.core.model import Source, SourceStatus
-from orchestrator.errors import BusUnavailable, FailoverError
-from orchestrator.heartbeat import absence
-from orchestrator.ports import PROBES, ProbeAnswer, Tables
+from orchestrator.errors import BusUnavailable
+from orchestrator.ports import PROBES, ProbeAnswer
 from orchestrator.settings import Settings
 
 _LOOK_S = 0.25
@@ -48,7 +47,7 @@ async def recover(settings: Settings, data_dir: Path | None) -> int:
     """Every problematic source is probed, and each answer printed as it comes. FailoverError where no orchestrator runs."""
     settings = stacks.resolve(settings, data_dir)
     async with opened_tables(settings) as tables, opened_bus(settings) as bus:
-        await _somebody_answers(tables)
+        await somebody_is_there(tables, "probes are its work")
         waiting = {source.id for source in await tables.catalogue.problematic_sources()}
         if not waiting:
             console.print("no source is problematic")
@@ -65,13 +64,7 @@ async def recover(settings: Settings, data_dir: Path | None) -> int:
             if not waiting:
                 return 0
             await asyncio.sleep(_LOOK_S)
-            await _somebody_answers(tables)
-
-
-async def _somebody_answers(tables: Tables) -> None:
-    why = absence(await tables.operation.orchestrators(), time.time())
-    if why is not None:
-        raise FailoverError(f"{why}, and probes are its work: `failover doctor` says more")
+            await somebody_is_there(tables, "probes are its work")
 
 
 def _verdict(answer: ProbeAnswer) -> str:

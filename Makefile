@@ -11,7 +11,7 @@ IMAGE := hls-failover-transcoder
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup image demo check test tests terraform bench screenshots format lock clean help
+.PHONY: setup image demo check test tests terraform bench screenshots diagrams format lock clean help
 
 help:
 	@echo "make demo    a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
@@ -19,6 +19,7 @@ help:
 	@echo "make image   the transcoder image        make bench   the figures of the README"
 	@echo "make setup   the set-up alone            make lock    new versions of the dependencies"
 	@echo "make screenshots   every state of every page, in build/screenshots"
+	@echo "make diagrams    docs/states.md anew, from the code"
 	@echo "make terraform   the modules in infra/terraform, without an account"
 
 setup: $(READY) $(PAGES)
@@ -57,6 +58,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/diagrams --check
 	cd $(WEB) && $(NPM) run --silent check
 
 # A part of the tests (ARGS) is asked for while one part is worked on. CHECKED=1: what comes before them has just been done.
@@ -77,6 +79,10 @@ bench: setup image
 # What a designer looks at: every state of every page, light and dark, on a desk and on a phone. Needs Chromium.
 screenshots: setup
 	$(BIN)/python -m tests.screenshots $(ARGS)
+
+# The diagrams in docs/states.md, made by running the machines of the core.
+diagrams: $(READY)
+	@$(BIN)/python docs/diagrams
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

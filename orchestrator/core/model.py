@@ -72,6 +72,10 @@ class Source(Struct, frozen=True, kw_only=True):
     problematic_since: float | None = None  # without a break; of no meaning in another status
 
     @property
+    def enabled(self) -> bool:
+        return self.status is not SourceStatus.DISABLED
+
+    @property
     def address(self) -> str:
         """Where and how it is fetched, as a digest: it is kept with sessions, where no password belongs."""
         return address_of(self.url, self.user_agent, self.headers)

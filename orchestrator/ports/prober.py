@@ -7,6 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from orchestrator.core.model import Media, Source
+from orchestrator.core.source import health
 
 
 class ProbeResult(Struct, frozen=True):
@@ -14,6 +15,11 @@ class ProbeResult(Struct, frozen=True):
 
     media: Media | None
     reason: str | None = None
+
+    @property
+    def happening(self) -> health.Happening:
+        """What it means for the source's health."""
+        return health.ProbeFailed(self.reason) if self.media is None else health.ProbeSucceeded(self.media)
 
 
 class Prober(Protocol):

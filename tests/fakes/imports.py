@@ -19,7 +19,8 @@ from orchestrator.core.imports import (
     KnownSource,
     SourceFields,
 )
-from orchestrator.core.model import Channel, Phase, Provider, Source, SourceStatus
+from orchestrator.core.model import Channel, Phase, Provider, Source
+from orchestrator.core.source import health
 from orchestrator.errors import AlreadyExists, DatabaseUnavailable, NotFound, Stale
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class FakeImports:
                     url=source.url,
                     user_agent=source.user_agent,
                     headers=source.headers,
-                    enabled=source.status is not SourceStatus.DISABLED,
+                    enabled=source.enabled,
                 ),
                 imported=self.sources.get(source.id),
             )
@@ -163,19 +164,9 @@ class FakeImports:
             self.channels[channel.id] = each.imported
         for source in each.changed:
             before, fields = rows._sources[source.id], source.fields
-            disabled, moved = before.status is SourceStatus.DISABLED, before.url != fields.url
-            status = SourceStatus.UNKNOWN if disabled or moved else before.status
-            rows._sources[source.id] = replace(
-                before,
-                url=fields.url,
-                user_agent=fields.user_agent,
-                headers=fields.headers,
-                status=status if fields.enabled else SourceStatus.DISABLED,
-                media=None if moved else before.media,
-                failures_in_a_row=0 if disabled or moved else before.failures_in_a_row,
-                healthy_since=None if disabled or moved else before.healthy_since,
-                healthy_at=None if disabled or moved else before.healthy_at,
-            )
+            enabled = fields.enabled if fields.enabled != before.enabled else None
+            edited = health.edited(before, now, url=fields.url, enabled=enabled)
+            rows._sources[source.id] = replace(edited, user_agent=fields.user_agent, headers=fields.headers)
             if source.imported is not None:
                 self.sources[source.id] = source.imported
         for priority, imported in enumerate(each.added, len(await rows.sources(channel.id)) + 1):

@@ -30,6 +30,7 @@ from orchestrator.core.model import (
     SourceFailed,
     SourceStatus,
 )
+from orchestrator.core.source import health
 from orchestrator.core.wish import NEXT
 from orchestrator.errors import (
     AlreadyExists,
@@ -177,22 +178,13 @@ class FakeCatalogue:
     ) -> Source:  # fmt: skip
         self._answer()
         source = self._sources.get(source_id) or self._missing("source", source_id)
-        if url is not None and url != source.url:
-            disabled = source.status is SourceStatus.DISABLED
-            status = SourceStatus.DISABLED if disabled else SourceStatus.UNKNOWN
-            source = replace(
-                source, url=url, media=None, status=status, failures_in_a_row=0, healthy_since=None, healthy_at=None
-            )
+        source = health.edited(source, time.time(), url=url, enabled=enabled)
         if user_agent is not None:
             source = replace(source, user_agent=user_agent or None)
         if headers is not None:
             source = replace(source, headers=headers)
         if provider_id is not None:
             source = replace(source, provider_id=provider_id or None)
-        if enabled:
-            source = replace(source, failures_in_a_row=0, healthy_since=None, healthy_at=None)
-        if enabled is not None:
-            source = replace(source, status=SourceStatus.UNKNOWN if enabled else SourceStatus.DISABLED)
         return self._put(source)
 
     async def delete_source(self, source_id: str) -> None:
@@ -215,19 +207,9 @@ class FakeCatalogue:
     async def record_probe(self, source_id: str, result: ProbeResult, now: float) -> Source:
         self._answer()
         source = self._sources.get(source_id) or self._missing("source", source_id)
-        source = replace(source, last_checked_at=now)
         self.probe_asked_at.pop(source_id, None)
         self.probe_refused.pop(source_id, None)
-        if result.media is None:
-            failed = replace(
-                source, status=SourceStatus.PROBLEMATIC, last_failed_at=now, last_failure_reason=result.reason,
-                healthy_since=None, healthy_at=None, problematic_since=_problematic_since(source, now),
-            )  # fmt: skip
-            return self._put(failed)
-        after = {SourceStatus.PROBLEMATIC: SourceStatus.RECOVERED, SourceStatus.UNKNOWN: SourceStatus.HEALTHY}
-        since = now if source.healthy_since is None else source.healthy_since
-        status = after.get(source.status, source.status)
-        return self._put(replace(source, status=status, media=result.media, healthy_since=since, healthy_at=now))
+        return self._put(health.after(source, result.happening, now))
 
     async def failovers(self, channel_id: str) -> tuple[Channel, ...]:
         self._answer()
@@ -271,34 +253,16 @@ class FakeCatalogue:
 
     def played(self, channel_id: str, source_id: str, now: float) -> None:
         """What an AttemptLive record says of the source and its channel."""
+        self.happened(source_id, health.Listed(), now)
         source, channel = self._sources.get(source_id), self._channels.get(channel_id)
-        if source is not None:
-            self._put(replace(source, status=SourceStatus.HEALTHY, last_checked_at=now))
-            if channel is not None and source.channel_id == channel_id:
-                self._channels[channel_id] = replace(channel, active_source_id=source_id)
+        if source is not None and channel is not None and source.channel_id == channel_id:
+            self._channels[channel_id] = replace(channel, active_source_id=source_id)
 
-    def proved(self, source_id: str, now: float) -> None:
-        """What an AttemptSteady record says of the source."""
+    def happened(self, source_id: str, what: health.Happening, now: float) -> None:
+        """Nothing, where it has been deleted."""
         source = self._sources.get(source_id)
         if source is not None:
-            self._put(replace(source, status=SourceStatus.HEALTHY, last_checked_at=now, failures_in_a_row=0))
-
-    def failed(self, record: SourceFailed, now: float) -> None:
-        source = self._sources.get(record.source_id)
-        if source is not None:
-            source = replace(
-                source,
-                status=SourceStatus.PROBLEMATIC,
-                failure_count=source.failure_count + (not record.stalled),
-                stall_count=source.stall_count + record.stalled,
-                failures_in_a_row=record.in_a_row,
-                healthy_since=None,
-                healthy_at=None,
-                last_failed_at=now,
-                last_failure_reason=record.reason,
-                problematic_since=_problematic_since(source, now),
-            )
-            self._put(source)
+            self._put(health.after(source, what, now))
 
     def _missing(self, noun: str, key: str) -> NoReturn:
         raise NotFound(f"{noun} {key}")
@@ -329,10 +293,6 @@ class FakeCatalogue:
             self._sources[source.id] = replace(source, priority=priority)
 
     def _put(self, source: Source) -> Source:
-        """A disabled source stays disabled, unless it has just been enabled (which makes it unknown)."""
-        before = self._sources[source.id]
-        if before.status is SourceStatus.DISABLED and source.status is not SourceStatus.UNKNOWN:
-            source = replace(source, status=SourceStatus.DISABLED)
         self._sources[source.id] = source
         return source
 
@@ -526,7 +486,7 @@ class FakeSessions:
                         self._attempts[session_id, record.attempt] = replace(row, first_segment_at=now)
                     self._catalogue.played(channel_id, record.source_id, now)
                 case AttemptSteady():
-                    self._catalogue.proved(record.source_id, now)
+                    self._catalogue.happened(record.source_id, health.PlayedSteadily(), now)
                 case AttemptEnded():
                     row = self._attempts.get((session_id, record.attempt))
                     if row is not None:
@@ -534,7 +494,9 @@ class FakeSessions:
                             row, ended_at=now, exit_code=record.exit_code, end_reason=record.reason
                         )
                 case SourceFailed():
-                    self._catalogue.failed(record, now)
+                    self._catalogue.happened(
+                        record.source_id, health.Failed(record.reason, record.stalled, record.in_a_row), now
+                    )
                 case Happened():
                     event = Event(id=len(told) + 1, session_id=session_id, type=record.type, at=now, fields=dict(record.fields))
                     told.append(event)
@@ -542,10 +504,6 @@ class FakeSessions:
                 case _:
                     assert_never(record)
         return tuple(told[before:])
-
-
-def _problematic_since(source: Source, now: float) -> float | None:
-    return source.problematic_since if source.status is SourceStatus.PROBLEMATIC else now
 
 
 def _running(session: Session) -> bool:

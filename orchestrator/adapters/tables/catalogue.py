@@ -25,15 +25,15 @@ from orchestrator.adapters.tables.failovers import (
 )
 from orchestrator.adapters.tables.ids import CHANNEL, SOURCE, new_id
 from orchestrator.adapters.tables.schema import PROBLEMATIC, channels, sources
+from orchestrator.adapters.tables.source_rows import SOURCE_COLUMNS, health_of, source_of
 from orchestrator.core.failover import Signature, behind
 from orchestrator.core.model import Channel, Source, SourceStatus
+from orchestrator.core.source import health
 from orchestrator.errors import AlreadyExists, InvalidInput, NotFound
 from orchestrator.ports import ChannelRow, LineUp, NewSource, ProbeResult
 
 _CHANNEL_FIELDS = tuple(field.name for field in fields(Channel))
-_SOURCE_FIELDS = tuple(field.name for field in fields(Source))
 _CHANNEL = tuple(channels.c[name] for name in _CHANNEL_FIELDS)
-SOURCE_COLUMNS = tuple(sources.c[name] for name in _SOURCE_FIELDS)
 _LINE = select(*SOURCE_COLUMNS).where(sources.c.channel_id.in_(bindparam("line", expanding=True)))
 _LINE = _LINE.order_by(sources.c.priority, sources.c.id)
 # Made once, as every statement that is executed again and again: to build one costs more than to execute it
@@ -128,22 +128,17 @@ class SqlCatalogue:
     ) -> Source:  # fmt: skip
         """An empty `user_agent` or `provider_id` takes the source's own away."""
 
+        now = time.time()
+
         def change(before: Source) -> dict[str, Any]:
-            values: dict[str, Any] = {}
-            if url is not None and url != before.url:
-                values |= {"url": url, "media": None, **_ANEW}  # what was seen there says nothing of the new address
-                if before.status is not SourceStatus.DISABLED:
-                    values["status"] = SourceStatus.UNKNOWN
+            edited = health.edited(before, now, url=url, enabled=enabled)
+            values = health_of(edited) | {"url": edited.url}
             if user_agent is not None:
                 values["user_agent"] = user_agent or None
             if headers is not None:
                 values["headers"] = headers
             if provider_id is not None:
                 values["provider_id"] = provider_id or None
-            if enabled:
-                values |= _ANEW
-            if enabled is not None:
-                values["status"] = SourceStatus.UNKNOWN if enabled else SourceStatus.DISABLED
             return values
 
         return await self._database.write(lambda connection: _change_source(connection, source_id, change))
@@ -173,17 +168,7 @@ class SqlCatalogue:
 
     async def record_probe(self, source_id: str, result: ProbeResult, now: float) -> Source:
         def change(before: Source) -> dict[str, Any]:
-            answered = {"last_checked_at": now, "probe_asked_at": None, "probe_refused": None}
-            if result.media is not None:
-                status = _AFTER_SUCCESS.get(before.status, before.status)
-                since = now if before.healthy_since is None else before.healthy_since
-                healthy = {"healthy_since": since, "healthy_at": now}
-                return {**answered, "media": result.media, "status": status, **healthy}
-            status = SourceStatus.DISABLED if before.status is SourceStatus.DISABLED else SourceStatus.PROBLEMATIC
-            failure = {"last_failed_at": now, "last_failure_reason": result.reason, "healthy_since": None, "healthy_at": None}
-            if before.status is not SourceStatus.PROBLEMATIC:
-                failure["problematic_since"] = now
-            return {**answered, "status": status, **failure}
+            return health_of(health.after(before, result.happening, now)) | {"probe_asked_at": None, "probe_refused": None}
 
         return await self._database.write(lambda connection: _change_source(connection, source_id, change))
 
@@ -224,17 +209,8 @@ class SqlCatalogue:
         return await self._database.read(lambda connection: tuple(source_of(row) for row in connection.execute(query)))
 
 
-_ANEW = {"failures_in_a_row": 0, "healthy_since": None, "healthy_at": None}
-_AFTER_SUCCESS = {SourceStatus.UNKNOWN: SourceStatus.HEALTHY, SourceStatus.PROBLEMATIC: SourceStatus.RECOVERED}
-
-
 def _channel(row: Row[Any]) -> Channel:
     return Channel(**dict(zip(_CHANNEL_FIELDS, row, strict=True)))
-
-
-def source_of(row: Iterable[Any]) -> Source:
-    """A row of SOURCE_COLUMNS."""
-    return Source(**dict(zip(_SOURCE_FIELDS, row, strict=True)))
 
 
 def _editable(channel: Channel) -> dict[str, Any]:
@@ -303,8 +279,7 @@ def _shift(connection: Connection, channel_id: str, priority: int, *, by: int) -
 
 def _change_source(connection: Connection, source_id: str, change: Callable[[Source], dict[str, Any]]) -> Source:
     values = change(_read_source(connection, source_id, lock=True))
-    if values:
-        connection.execute(update(sources).where(sources.c.id == source_id).values(values))
+    connection.execute(update(sources).where(sources.c.id == source_id).values(values))
     return _read_source(connection, source_id)
 
 

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import asdict
-from sqlalchemy import Boolean, Connection, bindparam, case, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from orchestrator.adapters.tables.catalogue import derived
 from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.ids import CHANNEL, SOURCE, new_id
 from orchestrator.adapters.tables.schema import channels, sources
+from orchestrator.adapters.tables.source_rows import SOURCE_COLUMNS, health_of, source_of
 from orchestrator.core.imports import (
     ChannelFields,
     ChannelPlan,
@@ -26,6 +27,7 @@ from orchestrator.core.imports import (
     SourceFields,
 )
 from orchestrator.core.model import ChannelPolicy, SourceStatus
+from orchestrator.core.source import health
 
 _FIELDS = ChannelFields.__struct_fields__
 _CHANNEL = (channels.c.id, channels.c.slug, channels.c.imported, *(channels.c[name] for name in _FIELDS))
@@ -39,28 +41,11 @@ _SOURCE = (
     sources.c.headers,
     sources.c.status,
 )
-_MOVED = sources.c.url != bindparam("to_url")
-_ANEW = (sources.c.status == SourceStatus.DISABLED) | _MOVED
 _UPDATE_CHANNEL = update(channels).where(channels.c.id == bindparam("row_id"))
 _UPDATE_SOURCE = (
     update(sources)
     .where(sources.c.id == bindparam("row_id"))
-    .values(
-        url=bindparam("to_url"),
-        user_agent=bindparam("to_user_agent"),
-        headers=bindparam("to_headers"),
-        imported=bindparam("to_imported"),
-        # As when the operator does it: what was seen says nothing of another address, nor of one that was switched off
-        status=case(
-            (bindparam("to_enabled", type_=Boolean).is_(False), SourceStatus.DISABLED),
-            (_ANEW, SourceStatus.UNKNOWN),
-            else_=sources.c.status,
-        ),
-        failures_in_a_row=case((_ANEW, 0), else_=sources.c.failures_in_a_row),
-        healthy_since=case((_ANEW, None), else_=sources.c.healthy_since),
-        healthy_at=case((_ANEW, None), else_=sources.c.healthy_at),
-        media=case((_MOVED, None), else_=sources.c.media),
-    )
+    .values({sources.c[name]: bindparam(f"to_{name}") for name in ("url", "user_agent", "headers", "imported", *health.FIELDS)})
 )
 
 
@@ -100,7 +85,7 @@ class SqlImports:
                 for row in changed:
                     del row["policy"], row["slug"]
                 connection.execute(_UPDATE_CHANNEL, changed)
-            of_sources = [_source_update(source) for each in kept for source in each.changed]
+            of_sources = _source_updates(connection, [source for each in kept for source in each.changed], now)
             if of_sources:
                 connection.execute(_UPDATE_SOURCE, of_sources)
             for each in kept:
@@ -167,7 +152,15 @@ def _source_rows(added: Sequence[ImportedSource], channel_id: str, provider_id: 
     ]
 
 
-def _source_update(source: KnownSource) -> dict[str, Any]:
-    fields = source.fields
-    to = {"url": fields.url, "user_agent": fields.user_agent, "headers": fields.headers, "imported": source.imported}
-    return {"row_id": source.id, "to_enabled": fields.enabled} | {f"to_{name}": value for name, value in to.items()}
+def _source_updates(connection: Connection, changed: Sequence[KnownSource], now: float) -> list[dict[str, Any]]:
+    """The rows of `_UPDATE_SOURCE`. The sources' rows are locked already."""
+    query = select(*SOURCE_COLUMNS).where(sources.c.id.in_([each.id for each in changed]))
+    before = {source.id: source for source in map(source_of, connection.execute(query))} if changed else {}
+    rows = []
+    for each in changed:
+        fields, source = each.fields, before[each.id]
+        enabled = fields.enabled if fields.enabled != source.enabled else None
+        edited = health.edited(source, now, url=fields.url, enabled=enabled)
+        own = {"url": edited.url, "user_agent": fields.user_agent, "headers": fields.headers, "imported": each.imported}
+        rows.append({"row_id": each.id} | {f"to_{name}": value for name, value in (own | health_of(edited)).items()})
+    return rows

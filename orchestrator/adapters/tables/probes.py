@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from orchestrator.adapters.tables.catalogue import SOURCE_COLUMNS, source_of
 from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.schema import PROBE_ASKED, sources
+from orchestrator.adapters.tables.source_rows import SOURCE_COLUMNS, source_of
 from orchestrator.core.model import Source
 from orchestrator.ports import ProbeAnswer
 

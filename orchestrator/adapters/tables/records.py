@@ -6,11 +6,13 @@ wait for each other but never for ever. The session's row is locked already when
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import assert_never
 
-from sqlalchemy import Column, Connection, Update, bindparam, case, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
+from orchestrator.adapters.tables import source_rows
 from orchestrator.adapters.tables.schema import attempts, channels, events, journal, sources
 from orchestrator.core.model import (
     AttemptEnded,
@@ -21,15 +23,15 @@ from orchestrator.core.model import (
     Happened,
     Record,
     SourceFailed,
-    SourceStatus,
 )
+from orchestrator.core.source import health
 
 
 def write_records(
     connection: Connection, session_id: str, channel_id: str, records: Sequence[Record], now: float, last_event: int
 ) -> tuple[Event, ...]:
     """Writes them all; the events get the ids that end with `last_event`."""
-    of_sources: list[tuple[str, Update, dict[str, object]]] = []
+    of_sources: dict[str, list[health.Happening]] = defaultdict(list)
     happened: list[Happened] = []
     for record in records:
         match record:
@@ -41,21 +43,20 @@ def write_records(
                 own = {"own": session_id, "of": record.attempt}
                 connection.execute(_LIVE, own | {"first_segment_at": now})
                 connection.execute(_PLAYS, {"channel": channel_id, "source": record.source_id})
-                of_sources.append((record.source_id, _HEALTHY, {"last_checked_at": now}))
+                of_sources[record.source_id].append(health.Listed())
             case AttemptSteady():
-                of_sources.append((record.source_id, _PROVED, {"last_checked_at": now}))
+                of_sources[record.source_id].append(health.PlayedSteadily())
             case AttemptEnded():
                 own = {"own": session_id, "of": record.attempt}
                 connection.execute(_ENDED, own | {"ended_at": now, "exit_code": record.exit_code, "end_reason": record.reason})
             case SourceFailed():
-                failure = {"at": now, "last_failure_reason": record.reason, "failures_in_a_row": record.in_a_row}
-                of_sources.append((record.source_id, _STALLED if record.stalled else _FAILED, failure))
+                of_sources[record.source_id].append(health.Failed(record.reason, record.stalled, record.in_a_row))
             case Happened():
                 happened.append(record)
             case _:
                 assert_never(record)
-    for source_id, statement, values in sorted(of_sources, key=lambda each: each[0]):
-        connection.execute(statement, values | {"source": source_id})
+    for source_id, what in sorted(of_sources.items()):
+        source_rows.happened(connection, source_id, what, now)
     written = tuple(
         Event(id=number, session_id=session_id, type=each.type, at=now, fields=each.fields)
         for number, each in enumerate(happened, start=last_event - len(happened) + 1)
@@ -90,27 +91,3 @@ _PLAYS = (
     .where(select(sources.c.id).where(*_ITS_OWN).exists())
     .values(active_source_id=bindparam("source"))
 )
-
-_OF_SOURCE = update(sources).where(sources.c.id == bindparam("source"))
-_STILL_DISABLED = (sources.c.status == SourceStatus.DISABLED, SourceStatus.DISABLED)
-_HEALTHY = _OF_SOURCE.values(status=case(_STILL_DISABLED, else_=SourceStatus.HEALTHY))
-_PROVED = _HEALTHY.values(failures_in_a_row=0)
-
-
-def _failure(counter: Column[int]) -> Update:
-    at = bindparam("at", type_=sources.c.last_failed_at.type)
-    return _OF_SOURCE.values(
-        {
-            counter: counter + 1,
-            sources.c.status: case(_STILL_DISABLED, else_=SourceStatus.PROBLEMATIC),
-            sources.c.last_failed_at: at,
-            sources.c.problematic_since: case(
-                (sources.c.status == SourceStatus.PROBLEMATIC, sources.c.problematic_since), else_=at
-            ),
-            sources.c.healthy_since: None,
-            sources.c.healthy_at: None,
-        }
-    )
-
-
-_FAILED, _STALLED = _failure(sources.c.failure_count), _failure(sources.c.stall_count)

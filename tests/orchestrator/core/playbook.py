@@ -42,12 +42,12 @@ from orchestrator.core.model import (
     Session,
     Source,
     SourceFailed,
-    SourceStatus,
     StartAttempt,
     StopAttempt,
     Unknown,
 )
 from orchestrator.core.policy import Policy
+from orchestrator.core.source import health
 
 REQUESTED_AT = 1_000_000.0  # unix time of the request: stories count from here
 MEDIA = Media(video="h264", audio="aac", channels=2, cadence_s=2.0)
@@ -145,23 +145,11 @@ class Playbook:
     def answers(self, *names: str) -> Playbook:
         """The probe of each has found media, now."""
         for name in names:
-            before, since = self.sources[name].status, self.sources[name].healthy_since
-            kept = before in (SourceStatus.PROBLEMATIC, SourceStatus.RECOVERED)
-            after = SourceStatus.RECOVERED if kept else SourceStatus.HEALTHY
-            since = self._now if since is None else since
-            self.source(name, status=after, last_checked_at=self._now, media=MEDIA, healthy_since=since, healthy_at=self._now)
+            self._happens(name, health.ProbeSucceeded(MEDIA))
         return self
 
     def fails_probe(self, name: str, reason: str) -> Playbook:
-        return self.source(
-            name,
-            status=SourceStatus.PROBLEMATIC,
-            last_checked_at=self._now,
-            last_failed_at=self._now,
-            last_failure_reason=reason,
-            healthy_since=None,
-            healthy_at=None,
-        )
+        return self._happens(name, health.ProbeFailed(reason))
 
     def runs(self, attempt: int, **changes: Any) -> Playbook:
         container = Container(id=f"id-{attempt}", session_id="s", attempt=attempt, state=ContainerState.RUNNING)
@@ -343,21 +331,18 @@ class Playbook:
     def _write(self, record: Record) -> None:
         match record:
             case AttemptLive(_, source):
-                self._mark(source, SourceStatus.HEALTHY, last_checked_at=self._now)
+                self._happens(source, health.Listed())
             case AttemptSteady(_, source):
-                self._mark(source, SourceStatus.HEALTHY, last_checked_at=self._now, failures_in_a_row=0)
-            case SourceFailed(source, reason, _, in_a_row):
-                failure = {"last_failed_at": self._now, "last_failure_reason": reason}
-                self._mark(
-                    source, SourceStatus.PROBLEMATIC, failures_in_a_row=in_a_row, healthy_since=None, healthy_at=None, **failure
-                )
+                self._happens(source, health.PlayedSteadily())
+            case SourceFailed(source, reason, stalled, in_a_row):
+                self._happens(source, health.Failed(reason, stalled, in_a_row))
             case _:
                 pass
 
-    def _mark(self, name: str, status: SourceStatus, **changes: Any) -> None:
+    def _happens(self, name: str, what: health.Happening) -> Playbook:
         if name in self.sources:
-            kept = self.sources[name].status is SourceStatus.DISABLED
-            self.source(name, status=SourceStatus.DISABLED if kept else status, **changes)
+            self.sources[name] = health.after(self.sources[name], what, self._now)
+        return self
 
 
 def desired_stop(reason: str = "stopped") -> dict[str, Any]:

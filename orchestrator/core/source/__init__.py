@@ -1,0 +1,1 @@
+"""What is known of a source, and how that changes."""

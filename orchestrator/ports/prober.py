@@ -10,10 +10,12 @@ from orchestrator.core.model import Media, Source
 
 
 class ProbeResult(Struct, frozen=True):
-    """`media` where the source works; else `reason`, in words for an operator."""
+    """`media` where the source works; else `reason`, in words for an operator. Without a `verdict` nobody knows whether it
+    works: the probe cannot ask it, which says nothing of what sessions can."""
 
     media: Media | None
     reason: str | None = None
+    verdict: bool = True
 
 
 class Prober(Protocol):

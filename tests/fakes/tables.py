@@ -218,6 +218,11 @@ class FakeCatalogue:
         source = replace(source, last_checked_at=now)
         self.probe_asked_at.pop(source_id, None)
         self.probe_refused.pop(source_id, None)
+        if not result.verdict:
+            if result.reason is not None:
+                self.probe_refused[source_id] = result.reason
+            unknown = source.status is SourceStatus.PROBLEMATIC
+            return self._put(replace(source, status=SourceStatus.UNKNOWN if unknown else source.status))
         if result.media is None:
             failed = replace(
                 source, status=SourceStatus.PROBLEMATIC, last_failed_at=now, last_failure_reason=result.reason,

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.transcoder.test_job import changed
-from transcoder.argv import OPTIONAL, USUAL, Plan, Unplayable, ffmpeg_argv, plan
+from transcoder.argv import OPTIONAL, USUAL, Lesson, Plan, Unplayable, ffmpeg_argv, plan
 from transcoder.job import SCHEMES, Profile, Streams, parse
 
 H264 = Streams("h264", "aac", 2)
@@ -16,7 +16,7 @@ H264 = Streams("h264", "aac", 2)
 
 def argv(url: str = "http://source/live.m3u8", what: Plan | None = None, lacks: frozenset[str] = frozenset()) -> list[str]:
     job = parse(json.dumps(changed("source.url", url)))
-    return ffmpeg_argv("ffmpeg", job, what or plan("copy", USUAL, None), lacks)
+    return ffmpeg_argv("ffmpeg", job, what or plan("copy", USUAL, None), Lesson(lacks))
 
 
 def value(of: str, line: list[str]) -> str:

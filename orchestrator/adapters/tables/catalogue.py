@@ -179,6 +179,9 @@ class SqlCatalogue:
                 since = now if before.healthy_since is None else before.healthy_since
                 healthy = {"healthy_since": since, "healthy_at": now}
                 return {**answered, "media": result.media, "status": status, **healthy}
+            if not result.verdict:
+                status = _AFTER_NO_VERDICT.get(before.status, before.status)
+                return {**answered, "status": status, "probe_refused": result.reason}
             status = SourceStatus.DISABLED if before.status is SourceStatus.DISABLED else SourceStatus.PROBLEMATIC
             failure = {"last_failed_at": now, "last_failure_reason": result.reason, "healthy_since": None, "healthy_at": None}
             if before.status is not SourceStatus.PROBLEMATIC:
@@ -225,6 +228,7 @@ class SqlCatalogue:
 
 
 _ANEW = {"failures_in_a_row": 0, "healthy_since": None, "healthy_at": None}
+_AFTER_NO_VERDICT = {SourceStatus.PROBLEMATIC: SourceStatus.UNKNOWN}
 _AFTER_SUCCESS = {SourceStatus.UNKNOWN: SourceStatus.HEALTHY, SourceStatus.PROBLEMATIC: SourceStatus.RECOVERED}
 
 

@@ -17,6 +17,7 @@ from orchestrator.settings import PREFIX
 SKEW_S: Final = 5.0  # a store's Date has whole seconds; a swap between clocks this far apart shows
 SIGNATURE_LEFT: Final = 0.1  # of its life: it is renewed at 0.8
 PROBLEMATIC_S: Final = 3600.0
+REFUSED_JOBS_S: Final = 24 * 3600.0
 _LATE_S: Final = 60.0  # so long after its time something has been forgotten
 _DISK_SHARE: Final = 0.05
 _DISK_BYTES: Final = 2 << 30
@@ -230,6 +231,14 @@ def _rows(facts: Facts) -> Iterator[Finding]:
             what=f"sources that have not worked for {_ago(PROBLEMATIC_S)} or longer",
             remedy="look why at GET /v1/sources/{id}; mend the address, or disable the source",
             subjects=tuple(f"{each.id} ({each.last_failure_reason})" for each in failing),
+        )
+    if facts.refused_jobs:
+        yield Finding(
+            check="bad-job",
+            what=f"the agent refused jobs within the last {_ago(REFUSED_JOBS_S)}: a fault of this software, not of the sources",
+            remedy="where the image is of another release, `make image` (or pull it), then `failover sessions roll`; "
+            "else report the field that is named here",
+            subjects=tuple(dict.fromkeys(f"{each.source_id} ({each.end_reason})" for each in facts.refused_jobs)),
         )
     sessions = () if facts.first is None else facts.first.sessions
     expiring = [

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from orchestrator import consistency
 from orchestrator.adapters.transcoder_revision import transcoder_revision
 from orchestrator.core.model import Source
+from orchestrator.doctor import REFUSED_JOBS_S
 from orchestrator.errors import FailoverError
 from orchestrator.findings import Disk, Facts, Machine, Snapshot
 from orchestrator.migrations import head
@@ -94,6 +95,7 @@ async def _rows(
         orchestrators=await tables.operation.orchestrators(),
         draining_since=await tables.operation.draining_since(),
         problematic=problematic,
+        refused_jobs=await tables.operation.refused_jobs(now() - REFUSED_JOBS_S),
         objects=objects,
         sessions_known=await tables.operation.known(objects),
         first=first,

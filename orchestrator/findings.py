@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from orchestrator.core.model import Container, Session, Source
-from orchestrator.ports import EngineReport, OrchestratorRow, StoreReport
+from orchestrator.ports import AttemptRow, EngineReport, OrchestratorRow, StoreReport
 from orchestrator.settings import Settings
 
 _NAMED: Final = 5  # subjects in a line; all of them are in the finding
@@ -74,6 +74,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     orchestrators: tuple[OrchestratorRow, ...] = ()
     draining_since: float | None = None
     problematic: tuple[Source, ...] = ()
+    refused_jobs: tuple[AttemptRow, ...] = ()  # of the last day
     objects: dict[str, float] = {}  # session id → when the newest of its objects was written
     sessions_known: frozenset[str] = frozenset()  # of those, the ones that have a row
     first: Snapshot | None = None

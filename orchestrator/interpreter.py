@@ -17,6 +17,7 @@ from orchestrator.core import payload
 from orchestrator.core.model import (
     SLATE,
     Action,
+    AttemptEnded,
     Container,
     ContainerState,
     Decision,
@@ -24,6 +25,7 @@ from orchestrator.core.model import (
     FinishPlaylist,
     Observation,
     ProbeSources,
+    Record,
     Session,
     Source,
     StartAttempt,
@@ -32,6 +34,7 @@ from orchestrator.core.model import (
 from orchestrator.errors import BusUnavailable, FailoverError, NotFound, Temporary
 from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore, Prober, ProbeResult
 from orchestrator.settings import Settings
+from transcoder.ending import Ending
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -74,7 +77,8 @@ class Interpreter:
         self._prober = prober
         self._connections = connections
         self._now = now
-        self._refused: dict[tuple[str, int], str] = {}
+        self._refused: dict[tuple[str, int], Container] = {}
+        self._bad_jobs_told: set[str] = set()
         self._probing: dict[str, _Probe] = {}
         self._stopping: set[tuple[str, int]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -85,16 +89,18 @@ class Interpreter:
 
         Whether looking again at once shows something new.
         """
+        self._tell_bad_jobs(decision.session, decision.records)
         actions = [self._act(action, decision.session, seen) for action in decision.actions]
         done, _ = await asyncio.gather(asyncio.gather(*actions), self._tell(events))
         return any(done)
 
     def with_refused(self, session_id: str, seen: tuple[Container, ...]) -> tuple[Container, ...]:
-        """The observed containers and those that the engine would not start."""
+        """The observed containers, and those that the engine would not start or that nobody asked it to: the agent would have
+        refused their jobs."""
         present = {container.attempt for container in seen}
         refused = (
-            Container(id="", session_id=session_id, attempt=attempt, state=ContainerState.REFUSED, detail=detail)
-            for (session, attempt), detail in self._refused.items()
+            container
+            for (session, attempt), container in self._refused.items()
             if session == session_id and attempt not in present
         )
         return (*seen, *refused)
@@ -157,10 +163,35 @@ class Interpreter:
             if source is not None:
                 await self._make_room(session.id, source, action)
             channel = await self._catalogue.channel(session.channel_id)
-            await self._runtime.start(job.launch(session, source, channel, self._store, self._settings))
+            launch = job.launch(session, source, channel, self._store, self._settings)
+            if fault := job.fault(launch):
+                self._refuse(session.id, attempt, fault, exit_code=Ending.BAD_JOB)
+            else:
+                await self._runtime.start(launch)
         except FailoverError as error:
             log.error("%s: attempt %s did not start: %s", session.id, attempt, error)
-            self._refused[session.id, attempt] = str(error)
+            self._refuse(session.id, attempt, str(error))
+
+    def _refuse(self, session_id: str, attempt: int, detail: str, exit_code: int | None = None) -> None:
+        """Seen as a container that the engine would not start; or, with an exit code, that has ended at once."""
+        state = ContainerState.REFUSED if exit_code is None else ContainerState.EXITED
+        self._refused[session_id, attempt] = Container(
+            id="", session_id=session_id, attempt=attempt, state=state, exit_code=exit_code, detail=detail
+        )
+
+    def _tell_bad_jobs(self, session: Session, records: Sequence[Record]) -> None:
+        """Each field once in this process's life: it is the same fault of ours in every session that meets it."""
+        for record in records:
+            if (
+                isinstance(record, AttemptEnded)
+                and record.exit_code == Ending.BAD_JOB
+                and record.reason not in self._bad_jobs_told
+            ):
+                self._bad_jobs_told.add(record.reason)
+                log.error(
+                    "%s: the agent refuses the job of attempt %s (%s): a fault of this software, not of the source; told once",
+                    session.id, record.attempt, record.reason,
+                )  # fmt: skip
 
     def _stop(self, session_id: str, attempt: int, grace_s: float) -> None:
         """Beside the session's work: a container that will not die must not keep its successor waiting."""

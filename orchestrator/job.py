@@ -6,9 +6,10 @@ from math import ceil
 
 import msgspec
 
-from orchestrator.core.model import Channel, Session, Source
+from orchestrator.core.model import Channel, Media, Session, Source
 from orchestrator.ports import Launch, ObjectStore
 from orchestrator.settings import Settings
+from transcoder.job import MOST_CHANNELS, BadJob, is_plain_name, parse
 
 _FEWEST, _MOST = 3, 8  # what FFmpeg takes by itself; what the playlists of most sources hold
 
@@ -16,7 +17,7 @@ _FEWEST, _MOST = 3, 8  # what FFmpeg takes by itself; what the playlists of most
 def _backlog_segments(target_duration_s: int, cadence_s: float | None) -> int:
     """How many of the source's segments fill what a player keeps between itself and the live edge: three target durations
     (RFC 8216, 6.3.3). A session that begins with less has no buffer to outlive a swap with, however fast that is."""
-    if cadence_s is None:
+    if not cadence_s:
         return _FEWEST
     return min(_MOST, max(_FEWEST, ceil(3 * target_duration_s / cadence_s)))
 
@@ -32,7 +33,7 @@ def launch(session: Session, source: Source | None, channel: Channel, store: Obj
         "session": session.id,
         "attempt": number,
         "source": _slate(channel.name) if source is None else _address(source),
-        "expected": None if media is None else {"video": media.video, "audio": media.audio, "channels": media.channels},
+        "expected": expected(media),
         "profile": channel.policy.profile,
         "segment_s": settings.segment_s,
         "target_duration_s": session.target_duration_s,
@@ -45,6 +46,31 @@ def launch(session: Session, source: Source | None, channel: Channel, store: Obj
     }
     # A hundred channels that lose their sources at once start a hundred encoders: no programme may suffer for that.
     return Launch(session_id=session.id, attempt=number, job=msgspec.json.encode(job).decode(), gives_way=source is None)
+
+
+def expected(media: Media | None) -> dict[str, object] | None:
+    """What the agent may begin with, of what a probe has seen; None: nothing.
+
+    What the probe does not know is unknown to the job, too: no null where a number belongs, no name that is none of FFmpeg's.
+    The agent finds out by itself, from FFmpeg's report of the streams.
+    """
+    if media is None:
+        return None
+    video, audio = (name if name and is_plain_name(name) else None for name in (media.video, media.audio))
+    if video is None and audio is None:
+        return None
+    channels = media.channels or 0
+    return {"video": video, "audio": audio, "channels": channels if audio and 0 < channels <= MOST_CHANNELS else 0}
+
+
+def fault(launch: Launch) -> str | None:
+    """Why the agent would refuse this job, by the field's name; None: it takes it. An agent of another release may see it
+    differently."""
+    try:
+        parse(launch.job)
+    except BadJob as error:
+        return str(error)
+    return None
 
 
 def _address(source: Source) -> dict[str, object]:

@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from orchestrator.core.blame import refused_field
 from orchestrator.core.model import Container, ContainerState
+from transcoder.ending import Ending
 
 # The first process of an attempt: it outlives the orchestrator and keeps the agent's exit code. `set -C`: of two, one runs.
 _KEEPER = """
@@ -32,6 +34,7 @@ printf '%s\\n' $? >exit
 """
 
 _LOG_LIMIT = 1 << 20
+_REFUSAL_BYTES = 4096  # at the end of the log: why the agent refused its job
 _SILENT_S = 120.0  # without a stored segment: unhealthy. As the image's HEALTHCHECK.
 
 
@@ -110,14 +113,16 @@ class AttemptDirectory:
                 os.truncate(log, 0)  # it is written at its end, wherever that is
         except FileNotFoundError:
             return None  # removed meanwhile
+        exit_code = self._exit_code() if state is ContainerState.EXITED else None
         return Container(
             id=str(self.path),
             session_id=self.session_id,
             attempt=self.number,
             state=state,
-            exit_code=self._exit_code() if state is ContainerState.EXITED else None,
+            exit_code=exit_code,
             healthy=healthy,
             created_at=created_at,
+            detail=refused_field(self._end_of_log()) if exit_code == Ending.BAD_JOB else "",
         )
 
     def pidfd(self) -> int | None:
@@ -146,6 +151,14 @@ class AttemptDirectory:
     def _exit_code(self) -> int:
         code = self._read("exit").strip()
         return int(code) if code else 128 + signal.SIGKILL  # nobody was left to write it
+
+    def _end_of_log(self) -> str:
+        try:
+            with (self.path / "log").open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _REFUSAL_BYTES))
+                return log.read(_REFUSAL_BYTES).decode(errors="replace")
+        except FileNotFoundError:
+            return ""
 
     def _healthy(self) -> bool | None:
         try:

@@ -24,10 +24,12 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import LogConfig
 from docker.utils import kwargs_from_env
 
+from orchestrator.core.blame import refused_field
 from orchestrator.core.model import Container, ContainerState
 from orchestrator.errors import EngineUnavailable, ImageMissing
 from orchestrator.ports import ContainerEvent, EngineReport, Launch
 from orchestrator.settings import Settings
+from transcoder.ending import Ending
 
 T = TypeVar("T")
 
@@ -37,6 +39,7 @@ _LABEL = "hls-failover"
 REVISION_LABEL = f"{_LABEL}.revision"
 _EVENTS = ("start", "die", "oom", "pause", "unpause", "health_status", "destroy")
 _HEALTH = re.compile(r"\((healthy|unhealthy)\)$")
+_REFUSAL_LINES = 5  # the agent ends with it
 _NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: the engine's word for "not yet"
 
 
@@ -308,6 +311,9 @@ def _container(client: docker.APIClient, listed: dict[str, Any], *, closely: boo
             status = _status(state)
     health = _HEALTH.search(listed["Status"])
     verdict = state["Health"]["Status"] if state.get("Health") else health[1] if health else None
+    detail = str(state.get("Error") or "")
+    if status is ContainerState.EXITED and state["ExitCode"] == Ending.BAD_JOB:
+        detail = _refused_field(client, listed["Id"])
     return Container(
         id=listed["Id"],
         session_id=listed["Labels"][f"{_LABEL}.session"],
@@ -317,8 +323,17 @@ def _container(client: docker.APIClient, listed: dict[str, Any], *, closely: boo
         oom_killed=bool(state.get("OOMKilled")),
         healthy=verdict == "healthy" if verdict in ("healthy", "unhealthy") else None,
         created_at=float(listed["Created"]),
-        detail=str(state.get("Error") or ""),
+        detail=detail,
     )
+
+
+def _refused_field(client: docker.APIClient, container_id: str) -> str:
+    """What of its job the agent refuses; "" where that cannot be read, which keeps nobody from deciding."""
+    try:
+        log = client.logs(container_id, stdout=False, stderr=True, tail=_REFUSAL_LINES)
+    except APIError:
+        return ""
+    return refused_field(log.decode(errors="replace"))
 
 
 def _status(state: dict[str, Any]) -> ContainerState:

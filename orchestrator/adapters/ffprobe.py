@@ -1,8 +1,9 @@
 """What a source sends, by ffprobe. Law: whatever a source does, a probe ends in time, costs bounded memory, and never raises.
 
 A source that hangs keeps its place for a second only, and a host has half of the places at most: what hangs holds up nobody
-else. A source that has failed must be seen to advance: a playlist that has frozen looks as well as ever. The reason is in words
-that an operator can act on, without the user info or the query of an address.
+else. A source that has failed must be seen to advance: a playlist that has frozen looks as well as ever. What cannot be decoded
+fails here, not on air. What ffprobe cannot ask is no verdict. The reason is in words that an operator can act on, without the
+user info or the query of an address; and no source is told anything of another one's account (bounded_http.py).
 """
 
 from __future__ import annotations
@@ -12,25 +13,28 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from math import isfinite
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from orchestrator.adapters import hls_source
+from orchestrator.adapters import bounded_http, hls_source
 from orchestrator.adapters.binaries import find
+from orchestrator.adapters.codecs import Decoders
 from orchestrator.core.model import Media, Source, SourceStatus
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ProbeResult
 from orchestrator.settings import Settings
 from transcoder import job
-from transcoder.argv import is_playlist, request_flags
+from transcoder.argv import COPIED_AUDIO, COPIED_VIDEO, is_playlist, probe_flags
 from transcoder.attempt_log import redacted
+from transcoder.report import ODDLY_NAMED_HLS
 
 _OUTPUT_LIMIT_BYTES = 1 << 20
 _ENTRIES = (
-    "stream=codec_type,codec_name,width,height,channels,bit_rate:stream_disposition=attached_pic"
+    "stream=codec_type,codec_name,width,height,channels,bit_rate:stream_disposition=attached_pic,default"
     ":stream_tags=variant_bitrate:format=format_name,bit_rate"
 )
 _PLACE_S = 1.0
@@ -39,6 +43,7 @@ _LATE_LOOK_S = 1.0  # at the playlists of a source that has proved itself: not t
 
 class _Disposition(msgspec.Struct, frozen=True):
     attached_pic: int = 0  # a cover, no moving picture
+    default: int = 0  # of an HLS rendition: DEFAULT=YES (RFC 8216, 4.3.4.1)
 
 
 class _Tags(msgspec.Struct, frozen=True):
@@ -106,7 +111,8 @@ class FfprobeProber:
         self._ffprobe = find("ffprobe", settings)
         self._timeout_s = settings.probe_timeout_s
         self._places = _Places(settings.probe_concurrency)
-        self._http = hls_source.client()
+        self._pool = bounded_http.pool()
+        self._decoders = Decoders(self._ffprobe)
 
     async def probe(self, source: Source) -> ProbeResult:
         upstream = job.Source(source.url, source.user_agent, source.headers)
@@ -116,31 +122,58 @@ class FfprobeProber:
             host = urlsplit(source.url).netloc.rpartition("@")[2]
         except ValueError:
             return ProbeResult(None, "not an address")
-        async with self._places.one(host):
-            result, look = await self._probe(upstream)
-        if source.status is not SourceStatus.PROBLEMATIC or await hls_source.advances(upstream, look, self._http):
-            return result
+        async with bounded_http.Visitor(self._pool) as visitor:
+            async with self._places.one(host):
+                result, look = await self._probe(upstream, visitor)
+            if source.status is not SourceStatus.PROBLEMATIC or await hls_source.advances(upstream, look, visitor):
+                return result
         return ProbeResult(None, "its playlist does not advance")
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._pool.aclose()
 
-    async def _probe(self, source: job.Source) -> tuple[ProbeResult, hls_source.Look]:
+    async def _probe(self, source: job.Source, visitor: bounded_http.Visitor) -> tuple[ProbeResult, hls_source.Look]:
         if is_playlist(source):
-            (output, said), look = await asyncio.gather(self._run(source), hls_source.look(source, self._http, self._timeout_s))
+            looking = hls_source.look(source, visitor, self._timeout_s)
+            (output, said), look = await asyncio.gather(self._run(source), looking)
         else:
             (output, said), look = await self._run(source), hls_source.Look()
-        media = _media(output)
+        if said is not None and ODDLY_NAMED_HLS.search(said):
+            output, said = await self._run(source, ("-f", "hls"))
+        is_hls = output.format.format_name == "hls"
+        if is_hls and not is_playlist(source):
+            look = await hls_source.look(source, visitor, _LATE_LOOK_S)  # whatever the name of its address
+        if look.refusal is not None:
+            return ProbeResult(None, look.refusal), hls_source.Look()
+        media = _media(output, look.cadence_s)
         if media is None:
-            complaint = look.complaint or _reason(said) or f"no media within {self._timeout_s:g} s"
-            return ProbeResult(None, complaint), hls_source.Look()
-        if output.format.format_name == "hls" and not is_playlist(source):
-            look = await hls_source.look(source, self._http, _LATE_LOOK_S)  # whatever the name of its address
-        return ProbeResult(msgspec.structs.replace(media, cadence_s=look.cadence_s)), look
+            return await self._why_not(source, said, look, visitor), hls_source.Look()
+        if lacking := await self._lacks_a_decoder(media):
+            return ProbeResult(None, lacking), hls_source.Look()
+        return ProbeResult(media), look
 
-    async def _run(self, source: job.Source) -> tuple[_Output, str | None]:
+    async def _why_not(
+        self, source: job.Source, said: str | None, look: hls_source.Look, visitor: bounded_http.Visitor
+    ) -> ProbeResult:
+        reason = look.complaint or _reason(said) or f"no media within {self._timeout_s:g} s"
+        if reason == NO_PROTOCOL:
+            return ProbeResult(None, f"{source.scheme.upper()}: {NO_PROTOCOL}", verdict=False)
+        if reason == NOT_MEDIA and source.scheme in ("http", "https"):
+            reason = await hls_source.name(source, visitor, _LATE_LOOK_S) or reason
+        return ProbeResult(None, reason)
+
+    async def _lacks_a_decoder(self, media: Media) -> str | None:
+        """Why a session could not send it: it is not copied, and FFmpeg has no decoder for it."""
+        needed = [
+            *((media.video,) if media.video and media.video not in COPIED_VIDEO else ()),
+            *((media.audio,) if media.audio and media.audio not in COPIED_AUDIO else ()),
+        ]
+        missing = await self._decoders.missing() if needed else frozenset()
+        return next((f"this FFmpeg cannot decode {each.upper()}" for each in needed if each in missing), None)
+
+    async def _run(self, source: job.Source, flags: Sequence[str] = ()) -> tuple[_Output, str | None]:
         """What ffprobe found, and what it said; None: it had to be ended."""
-        process = await self._spawn(source)
+        process = await self._spawn(source, flags)
         reading = asyncio.gather(_read(process.stdout, _OUTPUT_LIMIT_BYTES), _read(process.stderr, _OUTPUT_LIMIT_BYTES))
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -157,18 +190,16 @@ class FfprobeProber:
             await asyncio.gather(reading, return_exceptions=True)
             # Its grandchildren, if any, may hold the pipes for ever, and asyncio has no public way to let go of them.
             process._transport.close()  # type: ignore[attr-defined]
-        try:
-            return msgspec.json.decode(output, type=_Output), messages.decode(errors="replace")
-        except msgspec.DecodeError:
-            return _Output(), messages.decode(errors="replace")
+        return _output(output), messages.decode(errors="replace")
 
-    async def _spawn(self, source: job.Source) -> asyncio.subprocess.Process:
+    async def _spawn(self, source: job.Source, flags: Sequence[str]) -> asyncio.subprocess.Process:
         try:
             return await asyncio.create_subprocess_exec(
                 self._ffprobe,
-                # Only what is wrong, each line with its level.
-                *("-hide_banner", "-loglevel", "level+error"),
-                *request_flags(source, self._timeout_s),
+                # Each line with its level: a server's answer is a warning to FFmpeg, and what follows from it an error.
+                *("-hide_banner", "-loglevel", "level+warning"),
+                *probe_flags(source, self._timeout_s),
+                *flags,
                 # A live source sends in real time: what is not known after this is not waited for. Codecs stand in the tables
                 # that come first; a picture's size may not be known, which matters to nobody who starts a session.
                 *("-analyzeduration", "500000"),
@@ -199,32 +230,63 @@ async def _read(pipe: asyncio.StreamReader | None, limit_bytes: int) -> bytes:
     return bytes(kept)
 
 
-def _media(seen: _Output) -> Media | None:
-    streams = [each for each in seen.streams if each.codec_name not in (None, "unknown") and not each.disposition.attached_pic]
-    video = next((each for each in streams if each.codec_type == "video"), None)
-    audio = next((each for each in streams if each.codec_type == "audio"), None)
+def media_of(output: bytes, cadence_s: float | None = None) -> Media | None:
+    """What ffprobe's JSON says; None: no video and no audio. `cadence_s`: as the source's own playlist says."""
+    return _media(_output(output), cadence_s)
+
+
+def _output(output: bytes) -> _Output:
+    try:
+        return msgspec.json.decode(output, type=_Output)
+    except msgspec.DecodeError:
+        return _Output()
+
+
+def _media(seen: _Output, cadence_s: float | None) -> Media | None:
+    """Of several variants the one with the highest bit rate, of several renditions the default one: what a session takes."""
+    streams = [
+        each for each in seen.streams if each.codec_name not in (None, "", "unknown") and not each.disposition.attached_pic
+    ]
+    videos = [each for each in streams if each.codec_type == "video"]
+    # FFmpeg's decoders of what is copied are always there; of anything else a session takes the copied ones first
+    video = max(videos, key=lambda each: (each.codec_name in COPIED_VIDEO, _variant_bps(each)), default=None)
+    audios = [each for each in streams if each.codec_type == "audio"]
+    own = [each for each in audios if video is None or each.tags.variant_bitrate == video.tags.variant_bitrate]
+    audio = max(own or audios, key=lambda each: each.disposition.default, default=None)
     if video is None and audio is None:
         return None
     return Media(
         video=video.codec_name if video else None,
         audio=audio.codec_name if audio else None,
-        channels=(audio.channels or None) if audio else None,
-        width=(video.width or None) if video else None,
-        height=(video.height or None) if video else None,
+        channels=(_positive(audio.channels)) if audio else None,
+        width=_positive(video.width) if video else None,
+        height=_positive(video.height) if video else None,
         bitrate_bps=_bitrate_bps(seen, video),
+        cadence_s=cadence_s if cadence_s and isfinite(cadence_s) else None,
     )
+
+
+def _positive(number: int | None) -> int | None:
+    """ffprobe's 0 (and -1) is what it does not know."""
+    return number if number is not None and number > 0 else None
+
+
+def _variant_bps(stream: _Stream) -> int:
+    return _number(stream.tags.variant_bitrate) or 0
 
 
 def _bitrate_bps(seen: _Output, video: _Stream | None) -> int | None:
     if seen.format.format_name == "hls":  # of which ffprobe measures the playlist's own text
-        return max((_number(each.tags.variant_bitrate) or 0 for each in seen.streams), default=0) or None
+        return max((_variant_bps(each) for each in seen.streams), default=0) or None
     return _number(seen.format.bit_rate) or (_number(video.bit_rate) if video else None)
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None
+    return int(text) if text and len(text) <= 18 and text.isascii() and text.isdecimal() else None
 
 
+NO_PROTOCOL = "this FFmpeg does not speak the protocol"
+NOT_MEDIA = "not media"
 _STATUS = re.compile(r"HTTP error (\d{3})|Server returned (\d{3})|method \w+ failed: (\d{3})")
 _REASONS = (
     ("Server returned 5", "the server answers with an error (5xx)"),
@@ -236,8 +298,9 @@ _REASONS = (
     ("No route to host", "no route to host"),
     ("Network is unreachable", "network unreachable"),
     ("not on the whitelist", "leads to a protocol that is not let in"),
-    ("Protocol not found", "this FFmpeg does not speak the protocol"),
-    ("Invalid data found", "not media"),
+    ("Protocol not found", NO_PROTOCOL),
+    ("need zlib", "a compressed answer (gzip)"),
+    ("Invalid data found", NOT_MEDIA),
     ("I/O error", "ends before any media"),
     ("Input/output error", "ends before any media"),
     ("End of file", "ends before any media"),

@@ -6,6 +6,8 @@ about the source, and neither does a playlist that stopped while the agent did n
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 
 from orchestrator.core.model import Container, ContainerState, Observation, Playlist, Session, Unknown
@@ -14,11 +16,13 @@ from transcoder.ending import Ending
 
 
 class Failure(Struct, frozen=True):
-    """Why the current attempt is over. `source`: it was the source's doing; `stall`: by falling silent."""
+    """Why the current attempt is over. `source`: it was the source's doing; `stall`: by falling silent. `refused`: the agent
+    does not take the job, which is our fault, and will not take the same one again."""
 
     reason: str
     source: bool = False
     stall: bool = False
+    refused: bool = False
     exit_code: int | None = None
 
 
@@ -29,8 +33,8 @@ class Patience(Struct, frozen=True):
     reason: str
 
 
-def of_exit(exit_code: int | None, *, oom_killed: bool = False) -> Failure:
-    """What an exit code says."""
+def of_exit(exit_code: int | None, *, oom_killed: bool = False, detail: str = "") -> Failure:
+    """What an exit code says; `detail`: the field that the agent has named, where it refuses its job."""
     if oom_killed:
         return Failure("container out of memory", exit_code=exit_code)
     ending = next((each for each in Ending if each == exit_code), None)
@@ -39,13 +43,24 @@ def of_exit(exit_code: int | None, *, oom_killed: bool = False) -> Failure:
         return Failure("container killed" if killed else f"container failed with {exit_code}", exit_code=exit_code)
     if ending is Ending.BY_REQUEST:
         return Failure("container stopped", exit_code=exit_code)  # by somebody else: what we stop is not looked at any more
+    if ending is Ending.BAD_JOB:
+        return Failure(f"{ending.words}: {detail}" if detail else ending.words, refused=True, exit_code=exit_code)
     return Failure(ending.words, source=ending.blames_source, stall=ending is Ending.SOURCE_STALLED, exit_code=exit_code)
+
+
+_REFUSAL = re.compile(rf"^bad job(?: \({int(Ending.BAD_JOB)}\))?: (.{{1,200}})", re.MULTILINE)
+
+
+def refused_field(log: str) -> str:
+    """What of its job the agent refuses, from the end of its log; "" where that does not say. No value is quoted in it."""
+    found = _REFUSAL.search(log)
+    return found[1] if found else ""
 
 
 def of_container(container: Container) -> Failure | None:
     match container.state:
         case ContainerState.EXITED:
-            return of_exit(container.exit_code, oom_killed=container.oom_killed)
+            return of_exit(container.exit_code, oom_killed=container.oom_killed, detail=container.detail)
         case ContainerState.PAUSED:
             return Failure("container paused")
         case ContainerState.REFUSED:

@@ -27,6 +27,11 @@ def with_connection(seen: Observation) -> tuple[Source, ...]:
     return tuple(each for each in seen.sources if each.id not in seen.full)
 
 
+def not_refused(session: Session, sources: Iterable[Source]) -> tuple[Source, ...]:
+    """Without those whose job the agent refuses in this session: it would refuse it again."""
+    return tuple(each for each in sources if each.address not in session.refused)
+
+
 def passed_over(source: Source, seen: Observation, tried: Iterable[str]) -> str | None:
     """Why a better source than this one was not taken, where it was for want of a connection."""
     for better in enabled(seen.sources):
@@ -89,7 +94,7 @@ def better(session: Session, seen: Observation) -> list[Source]:
         return []
     usable = enabled(seen.sources)
     place = next((place for place, each in enumerate(usable) if each.id == playing.source_id), 0)
-    return usable[:place]
+    return list(not_refused(session, usable[:place]))
 
 
 def stable(sources: Iterable[Source], stable_s: float, now: float, policy: Policy) -> Source | None:

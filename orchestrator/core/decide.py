@@ -143,6 +143,7 @@ def has_gone_live(session: Session, seen: Observation, now: float, policy: Polic
     live = replace(
         session, phase=Phase.LIVE, attempt=replace(attempt, live_at=now), previous=None, tried=(),
         chosen=attempt.source_id if is_chosen else None,
+        refused=tuple(each for each in session.refused if each != attempt.address),
         unavailable_since=None, retry_at=None, slate_at=None, slate_faults=0,
         retries=0 if swapped else session.retries,
     )  # fmt: skip
@@ -173,6 +174,8 @@ def planned_swap_failed(session: Session, seen: Observation, now: float, policy:
         from_source_id=None, retries=session.retries + 1,
         retry_at=now + max(policy.retry_delay_s(session.retries), longer_s),
     )  # fmt: skip
+    if failure.refused:
+        back = steps.refused(back, attempt, seen)
     records = (*steps.records_of(failure, attempt, seen, now, policy), *wish.failed(session, attempt, failure.reason))
     return Decision(session=back, records=records, wake_at=_next_look(back, seen, now, policy))
 
@@ -196,9 +199,11 @@ def attempt_failed(session: Session, seen: Observation, now: float, policy: Poli
         from_source_id=attempt.source_id if session.phase is Phase.LIVE else session.from_source_id or attempt.source_id,
         retries=0 if steady else session.retries,
     )
-    if failure.source:
+    if failure.source or failure.refused:
         gone = replace(gone, tried=steps.once(*session.tried, attempt.source_id))
-        source = choose.after_failure(choose.with_connection(seen), gone.tried, now, policy)
+        gone = steps.refused(gone, attempt, seen) if failure.refused else gone
+        usable = choose.not_refused(gone, choose.with_connection(seen))
+        source = choose.after_failure(usable, gone.tried, now, policy)
     else:
         again = session.fault_at is not None and now - session.fault_at < policy.fault_memory_s
         gone = replace(gone, fault_at=now, faults=session.faults + 1 if again else 1)
@@ -218,7 +223,7 @@ def source_is_gone(session: Session, seen: Observation, now: float, policy: Poli
         return None
     if any(each.id == attempt.source_id for each in choose.enabled(seen.sources)):
         return None
-    source = choose.sound(choose.with_connection(seen), now, policy)
+    source = choose.sound(choose.not_refused(session, choose.with_connection(seen)), now, policy)
     return None if source is None else steps.swap(session, seen, source, "source removed", now, policy)
 
 
@@ -275,9 +280,11 @@ def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -
         return None
     retry_at = session.retry_at or now
     failed_at = retry_at - policy.retry_delay_s(session.retries - 1)
-    usable = choose.with_connection(seen)
+    usable = choose.not_refused(session, choose.with_connection(seen))
     waited_for = [each for each in usable if each.id in seen.awaited]
     source = choose.healed_since(failed_at, usable, now, policy) or choose.sound(waited_for, now, policy)
+    if session.refused and not choose.enabled(usable):  # the agent refuses them all: it is asked again, but ever more rarely
+        usable, retry_at = choose.with_connection(seen), retry_at + policy.refused_delay_s(session.retries - 1)
     if source is None and now >= retry_at:
         source = choose.for_retry(usable, session.tried, now, policy)
     if source is None or isinstance(seen.containers, Unknown):

@@ -121,6 +121,7 @@ class Session(Struct, frozen=True, kw_only=True):
     from_source_id: str | None = None  # the source before the current swap
     chosen: str | None = None  # by an operator: nothing better is returned to for as long as it is what plays
     tried: tuple[str, ...] = ()  # sources that failed since the session was last live, or in this round of retries
+    refused: tuple[str, ...] = ()  # addresses of sources (`Source.address`) whose job the agent refuses: our fault
     fault_at: float | None = None  # the last failure that was not the source's ...
     faults: int = 0  # ... and how many within the policy's memory
     unavailable_since: float | None = None
@@ -199,7 +200,7 @@ class Container(Struct, frozen=True, kw_only=True):
     oom_killed: bool = False
     healthy: bool | None = None  # None: no verdict yet
     created_at: float = 0.0
-    detail: str = ""
+    detail: str = ""  # why the engine would not start it; or which field of its job the agent refuses
 
 
 class Playlist(Struct, frozen=True, tag=True):

@@ -27,12 +27,17 @@ class Policy(Struct, frozen=True, kw_only=True):
     attempt_life_s: float = 5 * 24 * 3600.0  # an attempt that has run for so long is renewed: its signatures run out
     retry_first_s: float = 0.5  # unavailable: the first retry, doubling ...
     retry_max_s: float = 30.0  # ... up to this
+    refused_first_s: float = 10.0  # where the agent refuses every source's job, it is asked so much later, doubling ...
+    refused_max_s: float = 300.0  # ... up to this: the same job is refused again, until a release or an edit has mended it
     steady_s: float = 10.0  # an attempt that was live for so long has proved itself: what fails then fails anew
     idle_timeout_s: float = 60.0  # a session that nobody has renewed for so long ends
     look_again_s: float = 0.5  # where silence would mean something, but nobody has looked lately
 
     def retry_delay_s(self, retries: int) -> float:
         return min(self.retry_max_s, self.retry_first_s * 2.0 ** min(retries, 16))
+
+    def refused_delay_s(self, retries: int) -> float:
+        return min(self.refused_max_s, self.refused_first_s * 2.0 ** min(retries, 16))
 
     def stall_limit_s(self, target_duration_s: int, source: Source | None = None) -> float:
         """Never sooner than the source's own cadence explains: one with 10-second segments arrives in 10-second bursts."""

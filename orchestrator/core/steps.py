@@ -98,7 +98,7 @@ def after_fault(
 ) -> Source | None:
     """Not the source's fault: the same source at once; if it happens again, the next one; then with delays, unless the
     attempt had proved itself."""
-    usable = choose.with_connection(seen)
+    usable = choose.not_refused(session, choose.with_connection(seen))
     same = next((each for each in choose.enabled(usable) if each.id == source_id), None)
     if session.faults == 1 and same is not None:
         return same
@@ -133,6 +133,13 @@ def _why_not(source: Source, failure: Failure, attempt: Attempt, seen: Observati
         return seen.full[source.id]
     known = source.id != attempt.source_id and source.status is SourceStatus.PROBLEMATIC
     return (source.last_failure_reason or failure.reason) if known else failure.reason
+
+
+def refused(session: Session, attempt: Attempt, seen: Observation) -> Session:
+    """The session that knows that the agent refuses the job of this attempt's source, as long as the source stays as it is."""
+    source = next((each for each in seen.sources if each.id == attempt.source_id), None)
+    address = attempt.address or (source.address if source else None)
+    return session if address is None else replace(session, refused=once(*session.refused[-63:], address))
 
 
 def once(*source_ids: str) -> tuple[str, ...]:

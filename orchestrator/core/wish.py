@@ -44,7 +44,8 @@ def switch_is_asked_for(session: Session, seen: Observation, now: float, policy:
     if asked == SAME:
         meant = [each for each in seen.sources if playing is not None and each.id == playing.source_id]
     elif asked == NEXT:
-        meant = [each for each in seen.sources if playing is None or each.id != playing.source_id]
+        others = [each for each in seen.sources if playing is None or each.id != playing.source_id]
+        meant = list(choose.not_refused(session, others)) or others
     else:
         meant = [each for each in seen.sources if each.id == asked]
     usable = [each for each in choose.enabled(meant) if each.id not in seen.full]

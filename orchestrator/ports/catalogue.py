@@ -77,8 +77,9 @@ class Catalogue(Protocol):
 
     async def record_probe(self, source_id: str, result: ProbeResult, now: float) -> Source:
         """Healthy: unknown → healthy, problematic → recovered; `healthy_since` is set where it was not. Failed: →
-        problematic, with the reason, and healthy no more; counters untouched. A disabled source stays disabled. Whoever
-        has asked for a probe is answered (Probes). Raises NotFound."""
+        problematic, with the reason, and healthy no more; counters untouched. Without a verdict: problematic → unknown, for
+        nothing but an attempt can tell. A disabled source stays disabled. Whoever has asked for a probe is answered
+        (Probes). Raises NotFound."""
 
     async def failovers(self, channel_id: str) -> tuple[Channel, ...]:
         """Whose sources are used when the channel's own are down, in order."""

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from orchestrator.ports.sessions import AttemptRow
+
 
 class OrchestratorRow(Struct, frozen=True, kw_only=True):
     """An orchestrator, as it has last said that it is there."""
@@ -40,6 +42,9 @@ class Operation(Protocol):
 
     async def revision(self) -> str | None:
         """The schema's, as migrations name it; None: nothing has been migrated."""
+
+    async def refused_jobs(self, since: float) -> tuple[AttemptRow, ...]:
+        """Attempts started since then whose job the agent refused (exit code 31), the newest first; a hundred at most."""
 
     async def known(self, session_ids: Collection[str]) -> frozenset[str]:
         """Those of the ids that have a row, whatever its phase."""

@@ -11,14 +11,18 @@ from orchestrator.core.source import health
 
 
 class ProbeResult(Struct, frozen=True):
-    """`media` where the source works; else `reason`, in words for an operator."""
+    """`media` where the source works; else `reason`, in words for an operator. Without a `verdict` nobody knows whether it
+    works: the probe cannot ask it, which says nothing of what sessions can."""
 
     media: Media | None
     reason: str | None = None
+    verdict: bool = True
 
     @property
     def happening(self) -> health.Happening:
         """What it means for the source's health."""
+        if not self.verdict:
+            return health.ProbeInconclusive()
         return health.ProbeFailed(self.reason) if self.media is None else health.ProbeSucceeded(self.media)
 
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.adapters.tables import open_tables
 from orchestrator.core.model import (
+    AttemptEnded,
     AttemptStarted,
     Channel,
     Decision,
@@ -53,6 +54,21 @@ async def test_who_was_killed_is_forgotten_a_day_later(tables: Tables) -> None:
     assert len(await tables.operation.orchestrators()) == 2
     await tables.operation.beat(orchestrator("later", 100.0 + 25 * 3600.0))
     assert [row.id for row in await tables.operation.orchestrators()] == ["later", "soon"]
+
+
+# --- jobs that the agent refused --------------------------------------------------------------------------------------
+
+
+async def test_refused_jobs_are_found_the_newest_first(tables: Tables) -> None:
+    row, _ = await tables.sessions.request("c", "alice", "hash", 10.0)
+    for number, exit_code in ((1, 31), (2, 137), (3, 31), (4, None)):
+        records: tuple[Record, ...] = (
+            AttemptStarted(number, "x-1", "requested"),
+            AttemptEnded(number, exit_code, f"bad job: {number}"),
+        )
+        await tables.sessions.record(row.session.id, records, 10.0 * number)
+    assert [each.end_reason for each in await tables.operation.refused_jobs(0.0)] == ["bad job: 3", "bad job: 1"]
+    assert [each.number for each in await tables.operation.refused_jobs(20.0)] == [3]
 
 
 # --- drain ------------------------------------------------------------------------------------------------------------

@@ -302,6 +302,20 @@ async def test_a_disabled_source_stays_disabled_until_it_is_enabled(tables: Tabl
     assert (await tables.catalogue.update_source(a.id, enabled=True)).status is SourceStatus.UNKNOWN
 
 
+async def test_a_probe_without_a_verdict_says_nothing_of_the_source(tables: Tables) -> None:
+    _, (a, _) = await a_channel(tables)
+    nothing = ProbeResult(None, "SRT: this FFmpeg does not speak the protocol", verdict=False)
+    assert await tables.catalogue.record_probe(a.id, nothing, 5.0) == replace(a, last_checked_at=5.0)
+    failed = await tables.catalogue.record_probe(a.id, ProbeResult(None, "no answer"), 6.0)
+    again = await tables.catalogue.record_probe(a.id, nothing, 7.0)
+    assert again == replace(failed, status=SourceStatus.UNKNOWN, last_checked_at=7.0), "only an attempt can tell"
+    await tables.probes.ask([a.id], 8.0)
+    await tables.catalogue.record_probe(a.id, nothing, 9.0)
+    answer = (await tables.probes.answers([a.id]))[a.id]
+    assert answer is not None
+    assert answer.refused == nothing.reason
+
+
 async def test_a_probe_tells_how_a_source_is(tables: Tables) -> None:
     channel, (a, b) = await a_channel(tables)
     healthy = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 5.0)
@@ -640,6 +654,7 @@ STATE = Session(
     from_source_id="x-2",
     chosen="x-3",
     tried=("x-1", "x-2"),
+    refused=("0123456789abcdef",),
     fault_at=1001.5,
     faults=2,
     unavailable_since=1001.75,

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from orchestrator import migrations
 from orchestrator.core.model import Phase
 from orchestrator.errors import DatabaseUnavailable, LimitReached
-from orchestrator.ports import DRAIN_RETRY_S, DRAINING, OrchestratorRow
+from orchestrator.ports import DRAIN_RETRY_S, DRAINING, AttemptRow, OrchestratorRow
+from transcoder.ending import Ending
 
 if TYPE_CHECKING:
     from tests.fakes.tables import FakeSessions
@@ -54,6 +55,12 @@ class FakeOperation:
     async def revision(self) -> str | None:
         self._answer()
         return self.schema
+
+    async def refused_jobs(self, since: float) -> tuple[AttemptRow, ...]:
+        self._answer()
+        rows = self._sessions()._attempts.values()
+        refused = [row for row in rows if row.exit_code == Ending.BAD_JOB and row.started_at >= since]
+        return tuple(sorted(refused, key=lambda row: -row.started_at)[:100])
 
     async def known(self, session_ids: Collection[str]) -> frozenset[str]:
         self._answer()

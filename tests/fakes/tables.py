@@ -209,6 +209,8 @@ class FakeCatalogue:
         source = self._sources.get(source_id) or self._missing("source", source_id)
         self.probe_asked_at.pop(source_id, None)
         self.probe_refused.pop(source_id, None)
+        if not result.verdict and result.reason is not None:
+            self.probe_refused[source_id] = result.reason
         return self._put(health.after(source, result.happening, now))
 
     async def failovers(self, channel_id: str) -> tuple[Channel, ...]:

@@ -12,7 +12,7 @@ from orchestrator.consistency import confirmed, passing
 from orchestrator.core.model import Attempt, Container, ContainerState, Desired, Phase, Session, Source, SourceStatus
 from orchestrator.doctor import findings, healthy
 from orchestrator.findings import Disk, Facts, Finding, Level, Machine, Snapshot
-from orchestrator.ports import EngineReport, OrchestratorRow, StoreReport
+from orchestrator.ports import AttemptRow, EngineReport, OrchestratorRow, StoreReport
 from orchestrator.settings import Settings
 
 NOW = 1_800_000_000.0
@@ -20,6 +20,14 @@ SETTINGS = Settings()
 GB = 2**30
 STORE = StoreReport(clock_skew_s=0.2)
 ONE = OrchestratorRow(id="o-1", node="here", started_at=NOW - 900.0, seen_at=NOW - 2.0)
+REFUSED = AttemptRow(
+    session_id="s-1",
+    number=2,
+    source_id="x-1",
+    started_at=NOW - 60.0,
+    exit_code=31,
+    end_reason="bad job: expected.channels is missing",
+)
 SOUND = Facts(
     now=NOW,
     settings=SETTINGS,
@@ -101,6 +109,7 @@ WRONG: tuple[tuple[str, dict[str, Any], str], ...] = (
         {"first": Snapshot(at=NOW, sessions=(session(attempt=Attempt(2, "x-1", NOW - 0.95 * SETTINGS.signature_s)),))},
         "s-1",
     ),
+    ("bad-job", {"refused_jobs": (REFUSED, replace(REFUSED, number=3))}, r": x-1 \(bad job: expected.channels is missing\)$"),
     ("objects-without-row", {"objects": {"s-gone": NOW - 7200.0}}, "s-gone"),
 )
 

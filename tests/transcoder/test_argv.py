@@ -8,15 +8,15 @@ import subprocess
 import pytest
 
 from tests.transcoder.test_job import changed
-from transcoder.argv import OPTIONAL, USUAL, Plan, Unplayable, ffmpeg_argv, plan
-from transcoder.job import SCHEMES, Profile, Streams, parse
+from transcoder.argv import OPTIONAL, USUAL, Lesson, Plan, Unplayable, assumed, ffmpeg_argv, plan, probe_flags
+from transcoder.job import SCHEMES, Profile, Source, Streams, parse
 
 H264 = Streams("h264", "aac", 2)
 
 
 def argv(url: str = "http://source/live.m3u8", what: Plan | None = None, lacks: frozenset[str] = frozenset()) -> list[str]:
     job = parse(json.dumps(changed("source.url", url)))
-    return ffmpeg_argv("ffmpeg", job, what or plan("copy", USUAL, None), lacks)
+    return ffmpeg_argv("ffmpeg", job, what or plan("copy", USUAL, None), Lesson(lacks))
 
 
 def value(of: str, line: list[str]) -> str:
@@ -32,6 +32,8 @@ def value(of: str, line: list[str]) -> str:
         ("copy", Streams("h264", "mp2", 2), None, Plan("copy", "aac", 2)),
         ("copy", Streams("h264", "ac3", 6), None, Plan("copy", "aac", 2)),
         ("copy", Streams("h264", "ac3", 1), None, Plan("copy", "aac", 1)),
+        ("copy", Streams("h264", "aac", 0), None, Plan("copy", "aac", 2)),  # announced, and not come yet
+        ("copy", Streams("h264", "aac", 0), H264, Plan("copy", "aac", 2)),
         ("copy", Streams("mpeg2video", "aac", 2), None, Plan("h264", "copy", 0)),
         ("copy", Streams("h264", None, 0), None, Plan("copy", "copy", 0)),
         ("copy", Streams(None, "mp3", 2), None, Plan("copy", "aac", 2)),
@@ -89,6 +91,43 @@ def test_headers_and_agent_are_sent_as_given() -> None:
     line = ffmpeg_argv("ffmpeg", job, plan("copy", USUAL, None))
     assert value("-user_agent", line) == "VLC/3"
     assert value("-headers", line) == "Referer: http://portal/\r\nX-Key: a b\r\n"
+
+
+def test_a_source_that_turned_out_to_be_hls_is_asked_for_as_such_whatever_its_name() -> None:
+    for url in ("http://h/live/1234", "http://h/x.php?id=1", "https://h/x.ts"):
+        job = parse(json.dumps(changed("source.url", url)))
+        line = ffmpeg_argv("ffmpeg", job, plan("copy", USUAL, None), Lesson(is_hls=True))
+        assert (value("-f", line), value("-allowed_extensions", line), value("-extension_picky", line)) == ("hls", "ALL", "0")
+        assert value("-live_start_index", line) == "-5"
+        assert "-scan_all_pmts" not in line
+
+
+@pytest.mark.parametrize("url", ["http://h/live/1234", "http://h/x.php", "http://h/x.ts", "https://h/x.m3u8"])
+def test_a_probe_is_told_everything_once(url: str) -> None:
+    """ffprobe passes over what the format that comes does not know."""
+    flags = probe_flags(Source(url, None, {}), 5.0)
+    for option in ("-allowed_extensions", "-extension_picky", "-scan_all_pmts", "-rw_timeout"):
+        assert flags.count(option) == 1, option
+    assert "-allowed_extensions" not in probe_flags(Source("rtmp://h/x", None, {}), 5.0)
+
+
+def test_a_picture_whose_size_comes_late_is_waited_for() -> None:
+    job = parse(json.dumps(changed("source.url", "http://h/x.ts")))
+    usual, slow = (ffmpeg_argv("ffmpeg", job, plan("copy", USUAL, None), Lesson(slow=slow)) for slow in (False, True))
+    assert (value("-analyzeduration", usual), value("-analyzeduration", slow)) == ("1500000", "8000000")
+
+
+def test_the_default_audio_of_a_program() -> None:
+    line = argv(what=Plan("copy", "copy", 0, program=2, audio_track=1))
+    assert [line[n + 1] for n, each in enumerate(line) if each == "-map"] == ["0:p:2:V:0?", "0:p:2:a:1?"]
+
+
+def test_what_the_probe_has_not_heard_is_taken_for_the_usual() -> None:
+    """A wrong guess costs a second start of FFmpeg."""
+    job = parse(json.dumps(changed("expected", {"video": "h264", "audio": "aac", "channels": 0})))
+    assert assumed(job) == Streams("h264", "aac", 2)
+    silent = parse(json.dumps(changed("expected", {"video": "mjpeg", "audio": None, "channels": 0})))
+    assert assumed(silent) == Streams("mjpeg", None, 0)
 
 
 def test_options_of_hls_are_for_playlists_only() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from transcoder.argv import Lesson
 from transcoder.ending import Ending
 from transcoder.job import Streams
 from transcoder.report import Report
+from transcoder.run import learned
 
 HLS = b"""\
 [in#0 @ 0x7ff4] [info] Opening 'http://h/seg47.ts' for reading
@@ -188,3 +190,76 @@ def test_people_read_what_matters_only() -> None:
         "Stream #0:1[0x0]: Audio: aac (LC) ([15][0][0][0] / 0x000F)",
         "[http] HTTP error 404 Not Found",
     ]
+
+
+# --- what no more waiting mends ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            "[av1 @ 0x7f] [error] Your platform doesn't support hardware accelerated AV1 decoding.",
+            "this FFmpeg cannot decode AV1",
+        ),
+        ("[ist#0:1 @ 0x7f] [fatal] Decoding requested, but no decoder found for: ac4", "this FFmpeg cannot decode AC4"),
+        ("[ist#0:0 @ 0x7f] [fatal] Decoder (codec evc) not found for input stream #0:0", "this FFmpeg cannot decode EVC"),
+        (
+            "[vist#0:0/vvc @ 0x7f] [dec:vvc @ 0x7f] [error] Task finished with error code: -1145393733 (No error information)",
+            "FFmpeg cannot decode this VVC",
+        ),
+        (
+            "[out#0/mpegts @ 0x7f] [error] Could not write header: Invalid argument",
+            "it cannot be put into MPEG-TS; [out#0/mpegts] Could not write header: Invalid argument",
+        ),
+    ],
+)
+def test_what_can_never_be_sent_is_said_at_once(said: str, why: str) -> None:
+    read = report(HLS, said.encode() + b"\n")
+    assert read.unplayable == why
+    read.media_came(100.0)
+    assert read.unplayable == why, "the sound that goes on does not mend the picture"
+
+
+def test_a_picture_without_a_size_may_have_one_later() -> None:
+    read = report(
+        b"[out#0/mpegts @ 0x7f] [error] dimensions not set\n"
+        b"[out#0/mpegts @ 0x7f] [error] Could not write header (incorrect codec parameters ?): Invalid argument\n"
+    )
+    assert read.is_sizeless
+    assert learned(Lesson(), read) == Lesson(slow=True)
+    assert learned(Lesson(slow=True), read) == Lesson(slow=True), "it is waited for once"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[error] Not detecting m3u8/hls with non standard extension and non standard mime type",
+        "[in#0 @ 0x7f] [error] URL http://h/seg.php?n=0 is not in allowed_segment_extensions, consider updating hls.c",
+        "[hls @ 0x7f] [warning] Filename extension of 'x' is not a common multimedia extension, blocked for security reasons.",
+    ],
+)
+def test_hls_of_other_names_is_known_by_what_ffmpeg_says(said: str) -> None:
+    assert learned(Lesson(), report(said.encode() + b"\n")) == Lesson(is_hls=True)
+
+
+def test_the_default_rendition_comes_before_the_first() -> None:
+    """RFC 8216, 4.3.4.1."""
+    renditions = HLS.replace(
+        b"[info] Stream mapping",
+        b"[info]   Stream #0:2[0x1]: Audio: aac (LC), 48000 Hz, mono, fltp (default)\n[info] Stream mapping",
+    )
+    assert (report(renditions).streams, report(renditions).audio_track) == (Streams("h264", "aac", 1), 1)
+    assert report(HLS).audio_track == 0
+
+
+def test_a_variant_that_is_copied_comes_before_a_better_one_that_is_not() -> None:
+    read = report(VARIANTS.replace(b"Video: hevc (Main)", b"Video: av1 (Main)"))
+    assert (read.program, read.streams) == (0, Streams("h264", "mp2", 1))
+
+
+def test_audio_that_is_announced_and_has_not_come_has_no_channels() -> None:
+    line = b"Audio: aac ([15][0][0][0] / 0x000F), 0 channels"
+    assert report(HLS.replace(b"Audio: aac (LC) ([15][0][0][0] / 0x000F), 44100 Hz, stereo, fltp", line)).streams == Streams(
+        "h264", "aac", 0
+    )

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from transcoder.job import Job, Profile, Slate, Source, Streams
 
-_COPIED_VIDEO = frozenset(("h264", "hevc"))
+COPIED_VIDEO = frozenset(("h264", "hevc"))
+COPIED_AUDIO = frozenset(("aac",))
 ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 SAMPLE_RATE_HZ = 48_000
 
@@ -41,6 +42,9 @@ USUAL = Streams("h264", "aac", 2)
 GENERATED = Streams("wrapped_avframe", "pcm_s16le", 2)
 
 
+# Providers name segments as they like; the protocol whitelist is what keeps FFmpeg in bounds.
+_ANY_SEGMENT = ("-allowed_extensions", "ALL", "-extension_picky", "0")
+
 # Once the tables have named video and audio, no other program's are waited for: the tools' own default is to look for them
 # for as long as they may analyse, which at a live source is real time.
 _ONE_PROGRAM = ("-scan_all_pmts", "0")
@@ -55,7 +59,7 @@ class Plan(NamedTuple):
 
     `video`: "copy", "drop" or the codec to encode; `audio`: the same, or "silence". `channels` of encoded audio.
     `program`: which of the source's programs (variants), None for the only one. `paced`: the source is a file, to be
-    read in real time.
+    read in real time. `audio_track`: which of the program's audio streams, from 0.
     """
 
     video: str
@@ -63,6 +67,7 @@ class Plan(NamedTuple):
     channels: int
     program: int | None = None
     paced: bool = False
+    audio_track: int = 0
 
     def sending(self, streams: Streams) -> Streams:
         """What comes out when the source sends `streams`."""
@@ -76,7 +81,10 @@ def assumed(job: Job) -> Streams:
     """What the source is taken to send, until FFmpeg says what it does."""
     if isinstance(job.source, Slate):
         return GENERATED
-    return job.expected or USUAL
+    expected = job.expected
+    if expected is not None and expected.audio and not expected.channels:  # the probe has not heard any yet
+        return expected._replace(channels=USUAL.channels)
+    return expected or USUAL
 
 
 def plan(profile: Profile, source: Streams, sending: Streams | None) -> Plan:
@@ -95,7 +103,7 @@ def _video(profile: Profile, source: str | None, sending: Streams | None) -> str
     if sending is None:
         if source is None:
             return "copy"  # radio: there is nothing to copy
-        return "copy" if profile == "copy" and source in _COPIED_VIDEO else "h264"
+        return "copy" if profile == "copy" and source in COPIED_VIDEO else "h264"
     if sending.video is None:
         return "drop"
     if source is None:
@@ -105,7 +113,8 @@ def _video(profile: Profile, source: str | None, sending: Streams | None) -> str
 
 def _audio(profile: Profile, source: Streams, sending: Streams | None) -> tuple[str, int]:
     if sending is None:
-        if source.audio is None or (profile == "copy" and source.audio == "aac"):
+        # Audio that is announced and has not come has no parameters to copy yet; an encoder waits for it.
+        if source.audio is None or (profile == "copy" and source.audio in COPIED_AUDIO and source.channels):
             return "copy", 0
         return "aac", 1 if source.channels == 1 else 2  # more than stereo is not every browser's
     if sending.audio is None:
@@ -118,9 +127,18 @@ def _audio(profile: Profile, source: Streams, sending: Streams | None) -> tuple[
     return ("copy", 0) if same and profile == "copy" else ("aac", sending.channels or 2)
 
 
-def ffmpeg_argv(ffmpeg: str, job: Job, plan: Plan, lacks: frozenset[str] = frozenset()) -> list[str]:
-    """The whole command line. `ffmpeg`: the binary's name or path; `lacks`: those of `OPTIONAL` that are not known."""
-    return [ffmpeg, *without(lacks, _arguments(job, plan))]
+class Lesson(NamedTuple):
+    """What a run of FFmpeg has taught about its source. `lacks`: those of `OPTIONAL` that are not known. `is_hls`: the source
+    is HLS, whatever its address, type or segments are called. `slow`: the picture's size was not known when the time was up."""
+
+    lacks: frozenset[str] = frozenset()
+    is_hls: bool = False
+    slow: bool = False
+
+
+def ffmpeg_argv(ffmpeg: str, job: Job, plan: Plan, lesson: Lesson = Lesson()) -> list[str]:  # noqa: B008 - it cannot change
+    """The whole command line. `ffmpeg`: the binary's name or path."""
+    return [ffmpeg, *without(lesson.lacks, _arguments(job, plan, lesson))]
 
 
 def without(options: frozenset[str], argv: list[str]) -> list[str]:
@@ -133,7 +151,7 @@ def without(options: frozenset[str], argv: list[str]) -> list[str]:
     return left
 
 
-def _arguments(job: Job, plan: Plan) -> list[str]:
+def _arguments(job: Job, plan: Plan, lesson: Lesson) -> list[str]:
     source = job.source
     if isinstance(source, Slate):
         from transcoder import slate  # what draws it is nothing that an ordinary start should wait for
@@ -142,7 +160,7 @@ def _arguments(job: Job, plan: Plan) -> list[str]:
         video_flags = slate.video_flags(plan.video, job.segment_s)
         audio_flags = slate.audio_flags(plan.audio, plan.channels)
     else:
-        source_flags = _input(job, source, plan)
+        source_flags = _input(job, source, plan, lesson)
         video_flags = _video_flags(plan.video, job.segment_s)
         audio_flags = _audio_flags(plan)
     return [
@@ -158,10 +176,17 @@ def _arguments(job: Job, plan: Plan) -> list[str]:
     ]
 
 
-def request_flags(source: Source, timeout_s: float) -> list[str]:
+def probe_flags(source: Source, timeout_s: float) -> list[str]:
+    """How ffprobe asks for a source: it passes over what the format that comes does not know, so it is told everything."""
+    flags = request_flags(source, timeout_s)
+    wanted = (*_ANY_SEGMENT, *_ONE_PROGRAM) if source.scheme in ("http", "https") else ()
+    return [*without(frozenset(wanted[::2]), flags), *wanted]
+
+
+def request_flags(source: Source, timeout_s: float, is_hls: bool = False) -> list[str]:
     """How any of FFmpeg's tools asks for a source: within bounds, and as the source wants to be asked.
 
-    `timeout_s`: a dead connection ends by itself after so long.
+    `timeout_s`: a dead connection ends by itself after so long. `is_hls`: it is known to be, whatever its address is called.
     """
     timeout = f"{round(timeout_s * 1e6)}"  # microseconds
     flags = [
@@ -175,14 +200,17 @@ def request_flags(source: Source, timeout_s: float) -> list[str]:
                 flags += ["-user_agent", source.user_agent]
             if source.headers:
                 flags += ["-headers", "".join(f"{name}: {value}\r\n" for name, value in source.headers.items())]
-            if is_playlist(source):
-                # Providers name segments as they like; the protocol whitelist is what keeps FFmpeg in bounds.
-                flags += ["-allowed_extensions", "ALL", "-extension_picky", "0"]
+            if is_hls:
+                # FFmpeg takes an address or a type of another name for no playlist.
+                flags += ["-f", "hls"]
+            if is_hls or is_playlist(source):
+                flags += _ANY_SEGMENT
             elif is_transport_stream(source):
                 flags += _ONE_PROGRAM
         case "rtsp":
-            # One TCP connection passes NAT and firewalls, and loses nothing.
-            flags += ["-rtsp_transport", "tcp", "-timeout", timeout]
+            # One TCP connection passes NAT and firewalls, and loses nothing: asked for first. Cameras that know only UDP
+            # say so (RFC 2326, 461 Unsupported Transport), and are asked for that then.
+            flags += ["-rtsp_flags", "prefer_tcp", "-timeout", timeout]
         case "rtmp" | "rtmps":
             # Never a recording of the same name.
             flags += ["-rtmp_live", "live", "-rw_timeout", timeout]
@@ -191,17 +219,17 @@ def request_flags(source: Source, timeout_s: float) -> list[str]:
     return flags
 
 
-def _input(job: Job, source: Source, plan: Plan) -> list[str]:
+def _input(job: Job, source: Source, plan: Plan, lesson: Lesson) -> list[str]:
     flags = [
         # The watchdog is faster than this time-out, which is for its absence.
-        *request_flags(source, job.start_limit_s + 1.0),
+        *request_flags(source, job.start_limit_s + 1.0, lesson.is_hls),
         # Codec parameters are known after the first keyframe; a stream that is announced and never sent must not hold
-        # up the start for the default of 5 s (7 s for MPEG-TS).
-        *("-analyzeduration", "1500000"),
+        # up the start for the default of 5 s (7 s for MPEG-TS). Where the first keyframe takes longer, it is waited for.
+        *("-analyzeduration", f"{round(job.start_limit_s * 1e6)}" if lesson.slow else "1500000"),
         # Frames read to guess a frame rate: a copy needs none, and at a live source they take as long as they last.
         *("-fpsprobesize", "0"),
     ]
-    if is_playlist(source):
+    if lesson.is_hls or is_playlist(source):
         flags += [
             # So many of the newest segments: what a player wants to begin with, and what a swap has missed.
             *("-live_start_index", str(-job.backlog_segments)),
@@ -249,7 +277,7 @@ def _mapping(plan: Plan) -> list[str]:
         # The silence ends with the picture.
         flags += ["-map", "1:a:0", "-shortest"]
     elif plan.audio != "drop":
-        flags += ["-map", f"0:{program}a:0?"]
+        flags += ["-map", f"0:{program}a:{plan.audio_track}?"]
     # No subtitles, no data: players of a plain HLS variant have no use for them, and sparse streams hold up a muxer.
     return [*flags, "-sn", "-dn"]
 

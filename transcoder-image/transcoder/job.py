@@ -12,7 +12,10 @@ VARIANT = "main"  # the one variant that there is
 # What FFmpeg may be asked to read. Everything else (file, concat, data, pipe, ...) would reach into the container.
 SCHEMES = frozenset(("http", "https", "rtmp", "rtmps", "rtsp", "srt", "udp", "rtp"))
 
+_LONGEST_TEXT = 16_384
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+MOST_CHANNELS = 64
 
 Profile = Literal["copy", "h264"]
 
@@ -41,7 +44,7 @@ class Slate(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """What a source sends: codec names as FFmpeg's; None or 0: no such stream."""
+    """What a source sends: codec names as FFmpeg's, None: no such stream; 0 channels: no audio, or nobody knows how many."""
 
     video: str | None
     audio: str | None
@@ -178,7 +181,7 @@ class _Fields:
 def _text(value: Any, where: str, empty: bool = False) -> str:
     if not isinstance(value, str) or not (value or empty):
         raise BadJob(f"{where} is not a text")
-    if len(value) > 16_384:
+    if len(value) > _LONGEST_TEXT:
         raise BadJob(f"{where} is too long")
     # A line break would start another header, a NUL would cut an argument short.
     if any(character < " " or character == "\x7f" for character in value):
@@ -186,8 +189,13 @@ def _text(value: Any, where: str, empty: bool = False) -> str:
     return value
 
 
+def is_plain_name(value: str) -> bool:
+    """Whether a job takes it for a session's or a codec's name."""
+    return _NAME.issuperset(value) and not value.startswith(".") and len(value) <= _LONGEST_TEXT
+
+
 def _name(value: str, where: str) -> str:
-    if not _NAME.issuperset(value) or value.startswith("."):
+    if not is_plain_name(value):
         raise BadJob(f"{where} is not a plain name")
     return value
 
@@ -221,7 +229,7 @@ def _expected(value: Any) -> Streams | None:
     streams = Streams(
         video=None if video is None else _name(_text(video, "expected.video"), "expected.video"),
         audio=None if audio is None else _name(_text(audio, "expected.audio"), "expected.audio"),
-        channels=int(fields.number("channels", 0, 64, whole=True)),
+        channels=int(fields.number("channels", 0, MOST_CHANNELS, whole=True)),
     )
     fields.done()
     return streams

@@ -7,6 +7,7 @@ FFmpeg's exit code says next to nothing: it is 0 after an HLS source has answere
 import re
 from typing import NamedTuple
 
+from transcoder.argv import COPIED_VIDEO
 from transcoder.ending import Ending
 from transcoder.job import Streams
 
@@ -32,8 +33,18 @@ _UNREACHABLE = re.compile(
 # Something comes, but no media.
 _UNDECODABLE = re.compile(
     r"Invalid data found|Error when loading first segment|does not contain any stream|moov atom not found"
-    r"|changing packet size|matches no streams|not allowed|Not yet implemented"
+    r"|changing packet size|matches no streams|not allowed|Not yet implemented|need zlib"
 )
+# What no more waiting mends: FFmpeg has no decoder, its decoder has given up, or MPEG-TS has no place for what comes.
+_NO_DECODER = re.compile(
+    r"doesn't support hardware accelerated (\w+) decoding|no decoder found for: (\w+)|Decoder \(codec (\w+)\) not found"
+)
+_DECODER_ENDED = re.compile(r"\[dec:(\w+)[^]]*\] Task finished with error")
+_NO_HEADER = re.compile(r"Could not write header|not currently supported in container|Could not find tag for codec")
+# The picture's size is in its first keyframe, which has not come in the time that FFmpeg was given.
+_NO_SIZE = re.compile(r"dimensions not set")
+# An HLS source whose address, type or segments are not called as FFmpeg expects.
+ODDLY_NAMED_HLS = re.compile(r"Not detecting m3u8/hls|not in allowed_(segment_)?extensions|blocked for security reasons")
 # What can only be read together with the lines before: why is in those, if anywhere.
 _LOST_PLAYLIST = re.compile(r"Failed to reload playlist")
 _LOST_SEGMENT = re.compile(r"Failed to open segment|failed too many times, skipping")
@@ -70,12 +81,15 @@ class Report:
         self.start_s: float | None = None  # the source's own timestamp of its first media; output starts anew near 0
         self.closed = False  # the server ended the body
         self.unknown_option: str | None = None  # this FFmpeg does not know it
+        self.unplayable: str | None = None  # why it can never be sent, whatever else comes
+        self.is_sizeless = False  # the picture's size was not known in time
+        self.is_oddly_named_hls = False  # FFmpeg did not take it for HLS, or not its segments
         self.segments_opened = 0  # media segments asked for (HLS), of all playlists
         self._playlists_opened: set[str] = set()
         self.playlists_lost = 0  # reloads of an HLS playlist that failed since media came
         self.segments_lost = 0  # segments given up since media came
         self._describing = False
-        self._streams: dict[int, tuple[str, str, int]] = {}
+        self._streams: dict[int, _Stream] = {}
         self._programs: list[_Program] = []
         self._opened: list[str] = []
         self._faults: list[Fault] = []
@@ -85,23 +99,38 @@ class Report:
 
     @property
     def streams(self) -> Streams:
-        """What the source sends, as far as the agent takes it: the first video and the first audio of the best
-        program."""
+        """What the source sends, as far as the agent takes it: the first video of the best program, and its default audio."""
+        video = next((each.codec for each in self._taken if each.kind == "Video"), None)
+        audios = [each for each in self._taken if each.kind == "Audio"]
+        audio = audios[self.audio_track] if audios else None
+        return Streams(video, audio.codec, audio.channels) if audio else Streams(video, None, 0)
+
+    @property
+    def audio_track(self) -> int:
+        """Which of the program's audio streams, from 0: the one that the source calls the default (of HLS renditions:
+        DEFAULT=YES, RFC 8216, 4.3.4.1), else the first."""
+        audios = [each for each in self._taken if each.kind == "Audio"]
+        return next((place for place, each in enumerate(audios) if each.is_default), 0)
+
+    @property
+    def _taken(self) -> "list[_Stream]":
         numbers = self._best.streams if self._best else sorted(self._streams)
-        chosen = {kind: (codec, channels) for kind, codec, channels in (self._streams[n] for n in reversed(numbers))}
-        video, _ = chosen.get("Video", (None, 0))
-        audio, channels = chosen.get("Audio", (None, 0))
-        return Streams(video, audio, channels)
+        return [self._streams[number] for number in numbers]
 
     @property
     def program(self) -> int | None:
-        """The program (variant) with the highest bit rate; None where there is no choice."""
+        """The program (variant) with the highest bit rate, of those whose video is copied if there are any; None where there
+        is no choice."""
         return self._best.number if self._best else None
 
     @property
     def _best(self) -> "_Program | None":
         variants = [program for program in self._programs if program.streams]
-        return max(variants, key=lambda program: program.bitrate) if len(variants) > 1 else None
+        return max(variants, key=self._worth) if len(variants) > 1 else None
+
+    def _worth(self, program: "_Program") -> tuple[bool, int]:
+        copied = any(self._streams[number].codec in COPIED_VIDEO for number in program.streams)
+        return copied, program.bitrate
 
     @property
     def segments_opened_each(self) -> float:
@@ -158,10 +187,10 @@ class Report:
             self.start_s = float(start[1]) if start and not self.finite else None
         elif program := _PROGRAM.match(text):
             self._programs.append(_Program(int(program[1])))
-        elif (stream := _STREAM.search(text)) and "(attached pic)" not in text:
+        elif (stream := _STREAM.search(text)) and "(attached pic)" not in text and stream[3] != "none":
             layout = _LAYOUT.search(text)
             channels = _channels(layout[1]) if layout else 0
-            self._streams[int(stream[1])] = (stream[2], stream[3], channels)
+            self._streams[int(stream[1])] = _Stream(stream[2], stream[3], channels, "(default)" in text)
             if self._programs:
                 self._programs[-1].streams.append(int(stream[1]))
         elif self._programs and (bitrate := _BITRATE.search(text)):
@@ -182,6 +211,16 @@ class Report:
     def _blame(self, text: str) -> None:
         if unknown := _UNKNOWN_OPTION.search(text):
             self.unknown_option = "-" + (unknown[1] or unknown[2])
+        elif ODDLY_NAMED_HLS.search(text):
+            self.is_oddly_named_hls = True
+        elif _NO_SIZE.search(text):
+            self.is_sizeless = True
+        elif lacking := _NO_DECODER.search(text):
+            self.unplayable = f"this FFmpeg cannot decode {(lacking[1] or lacking[2] or lacking[3]).upper()}"
+        elif ended := _DECODER_ENDED.search(text):
+            self.unplayable = self.unplayable or f"FFmpeg cannot decode this {ended[1].upper()}"
+        elif _NO_HEADER.search(text):
+            self.unplayable = self.unplayable or f"it cannot be put into MPEG-TS; {text}"
         elif _CLOSED.search(text):
             self.closed = True
         elif _REFUSED.search(text):
@@ -207,6 +246,13 @@ class Report:
 
 # Which of several faults says most: a server's answer more than a broken connection, that more than odd bytes.
 _WEIGHT = (Ending.SOURCE_REFUSED, Ending.SOURCE_UNREACHABLE, Ending.SOURCE_UNDECODABLE)
+
+
+class _Stream(NamedTuple):
+    kind: str  # "Video", "Audio"
+    codec: str
+    channels: int
+    is_default: bool
 
 
 class _Program:

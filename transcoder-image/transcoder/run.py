@@ -9,7 +9,7 @@ import select
 import signal
 import time
 
-from transcoder.argv import OPTIONAL, Plan, Unplayable, ffmpeg_argv, plan
+from transcoder.argv import OPTIONAL, Lesson, Plan, Unplayable, ffmpeg_argv, plan
 from transcoder.attempt_log import AttemptLog
 from transcoder.ending import Ending
 from transcoder.ffmpeg_process import FfmpegProcess
@@ -17,6 +17,7 @@ from transcoder.job import Job, Slate, Streams
 from transcoder.lanes import Lanes
 from transcoder.log_lane import LogLane
 from transcoder.publisher import Publisher
+from transcoder.report import Report
 from transcoder.store import PostSegment, Stored
 from transcoder.take import Take
 from transcoder.watchdog import Limits, Verdict, judge, second_chance
@@ -57,7 +58,7 @@ class Attempt:
         self._lanes = Lanes(job, self._wake_in)
         self._log_lane = LogLane(job, self._log, now_s)
         self._limits = Limits(job.start_limit_s, job.stall_limit_s)
-        self._lacks: frozenset[str] = frozenset()  # options that are not known to this FFmpeg, or to the format that comes
+        self._lesson = Lesson()
         self._corrections = 0
         self._accepted_for: Streams | None = None
         self._looked_s = self._awake_since_s = now_s
@@ -146,15 +147,17 @@ class Attempt:
             return Verdict(Ending.STORE_UNREACHABLE, f"the store has failed for {now_s - down_since_s:.0f} s")
         seen = self._take.observe(now_s, self._awake_since_s)
         verdict = judge(seen, self._limits)
+        take = self._take
+        if take.report.unplayable:
+            verdict = Verdict(Ending.SOURCE_UNDECODABLE, take.report.unplayable)
         if verdict is None:
             return self._accept(now_s)
-        take = self._take
-        unknown = take.report.unknown_option
-        if unknown in OPTIONAL - self._lacks:
-            self._lacks |= {unknown}
+        lesson = learned(self._lesson, take.report)
+        if lesson != self._lesson:
+            self._lesson = lesson
             self._start_again(take.plan, now_s, keep=False)
             return None
-        if seen.exit_code is not None and take.report.complete and not take.accepted:
+        if (seen.exit_code is not None or take.report.unplayable) and take.report.complete and not take.accepted:
             # It may have ended because of what it was told to do, or because it has read a whole file at once.
             if not publisher.joined:
                 return None
@@ -180,7 +183,7 @@ class Attempt:
             needed = plan(self._job.profile, streams, publisher.sending)
         except Unplayable as error:
             return Verdict(Ending.SOURCE_UNDECODABLE, f"cannot be played: {error}")
-        needed = needed._replace(program=take.report.program, paced=take.report.finite)
+        needed = needed._replace(program=take.report.program, paced=take.report.finite, audio_track=take.report.audio_track)
         self._log(
             f"source is {take.report.format}{' (a file)' if take.report.finite else ''}: {_named(streams)}; "
             f"session sends {_named(publisher.sending) if publisher.sending else 'nothing yet'}"
@@ -204,7 +207,7 @@ class Attempt:
         else:
             self._publisher.withdraw(self._take.clock)
         self._log(f"FFmpeg anew: {_described(needed)}")
-        process = FfmpegProcess(ffmpeg_argv(self._ffmpeg, self._job, needed, self._lacks))
+        process = FfmpegProcess(ffmpeg_argv(self._ffmpeg, self._job, needed, self._lesson))
         self._take = Take(self._job, needed, process, self._epoch_s + process.started_s, follows=keep)
 
     def _publish(self, now_s: float) -> None:
@@ -259,6 +262,16 @@ class Attempt:
 
     def _now_s(self) -> float:
         return self._epoch_s + time.monotonic()
+
+
+def learned(before: Lesson, report: Report) -> Lesson:
+    """What FFmpeg is to be told differently, by what it has said before it ended; the same where that is nothing new."""
+    unknown = report.unknown_option
+    return Lesson(
+        lacks=before.lacks | {unknown} if unknown in OPTIONAL else before.lacks,
+        is_hls=before.is_hls or report.is_oddly_named_hls,
+        slow=before.slow or report.is_sizeless,
+    )
 
 
 def _touch_health_file() -> None:

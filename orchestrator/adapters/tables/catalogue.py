@@ -168,7 +168,8 @@ class SqlCatalogue:
 
     async def record_probe(self, source_id: str, result: ProbeResult, now: float) -> Source:
         def change(before: Source) -> dict[str, Any]:
-            return health_of(health.after(before, result.happening, now)) | {"probe_asked_at": None, "probe_refused": None}
+            refused = None if result.verdict else result.reason
+            return health_of(health.after(before, result.happening, now)) | {"probe_asked_at": None, "probe_refused": refused}
 
         return await self._database.write(lambda connection: _change_source(connection, source_id, change))
 

@@ -14,13 +14,16 @@ from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.schema import attempts, events, intents, orchestrators, sessions
 from orchestrator.core.model import Phase
 from orchestrator.errors import LimitReached
-from orchestrator.ports import DRAIN_RETRY_S, DRAINING, OrchestratorRow
+from orchestrator.ports import DRAIN_RETRY_S, DRAINING, AttemptRow, OrchestratorRow
+from transcoder.ending import Ending
 
+_ATTEMPT_ROW = tuple(attempts.c[field.name] for field in fields(AttemptRow))
 _ROW = tuple(orchestrators.c[field.name] for field in fields(OrchestratorRow))
 _FORGET_S = 24 * 3600.0  # of an orchestrator that was killed and never said goodbye
 _DRAIN = "drain"
 _DRAINING_SINCE = select(intents.c.at).where(intents.c.name == _DRAIN)
 _SESSIONS_AT_ONCE = 200
+_REFUSED_JOBS = 100
 _IDS_AT_ONCE = 500  # SQLite takes some thousands of parameters, PostgreSQL's planner likes few
 
 
@@ -72,6 +75,12 @@ class SqlOperation:
             return revision
 
         return await self._database.read(work)
+
+    async def refused_jobs(self, since: float) -> tuple[AttemptRow, ...]:
+        query = select(*_ATTEMPT_ROW).where(attempts.c.started_at >= since, attempts.c.exit_code == Ending.BAD_JOB)
+        query = query.order_by(attempts.c.started_at.desc()).limit(_REFUSED_JOBS)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return tuple(AttemptRow(**row._asdict()) for row in rows)
 
     async def known(self, session_ids: Collection[str]) -> frozenset[str]:
         ids = sorted(session_ids)

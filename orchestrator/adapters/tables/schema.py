@@ -185,6 +185,7 @@ sessions = Table(
     Column("from_source_id", Text),
     Column("chosen", Text),
     Column("tried", Json(tuple[str, ...]), nullable=False),
+    Column("refused", Json(tuple[str, ...]), nullable=False, server_default=text("'[]'")),
     Column("fault_at", Double),
     Column("faults", Integer, nullable=False),
     Column("unavailable_since", Double),

@@ -54,6 +54,10 @@ class ProbeFailed(Struct, frozen=True, tag=True):
     reason: str | None
 
 
+class ProbeInconclusive(Struct, frozen=True, tag=True):
+    """A probe could not ask it: nobody knows whether it works. Only a session can tell."""
+
+
 class Moved(Struct, frozen=True, tag=True):
     """Its address was changed: what was seen at the old one says nothing about the new one."""
 
@@ -66,7 +70,7 @@ class Disabled(Struct, frozen=True, tag=True):
     """Somebody took it out of use."""
 
 
-Happening = Listed | PlayedSteadily | Failed | ProbeSucceeded | ProbeFailed | Moved | Enabled | Disabled
+Happening = Listed | PlayedSteadily | Failed | ProbeSucceeded | ProbeFailed | ProbeInconclusive | Moved | Enabled | Disabled
 
 
 def after(source: Source, happening: Happening, now: float) -> Source:
@@ -89,6 +93,9 @@ def after(source: Source, happening: Happening, now: float) -> Source:
             return replace(source, status=status, media=media, healthy_since=since, healthy_at=now, last_checked_at=now)
         case ProbeFailed(reason):
             return replace(_problematic(source, reason, now), last_checked_at=now)
+        case ProbeInconclusive():
+            problematic = source.status is SourceStatus.PROBLEMATIC
+            return replace(source, status=SourceStatus.UNKNOWN if problematic else source.status, last_checked_at=now)
         case Moved():
             return replace(_anew(source), status=_unless_disabled(source, SourceStatus.UNKNOWN), media=None)
         case Enabled():

@@ -206,6 +206,16 @@ async def test_out_of_memory_is_told_from_other_kills(engine: Containers) -> Non
 
 
 @pytest.mark.docker
+async def test_what_of_its_job_the_agent_refuses_is_told(runtime: DockerRuntime) -> None:
+    await runtime.start(launch(1, "echo 'bad job: expected.channels is missing' >&2; exit 31"))
+
+    async def ended() -> str | None:
+        (container,) = await runtime.containers()
+        return container.detail if container.exit_code == 31 else None
+
+    assert await eventually(ended, 10.0) == "expected.channels is missing"
+
+
 async def test_health_is_listed_and_told(runtime: DockerRuntime) -> None:
     events = runtime.events()
     await runtime.start(launch(1, f"touch /tmp/healthy; sleep 2; rm /tmp/healthy; {RUN}"))

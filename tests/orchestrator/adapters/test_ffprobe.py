@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,10 +14,13 @@ import msgspec
 import pytest
 
 from lab import Fault, Lab, Recipe, default_ffmpeg, rtmp_source
-from orchestrator.adapters.ffprobe import FfprobeProber
+from orchestrator.adapters.codecs import missing_decoders
+from orchestrator.adapters.ffprobe import FfprobeProber, media_of
 from orchestrator.core.model import Media, Source
 from orchestrator.errors import BadSetting, EngineUnavailable
 from orchestrator.settings import Settings
+from tests.orchestrator.adapters.pages import Answer, page
+from tests.orchestrator.adapters.pages import serving as pages_of
 from tests.support import eventually
 
 TIMEOUT_S = 2.0
@@ -109,8 +114,8 @@ async def test_a_live_hls_source_is_probed_quickly(prober: FfprobeProber, lab: L
         (Fault.RESET, "connection reset", "connection reset"),
         (Fault.HTTP_403, "403 Forbidden", "403 Forbidden"),
         (Fault.HTTP_404, "404 Not Found", "404 Not Found"),
-        (Fault.HTTP_500, "500 Internal Server Error", "the server answers with an error (5xx)"),
-        (Fault.HTML, "not media (text/html)", "not media"),
+        (Fault.HTTP_500, "500 Internal Server Error", "500 Internal Server Error"),
+        (Fault.HTML, "not media (text/html)", "not media (text/html)"),
         (Fault.EMPTY_PLAYLIST, "empty playlist", "ends before any media"),
         (Fault.HANG, "no answer within 2 s", "no media within 2 s"),
         (Fault.GARBAGE, "no media within 2 s", "no media within 2 s"),
@@ -253,3 +258,165 @@ async def test_a_source_that_has_failed_must_be_seen_to_advance(prober: FfprobeP
     lab["a"].fault = None
     for address in (frozen, lab["a"].multivariant_url, lab["a"].ts_url, lab["b"].base_url + "/b/vod.m3u8"):
         assert (await prober.probe(source(address, status="problematic"))).media is not None, address
+
+
+# --- what is refused by name, and what is no verdict ------------------------------------------------------------------
+
+MEDIA_PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:7\n{}#EXTINF:2,\na.ts\n#EXTINF:2,\nb.ts\n"
+SKD = '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://x",KEYFORMAT="com.apple.streamingkeydelivery",KEYFORMATVERSIONS="1"\n'
+WIDEVINE = '#EXT-X-KEY:METHOD=SAMPLE-AES-CTR,URI="data:x",KEYFORMAT="urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed"\n'
+SAMPLE_AES = '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="key"\n'
+SESSION_KEY = '#EXTM3U\n#EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI="skd://x",KEYFORMAT="com.microsoft.playready"\n'
+MPD = '<?xml version="1.0" encoding="utf-8"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="dynamic"></MPD>'
+
+
+async def test_what_no_ffmpeg_plays_is_refused_by_its_name(prober: FfprobeProber, lab: Lab) -> None:
+    segment = lab["a"].loop.segment(0)
+    variant = "#EXT-X-STREAM-INF:BANDWIDTH=1\nplain.m3u8\n"
+    answers: dict[str, Answer] = {
+        "/a.ts": page(segment, "video/mp2t"),
+        "/b.ts": page(segment, "video/mp2t"),
+        "/plain.m3u8": page(MEDIA_PLAYLIST.format("")),
+        "/none.m3u8": page(MEDIA_PLAYLIST.format("#EXT-X-KEY:METHOD=NONE\n")),
+        "/fairplay.m3u8": page(MEDIA_PLAYLIST.format(SKD)),
+        "/widevine.m3u8": page(MEDIA_PLAYLIST.format(WIDEVINE)),
+        "/sample-aes.m3u8": page(MEDIA_PLAYLIST.format(SAMPLE_AES)),
+        "/playready.m3u8": page(SESSION_KEY + variant),
+        "/bom.m3u8": page(b"\xef\xbb\xbf" + MEDIA_PLAYLIST.format("").encode()),
+        "/dash.m3u8": page(MPD, "text/xml"),
+        "/dash.mpd": page(MPD, "application/dash+xml"),
+        "/dash": page(MPD, "application/dash+xml"),
+        "/gzip.m3u8": page(gzip.compress(MEDIA_PLAYLIST.format("").encode()), "x", "200 OK", "Content-Encoding: gzip"),
+        "/gzip.ts": page(gzip.compress(segment), "video/mp2t", "200 OK", "Content-Encoding: gzip"),
+        "/twice.m3u8": page(b"x", "x", "200 OK", "Content-Encoding: gzip, gzip"),
+        **{f"/{code}.{kind}": page(b"", "x", f"{code} Whatever") for code in (458, 509, 403) for kind in ("ts", "m3u8")},
+    }
+    expected = {
+        "/plain.m3u8": None,
+        "/none.m3u8": None,
+        "/fairplay.m3u8": "protected by FairPlay",
+        "/widevine.m3u8": "protected by Widevine",
+        "/playready.m3u8": "protected by PlayReady",
+        "/sample-aes.m3u8": "encrypted by SAMPLE-AES",
+        "/bom.m3u8": "a playlist that begins with a byte order mark, which HLS forbids (RFC 8216, 4.1)",
+        "/dash.m3u8": "DASH (an MPD), not HLS",
+        "/dash.mpd": "DASH (an MPD), not HLS",
+        "/dash": "DASH (an MPD), not HLS",
+        "/gzip.m3u8": "a compressed answer (gzip)",
+        "/gzip.ts": "a compressed answer (gzip)",
+        "/twice.m3u8": "a compressed answer (gzip, gzip)",
+        "/458.ts": "HTTP status 458",
+        "/458.m3u8": "HTTP status 458",
+        "/509.ts": "HTTP status 509",
+        "/509.m3u8": "HTTP status 509",
+        "/403.ts": "403 Forbidden",
+    }
+    async with pages_of(answers) as pages:
+        found = {path: (await prober.probe(source(pages.url + path))).reason for path in expected}
+    assert found == expected
+
+
+async def test_an_oddly_named_playlist_is_hls_all_the_same(prober: FfprobeProber, lab: Lab) -> None:
+    """A type and an address that say nothing, and segments that a script gives out."""
+    answers: dict[str, Answer] = {
+        "/live/1234": page(MEDIA_PLAYLIST.format("").replace(".ts", ".php?n=1"), "text/plain"),
+        "/live/a.php": page(lab["a"].loop.segment(0), "application/octet-stream"),
+        "/live/b.php": page(lab["a"].loop.segment(1), "application/octet-stream"),
+    }
+    async with pages_of(answers) as pages:
+        result = await prober.probe(source(f"{pages.url}/live/1234"))
+    assert result.media is not None, result.reason
+    assert (result.media.video, result.media.cadence_s) == ("h264", 2.0)
+
+
+async def test_a_protocol_that_ffprobe_does_not_speak_is_no_verdict(prober: FfprobeProber) -> None:
+    result = await prober.probe(source("srt://127.0.0.1:1"))
+    if result.verdict:
+        pytest.skip("this FFmpeg speaks SRT")
+    assert (result.media, result.reason) == (None, "SRT: this FFmpeg does not speak the protocol")
+
+
+@pytest.mark.parametrize(("moves", "signed"), [(False, False), (False, True), (True, True)])
+async def test_a_long_playlist_counts_as_advancing_only_where_segments_are_added(
+    prober: FfprobeProber, lab: Lab, moves: bool, signed: bool
+) -> None:
+    """600 KB, in pieces of any size; and a server that signs addresses anew for each request adds nothing by that."""
+    asked = itertools.count()
+
+    def playlist() -> bytes:
+        now = next(asked)
+        last = 9000 + (now if moves else 0)
+        token = f"?token={now}" if signed else ""
+        lines = "".join(f"#EXTINF:1.0,\n/media/segment/{n:06d}/x.ts{token}\n" for n in range(9000))
+        tail = "".join(f"#EXTINF:1.0,\n/x{n}.ts{token}\n" for n in range(9000, last + 1))
+        return page(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n{lines}{tail}")
+
+    segments = {f"/x{n}.ts": page(lab["a"].loop.segment(0), "video/mp2t") for n in range(9000, 9100)}
+    async with pages_of({"/x.m3u8": playlist, **segments}) as pages:
+        result = await prober.probe(source(f"{pages.url}/x.m3u8", status="problematic"))
+    assert result.reason == (None if moves else "its playlist does not advance")
+
+
+async def test_probes_do_not_share_cookies(prober: FfprobeProber) -> None:
+    answer = page(MEDIA_PLAYLIST.format(""), "application/vnd.apple.mpegurl", "200 OK", "Set-Cookie: account=alice; Path=/")
+    async with pages_of({"/alice.m3u8": answer, "/bob.m3u8": answer}) as pages:
+        await prober.probe(source(f"{pages.url}/alice.m3u8"))
+        await prober.probe(source(f"{pages.url}/bob.m3u8"))
+    bobs = [asked for asked in pages.asked if asked.startswith("GET /bob.m3u8")]
+    assert bobs
+    assert not any("account" in asked for asked in bobs)
+
+
+# --- what of several streams is taken, and what cannot be decoded ------------------------------------------------------
+
+
+def test_the_best_variant_and_the_default_rendition_are_what_a_session_takes() -> None:
+    def stream(kind: str, codec: str, bitrate: str | None = None, **more: object) -> dict[str, object]:
+        tags = {} if bitrate is None else {"variant_bitrate": bitrate}
+        return {"codec_type": kind, "codec_name": codec, "tags": tags, **more}
+
+    muxed = [
+        stream("video", "h264", "300000", width=320, height=180),
+        stream("audio", "mp2", "300000", channels=2),
+        stream("video", "h264", "1500000", width=0, height=0),
+        stream("audio", "aac", "1500000", channels=0),
+    ]
+    taken = media_of(msgspec.json.encode({"streams": muxed, "format": {"format_name": "hls"}}))
+    assert taken == Media(video="h264", audio="aac", bitrate_bps=1_500_000)
+    renditions = [
+        stream("video", "h264"),
+        stream("audio", "mp2", channels=1),
+        stream("audio", "aac", channels=2, disposition={"default": 1}),
+    ]
+    taken = media_of(msgspec.json.encode({"streams": renditions}))
+    assert taken == Media(video="h264", audio="aac", channels=2)
+    newer = [stream("video", "av1", "9000000"), stream("video", "h264", "300000")]
+    assert media_of(msgspec.json.encode({"streams": newer})) == Media(video="h264")
+
+
+def test_decoders_that_are_missing_or_need_hardware() -> None:
+    listed = """\
+ D..... = Decoding supported
+ -------
+ DEV.LS av1                  Alliance for Open Media AV1 (encoders: libsvtav1)
+ ..V.L. avs2                 AVS2-P2/IEEE1857.4
+ DEV.L. vp9                  Google VP9 (decoders: vp9 libvpx-vp9) (encoders: libvpx-vp9)
+ DEA.L. aac                  AAC (Advanced Audio Coding)
+ ..A.L. ac4                  AC-4
+"""
+    assert missing_decoders(listed) == {"av1", "avs2", "ac4"}
+    assert missing_decoders(listed.replace("(encoders: libsvtav1)", "(decoders: libdav1d av1)")) == {"avs2", "ac4"}
+
+
+async def test_av1_fails_the_probe_where_ffmpeg_cannot_decode_it(prober: FfprobeProber, tmp_path: Path) -> None:
+    made = tmp_path / "av1.mp4"
+    picture = ("-f", "lavfi", "-i", "testsrc2=s=160x90:r=25", "-t", "0.4")
+    encoder = ("-c:v", "libsvtav1", "-preset", "12", "-svtav1-params", "lp=1", "-movflags", "+faststart")
+    process = await asyncio.create_subprocess_exec(
+        default_ffmpeg(), "-v", "error", *picture, *encoder, str(made), stderr=asyncio.subprocess.DEVNULL
+    )
+    if await process.wait():
+        pytest.skip("this FFmpeg cannot make AV1")
+    async with pages_of({"/av1.mp4": page(made.read_bytes(), "video/mp4")}) as pages:
+        result = await prober.probe(source(f"{pages.url}/av1.mp4"))
+    assert (result.media, result.reason) == (None, "this FFmpeg cannot decode AV1")

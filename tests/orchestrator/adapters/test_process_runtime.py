@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from orchestrator.adapters.attempt_directory import AttemptDirectory
 from orchestrator.adapters.process_runtime import ProcessRuntime
-from orchestrator.core.model import ContainerState
+from orchestrator.core.model import Container, ContainerState
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import Launch
 from orchestrator.settings import Settings
@@ -227,11 +227,13 @@ async def test_the_real_agent_is_found_and_run(tmp_path: Path) -> None:
     runtime = ProcessRuntime(Settings(), directory=tmp_path)
     await runtime.start(launch("not a job"))
 
-    async def exit_code() -> int | None:
+    async def ended() -> Container | None:
         (container,) = await runtime.containers()
-        return container.exit_code
+        return container if container.exit_code is not None else None
 
-    assert await eventually(exit_code) == 31
+    container = await eventually(ended)
+    assert container is not None
+    assert (container.exit_code, container.detail.partition(":")[0]) == (31, "not JSON"), "what it refuses is told"
     assert "bad job" in (tmp_path / "failover" / "s-1" / "log").read_text()
     await runtime.stop("s", 1, 1.0)
 

@@ -1,0 +1,86 @@
+"""Every job that the orchestrator makes is one that the agent takes, whatever a probe has seen."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.adapters.ffprobe import media_of
+from orchestrator.core.model import Attempt, Channel, ChannelPolicy, Media, Session, Source
+from orchestrator.core.policy import Policy
+from orchestrator.job import fault, launch
+from orchestrator.settings import Settings
+from tests.fakes.object_store import FakeObjectStore
+from transcoder.job import Job, Streams, parse
+
+SETTINGS = Settings()
+CHANNEL = Channel(id="c", slug="c", name="C", policy=ChannelPolicy())
+
+
+def job_of(media: Media | None, **source: Any) -> Job:
+    origin = Source(id="x", channel_id="c", url="http://h/x.m3u8", media=media)
+    session = Session(
+        id="s-1",
+        channel_id="c",
+        viewer="v",
+        created_at=0.0,
+        attempt=Attempt(1, "x", 0.0),
+        target_duration_s=Policy(segment_s=SETTINGS.segment_s).target_duration_s((origin,)),
+    )
+    made = launch(session, origin, CHANNEL, FakeObjectStore(), SETTINGS)
+    assert fault(made) is None
+    return parse(made.job)
+
+
+@pytest.mark.parametrize(
+    ("media", "expected"),
+    [
+        (None, None),
+        (Media(), None),
+        (Media(video="h264"), Streams("h264", None, 0)),
+        (Media(video="mjpeg", channels=None), Streams("mjpeg", None, 0)),
+        (Media(video="h264", audio="aac"), Streams("h264", "aac", 0)),
+        (Media(video="h264", audio="aac", channels=6), Streams("h264", "aac", 6)),
+        (Media(audio="mp2", channels=255), Streams(None, "mp2", 0)),
+        (Media(video="not a name", audio="aac", channels=2), Streams(None, "aac", 2)),
+        (Media(video="h264", channels=2), Streams("h264", None, 0)),
+    ],
+)
+def test_what_the_probe_does_not_know_is_unknown_to_the_job(media: Media | None, expected: Streams | None) -> None:
+    assert job_of(media).expected == expected
+
+
+# What ffprobe may print: every field may be missing, null or odd, and so may the playlist that is read beside it.
+_NAMES = st.sampled_from(["h264", "hevc", "mjpeg", "av1", "aac", "mp2", "ac3", "unknown", "", "adpcm_ima_wav", "a b", "\x00"])
+_NUMBERS = st.none() | st.integers(-1, 2**31)
+_STREAMS = st.fixed_dictionaries(
+    {"codec_type": st.sampled_from(["video", "audio", "subtitle", "data", ""])},
+    optional={
+        "codec_name": st.none() | _NAMES,
+        "channels": _NUMBERS,
+        "width": _NUMBERS,
+        "height": _NUMBERS,
+        "bit_rate": st.none() | st.text(max_size=10),
+        "disposition": st.just({}) | st.fixed_dictionaries({"attached_pic": st.sampled_from([0, 1])}),
+        "tags": st.just({}) | st.fixed_dictionaries({"variant_bitrate": st.text(max_size=10)}),
+    },
+)
+_OUTPUTS = st.fixed_dictionaries({"streams": st.lists(_STREAMS, max_size=4)})
+
+
+@given(_OUTPUTS, st.none() | st.floats(0.0) | st.integers(0, 10**400).map(lambda number: float(str(number))))
+def test_every_media_that_a_probe_can_give_makes_a_job_that_the_agent_takes(
+    output: dict[str, Any], cadence_s: float | None
+) -> None:
+    media = media_of(json.dumps(output).encode(), cadence_s)
+    if media is not None:
+        assert job_of(media).source
+
+
+@given(st.builds(Media, video=st.none() | st.text(), audio=st.none() | st.text(), channels=_NUMBERS))
+def test_whatever_an_earlier_release_has_written(media: Media) -> None:
+    assert job_of(media).source

@@ -237,6 +237,9 @@ class Interpreter:
         except Temporary as error:
             log.warning("probe of %s: %s", source.id, error)
             return None
+        except Exception:  # a bug of ours says nothing of the source, nor may it end a round of probes
+            log.exception("probe of %s", source.id)
+            return None
 
     def _probed(self, source_id: str) -> None:
         sessions = self._probing.pop(source_id).sessions

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar, assert_never
 
+from msgspec.structs import replace
+
 from orchestrator import job
 from orchestrator.connections import Connections
 from orchestrator.core import payload
@@ -32,6 +34,7 @@ from orchestrator.core.model import (
 from orchestrator.errors import BusUnavailable, FailoverError, NotFound, Temporary
 from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore, Prober, ProbeResult
 from orchestrator.settings import Settings
+from transcoder.redaction import Redaction
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -160,7 +163,7 @@ class Interpreter:
             await self._runtime.start(job.launch(session, source, channel, self._store, self._settings))
         except FailoverError as error:
             log.error("%s: attempt %s did not start: %s", session.id, attempt, error)
-            self._refused[session.id, attempt] = str(error)
+            self._refused[session.id, attempt] = error.title[:1].lower() + error.title[1:]  # its words are for the log
 
     def _stop(self, session_id: str, attempt: int, grace_s: float) -> None:
         """Beside the session's work: a container that will not die must not keep its successor waiting."""
@@ -229,6 +232,8 @@ class Interpreter:
                 log.info("source %s: its probe has made room", source.id)
                 return None
             result = answer.result()
+            if result.reason:  # whatever a prober says: nothing of the source's address goes into a row or a log
+                result = replace(result, reason=Redaction(source.url, source.headers)(result.reason))
             if result.media is None:
                 log.info("source %s: %s", source.id, result.reason)
             return await self._catalogue.record_probe(source.id, result, self._now())

@@ -321,7 +321,8 @@ def _container(client: docker.APIClient, listed: dict[str, Any], *, closely: boo
         oom_killed=bool(state.get("OOMKilled")),
         healthy=verdict == "healthy" if verdict in ("healthy", "unhealthy") else None,
         created_at=float(listed["Created"]),
-        detail=str(state.get("Error") or ""),
+        # What the engine says of it quotes what it was given; who started it has that in the log
+        detail="the engine cannot start it" if state.get("Error") else "",
     )
 
 

@@ -278,7 +278,7 @@ def test_an_engine_that_refuses_every_container_is_told_and_retried_with_delays(
         world.runtime.image_missing = True
         session_id = world.request()
         world.until(lambda: world.session(session_id).phase is Phase.UNAVAILABLE, 3.0)
-        reason = "container refused: the engine has no such image"
+        reason = "container refused: the transcoder image is missing"
         fields = world.events(session_id)[-1].fields
         assert fields == {"reason": reason, "sources": dict.fromkeys((world.row("a").id, world.row("b").id), reason)}
         assert world.row("a").status is world.row("b").status is SourceStatus.HEALTHY

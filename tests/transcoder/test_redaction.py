@@ -42,7 +42,10 @@ OWN = Redaction(
 @pytest.mark.parametrize(
     ("said", "kept"),
     [
-        ("Server error: no stream live/JOE/HUNTER2", "Server error: no stream .../..."),
+        ("rtmp server said no stream live/JOE/HUNTER2", "rtmp server said no stream .../..."),
+        ("[http] HTTP error 404 no stream of ANOTHER", "[http] HTTP error 404 ..."),
+        ("[rtsp] method DESCRIBE failed: 403 not for ANOTHER", "[rtsp] method DESCRIBE failed: 403 ..."),
+        ("[rtmp] Server error: ANOTHER has no stream", "[rtmp] Server error: ..."),
         ("401 user JOE: password HUNTER2 has expired", "401 user ...: password ... has expired"),
         ("token abc123, header tok9, me@x, pw-1", "token ..., header ..., ..., ..."),
         ("Skip ('/live/ANOTHER/SECRET/2.ts')", "Skip ('/...')"),

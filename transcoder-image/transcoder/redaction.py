@@ -13,6 +13,8 @@ from itertools import pairwise
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:(?://|\\/\\/))([^\s'\"<>|]*)")
 # An absolute path of several parts, as one that a server or a playlist names; not "../../segments/...", which is ours.
 _PATH = re.compile(r"(?<![\w.:/\\-])/(?:[^\s/'\"<>|]+/)+[^\s'\"<>|]*")
+# What follows is a server's own, and may name an account of its own: one that a redirect has led to is known to nobody here.
+_SAID = re.compile(r"(HTTP error \d{3}|method \w+ failed: \d{3}|Server error:) .*")
 _END_OF_AUTHORITY = re.compile(r"[/?#\\]")
 _TRAILING = ".,;:)]}"
 _LEFT_OUT = "/..."
@@ -65,7 +67,7 @@ def redacted(text: str) -> str:
 
 
 class Redaction:
-    """The same, and the parts of one source's own address wherever they stand, and absolute paths."""
+    """The same, and the parts of one source's own address wherever they stand, absolute paths, and what a server says."""
 
     def __init__(self, url: str = "", headers: dict[str, str] | None = None) -> None:
         secrets = {each for part in _parts(url, headers or {}) for each in (part, _decoded(part)) if _is_telling(each)}
@@ -73,7 +75,7 @@ class Redaction:
         self._secret = re.compile(rf"(?<!\w)(?:{words})(?!\w)") if words else None
 
     def __call__(self, text: str) -> str:
-        text = _PATH.sub(_LEFT_OUT, redacted(text))
+        text = _SAID.sub(r"\1 ...", _PATH.sub(_LEFT_OUT, redacted(text)))
         return text if self._secret is None else self._secret.sub("...", text)
 
 

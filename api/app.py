@@ -103,6 +103,7 @@ def create_app(
             "world": Provide(_world, sync_to_thread=False),
             "metrics": Provide(_metrics, sync_to_thread=False),
             "row": Provide(auth.authorised, sync_to_thread=False),
+            "operator": Provide(auth.operator, sync_to_thread=False),
         },
         state=State(
             {

@@ -106,9 +106,7 @@ async def admin(connection: AnyConnection, _: BaseRouteHandler) -> None:
 
 async def admin_or_query(connection: AnyConnection, _: BaseRouteHandler) -> None:
     """Guard: the same, or the admin key as `?key=`."""
-    bearer, key = _bearer(connection), connection.query_params.get("key")
-    keys = _world(connection).keys
-    if not (keys.is_admin(bearer) or keys.is_admin(key) or (bearer is None and key is None and _is_console(connection))):
+    if not is_operator(connection):
         raise _unauthorized(connection, "the admin key is needed")
 
 
@@ -120,22 +118,25 @@ async def session_as_admin(connection: AnyConnection, _: BaseRouteHandler) -> No
 
 async def session(connection: AnyConnection, _: BaseRouteHandler) -> None:
     """Guard: the token of any lease of the session, as a Bearer credential or `?token=`, or the admin key. Leaves the row for
-    `authorised`, with the viewer's lease; the admin key has none. To a stranger an unknown session looks like any other."""
+    `authorised`, with the viewer's lease; the admin key has none, unless a token stands beside it in the query.
+    To a stranger an unknown session looks like any other."""
     world = _world(connection)
     session_id = connection.path_params["session_id"]
     bearer = _bearer(connection)
-    given = bearer if bearer is not None else connection.query_params.get("token")
-    is_admin = world.keys.is_admin(bearer) or (given is None and _is_console(connection))
+    by_key = world.keys.is_admin(bearer)
+    given = bearer if bearer is not None and not by_key else connection.query_params.get("token")
+    is_admin = by_key or (given is None and _is_console(connection))
     try:
         if not is_id(session_id):
             raise NotFound(f"no session {session_id!r}")
-        hashed = None if given is None or is_admin else token_hash(given)
+        hashed = None if given is None else token_hash(given)
         row = await world.sessions.get(session_id, hashed)
     except NotFound as error:
         raise (error if is_admin else _unauthorized(connection, "the session's token is needed")) from None
     if not is_admin and (hashed is None or row.lease is None or not hmac.compare_digest(hashed, row.lease.token_hash)):
         raise _unauthorized(connection, "the session's token is needed")
     connection.scope["state"]["session"] = row
+    connection.scope["state"]["operator"] = is_admin
 
 
 def authorised(scope: Scope) -> SessionRow:
@@ -143,6 +144,18 @@ def authorised(scope: Scope) -> SessionRow:
     row = scope["state"]["session"]
     assert isinstance(row, SessionRow)
     return row
+
+
+def operator(scope: Scope) -> bool:
+    """Whether the guard `session` has let in an operator, who is told of reasons in words, not a viewer."""
+    return bool(scope["state"]["operator"])
+
+
+def is_operator(connection: AnyConnection) -> bool:
+    """Whether the admin key or the console's cookie is presented, on whichever route."""
+    bearer, key = _bearer(connection), connection.query_params.get("key")
+    keys = _world(connection).keys
+    return keys.is_admin(bearer) or keys.is_admin(key) or (bearer is None and key is None and _is_console(connection))
 
 
 def _is_console(connection: AnyConnection) -> bool:

@@ -1,5 +1,8 @@
 """A session's events, over SSE and WebSocket. Rows first, then the bus; rows again every two seconds, so that with Redis gone
-nothing is lost (law 1). A client that comes back names the last event that it has seen. After `session.ended` it is over."""
+nothing is lost (law 1). A client that comes back names the last event that it has seen. After `session.ended` it is over.
+
+Who has the admin key is told reasons in words, a viewer their class (core/viewer_reason.py).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from api.metrics import Metrics
 from api.views import SESSION
 from api.wakes import wakes
 from api.world import World
-from orchestrator.core import payload
+from orchestrator.core import payload, viewer_reason
 from orchestrator.core.model import Event, EventType, Phase
 from orchestrator.errors import NotFound, Temporary
 from orchestrator.ports import SessionRow
@@ -63,7 +66,7 @@ SWITCHED: dict[str, Any] = {
 }
 
 
-async def follow(world: World, row: SessionRow, after: int) -> AsyncIterator[Event | None]:
+async def follow(world: World, row: SessionRow, after: int, operator: bool) -> AsyncIterator[Event | None]:
     """Events with ids greater than `after`, for ever, until `session.ended`; None where nothing has come for a while. Who
     listens watches: the lease is renewed meanwhile, and where it was given up there is nothing more to hear."""
     session_id = row.session.id
@@ -77,7 +80,7 @@ async def follow(world: World, row: SessionRow, after: int) -> AsyncIterator[Eve
                 log.info("session %s: events wait: %s", session_id, error)
                 events = ()
             for event in events:
-                yield event
+                yield event if operator else viewer_reason.of_event(event)
                 after = event.id
                 if event.type is EventType.SESSION_ENDED:
                     return
@@ -115,15 +118,18 @@ async def stream_events(
     world: NamedDependency[World],
     metrics: NamedDependency[Metrics],
     row: NamedDependency[SessionRow],
+    operator: NamedDependency[bool],
     after: After = None,
     last_event_id: LastEventId = None,
 ) -> Response[Any]:
     """Each event's name is its type, its id increases by one. All of the session's events are replayed unless the client says
-    which it has seen. 204: the session has ended and there is nothing more, which stops an EventSource for good."""
+    which it has seen. A viewer's `reason` is a class (`unreachable`, `refused`, `unplayable`, `stalled`, `ended`, `busy`,
+    `planned`, `service`, `failed`), as are those of its `sources`; with the admin key they are words. 204: the session has
+    ended and there is nothing more, which stops an EventSource for good."""
     seen = seen_by(after, last_event_id) or 0
     if row.session.phase is Phase.ENDED and not await world.sessions.events(row.session.id, seen, 1):
         return Response(None, status_code=204)
-    return ServerSentEvent(_messages(world, metrics, row, seen), headers={"Cache-Control": "no-store"})
+    return ServerSentEvent(_messages(world, metrics, row, seen, operator), headers={"Cache-Control": "no-store"})
 
 
 def seen_by(after: int | None, last_event_id: str | None) -> int | None:
@@ -133,8 +139,10 @@ def seen_by(after: int | None, last_event_id: str | None) -> int | None:
     return after
 
 
-async def _messages(world: World, metrics: Metrics, row: SessionRow, after: int) -> AsyncIterator[ServerSentEventMessage]:
-    async with contextlib.aclosing(follow(world, row, after)) as events:  # type: ignore[type-var]
+async def _messages(
+    world: World, metrics: Metrics, row: SessionRow, after: int, operator: bool
+) -> AsyncIterator[ServerSentEventMessage]:
+    async with contextlib.aclosing(follow(world, row, after, operator)) as events:  # type: ignore[type-var]
         async for event in events:
             if event is None:
                 yield ServerSentEventMessage(data=None, comment="keep-alive")
@@ -153,10 +161,13 @@ async def _messages(world: World, metrics: Metrics, row: SessionRow, after: int)
     summary="Events of a session so far",
     answer=History([SWITCHED]),
 )
-async def read_history(world: NamedDependency[World], row: NamedDependency[SessionRow], after: After = None) -> History:
+async def read_history(
+    world: NamedDependency[World], row: NamedDependency[SessionRow], operator: NamedDependency[bool], after: After = None
+) -> History:
     """The same without waiting, for whoever polls: at most 1,000 events, oldest first."""
     events = await world.sessions.events(row.session.id, after or 0, _PAGE)
-    return History([payload.document(event, world.origin_url) for event in events])
+    told = events if operator else map(viewer_reason.of_event, events)
+    return History([payload.document(event, world.origin_url) for event in told])
 
 
 @websocket("/v1/sessions/{session_id:str}/ws")
@@ -165,13 +176,14 @@ async def socket_events(
     world: NamedDependency[World],
     metrics: NamedDependency[Metrics],
     row: NamedDependency[SessionRow],
+    operator: NamedDependency[bool],
     after: After = None,
 ) -> None:
     """The same over WebSocket: one JSON text message for each event."""
     await socket.accept()
 
     async def send() -> None:
-        async with contextlib.aclosing(follow(world, row, after or 0)) as events:  # type: ignore[type-var]
+        async with contextlib.aclosing(follow(world, row, after or 0, operator)) as events:  # type: ignore[type-var]
             async for event in events:
                 if event is not None:
                     metrics.delivered(event)

@@ -75,6 +75,8 @@ async def renewable(app: Litestar) -> AsyncIterator[None]:
                 await world.sessions.can_renew(world.clock())
             except Temporary as error:
                 log.info("leases cannot be renewed: %s", error)
+            except Exception:  # without this mark no lease of anybody would ever run out
+                log.exception("leases cannot be renewed")
             await asyncio.sleep(MARK_S)
 
     marking = asyncio.create_task(mark(), name="leases can be renewed")

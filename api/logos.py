@@ -7,12 +7,15 @@ provider's list; whatever else is found there (a page, a script, a service in ou
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.ports import Download
+
+log = logging.getLogger(__name__)
 
 BYTES: Final = 256 << 10
 LIMIT_S: Final = 5.0
@@ -64,6 +67,9 @@ class Logos:
             async with self._turn:
                 content = await self._download(url)
         except InvalidInput:
+            return None
+        except Exception:  # kept like any other miss: else it would be raised to everybody who asks, for an hour
+            log.exception("a logo cannot be fetched")
             return None
         media_type = media_type_of(content)
         return None if media_type is None or len(content) > BYTES else Logo(content, media_type)

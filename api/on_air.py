@@ -116,6 +116,9 @@ class OnAir:
         except (Temporary, MalformedPlaylist) as error:
             log.info("session %s: its playlist is not read: %s", session_id, error)
             return before and replace(before, etag="")
+        except Exception:  # of this one alone: the others are read
+            log.exception("session %s: its playlist is not read", session_id)
+            return before and replace(before, etag="")
         return _Read(
             etag=etag, segments=len(playlist.segments), buffer_s=round(playlist.duration_s, 1), bitrate_bps=bitrate_bps
         )

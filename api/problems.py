@@ -1,5 +1,9 @@
 """Every answer that is not a success is a problem document (RFC 9457): what is wrong, whose field it is, and nothing of our
-insides."""
+insides.
+
+What a part of the system or a source has said is for who has the admin key; everybody else is told which part it is, and of a
+source the class of its reason (core/viewer_reason.py).
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,27 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from orchestrator.errors import FailoverError, InvalidInput, LimitReached, NoHealthySource, Temporary, Unauthorized
+from api.auth import is_operator
+from orchestrator.core import viewer_reason
+from orchestrator.errors import (
+    BusUnavailable,
+    DatabaseUnavailable,
+    EngineUnavailable,
+    FailoverError,
+    FramesUnavailable,
+    InvalidInput,
+    LimitReached,
+    NoConnectionLeft,
+    NoHealthySource,
+    StoreUnavailable,
+    Temporary,
+    Unauthorized,
+)
+from transcoder.redaction import redacted
 
 log = logging.getLogger(__name__)
+
+_OF_A_PART = StoreUnavailable | EngineUnavailable | DatabaseUnavailable | BusUnavailable | FramesUnavailable | NoConnectionLeft
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -30,7 +52,7 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     instance: str | None = None  # the path that was asked for
     field: str | None = None  # the member, parameter or header that cannot be accepted
     limit: str | None = None  # the name of the setting that has no room for one more
-    sources: dict[str, str] | None = None  # source id → why it does not work
+    sources: dict[str, str] | None = None  # source id → why it does not work: a class; with the admin key, words
     parts: dict[str, str] | None = None  # part of the system → why it is not ready
 
 
@@ -46,18 +68,18 @@ class NotReady(Temporary):
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """The problem document of an error, whoever raised it."""
-    problem, headers = describe(error)
+    problem, headers = describe(error, operator=is_operator(request))
     problem.instance = request.scope["path"]
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
     return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def describe(error: Exception) -> tuple[Problem, dict[str, str]]:
-    """The document, and the headers that belong to it."""
+def describe(error: Exception, *, operator: bool = False) -> tuple[Problem, dict[str, str]]:
+    """The document, and the headers that belong to it; `operator`: with the words of whoever was asked."""
     match error:
         case ValidationException(extra=[{"key": "data"}, *_]):  # Litestar's words where there is no body at all
-            return describe(InvalidInput("body", "is missing"))
+            return describe(InvalidInput("body", "is missing"), operator=operator)
         case ValidationException(extra=[{"message": str(message), **rest}, *_]):  # of a parameter
             return describe(InvalidInput(str(rest.get("key", "request")), message))
         case HTTPException():
@@ -76,10 +98,10 @@ def describe(error: Exception) -> tuple[Problem, dict[str, str]]:
                 type=_urn(type(error).__name__),
                 title=error.title,
                 status=error.status,
-                detail=None if internal else str(error) or None,
+                detail=None if internal else _detail(error, operator),
                 field=error.field if isinstance(error, InvalidInput) else None,
                 limit=error.limit if isinstance(error, LimitReached) else None,
-                sources=error.reasons if isinstance(error, NoHealthySource) else None,
+                sources=_sources(error.reasons, operator) if isinstance(error, NoHealthySource) else None,
                 parts=error.parts if isinstance(error, NotReady) else None,
             )
             headers = {}
@@ -92,6 +114,18 @@ def describe(error: Exception) -> tuple[Problem, dict[str, str]]:
             return problem, headers
         case _:
             return Problem(type=_urn("internal error"), title=FailoverError.title, status=FailoverError.status), {}
+
+
+def _detail(error: FailoverError, operator: bool) -> str | None:
+    if operator:
+        return redacted(str(error)) or None
+    if isinstance(error, NoHealthySource | _OF_A_PART):
+        return None
+    return str(error) or None
+
+
+def _sources(reasons: dict[str, str], operator: bool) -> dict[str, str]:
+    return reasons if operator else viewer_reason.of_sources(reasons)
 
 
 HANDLERS: ExceptionHandlersMap = {Exception: answer}

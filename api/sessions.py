@@ -17,7 +17,7 @@ from api import auth, leases
 from api.body import StrictBody
 from api.limits import WAIT_S, SourceId, Viewer
 from api.viewing import SessionEnded, join, settled
-from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView
+from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView, for_viewer
 from api.world import World
 from orchestrator.core.model import Channel, Desired, Phase, SourceStatus
 from orchestrator.core.wish import SAME
@@ -198,8 +198,12 @@ async def switch_session(
     security=auth.SESSION,
     answer=[ATTEMPT],
 )
-async def list_attempts(world: NamedDependency[World], row: NamedDependency[SessionRow]) -> list[AttemptView]:
-    return [AttemptView.of(attempt) for attempt in await world.sessions.attempts(row.session.id)]
+async def list_attempts(
+    world: NamedDependency[World], row: NamedDependency[SessionRow], operator: NamedDependency[bool]
+) -> list[AttemptView]:
+    """With the admin key reasons are words; to a viewer they are a class, as those of its events."""
+    attempts = await world.sessions.attempts(row.session.id)
+    return [AttemptView.of(each if operator else for_viewer(each)) for each in attempts]
 
 
 @get(
@@ -216,7 +220,7 @@ async def read_log(
     number: FromPath[int],
     lines: Annotated[int | None, QueryParameter(ge=1, le=100_000, description="The last ones alone.")] = None,
 ) -> str:
-    """As the agent has written it: addresses of sources without user info and query. Of an attempt that runs, as of seconds
+    """As the agent has written it: of an address its host alone. Of an attempt that runs, as of seconds
     ago."""
     log = await world.store.read_log(row.session.id, number)
     if log is None:

@@ -6,8 +6,10 @@ from typing import Any, Self
 
 from litestar.connection import ASGIConnection
 from msgspec import Struct
+from msgspec.structs import replace
 
 from api.world import World
+from orchestrator.core import viewer_reason
 from orchestrator.core.model import Channel, Desired, Phase
 from orchestrator.core.payload import playlist_url, timestamp
 from orchestrator.ports import AttemptRow, SessionRow
@@ -101,6 +103,15 @@ class AttemptView(Struct, kw_only=True):
             start_reason=row.start_reason,
             end_reason=row.end_reason,
         )
+
+
+def for_viewer(row: AttemptRow) -> AttemptRow:
+    """The same with the class of each reason in place of its words."""
+    return replace(
+        row,
+        start_reason=None if row.start_reason is None else viewer_reason.of(row.start_reason).value,
+        end_reason=None if row.end_reason is None else viewer_reason.of_end(row.end_reason),
+    )
 
 
 _MEMBERS: dict[str, Any] = {

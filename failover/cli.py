@@ -14,9 +14,12 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from failover import log_lines
 from orchestrator import settings as settings_module
 from orchestrator.errors import FailoverError, Temporary
 from orchestrator.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,19 +101,24 @@ def _at_least_one(text: str) -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     """The entry point. Exit code 0: done; 1: it could not be done, and one line says why; 2: wrong words; 130: Ctrl-C."""
     arguments = _parser().parse_args(argv)
+    as_json = False
     try:
         if arguments.command == "doctor":  # it is what tells of them
             arguments.unknown = settings_module.unknown(os.environ)
             for variable in arguments.unknown:
                 del os.environ[variable]
         settings = settings_module.read(os.environ)
-        _log_to_stderr(settings)
+        log_lines.begin(settings)
+        as_json = settings.log_format == "json"
         sys.exit(asyncio.run(_command(arguments, settings)))
     except KeyboardInterrupt:
         sys.exit(130)
     except FailoverError as error:
         what = f"{error.title}: {error}" if isinstance(error, Temporary) else str(error)
-        print(f"failover: {what}", file=sys.stderr)
+        if as_json:
+            log.error("%s", what)
+        else:
+            print(f"failover: {what}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: that is its right
@@ -188,13 +196,3 @@ def _command(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any
                     if arguments.all:
                         return sessions.stop_all(settings, arguments.data_dir)
                     return sessions.stop(settings, arguments.data_dir, arguments.session)
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    if settings.log_format == "json":
-        form = '{"at": "%(asctime)s", "level": "%(levelname)s", "room": "%(name)s", "message": "%(message)s"}'
-    else:
-        form = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    logging.basicConfig(level=settings.log_level.upper(), format=form, stream=sys.stderr)
-    for noisy in ("httpx", "httpcore", "urllib3", "docker", "uvicorn.access", "alembic", "apscheduler"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -46,9 +46,9 @@ class Client:
 
     async def events(self, session: Any) -> AsyncIterator[dict[str, Any]]:
         """The events of a session that was granted, from its first on, until it ends (server-sent events). Who listens with
-        the session's token watches: the lease is renewed meanwhile."""
-        own = {"Authorization": f"Bearer {session['token']}"}
-        async with self._http.stream("GET", f"/v1/sessions/{session['id']}/events", headers=own, timeout=None) as answer:
+        the session's token watches: the lease is renewed meanwhile. The admin key beside it has reasons told in words."""
+        path, own = f"/v1/sessions/{session['id']}/events", {"token": session["token"]}
+        async with self._http.stream("GET", path, params=own, timeout=None) as answer:
             async for line in answer.aiter_lines():
                 if line.startswith("data:"):
                     yield json.loads(line.removeprefix("data:"))

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from pathlib import Path
+from typing import IO, cast
 
 from rich.console import Console
 
 from failover import data_dir as stacks
+from failover.log_lines import LogStream
 from failover.stack import Stack
 from orchestrator.settings import Settings
 
-console = Console(highlight=False, stderr=True)
+log = logging.getLogger(__name__)
+
+CONSOLE = Console(highlight=False, stderr=True)
 
 
 async def serve(settings: Settings, data_dir: Path | None, port: int | None) -> int:
     data_dir = data_dir or stacks.DEFAULT
+    console = Console(file=cast("IO[str]", LogStream(log)), width=1000) if settings.log_format == "json" else CONSOLE
     stop = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)

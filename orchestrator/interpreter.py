@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar, assert_never
 
+from msgspec.structs import replace
+
 from orchestrator import job
 from orchestrator.connections import Connections
 from orchestrator.core import payload
@@ -35,6 +37,7 @@ from orchestrator.errors import BusUnavailable, FailoverError, NotFound, Tempora
 from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore, Prober, ProbeResult
 from orchestrator.settings import Settings
 from transcoder.ending import Ending
+from transcoder.redaction import Redaction
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -170,7 +173,7 @@ class Interpreter:
                 await self._runtime.start(launch)
         except FailoverError as error:
             log.error("%s: attempt %s did not start: %s", session.id, attempt, error)
-            self._refuse(session.id, attempt, str(error))
+            self._refuse(session.id, attempt, error.title[:1].lower() + error.title[1:])  # its words are for the log
 
     def _refuse(self, session_id: str, attempt: int, detail: str, exit_code: int | None = None) -> None:
         """Seen as a container that the engine would not start; or, with an exit code, that has ended at once."""
@@ -260,6 +263,8 @@ class Interpreter:
                 log.info("source %s: its probe has made room", source.id)
                 return None
             result = answer.result()
+            if result.reason:  # whatever a prober says: nothing of the source's address goes into a row or a log
+                result = replace(result, reason=Redaction(source.url, source.headers)(result.reason))
             if result.media is None:
                 log.info("source %s: %s", source.id, result.reason)
             return await self._catalogue.record_probe(source.id, result, self._now())
@@ -267,6 +272,9 @@ class Interpreter:
             return None  # deleted meanwhile
         except Temporary as error:
             log.warning("probe of %s: %s", source.id, error)
+            return None
+        except Exception:  # a bug of ours says nothing of the source, nor may it end a round of probes
+            log.exception("probe of %s", source.id)
             return None
 
     def _probed(self, source_id: str) -> None:

@@ -14,7 +14,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from orchestrator.asked_probes import AskedProbes
 from orchestrator.core.model import Phase
-from orchestrator.errors import NotFound, Temporary
+from orchestrator.errors import EngineUnavailable, NotFound, Temporary
 from orchestrator.heartbeat import BEAT_S, Heartbeat
 from orchestrator.history import History
 from orchestrator.ports import ContainerRuntime, Sessions
@@ -119,4 +119,7 @@ class Jobs:
                 if self._now() - container.created_at < self._settings.orphan_grace_s:
                     continue
             log.info("%s: container of attempt %s belongs to nobody", container.session_id, container.attempt)
-            await self._runtime.stop(container.session_id, container.attempt, 1.0)
+            try:
+                await self._runtime.stop(container.session_id, container.attempt, 1.0)
+            except EngineUnavailable as error:  # one that cannot be removed must not keep the others
+                log.warning("%s: attempt %s not removed: %s", container.session_id, container.attempt, error)

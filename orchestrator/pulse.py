@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
+
+log = logging.getLogger(__name__)
 
 BEAT_S: Final = 3.0
 
@@ -28,5 +31,8 @@ async def pulse(path: str | None) -> AsyncIterator[None]:
 
 async def _beat(touch: Callable[[], None]) -> None:
     while True:
-        touch()
+        try:
+            touch()
+        except OSError as error:  # a disk that is full now may have room later
+            log.warning("the health file cannot be touched: %s", error)
         await asyncio.sleep(BEAT_S)

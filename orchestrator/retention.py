@@ -3,15 +3,18 @@
 A segment goes when it has been out of the window for so long that no player can hold a playlist that lists it (RFC 8216,
 6.2.2). What exists is read from the store; what is remembered is only since when a segment has been out, so a crash does no
 more than put things off. A session's playlists, segments and logs go together, some time after it has ended.
+
+What a container wrote for one session never keeps the others' turn from coming.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict, deque
+from collections.abc import Awaitable
 
 from orchestrator.core.model import Phase
-from orchestrator.errors import CorruptPlaylist, NotFound
+from orchestrator.errors import CorruptPlaylist, NotFound, StoreUnavailable
 from orchestrator.ports import ObjectStore, Sessions
 from orchestrator.settings import Settings
 from transcoder.media_playlist import MediaPlaylist
@@ -19,6 +22,8 @@ from transcoder.media_playlist import MediaPlaylist
 log = logging.getLogger(__name__)
 
 _PREFIXES = ("segments/", "logs/", "playlists/")  # the playlists last: while they are there, an interrupted pass is taken up
+
+_REFUSALS = 3  # sessions one after the other whose objects the store does not give: it is the store
 
 Place = tuple[int, int]
 """Of a segment in its session: attempt and number. Listed ones go up."""
@@ -43,12 +48,26 @@ class Retention:
                     if prefix == "segments/":
                         segments[session_id].append(item.key)
         unended = {session.id for session in await self._sessions.unended()}
-        gone = 0
+        gone, refused = 0, 0
+
+        async def turn(session_id: str, work: Awaitable[int]) -> None:
+            nonlocal gone, refused
+            try:
+                gone += await work
+                refused = 0
+            except StoreUnavailable as error:
+                refused += 1
+                if refused >= _REFUSALS:
+                    raise
+                log.warning("%s: retention: %s", session_id, error)
+            except Exception:
+                log.exception("%s: retention", session_id)
+
         for session_id in unended & segments.keys():
-            gone += await self._left_the_window(session_id, segments[session_id], now)
+            await turn(session_id, self._left_the_window(session_id, segments[session_id], now))
         for session_id in newest.keys() - unended:
             if newest[session_id] <= now - self._settings.ended_retention_s and await self._is_over(session_id, now):
-                gone += await self._whole_session(session_id)
+                await turn(session_id, self._whole_session(session_id))
         self._firsts = {session_id: firsts for session_id, firsts in self._firsts.items() if session_id in unended}
         return gone
 
@@ -98,5 +117,5 @@ def _place(key: str) -> Place:
     what it likes below its attempt: what has no number comes before all that has."""
     parts = key.partition("segments/")[2].split("/")
     numbers = (parts[1] if len(parts) > 1 else "", parts[-1].partition(".")[0])
-    attempt, number = (int(each) if each.isascii() and each.isdecimal() else -1 for each in numbers)
+    attempt, number = (int(each) if each.isascii() and each.isdecimal() and len(each) < 19 else -1 for each in numbers)
     return attempt, number

@@ -182,9 +182,11 @@ async def _prepare(store: ObjectStore) -> None:
             await store.prepare()
         except Temporary as error:
             log.warning("store: %s", error)
-            await asyncio.sleep(1.0)
+        except Exception:
+            log.exception("store")
         else:
             return
+        await asyncio.sleep(1.0)
 
 
 async def _check(runtime: ContainerRuntime) -> None:

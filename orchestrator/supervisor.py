@@ -318,8 +318,13 @@ class Supervisor:
     def _consider(self, session_id: str, work: _Work) -> None:
         """Look at the world only where something would follow from what is known."""
         if work.session is not None and work.observation is not None and (work.task is None or work.task.done()):
-            known = self._observer.remembered(session_id, work.observation)
-            decision = decide(work.session, known, self._now(), self._policy)
+            try:
+                known = self._observer.remembered(session_id, work.observation)
+                decision = decide(work.session, known, self._now(), self._policy)
+            except Exception:  # this is a timer's call, or one for many sessions: where work is supervised it is tried again
+                log.exception("%s", session_id)
+                self.wake(session_id)
+                return
             if _is_idle(work.session, decision) and decision.wake_at is not None and decision.wake_at > self._now():
                 self._wake_at(session_id, work, decision.wake_at)
                 return

@@ -60,6 +60,7 @@ class Sweep:
         self._now = now
         self._followed: dict[str, _Followed] = {}
         self._silent = False
+        self._odd: set[str] = set()  # sessions whose playlist could not be looked at, for a reason nobody has thought of
         self._busy = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None  # a look that has not begun
         self._looks: set[asyncio.Task[None]] = set()
@@ -87,6 +88,7 @@ class Sweep:
 
     def forget(self, session_id: str) -> None:
         self._followed.pop(session_id, None)
+        self._odd.discard(session_id)
 
     async def look(self) -> None:
         """One LIST for all that are followed, for all who ask until it begins. Never raises for the store."""
@@ -145,6 +147,16 @@ class Sweep:
         await asyncio.gather(*looking, return_exceptions=True)
 
     async def _read(self, session_id: str, known: _Followed) -> None:
+        try:
+            await self._read_playlist(session_id, known)
+            self._odd.discard(session_id)
+        except Exception as error:  # of this one alone: nothing is known of it, and the others are looked at
+            if session_id not in self._odd:  # said once: it is looked at every second
+                log.error("%s: its playlist cannot be read", session_id, exc_info=error)
+            self._odd.add(session_id)
+            known.seen = Unknown(f"its playlist cannot be read: {type(error).__name__}")
+
+    async def _read_playlist(self, session_id: str, known: _Followed) -> None:
         async with self._reads:
             asked_at = self._now()
             try:

@@ -35,6 +35,7 @@ printf '%s\\n' $? >exit
 
 _LOG_LIMIT = 1 << 20
 _REFUSAL_BYTES = 4096  # at the end of the log: why the agent refused its job
+_FILE_LIMIT = 4096  # of what is read; a line of /proc/PID/stat has some hundred characters
 _SILENT_S = 120.0  # without a stored segment: unhealthy. As the image's HEALTHCHECK.
 
 
@@ -92,7 +93,7 @@ class AttemptDirectory:
 
     def agent(self) -> _Process | None:
         keeper, pid = self.keeper(), self._read("agent")
-        process = _process(int(pid)) if keeper and pid.endswith("\n") else None
+        process = _process(int(pid)) if keeper and pid.endswith("\n") and pid.strip().isdecimal() and len(pid) < 12 else None
         return process if process and keeper and process.group == keeper.pid else None
 
     def state(self) -> ContainerState:
@@ -150,7 +151,9 @@ class AttemptDirectory:
 
     def _exit_code(self) -> int:
         code = self._read("exit").strip()
-        return int(code) if code else 128 + signal.SIGKILL  # nobody was left to write it
+        if not (code.isascii() and code.isdecimal() and len(code) <= 3):
+            return 128 + signal.SIGKILL  # nobody was left to write it
+        return int(code)
 
     def _end_of_log(self) -> str:
         try:
@@ -168,7 +171,8 @@ class AttemptDirectory:
 
     def _read(self, name: str) -> str:
         try:
-            return (self.path / name).read_text()
+            with (self.path / name).open(errors="replace") as file:
+                return file.read(_FILE_LIMIT)
         except FileNotFoundError:
             return ""
 

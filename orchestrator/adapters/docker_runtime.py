@@ -228,6 +228,8 @@ class _EventFeed(threading.Thread):
                         return
                 for event in stream:
                     attributes = event["Actor"]["Attributes"]
+                    if not attributes.get(f"{_LABEL}.attempt", "").isdecimal():
+                        continue
                     seen = ContainerEvent(attributes[f"{_LABEL}.session"], int(attributes[f"{_LABEL}.attempt"]))
                     self._tell(seen)
         except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -295,6 +297,8 @@ def _container(client: docker.APIClient, listed: dict[str, Any], *, closely: boo
     `closely`: what it calls running is asked about, too. The engine tells of a death or a pause first and brings its list up to
     date afterwards, so who looks because of an event would see what was before it.
     """
+    if not listed["Labels"].get(f"{_LABEL}.attempt", "").isdecimal():
+        return None  # not by us: it must not keep ours from being seen
     state = {}
     match listed["State"]:
         case "removing":
@@ -311,7 +315,8 @@ def _container(client: docker.APIClient, listed: dict[str, Any], *, closely: boo
             status = _status(state)
     health = _HEALTH.search(listed["Status"])
     verdict = state["Health"]["Status"] if state.get("Health") else health[1] if health else None
-    detail = str(state.get("Error") or "")
+    # What the engine says of it quotes what it was given; who started it has that in the log.
+    detail = "the engine cannot start it" if state.get("Error") else ""
     if status is ContainerState.EXITED and state["ExitCode"] == Ending.BAD_JOB:
         detail = _refused_field(client, listed["Id"])
     return Container(

@@ -1,4 +1,6 @@
-"""Fetches a playlist. Law: what comes is bounded in time and in size, by http and https alone, also behind a redirect."""
+"""Fetches a playlist or a picture. Law: what comes is bounded in time and in size, by http and https alone, also behind a
+redirect; nothing is decompressed, and of answers that are not the one that was asked for no body is read.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from typing import Final
 
 import httpx
 
+from orchestrator.adapters.hls_source import status_words
 from orchestrator.core.m3u import BYTES
 from orchestrator.errors import InvalidInput
 
@@ -32,17 +35,30 @@ async def download(url: str, *, limit_bytes: int = BYTES, limit_s: float = LIMIT
 async def _fetched(url: str, limit_bytes: int) -> bytes:
     # No compression: a small answer would become a large one
     headers = {"Accept-Encoding": "identity", "Accept": "audio/x-mpegurl, application/vnd.apple.mpegurl, text/plain, */*"}
-    async with (
-        httpx.AsyncClient(follow_redirects=True, max_redirects=_REDIRECTS, timeout=10.0) as client,
-        client.stream("GET", url, headers=headers) as answer,
-    ):
-        if answer.status_code != httpx.codes.OK:
-            raise InvalidInput("url", f"the server answered {answer.status_code} {answer.reason_phrase}")
-        if answer.headers.get("Content-Encoding", "identity") != "identity":
-            raise InvalidInput("url", "the server answered compressed, which was not asked for")
-        body = bytearray()
-        async for part in answer.aiter_raw():
-            body += part
-            if len(body) > limit_bytes:
-                raise InvalidInput("url", f"more than {limit_bytes >> 20} MiB")
-        return bytes(body)
+    async with httpx.AsyncClient(timeout=10.0) as client:
+        request = client.build_request("GET", url, headers=headers)
+        for _ in range(_REDIRECTS + 1):
+            answer = await client.send(request, stream=True)
+            try:
+                if answer.next_request is None:
+                    return await _body(answer, limit_bytes)
+            finally:
+                await answer.aclose()
+            # Followed here: httpx would read a redirect's body first, to its end, and decompress it
+            request = answer.next_request
+    raise InvalidInput("url", f"more than {_REDIRECTS} redirects")
+
+
+async def _body(answer: httpx.Response, limit_bytes: int) -> bytes:
+    if answer.status_code != httpx.codes.OK:
+        raise InvalidInput("url", f"the server answered {status_words(answer.status_code)}")
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
+        raise InvalidInput("url", "the server answered compressed, which was not asked for")
+    body = bytearray()
+    async for part in answer.aiter_raw():
+        body += part
+        if len(body) > limit_bytes:
+            raise InvalidInput(
+                "url", f"more than {limit_bytes >> 20} MiB" if limit_bytes >> 20 else f"more than {limit_bytes >> 10} KiB"
+            )
+    return bytes(body)

@@ -125,6 +125,8 @@ class RedisEventBus:
                 await self._deal(pubsub)
             except (RedisError, OSError, TimeoutError) as error:
                 log.log(logging.WARNING if pause_s == first_s else logging.DEBUG, "Redis does not answer: %s", error)
+            except Exception:  # whatever it was, everybody who listens would be deaf for ever
+                log.exception("event bus")
             finally:
                 await pubsub.aclose()  # type: ignore[no-untyped-call]
             await asyncio.sleep(pause_s)

@@ -2,8 +2,8 @@
 
 A source that hangs keeps its place for a second only, and a host has half of the places at most: what hangs holds up nobody
 else. A source that has failed must be seen to advance: a playlist that has frozen looks as well as ever. What cannot be decoded
-fails here, not on air. What ffprobe cannot ask is no verdict. The reason is in words that an operator can act on, without the
-user info or the query of an address; and no source is told anything of another one's account (bounded_http.py).
+fails here, not on air. What ffprobe cannot ask is no verdict. The reason is in words that an operator can act on, of a closed
+vocabulary: no word of FFmpeg's or of a server's; and no source is told anything of another one's account (bounded_http.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from orchestrator.ports import ProbeResult
 from orchestrator.settings import Settings
 from transcoder import job
 from transcoder.argv import COPIED_AUDIO, COPIED_VIDEO, is_playlist, probe_flags
-from transcoder.attempt_log import redacted
 from transcoder.report import ODDLY_NAMED_HLS
 
 _OUTPUT_LIMIT_BYTES = 1 << 20
@@ -297,6 +296,8 @@ _REASONS = (
     ("Failed to resolve", "no such host"),
     ("No route to host", "no route to host"),
     ("Network is unreachable", "network unreachable"),
+    ("TLS", "TLS failed"),
+    ("certificate", "TLS failed"),
     ("not on the whitelist", "leads to a protocol that is not let in"),
     ("Protocol not found", NO_PROTOCOL),
     ("need zlib", "a compressed answer (gzip)"),
@@ -317,5 +318,6 @@ def _reason(said: str | None) -> str | None:
     for sign, words in _REASONS:
         if sign in said:
             return words
-    errors = [line for line in said.splitlines() if "[error]" in line or "[fatal]" in line]
-    return redacted(errors[-1].rpartition("] ")[2])[:200] if errors else "no video or audio"
+    # FFmpeg's own words are nobody's reason: they quote addresses, and what a server has called something
+    failed = any("[error]" in line or "[fatal]" in line for line in said.splitlines())
+    return "cannot be read" if failed else "no video or audio"

@@ -2,6 +2,9 @@
 
 The SDK is synchronous: its calls run in a pool of threads of their own, never on the loop, and never twice by themselves: a
 store that does not answer becomes StoreUnavailable within seconds, and the next sweep asks again (law 3).
+
+Playlists and logs were written by containers, which may write anything: of each so many bytes are read, as they are stored,
+and none is decompressed. What is read is taken apart in the pool, too.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from orchestrator.adapters import store_examination
 from orchestrator.errors import BadSetting, CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import Stamp, StoredObject, StoreReport
 from orchestrator.settings import PREFIX, Settings
-from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist, key_of
+from transcoder.media_playlist import LIMIT_BYTES, MalformedPlaylist, MediaPlaylist, key_of
 
 T = TypeVar("T")
 
@@ -43,6 +46,8 @@ _TIMEOUT = urllib3.Timeout(connect=2.0, read=5.0)
 _ANSWER_LIMIT_S = 8.0  # with the wait for a thread, where a store that hangs holds them all
 _PAGE = 1000  # the most that S3 lists or deletes at once
 _SEGMENT_BYTES = (1, 64 << 20)
+_LOG_BYTES = 2 << 20  # twice what an agent keeps
+_ANSWER_BYTES = 16 << 20  # of an answer of the store itself: a page of a thousand keys has some hundred kilobytes
 _SEGMENT_HEADERS = {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}
 _PLAYLIST_HEADERS = {"Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "public, max-age=1"}
 _FINISH_TRIES = 5
@@ -208,10 +213,11 @@ class MinioObjectStore:
         return stamps
 
     async def read_playlist(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
-        found = await self._run(self._read, _playlist_key(session_id, "main"))
-        if found is None:
-            return None
-        return _parsed(found[0]), found[1]
+        return await self._run(self._read_main, session_id)
+
+    def _read_main(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
+        found = self._read(_playlist_key(session_id, "main"))
+        return None if found is None else (_parsed(found[0]), found[1])
 
     async def read_multivariant(self, session_id: str) -> str | None:
         found = await self._run(self._read, _playlist_key(session_id, "index"))
@@ -226,7 +232,7 @@ class MinioObjectStore:
         if answer is None:
             return None
         try:
-            return answer.read(limit_bytes)
+            return answer.read(limit_bytes, decode_content=False)
         finally:
             answer.release_conn()
 
@@ -263,8 +269,15 @@ class MinioObjectStore:
             raise StoreUnavailable(f"{len(errors)} objects could not be deleted; the first: {errors[0].message}")
 
     async def read_log(self, session_id: str, attempt: int) -> str | None:
-        found = await self._run(self._read, _log_key(session_id, attempt))
-        return None if found is None else found[0]
+        return await self._run(self._read_log, _log_key(session_id, attempt))
+
+    def _read_log(self, key: str) -> str | None:
+        answer = self._object(key)  # not a range: of an empty object there is none
+        if answer is None:
+            return None
+        content = answer.read(_LOG_BYTES, decode_content=False)
+        answer.close()  # what is left is read by nobody
+        return content.decode(errors="replace")
 
     async def close(self) -> None:
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
@@ -306,22 +319,28 @@ class MinioObjectStore:
             region=self._region, credentials=self._credentials, date=datetime.now(UTC), expires=60,
         )  # fmt: skip
         digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        answer = self._http.request(method, url.geturl(), headers={"Content-MD5": digest} if body else {}, body=body)
+        headers = {"Content-MD5": digest} if body else {}
+        answer = self._http.request(method, url.geturl(), headers=headers, body=body, preload_content=False)
+        content = _whole(answer, _ANSWER_BYTES)
         if answer.status not in (200, 204):
-            raise StoreUnavailable(f"the store answers {answer.status} to {method} ?{'&'.join(query)}: {answer.data[:300]!r}")
-        return answer.data
+            raise StoreUnavailable(f"the store answers {answer.status} to {method} ?{'&'.join(query)}: {content[:300]!r}")
+        return content
 
     def _read(self, key: str) -> tuple[str, str] | None:
-        """The text and the ETag, without its quotes."""
+        """A playlist's text and its ETag, without its quotes. Raises CorruptPlaylist."""
         answer = self._object(key)
         if answer is None:
             return None
+        etag, encoding = answer.headers.get("ETag", "").strip('"'), answer.headers.get("Content-Encoding", "identity")
         try:
-            if not (etag := answer.headers.get("ETag", "").strip('"')):
-                raise ValueError("an object without an ETag")  # somebody in between has answered
-            return answer.read().decode(errors="replace"), etag
-        finally:
-            answer.release_conn()
+            content = _whole(answer, LIMIT_BYTES)
+        except _TooLarge:
+            raise CorruptPlaylist(f"the store holds a playlist of more than {LIMIT_BYTES >> 20} MiB") from None
+        if not etag:
+            raise ValueError("an object without an ETag")  # somebody in between has answered
+        if encoding != "identity":  # a container may have stored it so: nobody of ours does
+            raise CorruptPlaylist("the store holds a compressed playlist")
+        return content.decode(errors="replace"), etag
 
     def _object(self, key: str, length: int = 0) -> urllib3.BaseHTTPResponse | None:
         """Its beginning of so many bytes; 0: all of it. To be read and released."""
@@ -345,6 +364,21 @@ class MinioObjectStore:
             raise StoreUnavailable(f"{self._endpoint.geturl()}: {error}") from error
         except (ElementTree.ParseError, ValueError) as error:
             raise StoreUnavailable(f"{self._endpoint.geturl()}: an answer that S3 would not give: {error}") from error
+
+
+class _TooLarge(ValueError):
+    """More than was to be read."""
+
+
+def _whole(answer: urllib3.BaseHTTPResponse, limit_bytes: int) -> bytes:
+    """The body as it was sent, without what its headers say of a compression. Raises _TooLarge; the connection is then closed,
+    for what is left on it would be read by nobody."""
+    content = answer.read(limit_bytes + 1, decode_content=False)
+    if len(content) > limit_bytes:
+        answer.close()
+        raise _TooLarge(f"more than {limit_bytes >> 20} MiB")
+    answer.release_conn()
+    return content
 
 
 def _playlist_key(session_id: str, name: str) -> str:

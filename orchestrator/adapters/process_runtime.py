@@ -114,7 +114,9 @@ class ProcessRuntime:
 
     def _attempts(self) -> list[AttemptDirectory]:
         try:
-            return [AttemptDirectory(path) for path in self._directory.iterdir()]
+            # What bears another name is not ours, and keeps nobody from seeing what is
+            paths = [path for path in self._directory.iterdir() if path.name.rpartition("-")[2].isdecimal()]
+            return [AttemptDirectory(path) for path in paths]
         except FileNotFoundError:
             return []
 

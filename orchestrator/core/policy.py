@@ -52,4 +52,4 @@ class Policy(Struct, frozen=True, kw_only=True):
         channel's sources count, because a swap may lead to any of them. The cap keeps one odd source from ruining latency.
         """
         cadences = [source.media.cadence_s for source in sources if source.media and source.media.cadence_s]
-        return min(12, max(ceil(1.5 * self.segment_s), *(ceil(cadence) for cadence in cadences), 1))
+        return min(12, max(ceil(1.5 * self.segment_s), *(ceil(min(cadence, 12.0)) for cadence in cadences), 1))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gzip
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
@@ -156,6 +158,10 @@ async def test_a_playlist_beyond_all_measure_is_not_read(admin: httpx.AsyncClien
 # --- addresses --------------------------------------------------------------------------------------------------------
 
 
+BOMB_BYTES = 128 << 20
+BOMB = gzip.compress(gzip.compress(bytes(BOMB_BYTES)))  # some hundred bytes
+
+
 class Pages(BaseHTTPRequestHandler):
     pages: ClassVar[dict[str, tuple[int, dict[str, str], bytes]]] = {
         "/list": (200, {}, PLAYLIST.encode()),
@@ -164,11 +170,15 @@ class Pages(BaseHTTPRequestHandler):
         "/file": (302, {"Location": "file:///etc/passwd"}, b""),
         "/zip": (200, {"Content-Encoding": "gzip"}, b"?"),
         "/large": (200, {}, b"x" * 2048),
+        "/bomb": (200, {"Content-Encoding": "gzip, gzip"}, BOMB),
+        "/bomb-moves": (302, {"Location": "/list", "Content-Encoding": "gzip, gzip"}, BOMB),
+        "/bomb-fails": (500, {"Content-Encoding": "gzip, gzip"}, BOMB),
+        "/words": (500, {}, b""),
     }
 
     def do_GET(self) -> None:
         status, headers, body = self.pages.get(self.path, (404, {}, b""))
-        self.send_response(status)
+        self.send_response(status, "http://provider.test/live/joe/hunter2/" if self.path == "/words" else None)
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
@@ -205,12 +215,26 @@ def _with_download(world: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("path", "why"),
-    [("/none", "404"), ("/loop", "TooManyRedirects"), ("/file", "cannot be fetched|not a URL"), ("/zip", "compressed"),
-     ("/large", "more than")],
+    [("/none", "404"), ("/loop", "redirects"), ("/file", "cannot be fetched|not a URL"), ("/zip", "compressed"),
+     ("/large", "more than"), ("/bomb", "compressed"), ("/bomb-fails", "500 Internal Server Error"),
+     ("/words", "500 Internal Server Error$")],
 )  # fmt: skip
 async def test_a_fetch_is_bounded(pages: str, path: str, why: str) -> None:
     with pytest.raises(InvalidInput, match=why):
         await download(pages + path, limit_bytes=1024)
+
+
+@pytest.mark.parametrize("path", ["/bomb", "/bomb-moves", "/bomb-fails"])
+async def test_nothing_is_decompressed_wherever_it_stands(pages: str, path: str) -> None:
+    assert len(BOMB) < 1024
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(InvalidInput):
+            assert await download(pages + path, limit_bytes=1 << 20) == PLAYLIST.encode()
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < BOMB_BYTES / 8
 
 
 async def test_a_fetch_that_hangs_ends() -> None:

@@ -119,3 +119,15 @@ async def test_only_so_many_are_kept(web: Web, monkeypatch: pytest.MonkeyPatch) 
         web.pages[f"http://{name}.test/"] = PNG
         await kept.get(f"http://{name}.test/")
     assert len(web.asked) == 5
+
+
+async def test_what_nobody_has_thought_of_is_a_miss_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
+    async def download(url: str) -> bytes:
+        raise RuntimeError("what nobody has thought of")
+
+    now = 0.0
+    kept = Logos(download, lambda: now)
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            await kept.get("http://logo.test/a.png")
+    assert len(caplog.records) == 1, "it is kept for a while"

@@ -163,7 +163,7 @@ async def test_the_page_says_why_it_cannot_play(browser: Browser, served: Served
     await stage.end(session.id, "no_healthy_source", {channel["sources"][0]["id"]: "404 Not Found"})
     await page.wait_for_selector("#act:visible")
     assert await page.text_content("#said") == "No source of this channel works"
-    assert await page.text_content("#reasons") == "404 Not Found"
+    assert await page.text_content("#reasons") == "It refuses to be played."
     requests: list[Request] = []
     page.on("request", lambda request: requests.append(request))
     await page.click("#act")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import itertools
 import json
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,7 +33,7 @@ from tests.fakes import object_store as fake_object_store
 from tests.fakes.object_store import FakeObjectStore
 from tests.servers import WRITER_ACCESS_KEY, WRITER_BUCKET, WRITER_SECRET_KEY, Seaweed
 from tests.support import eventually
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_uri, violations
+from transcoder.media_playlist import LIMIT_BYTES, ListedSegment, MediaPlaylist, segment_uri, violations
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 SEGMENT_HEADERS = {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}
@@ -173,6 +175,60 @@ async def test_a_playlist_that_cannot_be_read_says_nothing(rig: Rig) -> None:
         await rig.store.read_playlist("s-1")
     with pytest.raises(StoreUnavailable):
         await rig.store.finish_playlist("s-1")
+
+
+HUGE = "9" * 5000
+POISON = {
+    "a number of 5,000 digits": f"#EXTM3U\n#EXT-X-TARGETDURATION:{HUGE}\n".encode(),
+    "larger than any": b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n" + b"#" * LIMIT_BYTES,
+    "a date that cannot be": b"#EXTM3U\n#EXT-X-TARGETDURATION:4\n"
+    b"#EXT-X-PROGRAM-DATE-TIME:9999-12-31T23:59:59.999Z\n#EXTINF:4.0,\n../../segments/s-1/1/main/0.ts\n",
+}
+
+
+@pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
+async def test_whatever_a_container_wrote_is_corrupt_and_nothing_worse(rig: Rig, poison: bytes) -> None:
+    rig.put("playlists/s-1/main.m3u8", poison)
+    with pytest.raises(CorruptPlaylist):
+        await rig.store.read_playlist("s-1")
+    with pytest.raises(CorruptPlaylist):
+        await rig.store.finish_playlist("s-1")
+
+
+async def test_an_attempt_of_5000_digits_is_none(rig: Rig) -> None:
+    listed = playlist().render().replace("/s-1/1/", f"/s-1/{HUGE}/") + f"## CLAIM:{HUGE}\n"
+    rig.put("playlists/s-1/main.m3u8", listed.encode())
+    found = await rig.store.read_playlist("s-1")
+    assert found is not None and found[0].fencing_attempt == 0
+
+
+async def test_a_log_is_read_as_far_as_any_log_can_be(rig: Rig) -> None:
+    for size in (0, 10, 5 << 20):
+        rig.put("logs/s-1/1.log", b"x" * size)
+        log = await rig.store.read_log("s-1", 1)
+        assert log is not None and len(log) == min(size, 2 << 20)
+
+
+async def test_nothing_that_a_container_stored_is_decompressed(
+    store: MinioObjectStore, settings: Settings, http: httpx.Client
+) -> None:
+    """A signature does not cover what else a container says of its playlist."""
+    bomb = gzip.compress(gzip.compress(bytes(128 << 20)))
+    job: Any = store.sign("s-1", 1)
+    for address in (job["playlists"]["main"]["put"], job["playlists"]["index"]["put"], job["log"]["put"]):
+        answer = await asyncio.to_thread(http.put, address, content=bomb, headers={"Content-Encoding": "gzip, gzip"})
+        assert answer.status_code == 200
+    tracemalloc.start()
+    try:
+        for read in (store.read_playlist("s-1"), store.read_multivariant("s-1"), store.finish_playlist("s-1")):
+            with pytest.raises(CorruptPlaylist):
+                await read
+        log = await store.read_log("s-1", 1)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert log is not None and len(log) <= len(bomb)
+    assert peak_bytes < 16 << 20
 
 
 async def test_finishing_appends_the_endlist_once(rig: Rig) -> None:

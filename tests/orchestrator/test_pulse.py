@@ -22,6 +22,15 @@ async def test_the_file_is_touched_for_as_long_as_the_loop_runs(tmp_path: Path, 
     assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"pulse"})
 
 
+async def test_a_disk_that_was_full_ends_no_beat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse, "BEAT_S", 0.01)
+    room = tmp_path / "later"
+    async with pulse.pulse(str(room / "healthy")):
+        await asyncio.sleep(0.03)
+        room.mkdir()
+        await eventually((room / "healthy").exists)
+
+
 async def test_without_a_file_nothing_beats() -> None:
     async with pulse.pulse(None):
         assert "pulse" not in {task.get_name() for task in asyncio.all_tasks()}

@@ -258,3 +258,61 @@ async def test_history_goes_when_it_is_old_and_never_before_the_objects_that_it_
     assert await history.sweep(shelf.now + SETTINGS.ended_retention_s) == 0
     assert await history.sweep(shelf.now + SETTINGS.ended_retention_s + SETTINGS.retention_interval_s + 1.0) == 1
     assert await shelf.tables.sessions.recent() == ()
+
+
+# --- poison -----------------------------------------------------------------------------------------------------------
+
+
+class Poisoned(FakeObjectStore):
+    """What the store says of one session's playlist."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.raises: dict[str, Exception] = {}
+
+    async def read_playlist(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
+        if session_id in self.raises:
+            raise self.raises[session_id]
+        return await super().read_playlist(session_id)
+
+
+@pytest.mark.parametrize("poison", [ValueError("4,300 digits"), StoreUnavailable("500"), OverflowError()], ids=repr)
+async def test_one_poisoned_session_never_stops_the_retention_of_others(poison: Exception) -> None:
+    store, tables = Poisoned(), FakeTables()
+    shelves = [await Shelf(tables, store).requested() for _ in range(4)]
+    ended = shelves.pop()
+    await ended.end()
+    store.raises[shelves[0].session_id] = poison
+    first = [shelf.publish() for shelf in shelves]
+    retention, now = shelves[0].retention, T
+    for shelf in shelves:
+        for _ in range(20):
+            shelf.publish()
+        now = max(now, shelf.now)
+    await retention.sweep(now)
+    for shelf in shelves:
+        for _ in range(20):
+            shelf.publish()
+    await retention.sweep(now + KEPT_S + 20.0)
+    gone = [key for key in first if key not in store.objects_by_key]
+    assert gone == first[1:], "all but the poisoned one's"
+    await retention.sweep(now + SETTINGS.ended_retention_s + 1000.0)
+    assert not ended.keys, "the ended one is gone as a whole"
+
+
+async def test_a_store_that_gives_nobodys_playlist_is_left_in_peace() -> None:
+    store, tables = Poisoned(), FakeTables()
+    shelves = [await Shelf(tables, store).requested() for _ in range(5)]
+    for shelf in shelves:
+        shelf.publish()
+        store.raises[shelf.session_id] = StoreUnavailable("no answer within 8 s")
+    with pytest.raises(StoreUnavailable):
+        await shelves[0].retention.sweep(T + 10.0)
+
+
+async def test_a_place_of_5000_digits_is_none() -> None:
+    shelf = await Shelf().requested()
+    shelf.publish()
+    text = shelf.playlist.render().replace("/1/main/0.ts", f"/{'9' * 5000}/main/{'9' * 5000}.ts")
+    shelf.put(f"playlists/{shelf.session_id}/main.m3u8", text.encode())
+    assert await shelf.retention.sweep(shelf.now) == 0

@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestrator.core.model import ContainerState, Decision, Event, EventType, Phase, Session, SourceStatus
-from orchestrator.errors import DatabaseUnavailable, Stale
-from orchestrator.ports import SessionRow
+from orchestrator.core.model import ContainerState, Decision, Event, EventType, Phase, Session, Source, SourceStatus
+from orchestrator.errors import DatabaseUnavailable, EngineUnavailable, Stale
+from orchestrator.observer import Observer
+from orchestrator.ports import ProbeResult, SessionRow
 from orchestrator.settings import replaced
 from tests.fakes.object_store import FakeObjectStore
 from tests.orchestrator.simulated.agent import SEGMENT_S, Agent, Fault
+from tests.orchestrator.simulated.parts import SimulatedProber
 from tests.orchestrator.simulated.world import World
 from transcoder.ending import Ending
 
@@ -276,7 +278,7 @@ def test_an_engine_that_refuses_every_container_is_told_and_retried_with_delays(
         world.runtime.image_missing = True
         session_id = world.request()
         world.until(lambda: world.session(session_id).phase is Phase.UNAVAILABLE, 3.0)
-        reason = "container refused: the engine has no such image"
+        reason = "container refused: the transcoder image is missing"
         fields = world.events(session_id)[-1].fields
         assert fields == {"reason": reason, "sources": dict.fromkeys((world.row("a").id, world.row("b").id), reason)}
         assert world.row("a").status is world.row("b").status is SourceStatus.HEALTHY
@@ -485,6 +487,28 @@ def test_a_container_that_belongs_to_nobody_is_removed_when_it_is_old_enough() -
         assert {own for _, own, _ in world.runtime.engine.containers} == {session_id}
 
 
+def test_one_that_cannot_be_removed_keeps_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    with World("a") as world:
+        session_id = world.live()
+        theirs = world.runtime.engine.containers["test", session_id, 1]
+        stop = world.runtime.stop
+        for name in ("s-1", "s-2", "s-3"):
+            orphan = msgspec.structs.replace(theirs, session_id=name, created_at=world.now - 120.0)
+            world.runtime.engine.containers["test", name, 1] = orphan
+
+        async def stops(session_id: str, attempt: int, grace_s: float) -> None:
+            if session_id == "s-1":
+                raise EngineUnavailable("device or resource busy")
+            await stop(session_id, attempt, grace_s)
+
+        monkeypatch.setattr(world.runtime, "stop", stops)
+        world.pass_s(12.0)
+        assert {own for _, own, _ in world.runtime.engine.containers} == {session_id, "s-1"}
+        monkeypatch.undo()
+        world.pass_s(6.0)
+        assert {own for _, own, _ in world.runtime.engine.containers} == {session_id}
+
+
 def test_a_container_of_a_session_that_has_ended_is_removed() -> None:
     with World("a") as world:
         session_id = world.live()
@@ -626,6 +650,49 @@ def test_a_bug_in_one_step_does_not_cost_a_session_its_supervision(
         world.kill(session_id)
         world.until(lambda: world.listed(session_id) == 2, 3.0)
         assert any(record.exc_info and record.levelno == logging.ERROR for record in caplog.records)
+
+
+def test_a_bug_where_a_timer_fires_does_not_cost_a_session_its_supervision(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a timer calls is supervised by nobody: the session would never be looked at again."""
+    with World("a") as world:
+        session_id = world.live()
+        remembered = Observer.remembered
+        bugs = [ZeroDivisionError("a bug")]
+
+        def raises_once(self: Observer, *arguments: Any) -> Any:
+            if bugs:
+                raise bugs.pop()
+            return remembered(self, *arguments)
+
+        monkeypatch.setattr(Observer, "remembered", raises_once)
+        world.laws.bugs.setLevel(logging.CRITICAL)
+        agent(world, session_id).hung = True
+        world.until(lambda: world.listed(session_id) == 2, 30.0)
+        assert not bugs
+        assert any(record.exc_info and record.levelno == logging.ERROR for record in caplog.records)
+
+
+def test_a_probe_that_raises_ends_no_round_of_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with World("a", "b", "c") as world:
+        session_id = world.live()
+        for name in ("a", "b"):
+            world.sources[name].fault = Fault.ENDS
+            world.until(lambda gone=name: world.playing(session_id) not in (None, gone), 10.0)  # type: ignore[misc]
+        for name in ("a", "b"):
+            world.sources[name].fault = None
+        probe, bad = SimulatedProber.probe, world.row("a").url
+
+        async def raises(self: SimulatedProber, source: Source) -> ProbeResult:
+            if source.url == bad:
+                raise ZeroDivisionError("a bug")
+            return await probe(self, source)
+
+        monkeypatch.setattr(SimulatedProber, "probe", raises)
+        world.laws.bugs.setLevel(logging.CRITICAL)
+        world.until(lambda: world.row("b").status in (SourceStatus.RECOVERED, SourceStatus.HEALTHY), 250.0)
+        assert world.row("a").status is SourceStatus.PROBLEMATIC
 
 
 def test_a_stopped_orchestrator_leaves_no_task_and_no_timer() -> None:

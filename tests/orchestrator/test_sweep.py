@@ -195,6 +195,31 @@ async def test_one_playlist_that_cannot_be_read_says_nothing_of_the_others(rig: 
     assert rig.playlist("broken").attempt == 2
 
 
+class Poisoned(Store):
+    """Reading one session's playlist raises what nobody has thought of."""
+
+    async def read_playlist(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
+        if session_id == "poisoned":
+            raise OverflowError("what nobody has thought of")
+        return await super().read_playlist(session_id)
+
+
+async def test_one_poisoned_session_never_stops_the_look_at_others(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig()
+    rig.store = Poisoned()
+    rig.sweep = Sweep(rig.store, rig.woken.append, lambda: rig.now)
+    for session_id in ("poisoned", "s"):
+        rig.store.lists_segment(session_id, 1, 0)
+        await rig.sweep.look_at(session_id)
+    for n in (1, 2):
+        for session_id in ("poisoned", "s"):
+            rig.store.lists_segment(session_id, 1, n)
+        await rig.look()
+        assert rig.playlist().changed_at == rig.now
+        assert isinstance(rig.sweep.playlist("poisoned"), Unknown)
+    assert [record.levelname for record in caplog.records] == ["ERROR"], "said once"
+
+
 async def test_a_list_that_hangs_is_no_silence(rig: Rig) -> None:
     rig.store.lists_segment("s", 1, 0)
     await rig.sweep.look_at("s")

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transcoder.media_playlist import (
+    LIMIT_BYTES,
     ListedSegment,
     MalformedPlaylist,
     MediaPlaylist,
@@ -330,7 +331,19 @@ class TestMalformed:
             (SIMPLE.replace("#EXTINF:9.009,\n", ""), "no EXTINF"),
             (SIMPLE.replace("2010-02-19T14", "2010-02-31T14"), "PROGRAM-DATE-TIME"),
             ("\n".join(line for line in SIMPLE.split("\n") if "DATE" not in line), "no EXT-X-PROGRAM-DATE-TIME"),
+            (SIMPLE.replace("9.009", "inf"), "EXTINF"),
+            (SIMPLE.replace("9.009", "9" * 5000), "EXTINF"),
+            (SIMPLE.replace("9.009", "1e400"), "EXTINF"),
+            (SIMPLE.replace("2010-02-19T14", "9999-12-31T23"), "no date that can be"),
+            (SIMPLE.replace("2010-02-19T14", "0001-01-01T00"), "no date that can be"),
+            (f"#EXTM3U\n#EXT-X-TARGETDURATION:{'9' * 5000}\n", "TARGETDURATION"),
+            (f"#EXTM3U\n#EXT-X-TARGETDURATION:{1 << 64}\n", "TARGETDURATION"),
+            (f"#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:{'9' * 5000}\n", "MEDIA-SEQUENCE"),
+            ("#EXTM3U\n" + "a" * 20_000, "a line of more than"),
+            ("#EXTM3U\n" + "\n" * LIMIT_BYTES, "MiB"),
+            (SIMPLE + "#EXTINF:0.1,\na.ts\n" * 20_000, "segments"),
         ],
+        ids=range(23),
     )
     def test_media_playlists(self, text: str, why: str) -> None:
         with pytest.raises(MalformedPlaylist, match=why):
@@ -344,11 +357,23 @@ class TestMalformed:
             ('#EXTM3U\n#EXT-X-STREAM-INF:CODECS="x"\nmain.m3u8\n', "BANDWIDTH"),
             ('#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,CODECS="x\nmain.m3u8\n', "attribute list"),
             ("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH\nmain.m3u8\n", "attribute list"),
+            (f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH={'9' * 5000}\nmain.m3u8\n", "BANDWIDTH"),
+            ("#EXTM3U\n#EXT-X-STREAM-INF:" + "A=1," * 20_000 + "\nmain.m3u8\n", "a line of more than"),
         ],
+        ids=range(7),
     )
     def test_multivariant_playlists(self, text: str, why: str) -> None:
         with pytest.raises(MalformedPlaylist, match=why):
             MultivariantPlaylist.parse(text)
+
+    @pytest.mark.parametrize("number", ["9" * 5000, "1e400", "nan", "-inf", "٣", "1" * 19, ""])
+    def test_a_number_that_is_none_is_nobodys_attempt(self, number: str) -> None:
+        text = SIMPLE.replace("http://media.example.com/first.ts", f"../../segments/s-1/{number}/main/1.ts")
+        text = text.replace("http://media.example.com/third.ts", f"../../segments/s-1/{number}/main/3.ts")
+        playlist = MediaPlaylist.parse(text + f"## CLAIM:{number}\n## AHEAD:{number}\n## SOURCE:{number}\n")
+        assert (playlist.last_attempt, playlist.fencing_attempt) == (0, 0)
+        assert abs(playlist.ahead_s) < 1e6
+        assert MediaPlaylist.parse(playlist.render()).segments == playlist.segments
 
     @settings(max_examples=300)
     @given(st.data())
@@ -359,9 +384,10 @@ class TestMalformed:
         for text in ("\n".join(some), "\n".join(["#EXTM3U", *some])):
             for parse in (MediaPlaylist.parse, MultivariantPlaylist.parse):
                 try:
-                    parse(text)
+                    parsed = parse(text)
                 except MalformedPlaylist:
-                    pass
+                    continue
+                assert parsed.render()
 
 
 class TestMultivariantPlaylist:

@@ -93,6 +93,19 @@ def test_segments_of_several_playlists_are_counted_for_each() -> None:
     assert report(opened.encode()).segments_opened_each == 2.0
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "1e400", "nan", "٣" * 5000])
+def test_what_a_source_says_of_itself_is_no_number_of_ffmpegs(number: str) -> None:
+    """FFmpeg quotes metadata, whatever they look like."""
+    report = Report()
+    lines = [
+        f"[info]   Program {number}", f"[info]       variant_bitrate : {number}", f"[info]   Stream #0:{number}: Video: h264",
+        f"[info]   Stream #0:7: Audio: aac, 48000 Hz, {number} channels", f"[info]   Duration: N/A, start: {number}.{number}",
+    ]  # fmt: skip
+    said = HLS.decode().splitlines(keepends=True)
+    report.feed("".join([*said[:3], "\n".join(lines), "\n", *said[3:]]).encode())
+    assert report.streams.video == "h264"
+
+
 def test_a_file_has_a_duration_and_a_cover_is_no_video() -> None:
     read = report(FILE)
     assert read.finite

@@ -19,6 +19,7 @@ import pytest
 from tests.support import require
 from tests.transcoder.test_job import GOOD
 from transcoder.job import Job, parse
+from transcoder.media_playlist import LIMIT_BYTES
 from transcoder.store import (
     Absent,
     Conflict,
@@ -106,6 +107,15 @@ def test_one_connection_is_kept(server: Server, store: Store) -> None:
         assert store.execute(GetMain()) == Found("#EXTM3U\n", '"e"')
     assert store.execute(PutMain("text", '"e"')) == Stored('"e"')
     assert server.connections == 1
+
+
+def test_a_playlist_larger_than_any_is_a_failure_and_no_part_of_it_is_read_as_one(server: Server, store: Store) -> None:
+    server.answer = 200, {"ETag": '"e"'}, b"#EXTM3U\n" + bytes(LIMIT_BYTES)
+    for _ in range(2):
+        reply = store.execute(GetMain())
+        assert isinstance(reply, Failure) and "more than" in reply.reason
+    server.answer = 200, {"ETag": '"e"'}, b"#EXTM3U\n"
+    assert store.execute(GetMain()) == Found("#EXTM3U\n", '"e"')
 
 
 def test_conditions_and_headers_are_the_contracts(server: Server, store: Store) -> None:

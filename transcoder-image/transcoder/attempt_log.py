@@ -1,37 +1,24 @@
 """The log of one attempt: on standard error as it happens, and in memory for the store (log_lane.py).
 
-Laws: no line has a source's user info or query, whoever wrote it; memory is bounded.
+Laws: no line has more of a source's address than its host, whoever wrote it (redaction.py); memory is bounded.
 """
 
-import re
 import sys
 import time
 from collections import deque
 
+from transcoder.redaction import Redaction
+
 _LIMIT_BYTES = 1 << 20
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^\s'\"<>|]*)")
 _BURST_LINES = 40  # FFmpeg's lines in one window of time; what it repeats beyond that is counted only
 _WINDOW_S = 10.0
-
-
-def redacted(text: str) -> str:
-    """The same text with user info and query taken out of every URL in it (RFC 3986, 3.2.1 and 3.4)."""
-    return _URL.sub(_without_secrets, text)
-
-
-def _without_secrets(match: re.Match[str]) -> str:
-    # User info ends at the last "@" before the path (RFC 3986, 3.2.1); where a password has an unescaped "?" or "/" it
-    # ends later for its owner, so whatever stands before an "@" further on is taken out, too.
-    host, slash, path = match[2].partition("/")
-    rest, question, _ = (host.rpartition("@")[2] + slash + path).partition("?")
-    rest, fragment, _ = rest.partition("#")
-    return match[1] + rest.rpartition("@")[2] + ("?..." if question else "#..." if fragment else "")
 
 
 class AttemptLog:
     """Timestamped lines; the first and the newest ones are kept when there are too many."""
 
-    def __init__(self, limit_bytes: int = _LIMIT_BYTES) -> None:
+    def __init__(self, limit_bytes: int = _LIMIT_BYTES, redaction: Redaction | None = None) -> None:
+        self._redaction = redaction or Redaction()
         self._head: list[str] = []
         self._tail: deque[str] = deque()
         self._head_left = limit_bytes // 4
@@ -44,7 +31,7 @@ class AttemptLog:
     def __call__(self, text: str, *, news: bool = True) -> None:
         """Writes one line; `news`: it says more than that all is well."""
         self.news += news
-        line = f"{_timestamp(time.time())} {redacted(text)}\n"
+        line = f"{_timestamp(time.time())} {self._redaction(text)}\n"
         try:
             sys.stderr.write(line)
             sys.stderr.flush()

@@ -4,12 +4,22 @@ Law: what is listed never changes; each state follows from the one before it by 
 does not. Numbers are quantised when a segment is made (durations to microseconds, dates to milliseconds), so that what
 is written, read by the next attempt and written again stays the same to the last digit. Who published last is read off
 the last listed URI, which names the attempt.
+
+What is parsed may have been written by a container that somebody has taken over: whatever the text is, parsing it costs
+bounded time and memory and raises MalformedPlaylist alone, and what it gives can be rendered.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import StringIO
 from itertools import pairwise
 from typing import NamedTuple, Self
 
+LIMIT_BYTES = 4 << 20  # of a playlist's text: more than any of ours has
+_LIMIT_SEGMENTS = 20_000  # 11 hours of 2 s each
+_LIMIT_LINE = 16_384  # characters
+_LIMIT_DIGITS = 18  # of an attempt's number in a URI
+_LATEST_S = 32_503_680_000.0  # the year 3000; Python's dates end in 9999
 _PDT_SLACK_S = 0.01  # a date has milliseconds, a duration microseconds: their sums differ by less than this
 _SENDING = "hls-failover.sending"
 _AHEAD, _SOURCE = "## AHEAD", "## SOURCE"  # comments to everybody else (RFC 8216, 4.1)
@@ -41,8 +51,8 @@ def key_of(session: str, uri: str) -> str | None:
 def attempt_of(uri: str) -> int:
     """The attempt that a listed URI names; 0 where it names none."""
     parts = uri.split("/")
-    if len(parts) >= 5 and parts[-5] == "segments" and parts[-3].isdecimal():
-        return int(parts[-3])
+    if len(parts) >= 5 and parts[-5] == "segments":
+        return _number(parts[-3])
     return 0
 
 
@@ -192,7 +202,7 @@ class MediaPlaylist(NamedTuple):
                 case "## SOURCE":
                     source_end_s = _noted_seconds(value)
                 case "## CLAIM":
-                    claimed_by = int(value) if value.isascii() and value.isdecimal() else 0
+                    claimed_by = _number(value)
                 case "## SLATE":
                     slate = True
                 case "#EXT-X-ENDLIST":
@@ -203,6 +213,10 @@ class MediaPlaylist(NamedTuple):
                     if date is None and not segments:
                         raise MalformedPlaylist(f"no EXT-X-PROGRAM-DATE-TIME before {value[:100]!r}")
                     start_s = segments[-1].end_s if date is None else date
+                    if not 0 <= start_s < _LATEST_S:
+                        raise MalformedPlaylist(f"no date that can be: {start_s:.0f} s of Unix time")
+                    if len(segments) == _LIMIT_SEGMENTS:
+                        raise MalformedPlaylist(f"more than {_LIMIT_SEGMENTS} segments")
                     segments.append(ListedSegment(value, duration, start_s, discontinuity))
                     duration, date, discontinuity = None, None, False
                 case _:
@@ -358,9 +372,9 @@ def _date(unix_s: float) -> str:
 def _timestamp(text: str) -> float:
     try:
         date = datetime.fromisoformat(text)
-    except ValueError as error:
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
         raise MalformedPlaylist(f"EXT-X-PROGRAM-DATE-TIME: {text[:100]!r}") from error
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
 def _seconds(text: str) -> float:
@@ -383,24 +397,32 @@ def _noted_seconds(text: str) -> float | None:
 
 
 def _natural(tag: str, text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 20):  # decimal-integer: at most 2^64-1 (RFC 8216, 4.2)
+    # decimal-integer: at most 2^64-1 (RFC 8216, 4.2). Of more than 4,300 digits Python makes no number.
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) < 1 << 64):
         raise MalformedPlaylist(f"{tag.lstrip('#')}: {text[:100]!r}")
     return int(text)
 
 
-def _lines(text: str) -> list[tuple[str, str]]:
+def _number(text: str) -> int:
+    """An attempt's number; 0 where it is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LIMIT_DIGITS else 0
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
     """The playlist's lines as (tag, value); a URI has the tag ""."""
-    lines = [line.strip() for line in text.split("\n")]
-    if lines[0] != "#EXTM3U":
-        raise MalformedPlaylist(f"no EXTM3U in the first line: {lines[0][:100]!r}")
-    pairs = []
-    for line in lines[1:]:
+    if len(text) > LIMIT_BYTES:
+        raise MalformedPlaylist(f"more than {LIMIT_BYTES >> 20} MiB")
+    lines = StringIO(text)
+    if (first := next(lines, "").strip()) != "#EXTM3U":
+        raise MalformedPlaylist(f"no EXTM3U in the first line: {first[:100]!r}")
+    for line in map(str.strip, lines):
+        if len(line) > _LIMIT_LINE:
+            raise MalformedPlaylist(f"a line of more than {_LIMIT_LINE} characters")
         if line.startswith("#"):
             tag, _, value = line.partition(":")
-            pairs.append((tag, value.strip()))
+            yield tag, value.strip()
         elif line:
-            pairs.append(("", line))
-    return pairs
+            yield "", line
 
 
 def _attributes(text: str) -> dict[str, str]:

@@ -2,6 +2,9 @@
 
 Law: FFmpeg's words are the only witness of a source's answer, so each reading has the line that it was made from.
 FFmpeg's exit code says next to nothing: it is 0 after an HLS source has answered 404.
+
+FFmpeg quotes what the source says of itself (its metadata), which may look like any of these lines: numbers are read with as
+many digits as FFmpeg's own have.
 """
 
 import re
@@ -11,13 +14,13 @@ from transcoder.argv import COPIED_VIDEO
 from transcoder.ending import Ending
 from transcoder.job import Streams
 
-_STREAM = re.compile(r"Stream #0:(\d+)\S*: (Video|Audio): (\w+)")
+_STREAM = re.compile(r"Stream #0:(\d{1,9})\b\S*: (Video|Audio): (\w+)")
 _LAYOUT = re.compile(r"\d+ Hz, ([^,]+)")
 _CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "quad": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
-_START = re.compile(r", start: (-?\d+\.\d+)")
+_START = re.compile(r", start: (-?\d{1,18}\.\d{1,18})")
 _OPENING = re.compile(r"Opening '([^']*)' for reading")
-_PROGRAM = re.compile(r"^\s*Program (\d+)")
-_BITRATE = re.compile(r"variant_bitrate\s*: (\d+)")
+_PROGRAM = re.compile(r"^\s*Program (\d{1,18})\b")
+_BITRATE = re.compile(r"variant_bitrate\s*: (\d{1,18})\b")
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 _LEVEL = re.compile(r"\[(info|verbose|warning|error|fatal|panic)\] ?")
 
@@ -268,4 +271,4 @@ def _channels(layout: str) -> int:
     if name in _CHANNELS:
         return _CHANNELS[name]
     number = name.partition(" ")[0]
-    return int(number) if number.isdecimal() else 0
+    return int(number) if number.isdecimal() and len(number) < 4 else 0

@@ -17,6 +17,7 @@ from transcoder.job import Job, Slate, Streams
 from transcoder.lanes import Lanes
 from transcoder.log_lane import LogLane
 from transcoder.publisher import Publisher
+from transcoder.redaction import Redaction
 from transcoder.report import Report
 from transcoder.store import PostSegment, Stored
 from transcoder.take import Take
@@ -42,7 +43,9 @@ class Attempt:
     def __init__(self, job: Job, ffmpeg: str, first: Plan, process: FfmpegProcess) -> None:
         self._job = job
         self._ffmpeg = ffmpeg
-        self._log = AttemptLog()
+        source = job.source
+        own = Redaction() if isinstance(source, Slate) else Redaction(source.url, source.headers)
+        self._log = AttemptLog(redaction=own)
         # Unix time that nobody sets while we run: a step of the system's clock is no stall.
         self._epoch_s = time.time() - time.monotonic()
         self._wake_out, self._wake_in = os.pipe()

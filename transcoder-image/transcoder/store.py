@@ -7,6 +7,7 @@ import sys
 from typing import NamedTuple
 
 from transcoder.job import VARIANT, Job
+from transcoder.media_playlist import LIMIT_BYTES
 
 # A store that is silent for longer is as good as down; the request is made again. Playlists are small, and waited for.
 _TIMEOUT_S = {"GET": 2.0, "PUT": 3.0, "POST": 5.0}
@@ -202,9 +203,10 @@ class _Connection:
         length = {"Content-Length": str(sum(map(len, body)))} if method != "GET" else {}
         self._client.request(method, path, body=iter(body) if body else None, headers=headers | length)
         response = self._client.getresponse()
-        data = response.read(4 << 20)
-        if not response.isclosed():  # more than any playlist has
+        data = response.read(LIMIT_BYTES)
+        if not response.isclosed():  # more than any playlist has, and a part of one says something else
             self._client.close()
+            raise ValueError(f"more than {LIMIT_BYTES >> 20} MiB")
         return Answer(response.status, data, response.headers["ETag"])
 
     def close(self) -> None:

@@ -83,8 +83,12 @@ describe("a viewer is told", () => {
   });
 
   test("each reason once", () => {
-    const sources = { "x-1": "404 Not Found", "x-2": "no answer", "x-3": "404 Not Found" };
-    expect(retrying({ title: "?", status: 503, sources }).message?.reasons).toEqual(["404 Not Found (2 sources)", "no answer"]);
+    const sources = { "x-1": "refused", "x-2": "unreachable", "x-3": "refused", "x-4": "of a later version" };
+    expect(retrying({ title: "?", status: 503, sources }).message?.reasons).toEqual([
+      "It refuses to be played. (2 sources)",
+      "It does not answer.",
+      "of a later version",
+    ]);
   });
 });
 

@@ -3,11 +3,14 @@ may add to it, alone; and who asks while others are let in is let in together wi
 
 PostgreSQL: the turn is an advisory lock, taken before any row is locked. SQLite has one writer anyway, who has waited before it
 read anything.
+
+Whatever happens, everybody who waits is answered: an exception that nobody has thought of is the answer to the one who met it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,7 +19,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from orchestrator.adapters.tables import leases as holding
-from orchestrator.adapters.tables.engine import Database
+from orchestrator.adapters.tables.engine import LIMIT_S, Database
 from orchestrator.adapters.tables.ids import SESSION, new_id
 from orchestrator.adapters.tables.operation import refuse_while_draining
 from orchestrator.adapters.tables.schema import RUNNING, channels, leases, sessions
@@ -26,7 +29,10 @@ from orchestrator.core.model import ChannelPolicy, Profile, Session
 from orchestrator.errors import DatabaseUnavailable, FailoverError, InvalidInput, LimitReached, Stale, ViewerLimitReached
 from orchestrator.ports import FRESH_S, Lease, SessionRow
 
+log = logging.getLogger(__name__)
+
 _AT_ONCE = 50  # in one transaction: others wait for it
+_ANSWER_S = 2 * LIMIT_S  # for the turn and for the transaction
 _TRIES = 5
 _ADMISSION_KEY = 0x6164_6D69_7373_696F  # "admissio": ours among the server's advisory locks
 
@@ -79,7 +85,18 @@ class Admission:
         self._admitting: asyncio.Task[None] | None = None
 
     async def ask(self, asked: Asked) -> Admitted:
-        """Raises LimitReached, ViewerLimitReached, InvalidInput, DatabaseUnavailable."""
+        """Raises LimitReached, ViewerLimitReached, InvalidInput, DatabaseUnavailable; and what nobody has thought of."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                return await self._ask(asked)
+        except TimeoutError:  # where the transaction ends after all, nobody renews its session, and it ends
+            raise DatabaseUnavailable(f"nobody was let in within {_ANSWER_S:g} s") from None
+
+    async def close(self) -> None:
+        if self._admitting is not None:
+            await asyncio.gather(self._admitting, return_exceptions=True)
+
+    async def _ask(self, asked: Asked) -> Admitted:
         for _ in range(_TRIES):
             answer: asyncio.Future[Admitted] = asyncio.get_running_loop().create_future()
             self._waiting.append((asked, answer))
@@ -91,32 +108,48 @@ class Admission:
                 continue
         raise DatabaseUnavailable("the viewer's sessions begin and end faster than they can be read")
 
-    async def close(self) -> None:
-        if self._admitting is not None:
-            await self._admitting
-
     async def _admit_all(self) -> None:
-        while self._waiting:
-            together = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
-            outcomes = await self._admit([asked for asked, _ in together])
-            for (_, answer), outcome in zip(together, outcomes, strict=True):
-                if answer.done():  # who asked has gone
-                    continue
-                if isinstance(outcome, FailoverError):
-                    answer.set_exception(outcome)
-                else:
-                    answer.set_result(outcome)
-        self._admitting = None
+        together: list[tuple[Asked, asyncio.Future[Admitted]]] = []
+        try:
+            while self._waiting:
+                together = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+                outcomes = await self._admit([asked for asked, _ in together])
+                for (_, answer), outcome in zip(together, outcomes, strict=True):
+                    _give(answer, outcome)
+        finally:  # only where this task was cancelled does anybody wait still
+            for _, answer in (*together, *self._waiting):
+                _give(answer, DatabaseUnavailable("closed"))
+            self._waiting.clear()
+            self._admitting = None
 
-    async def _admit(self, together: Sequence[Asked]) -> Sequence[Admitted | FailoverError]:
+    async def _admit(self, together: Sequence[Asked]) -> Sequence[Admitted | Exception]:
         try:
             return await self._database.write(lambda connection: _let_in(connection, together))
-        except (Stale, InvalidInput) as error:  # of one of them: the others must not suffer for it
-            if len(together) == 1:
-                return [error]
-            return [outcome for each in together for outcome in await self._admit([each])]
         except FailoverError as error:
-            return [error] * len(together)
+            if not isinstance(error, Stale | InvalidInput) or len(together) == 1:
+                return [error] * len(together)
+        except Exception as error:
+            if len(together) == 1:
+                log.exception("nobody has thought of this: a session was asked for")
+                return [error]
+        return await self._one_by_one(together)  # it is one of them: the others must not suffer for it
+
+    async def _one_by_one(self, together: Sequence[Asked]) -> Sequence[Admitted | Exception]:
+        outcomes: list[Admitted | Exception] = []
+        for each in together:
+            outcomes += await self._admit([each])
+            if isinstance(outcomes[-1], DatabaseUnavailable):  # the rest would wait for it one after the other
+                return [*outcomes, *[outcomes[-1]] * (len(together) - len(outcomes))]
+        return outcomes
+
+
+def _give(answer: asyncio.Future[Admitted], outcome: Admitted | Exception) -> None:
+    if answer.done():  # who asked has gone
+        return
+    if isinstance(outcome, Exception):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)
 
 
 def _let_in(connection: Connection, together: Sequence[Asked]) -> list[Admitted | FailoverError]:

@@ -162,7 +162,9 @@ def test_the_target_duration_is_fixed_at_the_first_attempt_and_covers_every_sour
     assert play.session.target_duration_s == 10, "law 5: it never changes"
 
 
-@pytest.mark.parametrize(("cadences", "target_duration_s"), [((), 3), ((2.0, 2.0), 3), ((6.006,), 7), ((300.0,), 12)])
+@pytest.mark.parametrize(
+    ("cadences", "target_duration_s"), [((), 3), ((2.0, 2.0), 3), ((6.006,), 7), ((300.0,), 12), ((float("inf"),), 12)]
+)
 def test_target_duration(cadences: tuple[float, ...], target_duration_s: int) -> None:
     play = Playbook(*(f"source-{n}" for n, _ in enumerate(cadences)))
     for name, cadence_s in zip(play.sources, cadences, strict=True):

@@ -21,13 +21,14 @@ export interface SessionEvent {
   readonly type: string;
   /** RFC 3339. */
   readonly at: string;
+  /** Of a switch, or where nothing works: a class, such as `stalled` or `planned`. Of the session's end: `idle`, `stopped`, ... */
   readonly reason?: string;
   readonly source?: string;
   readonly from?: string;
   readonly to?: string;
   /** Of a switch: how much later than due the picture's next segment came. */
   readonly gap_ms?: number;
-  /** Of `stream.unavailable`: whether a slate is shown meanwhile; and each source's reason, by its id. */
+  /** Of `stream.unavailable`: whether a slate is shown meanwhile; and the class of each source's reason, by its id. */
   readonly slate?: boolean;
   readonly sources?: Readonly<Record<string, string>>;
 }
@@ -40,7 +41,7 @@ export interface Refusal {
   readonly detail?: string;
   /** The limit that leaves no room, or "draining". */
   readonly limit?: string;
-  /** Why each source does not work, by its id. */
+  /** Why each source does not work, by its id: a class, such as `unreachable` or `refused`. */
   readonly sources?: Readonly<Record<string, string>>;
   readonly retry_after_s?: number;
 }

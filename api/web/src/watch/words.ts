@@ -117,9 +117,22 @@ function phaseOf(state: PlayerState, seen: Seen): Shown["phase"] {
   return { word: "Live", kind: "live" };
 }
 
+/** What a viewer is told of a source by the API: a class. */
+const WHY: Readonly<Record<string, string>> = {
+  unreachable: "It does not answer.",
+  refused: "It refuses to be played.",
+  unplayable: "What it sends cannot be played.",
+  stalled: "It stopped sending.",
+  ended: "It has ended.",
+  busy: "As many watch it already as may.",
+  planned: "It is not used at the moment.",
+  service: "The service could not start it.",
+  failed: "It does not work.",
+};
+
 /** Each reason once, and how many sources share it. */
 function counted(reasons: readonly string[]): string[] {
   const counts = new Map<string, number>();
-  for (const reason of reasons) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  for (const reason of reasons.map((each) => WHY[each] ?? each)) counts.set(reason, (counts.get(reason) ?? 0) + 1);
   return [...counts].map(([reason, count]) => (count > 1 ? `${reason} (${count} sources)` : reason));
 }

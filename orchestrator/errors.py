@@ -57,6 +57,13 @@ class DatabaseUnavailable(Temporary):
     title = "The database does not answer"
 
 
+class NotLeading(Temporary):
+    """Another orchestrator acts on this database, or may still do so: this one may not act (orchestrator/leadership.py)."""
+
+    status = 409
+    title = "Another orchestrator acts on this database"
+
+
 class Stale(Temporary):
     """A row changed under us (compare-and-swap on `version` lost): observe and decide again."""
 

@@ -92,6 +92,7 @@ async def _rows(
     facts = replace(
         facts,
         orchestrators=await tables.operation.orchestrators(),
+        leader=await tables.operation.leader(),
         draining_since=await tables.operation.draining_since(),
         problematic=problematic,
         objects=objects,

@@ -13,7 +13,7 @@ from orchestrator.ports.frames import Frames
 from orchestrator.ports.imports import Download, Imports
 from orchestrator.ports.journal import Journal
 from orchestrator.ports.object_store import ObjectStore, Stamp, StoredObject, StoreReport
-from orchestrator.ports.operation import DRAIN_RETRY_S, DRAINING, Operation, OrchestratorRow
+from orchestrator.ports.operation import DRAIN_RETRY_S, DRAINING, Challenger, Leader, Operation, OrchestratorRow
 from orchestrator.ports.prober import Prober, ProbeResult
 from orchestrator.ports.probes import PROBES, ProbeAnswer, Probes
 from orchestrator.ports.providers import Providers
@@ -28,6 +28,7 @@ __all__ = [
     "PROBES",
     "AttemptRow",
     "Catalogue",
+    "Challenger",
     "ChannelRow",
     "ContainerEvent",
     "ContainerRuntime",
@@ -38,6 +39,7 @@ __all__ = [
     "Imports",
     "Journal",
     "Launch",
+    "Leader",
     "Lease",
     "LineUp",
     "NewSource",

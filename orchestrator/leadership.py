@@ -6,8 +6,9 @@ there that the lease has run out, and asks the database before it does anything.
 the process was stopped is made harmless by what was there already: compare-and-swap on the session's version, and the attempt's
 number (law 4).
 
-A newcomer waits for a lease that is not renewed: its holder was killed, and it runs out within LEASE_S. Where the lease is
-renewed meanwhile the holder is alive: then the newcomer refuses to act, says so and ends.
+A newcomer that sees that the holder's process has ended takes over at once; it can see that in the same PID namespace alone.
+Else it waits for a lease that is not renewed: its holder was killed, and it runs out within LEASE_S. Where the lease is renewed
+meanwhile the holder is alive: then the newcomer refuses to act, says so and ends.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from typing import Final
 
 from orchestrator.errors import NotLeading, Temporary
 from orchestrator.ports import Leader, Operation
+from orchestrator.process_identity import has_ended
 
 log = logging.getLogger(__name__)
 
-LEASE_S: Final = 4.0
+LEASE_S: Final = 3.0
 RENEW_S: Final = 1.0
 _LOOK_S: Final = 0.25  # between two looks at a lease that may run out
 _MARGIN_S: Final = 0.5  # before its end nothing is begun any more
@@ -31,8 +33,11 @@ _FAREWELL_S: Final = 2.0
 
 
 class Leadership:
-    """The lease as one orchestrator has it. `displaced` is called once, where another one acts: from then on this one never
-    does."""
+    """The lease as one orchestrator has it.
+
+    `process`: as process_identity.py names the own one. `displaced` is called once, where another orchestrator acts: from then
+    on this one never does.
+    """
 
     def __init__(
         self,
@@ -41,12 +46,14 @@ class Leadership:
         node: str,
         now: Callable[[], float],
         displaced: Callable[[NotLeading], None],
+        process: str = "",
     ) -> None:
         self._operation = operation
         self._id = orchestrator_id
         self._node = node
         self._now = now
         self._displaced = displaced
+        self._process = process
         self._until = 0.0  # on the loop's clock
         self._renewed_at = 0.0  # unix seconds: the loop's clock may stand still while the machine is suspended
         self._led = False
@@ -98,7 +105,10 @@ class Leadership:
 
     async def _claim(self) -> None:
         asked_at, renewed_at = asyncio.get_running_loop().time(), self._now()
-        leader = await self._operation.lead(self._id, self._node, LEASE_S)
+        leader = await self._operation.lead(self._id, self._node, LEASE_S, process=self._process)
+        if leader.id != self._id and has_ended(leader.process):
+            log.info("%s on %s, which had the lease, has ended", leader.id, leader.node)
+            leader = await self._operation.lead(self._id, self._node, LEASE_S, process=self._process, ended=leader.id)
         if leader.id == self._id:
             self._led, self._other = True, None
             self._until, self._renewed_at = asked_at + LEASE_S - _MARGIN_S, renewed_at

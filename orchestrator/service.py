@@ -24,6 +24,7 @@ from orchestrator.jobs import Jobs
 from orchestrator.leadership import Leadership
 from orchestrator.observer import Observer
 from orchestrator.ports import PROBES, ContainerRuntime, EventBus, ObjectStore, Prober, Tables
+from orchestrator.process_identity import own_process
 from orchestrator.pulse import pulse
 from orchestrator.recovery import Recovery
 from orchestrator.renewals import Renewals
@@ -62,7 +63,7 @@ async def orchestrate(
     """Run the control loop on these ports for as long as the context is open. Waits for the lease of an orchestrator that was
     killed; raises NotLeading where one lives. `displaced` is called where another one took over: this one acts no more."""
     heartbeat = Heartbeat(tables.operation, now)
-    leadership = Leadership(tables.operation, heartbeat.id, heartbeat.node, now, displaced)
+    leadership = Leadership(tables.operation, heartbeat.id, heartbeat.node, now, displaced, own_process())
     await leadership.begin()
     connections = Connections()
     interpreter = Interpreter(

@@ -31,6 +31,7 @@ class Leader(Struct, frozen=True, kw_only=True):
     id: str
     node: str
     expires_at: float  # of its lease; another value after each renewal
+    process: str  # as orchestrator/process_identity.py names it
     left_s: float  # 0 or less: the lease has run out, and whoever comes next may act
     refused: Challenger | None = None  # the last that was
 
@@ -51,9 +52,12 @@ class Operation(Protocol):
     async def orchestrators(self) -> tuple[OrchestratorRow, ...]:
         """The one seen last comes first; those that were killed are among them."""
 
-    async def lead(self, orchestrator_id: str, node: str, lease_s: float) -> Leader:
-        """Takes the lease where nobody else has one that still runs, or renews it; returns whoever has it then. The
-        heartbeat of one whose lease was taken over is forgotten. Raises Stale where two take the first one at once."""
+    async def lead(
+        self, orchestrator_id: str, node: str, lease_s: float, *, process: str = "", ended: str | None = None
+    ) -> Leader:
+        """Takes the lease where nobody else has one that still runs, or renews it; returns whoever has it then. `ended`: an
+        orchestrator that is known to have ended, so that its lease counts no more. The heartbeat of one whose lease was taken
+        over is forgotten. Raises Stale where two take the first one at once."""
 
     async def step_down(self, orchestrator_id: str) -> None:
         """Gives the lease back; a no-op for who has none."""

@@ -101,6 +101,16 @@ async def test_whose_lease_was_taken_over_is_not_seen_any_more(tables: Tables) -
     assert await tables.operation.orchestrators() == ()
 
 
+async def test_the_lease_of_one_that_has_ended_counts_no_more(tables: Tables) -> None:
+    await tables.operation.lead("killed", "here", 60.0, process="boot namespace 7 100")
+    seen = await tables.operation.lead("next", "here", 60.0, process="boot namespace 8 200")
+    assert (seen.id, seen.process) == ("killed", "boot namespace 7 100")
+    assert (await tables.operation.lead("late", "here", 60.0, ended="somebody else")).id == "killed"
+    assert (await tables.operation.lead("next", "here", 60.0, process="boot namespace 8 200", ended="killed")).id == "next"
+    late = await tables.operation.lead("late", "here", 60.0, ended="killed")
+    assert (late.id, late.process) == ("next", "boot namespace 8 200"), "of two who have seen it end, one comes first"
+
+
 async def test_the_leaders_row_names_who_was_refused(tables: Tables) -> None:
     await tables.operation.note_refusal("two", "there")
     assert await tables.operation.leader() is None

@@ -46,16 +46,20 @@ class FakeOperation:
         self._answer()
         return tuple(sorted(self._orchestrators.values(), key=lambda each: (-each.seen_at, each.id)))
 
-    async def lead(self, orchestrator_id: str, node: str, lease_s: float) -> Leader:
+    async def lead(
+        self, orchestrator_id: str, node: str, lease_s: float, *, process: str = "", ended: str | None = None
+    ) -> Leader:
         self._answer()
         now = asyncio.get_running_loop().time()
         before = self._leader
-        if before is None or before.id == orchestrator_id or before.expires_at <= now:
+        if before is None or before.id in (orchestrator_id, ended) or before.expires_at <= now:
             refused = None if before is None else before.refused
             if before is not None and before.id != orchestrator_id:
                 self._orchestrators.pop(before.id, None)
             expires_at = now + lease_s
-            self._leader = Leader(id=orchestrator_id, node=node, expires_at=expires_at, left_s=lease_s, refused=refused)
+            self._leader = Leader(
+                id=orchestrator_id, node=node, process=process, expires_at=expires_at, left_s=lease_s, refused=refused
+            )
         leader = await self.leader()
         assert leader is not None
         return leader

@@ -21,7 +21,7 @@ GB = 2**30
 STORE = StoreReport(clock_skew_s=0.2)
 ONE = OrchestratorRow(id="o-1", node="here", started_at=NOW - 900.0, seen_at=NOW - 2.0)
 LEADER = Leader(
-    id="o-1", node="here", expires_at=9.0, left_s=3.0, refused=Challenger(id="o-2", node="there", ago_s=5.0)
+    id="o-1", node="here", process="", expires_at=9.0, left_s=3.0, refused=Challenger(id="o-2", node="there", ago_s=5.0)
 )  # fmt: skip
 SOUND = Facts(
     now=NOW,

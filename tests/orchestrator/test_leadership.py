@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from orchestrator.core.model import Channel, Phase
 from orchestrator.errors import DatabaseUnavailable, NotLeading
 from orchestrator.leadership import LEASE_S, RENEW_S, Leadership
 from orchestrator.ports import NewSource
+from orchestrator.process_identity import has_ended, own_process
 from orchestrator.service import orchestrate
 from orchestrator.settings import Settings
 from tests.fakes.event_bus import FakeEventBus
@@ -23,7 +27,7 @@ from tests.fakes.prober import FakeProber
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.tables import FakeTables
 from tests.orchestrator.simulated.time import SimulatedLoop
-from tests.support import eventually
+from tests.support import eventually, eventually_sync
 
 EPOCH = 1_700_000_000.0
 
@@ -41,11 +45,11 @@ class Rig:
     def operation(self) -> FakeOperation:
         return self.tables.operation
 
-    def leadership(self, name: str) -> Leadership:
+    def leadership(self, name: str, process: str = "") -> Leadership:
         def now() -> float:
             return EPOCH + self.clock_error_s + self.loop.time()
 
-        return Leadership(self.operation, name, f"node-of-{name}", now, lambda _: self.displaced.append(name))
+        return Leadership(self.operation, name, f"node-of-{name}", now, lambda _: self.displaced.append(name), process)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> float:
         """Simulated seconds that it took."""
@@ -84,6 +88,28 @@ def test_one_after_a_stopped_one_does_not_wait(rig: Rig) -> None:
     rig.run(first.begin())
     rig.run(first.step_down())
     assert rig.run(rig.leadership("next").begin()) == 0.0
+
+
+def test_one_after_a_killed_one_on_the_same_machine_does_not_wait(rig: Rig) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        surroundings = own_process().rsplit(" ", 2)[0]
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        name = f"{surroundings} {process.pid} {fields[19]}"
+        rig.run(rig.leadership("killed", name).begin())
+        assert not has_ended(name)
+        process.kill()
+        eventually_sync(lambda: has_ended(name), what="that a process which nobody has waited for yet is seen to have ended")
+    assert has_ended(name), "and one that is gone"
+    assert rig.run(rig.leadership("next").begin()) == 0.0
+
+
+@pytest.mark.parametrize("process", ["", "x", "another boot pid:[1] 1 1", own_process()])
+def test_what_cannot_be_seen_from_here_may_run(process: str) -> None:
+    assert not has_ended(process)
+
+
+def test_a_pid_that_was_given_again_is_another_process() -> None:
+    assert has_ended(f"{own_process()}0")
 
 
 def test_a_second_one_is_refused_while_the_first_lives(rig: Rig) -> None:
@@ -162,7 +188,7 @@ def test_without_the_database_it_starts_and_may_not_act(rig: Rig) -> None:
 def test_a_thousand_who_wait_for_the_database_ask_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = 0
 
-    async def lead(*_: object) -> Any:
+    async def lead(*_: object, **__: object) -> Any:
         nonlocal asked
         asked += 1
         await asyncio.sleep(5.0)

@@ -26,14 +26,14 @@ _CLOCKS: Final = {
 }
 
 
-def lead(connection: Connection, orchestrator_id: str, node: str, lease_s: float) -> Leader:
+def lead(connection: Connection, orchestrator_id: str, node: str, lease_s: float, *, process: str, ended: str | None) -> Leader:
     """As `ports.Operation.lead`, within a transaction that may write."""
     before = connection.execute(_LOCK).one_or_none()
     now = _clock(connection)
-    wanted = {"holder": orchestrator_id, "node": node, "expires_at": now + lease_s}
+    wanted = {"holder": orchestrator_id, "node": node, "process": process, "expires_at": now + lease_s}
     if before is None:
         connection.execute(insert(leadership).values(name=_NAME, **wanted))
-    elif before.holder == orchestrator_id or not now < before.expires_at <= now + _LONGEST_LEASE_S:
+    elif before.holder in (orchestrator_id, ended) or not now < before.expires_at <= now + _LONGEST_LEASE_S:
         connection.execute(update(leadership).where(_OWN).values(**wanted))
         if before.holder != orchestrator_id:
             connection.execute(delete(orchestrators).where(orchestrators.c.id == before.holder))
@@ -59,7 +59,8 @@ def _leader(row: Row[Any], now: float) -> Leader:
     if row.refused is not None:
         refused = Challenger(id=row.refused, node=row.refused_node or "", ago_s=now - (row.refused_at or 0.0))
     return Leader(
-        id=row.holder, node=row.node, expires_at=row.expires_at, left_s=row.expires_at - now, refused=refused,
+        id=row.holder, node=row.node, process=row.process, expires_at=row.expires_at, left_s=row.expires_at - now,
+        refused=refused,
     )  # fmt: skip
 
 

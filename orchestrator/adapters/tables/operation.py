@@ -51,8 +51,12 @@ class SqlOperation:
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return tuple(OrchestratorRow(**row._asdict()) for row in rows)
 
-    async def lead(self, orchestrator_id: str, node: str, lease_s: float) -> Leader:
-        return await self._database.write(lambda connection: leading.lead(connection, orchestrator_id, node, lease_s))
+    async def lead(
+        self, orchestrator_id: str, node: str, lease_s: float, *, process: str = "", ended: str | None = None
+    ) -> Leader:
+        return await self._database.write(
+            lambda connection: leading.lead(connection, orchestrator_id, node, lease_s, process=process, ended=ended)
+        )
 
     async def step_down(self, orchestrator_id: str) -> None:
         await self._database.write(lambda connection: leading.step_down(connection, orchestrator_id))

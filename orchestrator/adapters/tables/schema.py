@@ -283,6 +283,7 @@ leadership = Table(
     Column("name", Text, primary_key=True),
     Column("holder", Text, nullable=False),
     Column("node", Text, nullable=False),
+    Column("process", Text, nullable=False),
     Column("expires_at", Double, nullable=False),
     Column("refused", Text),
     Column("refused_node", Text),

@@ -15,6 +15,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("holder", sa.Text, nullable=False),
         sa.Column("node", sa.Text, nullable=False),
+        sa.Column("process", sa.Text, nullable=False),
         sa.Column("expires_at", sa.Double, nullable=False),
         sa.Column("refused", sa.Text),
         sa.Column("refused_node", sa.Text),

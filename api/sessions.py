@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from api import auth, leases
 from api.body import StrictBody
 from api.limits import WAIT_S, SourceId, Viewer
-from api.viewing import SessionEnded, join, settled
+from api.viewing import SessionEnded, Viewing, join, settled
 from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView
 from api.world import World
 from orchestrator.core.model import Channel, Desired, Phase, SourceStatus
@@ -69,7 +69,11 @@ async def request_session(
 
 async def grant(world: World, request: AnyRequest, channel: str, viewer: str, wait: float | None) -> Response[GrantedSession]:
     """Join, wait where asked to, and answer."""
-    viewing = await join(world, channel, viewer)
+    return await answer(world, request, await join(world, channel, viewer), wait)
+
+
+async def answer(world: World, request: AnyRequest, viewing: Viewing, wait: float | None) -> Response[GrantedSession]:
+    """Wait where asked to, and answer."""
     row = viewing.row if wait is None else await settled(world, viewing.row, wait)
     viewers = 1 if viewing.is_new and wait is None else await watching(world, row)
     return Response(

@@ -95,6 +95,13 @@ class ViewerLimitReached(LimitReached):
     title = "The viewer has too many sessions"
 
 
+class AddressLimitReached(LimitReached):
+    """The client's address has started all the sessions that one may through the open routes."""
+
+    status = 429
+    title = "Too many sessions from this address"
+
+
 class Permanent(FailoverError):
     """Trying the same again cannot help."""
 

@@ -6,6 +6,7 @@ become `Unknown` observations (law 3).
 
 from __future__ import annotations
 
+from orchestrator.ports.address_places import AddressPlaces, Bound, Full, NoPlace
 from orchestrator.ports.catalogue import Catalogue, ChannelRow, LineUp, NewSource
 from orchestrator.ports.containers import ContainerEvent, ContainerRuntime, EngineReport, Launch
 from orchestrator.ports.event_bus import EventBus
@@ -26,7 +27,9 @@ __all__ = [
     "FRESH_S",
     "LEASE_KEPT_S",
     "PROBES",
+    "AddressPlaces",
     "AttemptRow",
+    "Bound",
     "Catalogue",
     "Challenger",
     "ChannelRow",
@@ -36,6 +39,7 @@ __all__ = [
     "EngineReport",
     "EventBus",
     "Frames",
+    "Full",
     "Imports",
     "Journal",
     "Launch",
@@ -43,6 +47,7 @@ __all__ = [
     "Lease",
     "LineUp",
     "NewSource",
+    "NoPlace",
     "ObjectStore",
     "Operation",
     "OrchestratorRow",

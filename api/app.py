@@ -36,6 +36,7 @@ from api import (
     sources,
     watch,
 )
+from api.address_bound import AddressBound
 from api.kept import Kept
 from api.limits import BODY_BYTES
 from api.logos import Logos
@@ -45,7 +46,7 @@ from api.strips import Strips
 from api.world import World
 from orchestrator import machine
 from orchestrator.errors import BadSetting, InvalidInput
-from orchestrator.ports import Download, EventBus, Frames, ObjectStore, Tables
+from orchestrator.ports import AddressPlaces, Bound, Download, EventBus, Frames, ObjectStore, Tables
 from orchestrator.settings import PREFIX, Settings, derived
 
 _CORS = CORSConfig(  # any page may call, with the token that it was given; cookies are never sent along
@@ -73,8 +74,10 @@ def create_app(
     download: Download | None = None,
     frames: Frames | None = None,
     logo: Download | None = None,
+    places: AddressPlaces | None = None,
 ) -> Litestar:
-    """`download`: playlists that are imported; `logo`: pictures. Raises BadSetting where what the API cannot do without is not
+    """`download`: playlists that are imported; `logo`: pictures; `places`: what addresses have started, counted for all
+    processes. Raises BadSetting where what the API cannot do without is not
     set. The ports stay the caller's to close."""
     app = Litestar(
         route_handlers=[
@@ -107,7 +110,7 @@ def create_app(
         },
         state=State(
             {
-                "world": world_of(settings, tables, bus, store, clock, download, frames, logo),
+                "world": world_of(settings, tables, bus, store, clock, download, frames, logo, places),
                 "metrics": metrics.Metrics(),
             }
         ),
@@ -132,6 +135,7 @@ def world_of(
     download: Download | None = None,
     frames: Frames | None = None,
     logo: Download | None = None,
+    places: AddressPlaces | None = None,
 ) -> World:
     """Raises BadSetting."""
     if settings.admin_key is None:
@@ -157,6 +161,13 @@ def world_of(
         public_url=settings.public_url,
         settings=settings,
         limits=machine.limits_of(settings),
+        addresses=AddressBound(
+            Bound(sessions=settings.max_sessions_per_address, new_per_minute=settings.max_new_sessions_per_address_per_minute),
+            tables.sessions,
+            lease_s=settings.idle_timeout_s,
+            clock=clock,
+            shared=places,
+        ),
         idle_timeout_s=settings.idle_timeout_s,
         channels=whole,
         strips=Strips(tables.journal, whole, clock),

@@ -97,6 +97,11 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def has_admin_key(connection: AnyConnection) -> bool:
+    """On a route that is open to everybody: whether the request carries the admin key as a Bearer credential all the same."""
+    return _world(connection).keys.is_admin(_bearer(connection))
+
+
 async def admin(connection: AnyConnection, _: BaseRouteHandler) -> None:
     """Guard: the admin key as a Bearer credential, or the console's cookie."""
     bearer = _bearer(connection)

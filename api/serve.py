@@ -88,6 +88,7 @@ def _frames(settings: Settings) -> Frames | None:
 async def run(settings: Settings) -> None:
     """The `api` process. Returns after SIGTERM or SIGINT. Raises BadSetting."""
     # Adapters are opened here and nowhere else in this package.
+    from orchestrator.adapters.address_places import RedisAddressPlaces
     from orchestrator.adapters.download import download
     from orchestrator.adapters.event_bus import RedisEventBus
     from orchestrator.adapters.object_store import MinioObjectStore
@@ -109,7 +110,9 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(store.close)
         bus = RedisEventBus(settings.redis_url, settings.deployment)
         stack.push_async_callback(bus.close)
-        app = create_app(settings, tables, bus, store, time.time, download, _frames(settings), logo)
+        places = RedisAddressPlaces(settings.redis_url, settings.deployment)
+        stack.push_async_callback(places.close)
+        app = create_app(settings, tables, bus, store, time.time, download, _frames(settings), logo, places)
         listener = listen(settings)
         log.info("API on http://%s:%d", *listener.getsockname()[:2])
         await stack.enter_async_context(pulse(settings.health_file))

@@ -16,12 +16,13 @@ from msgspec.structs import replace
 from api import auth, leases
 from api.body import StrictBody
 from api.limits import WAIT_S, SourceId, Viewer
-from api.viewing import SessionEnded, join, settled
+from api.viewing import SessionEnded, Viewing, join, settled
 from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView, for_viewer
 from api.world import World
-from orchestrator.core.model import Channel, Desired, Phase, SourceStatus
+from orchestrator import switching
+from orchestrator.core.model import Channel, Desired, Phase
 from orchestrator.core.wish import SAME
-from orchestrator.errors import InvalidInput, NoConnectionLeft, NotFound
+from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.ports import SessionRow
 
 TAG = Tag("Sessions", "One delivery of a channel behind one playlist address that never changes.")
@@ -69,7 +70,11 @@ async def request_session(
 
 async def grant(world: World, request: AnyRequest, channel: str, viewer: str, wait: float | None) -> Response[GrantedSession]:
     """Join, wait where asked to, and answer."""
-    viewing = await join(world, channel, viewer)
+    return await answer(world, request, await join(world, channel, viewer), wait)
+
+
+async def answer(world: World, request: AnyRequest, viewing: Viewing, wait: float | None) -> Response[GrantedSession]:
+    """Wait where asked to, and answer."""
     row = viewing.row if wait is None else await settled(world, viewing.row, wait)
     viewers = 1 if viewing.is_new and wait is None else await watching(world, row)
     return Response(
@@ -167,7 +172,7 @@ async def switch_session(
     left; where it has but the one that the session holds, the running attempt ends first. What cannot be done after all is told
     by `switch.refused`."""
     session = row.session
-    if session.phase is Phase.ENDED or session.desired is Desired.STOP:
+    if switching.is_over(session):
         raise SessionEnded(session.end_reason or "it was stopped")
     source_id = data.source_id if data else None
     if data is not None and data.same:
@@ -177,15 +182,7 @@ async def switch_session(
         await world.nudge(session.id)
         return await _view(world, request, await world.sessions.get(session.id))
     if source_id is not None:
-        usable = (await world.catalogue.lineup(session.channel_id)).sources
-        source = next((each for each in usable if each.id == source_id), None)
-        if source is None:
-            raise InvalidInput("source_id", "not a source of the session's channel, nor of those behind it")
-        if source.status is SourceStatus.DISABLED:
-            raise InvalidInput("source_id", "the source is disabled")
-        playing = session.attempt and await _provider_of(world, session.attempt.source_id)
-        if source.provider_id is not None and source.provider_id != playing:  # its own it hands on
-            await _check_connection(world, source.provider_id)
+        await switching.check(world, session, source_id)
     await world.sessions.switch(session.id, source_id)
     await world.nudge(session.id)
     return await _view(world, request, await world.sessions.get(session.id))
@@ -226,21 +223,6 @@ async def read_log(
     if log is None:
         raise NotFound(f"attempt {number} of session {row.session.id} has no log (yet)")
     return log if lines is None else "".join(log.splitlines(keepends=True)[-lines:])
-
-
-async def _provider_of(world: World, source_id: str) -> str | None:
-    try:
-        return (await world.catalogue.source(source_id)).provider_id
-    except NotFound:
-        return None  # deleted meanwhile
-
-
-async def _check_connection(world: World, provider_id: str) -> None:
-    """Raises NoConnectionLeft where sessions hold all that the provider allows, as far as rows tell. An early word: who takes a
-    connection is the orchestrator, and where it finds none, what plays goes on."""
-    provider, in_use = await world.providers.get(provider_id), await world.providers.in_use()
-    if provider.max_connections is not None and in_use.get(provider_id, 0) >= provider.max_connections:
-        raise NoConnectionLeft(provider.in_use)
 
 
 async def _view(world: World, request: AnyRequest, row: SessionRow) -> SessionView:

@@ -21,15 +21,16 @@ from litestar.response import Redirect
 from msgspec import Meta, Struct
 
 from api.assets import PAGE_POLICY, page
+from api.auth import has_admin_key
 from api.body import StrictBody
 from api.logos import KEPT_S
 from api.playback import address
-from api.sessions import AnyRequest, Prefer, grant, wait_s
-from api.viewing import join, settled
+from api.sessions import AnyRequest, Prefer, answer, wait_s
+from api.viewing import Viewing, join, settled
 from api.views import GRANTED, GrantedSession
 from api.world import World
 from orchestrator.core import m3u
-from orchestrator.core.model import Channel, Phase
+from orchestrator.core.model import SHARED, Channel, Phase
 from orchestrator.errors import NotFound, Temporary
 
 TAG = Tag("Watching", "Open to everybody.")
@@ -127,7 +128,8 @@ async def watch_session(
     the cookie's, else whoever has this address and name."""
     asked_s = wait_s(prefer)
     viewer = viewer_of(world, request, data.viewer if data else None)
-    return await grant(world, request, channel, viewer, None if asked_s is None else min(asked_s, PAGE_WAIT_S))
+    viewing = await join_openly(world, request, channel, viewer)
+    return await answer(world, request, viewing, None if asked_s is None else min(asked_s, PAGE_WAIT_S))
 
 
 @get(
@@ -179,6 +181,22 @@ async def list_for_players(
     return Response("\n".join(m3u.render(entries)) + "\n", media_type="audio/x-mpegurl", headers={"Cache-Control": "no-cache"})
 
 
+async def join_openly(world: World, request: AnyRequest, channel: str, viewer: str) -> Viewing:
+    """As `join`, within what the client's address may start. Raises AddressLimitReached as well."""
+    found = await world.channel(channel)
+    whose = SHARED if found.policy.sharing == "channel" else viewer
+    if has_admin_key(request) or await world.sessions.runs(found.id, whose):
+        return await join(world, channel, viewer)
+    taken = await world.addresses.take(request.client.host if request.client else None, found.id, viewer)
+    started = False
+    try:
+        viewing = await join(world, channel, viewer)
+        started = viewing.is_new
+        return viewing
+    finally:
+        await taken.settle(started=started)
+
+
 def viewer_of(world: World, request: AnyRequest, secret: str | None = None) -> str:
     """`secret`: as a page of another site has sent it."""
     if secret is not None:
@@ -203,7 +221,7 @@ async def _enabled(world: World) -> AsyncIterator[Channel]:
 
 
 async def _redirect(world: World, request: AnyRequest, channel: str) -> Redirect:
-    viewing = await join(world, channel, viewer_of(world, request))
+    viewing = await join_openly(world, request, channel, viewer_of(world, request))
     row = await settled(world, viewing.row, WAIT_S)
     if row.session.phase in (Phase.REQUESTED, Phase.STARTING):
         raise NotLiveYet("it is still being started")

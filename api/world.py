@@ -12,6 +12,7 @@ from typing import Any
 
 from litestar.connection import ASGIConnection
 
+from api.address_bound import AddressBound
 from api.auth import Keys, is_id
 from api.glances import Glances
 from api.kept import Kept
@@ -82,6 +83,7 @@ class World:
     public_url: str | None  # of this API; None: as the client addressed it
     settings: Settings
     limits: Limits
+    addresses: AddressBound
     idle_timeout_s: float
     # Kept for all who look:
     channels: Kept[tuple[ChannelRow, ...]]

@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--once", action="store_true", help="play the story once; exit 0 only if the playlist stayed continuous")
 
     imports = command("import", "a provider's IPTV playlist becomes channels and sources")
-    imports.add_argument("playlist", metavar="FILE|URL")
+    imports.add_argument("playlist", metavar="FILE|URL|-", help="a file, an http(s) address, or - for the standard input")
     imports.add_argument("--provider", required=True, metavar="NAME", help="whose it is; a new name becomes a provider")
     imports.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
 

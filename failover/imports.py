@@ -1,13 +1,15 @@
-"""`failover import`: a provider's playlist from a file or an address. Writes the rows itself, so it works while the API is
-down."""
+"""`failover import`: a provider's playlist from a file, an address or the standard input. Writes the rows itself, so it works
+while the API is down."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -17,16 +19,20 @@ from orchestrator import importing
 from orchestrator.adapters.download import download
 from orchestrator.adapters.tables import open_tables
 from orchestrator.core.imports import changed_fields, counts
+from orchestrator.core.m3u import BYTES
 from orchestrator.errors import FailoverError, InvalidInput
 from orchestrator.importing import Playlist, Report
 from orchestrator.settings import Settings
 
+STDIN = "-"
 console = Console(highlight=False, soft_wrap=True)
 _FAULTS_SHOWN = 20
 _CHANGES_SHOWN = 50
 
 
 async def import_playlist(settings: Settings, data_dir: Path | None, where: str, provider: str, *, dry_run: bool) -> int:
+    """`where`: a file, an http(s) address, or "-" for the standard input. 1 where channels were left alone, because somebody
+    was editing them."""
     settings = stacks.resolve(settings, data_dir)
     assert settings.database_url is not None
     async with contextlib.AsyncExitStack() as stack:
@@ -44,7 +50,7 @@ async def import_playlist(settings: Settings, data_dir: Path | None, where: str,
             progress=lambda done, total: bars.update(task, completed=done, total=total),
         )
     _show(report, dry_run=dry_run)
-    return 0
+    return 1 if report.changed_meanwhile else 0
 
 
 async def _read(where: str, bars: Progress) -> Playlist:
@@ -53,12 +59,22 @@ async def _read(where: str, bars: Progress) -> Playlist:
         content = await download(where)
         bars.remove_task(task)
         return await asyncio.to_thread(_parsed, BytesIO(content).readlines(), bars)
+    if where == STDIN:
+        return await asyncio.to_thread(lambda: _parsed(_given(sys.stdin.buffer), bars))
     return await asyncio.to_thread(lambda: _parsed(_lines(Path(where)), bars))
+
+
+def _given(stream: BinaryIO) -> list[bytes]:
+    """What a pipe or a redirection gives, as much of it as may be fetched from an address."""
+    content = stream.read(BYTES + 1)
+    if len(content) > BYTES:
+        raise InvalidInput("playlist", f"more than {BYTES >> 20} MiB")
+    return BytesIO(content).readlines()
 
 
 def _lines(path: Path) -> list[bytes]:
     if not path.is_file():
-        raise InvalidInput("playlist", f"{path} is neither a file nor an http(s) address")
+        raise InvalidInput("playlist", f"{path} is neither a file nor an http(s) address (`-` reads the standard input)")
     try:
         with path.open("rb") as file:
             return file.readlines()

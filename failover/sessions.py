@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from failover import data_dir as stacks
+from orchestrator import switching
 from orchestrator.adapters.event_bus import RedisEventBus
 from orchestrator.adapters.object_store import MinioObjectStore
 from orchestrator.adapters.tables import Tables, open_tables
@@ -24,6 +25,8 @@ from orchestrator.runtime import open_runtime
 from orchestrator.settings import Settings
 
 _ALL_ENDED_S = 60.0
+_ENDED_S = 30.0
+_LOOK_S = 0.25
 
 # Piped, a line is as long as it is: ids must stay whole.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 250)
@@ -143,18 +146,40 @@ async def logs(settings: Settings, data_dir: Path | None, session_id: str, attem
 
 
 async def switch(settings: Settings, data_dir: Path | None, session_id: str, source_id: str | None) -> int:
+    """Asks for it, and waits for the answer. Raises NotFound, InvalidInput, NoConnectionLeft as the API does, and FailoverError
+    with the reason where it was refused."""
     settings = stacks.resolve(settings, data_dir)
     async with opened_tables(settings) as tables:
+        session = (await tables.sessions.get(session_id)).session
+        if switching.is_over(session):
+            raise FailoverError(f"{session_id} has ended: {session.end_reason or 'it was stopped'}")
+        if source_id is not None:
+            await switching.check(tables, session, source_id)
+        await somebody_is_there(tables, "the swap is its work")
+        after = await switching.last_event(tables.sessions, session_id)
         await tables.sessions.switch(session_id, source_id)
-    await _nudge(settings, session_id)
+        await _nudge(settings, session_id)
+        # An attempt's own limit, what is under way before it, and what a loaded engine takes for both
+        answer = await switching.answered(tables.sessions, session_id, after, 2 * settings.start_limit_s + 30.0)
+    if answer.refusal is not None:
+        raise FailoverError(f"refused: {answer.refusal}; what plays plays on")
+    console.print(f"{session_id} plays {answer.source_id}, attempt {answer.attempt}", soft_wrap=True)
     return 0
 
 
 async def stop(settings: Settings, data_dir: Path | None, session_id: str) -> int:
+    """Asks for its end, and waits for it. Raises FailoverError where it does not come: then it is asked for all the same."""
     settings = stacks.resolve(settings, data_dir)
     async with opened_tables(settings) as tables:
         await tables.sessions.stop(session_id, "operator")
-    await _nudge(settings, session_id)
+        await _nudge(settings, session_id)
+        deadline = time.monotonic() + _ENDED_S
+        while (session := (await tables.sessions.get(session_id)).session).phase is not Phase.ENDED:
+            await somebody_is_there(tables, "it is asked to stop, which is an orchestrator's work")
+            if time.monotonic() > deadline:
+                raise FailoverError(f"{session_id} has not ended within {_ENDED_S:.0f} s: it is asked to")
+            await asyncio.sleep(_LOOK_S)
+    console.print(f"{session_id} has ended: {session.end_reason}", soft_wrap=True)
     return 0
 
 

@@ -44,7 +44,8 @@ async def probe(settings: Settings, url: str) -> int:
 
 
 async def recover(settings: Settings, data_dir: Path | None) -> int:
-    """Every problematic source is probed, and each answer printed as it comes. FailoverError where no orchestrator runs."""
+    """Every problematic source is probed, and each answer printed as it comes. 1 where one could not be probed. FailoverError
+    where no orchestrator runs."""
     settings = stacks.resolve(settings, data_dir)
     async with opened_tables(settings) as tables, opened_bus(settings) as bus:
         await somebody_is_there(tables, "probes are its work")
@@ -55,14 +56,16 @@ async def recover(settings: Settings, data_dir: Path | None) -> int:
         if bus is not None:
             with contextlib.suppress(BusUnavailable):  # the orchestrator finds the rows
                 await bus.nudge(PROBES)
+        refused = False
         while True:
             answers = await tables.probes.answers(waiting)
             for source_id, answer in answers.items():
                 if answer is not None:
                     console.print(f"{source_id}  {_verdict(answer)}", soft_wrap=True)
+                    refused = refused or answer.refused is not None
             waiting = {source_id for source_id, answer in answers.items() if answer is None}
             if not waiting:
-                return 0
+                return 1 if refused else 0
             await asyncio.sleep(_LOOK_S)
             await somebody_is_there(tables, "probes are its work")
 

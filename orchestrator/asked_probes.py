@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from orchestrator.census import Census
@@ -45,6 +45,7 @@ class AskedProbes:
         census: Census,
         bus: EventBus,
         tell: Callable[[Source], None],
+        may_act: Callable[[], Awaitable[None]],
         now: Callable[[], float],
     ) -> None:
         self._probes = probes
@@ -53,6 +54,7 @@ class AskedProbes:
         self._census = census
         self._bus = bus
         self._tell = tell
+        self._may_act = may_act
         self._now = now
         self._under_way: set[str] = set()
         self._full_since: dict[str, float] = {}  # of the sources whose provider's connections are all held by sessions
@@ -64,13 +66,14 @@ class AskedProbes:
         self._spawn(self._look_quietly())
 
     async def look(self) -> None:
-        """Begin what can be begun now; the rest waits for the next look. Raises DatabaseUnavailable."""
+        """Begin what can be begun now; the rest waits for the next look. Raises DatabaseUnavailable, NotLeading."""
         async with self._looking:
             busy = frozenset(self._under_way)  # what ends while rows are read may still stand in them
             asked = [each for each in await self._probes.asked() if each.id not in busy]
             self._full_since = {each.id: self._full_since[each.id] for each in asked if each.id in self._full_since}
             if not asked:
                 return
+            await self._may_act()
             if any(each.provider_id is not None for each in asked):
                 await self._count()
             refused = False

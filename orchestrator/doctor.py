@@ -18,6 +18,7 @@ SKEW_S: Final = 5.0  # a store's Date has whole seconds; a swap between clocks t
 SIGNATURE_LEFT: Final = 0.1  # of its life: it is renewed at 0.8
 PROBLEMATIC_S: Final = 3600.0
 REFUSED_JOBS_S: Final = 24 * 3600.0
+REFUSED_S: Final = 120.0  # Docker starts a container that ends at once again a minute later, at the longest
 _LATE_S: Final = 60.0  # so long after its time something has been forgotten
 _DISK_SHARE: Final = 0.05
 _DISK_BYTES: Final = 2 << 30
@@ -208,9 +209,18 @@ def _orchestrators(facts: Facts) -> Iterator[Finding]:
     elif len(there) > 1:
         yield Finding(
             check="orchestrators",
-            what="more than one orchestrator runs, which is wasted work and not yet meant",
+            what="more than one orchestrator runs: one of them is of a release before there was a lease, and both act",
             remedy="stop all but one (one that was killed is forgotten after some seconds)",
             subjects=tuple(f"{row.id} on {row.node}" for row in there),
+        )
+    refused = facts.leader.refused if facts.leader is not None else None
+    if facts.leader is not None and refused is not None and refused.ago_s < REFUSED_S:
+        yield Finding(
+            check="second-orchestrator",
+            what=f"another orchestrator was started on this database, and refused to act {_ago(refused.ago_s)} ago, since "
+            f"{facts.leader.id} on {facts.leader.node} does",
+            remedy="stop one of the two; two deployments need a database each",
+            subjects=(f"{refused.id} on {refused.node}",),
         )
     if facts.draining_since is not None:
         yield Finding(

@@ -57,6 +57,13 @@ class DatabaseUnavailable(Temporary):
     title = "The database does not answer"
 
 
+class NotLeading(Temporary):
+    """Another orchestrator acts on this database, or may still do so: this one may not act (orchestrator/leadership.py)."""
+
+    status = 409
+    title = "Another orchestrator acts on this database"
+
+
 class Stale(Temporary):
     """A row changed under us (compare-and-swap on `version` lost): observe and decide again."""
 
@@ -86,6 +93,13 @@ class ViewerLimitReached(LimitReached):
 
     status = 429
     title = "The viewer has too many sessions"
+
+
+class AddressLimitReached(LimitReached):
+    """The client's address has started all the sessions that one may through the open routes."""
+
+    status = 429
+    title = "Too many sessions from this address"
 
 
 class Permanent(FailoverError):

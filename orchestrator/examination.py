@@ -93,6 +93,7 @@ async def _rows(
     facts = replace(
         facts,
         orchestrators=await tables.operation.orchestrators(),
+        leader=await tables.operation.leader(),
         draining_since=await tables.operation.draining_since(),
         problematic=problematic,
         refused_jobs=await tables.operation.refused_jobs(now() - REFUSED_JOBS_S),

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from orchestrator.core.model import Container, Session, Source
-from orchestrator.ports import AttemptRow, EngineReport, OrchestratorRow, StoreReport
+from orchestrator.ports import AttemptRow, EngineReport, Leader, OrchestratorRow, StoreReport
 from orchestrator.settings import Settings
 
 _NAMED: Final = 5  # subjects in a line; all of them are in the finding
@@ -72,6 +72,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     agent_revision: str | None = None  # of the code
     machine: Machine = Machine()
     orchestrators: tuple[OrchestratorRow, ...] = ()
+    leader: Leader | None = None
     draining_since: float | None = None
     problematic: tuple[Source, ...] = ()
     refused_jobs: tuple[AttemptRow, ...] = ()  # of the last day

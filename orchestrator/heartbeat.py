@@ -24,20 +24,20 @@ class Heartbeat:
     def __init__(self, operation: Operation, now: Callable[[], float], node: str | None = None) -> None:
         self._operation = operation
         self._now = now
-        self._id = f"o-{secrets.token_hex(8)}"
-        self._node = node or platform.node() or "unknown"
+        self.id = f"o-{secrets.token_hex(8)}"
+        self.node = node or platform.node() or "unknown"
         self._started_at = now()
 
     async def beat(self) -> None:
         """Raises DatabaseUnavailable."""
-        row = OrchestratorRow(id=self._id, node=self._node, started_at=self._started_at, seen_at=self._now())
+        row = OrchestratorRow(id=self.id, node=self.node, started_at=self._started_at, seen_at=self._now())
         await self._operation.beat(row)
 
     async def leave(self) -> None:
         """Best effort: who cannot say goodbye is missed a moment later."""
         with contextlib.suppress(Temporary, TimeoutError):
             async with asyncio.timeout(_FAREWELL_S):
-                await self._operation.leave(self._id)
+                await self._operation.leave(self.id)
 
 
 def absence(rows: Iterable[OrchestratorRow], now: float) -> str | None:

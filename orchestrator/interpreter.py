@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar, assert_never
 
 from msgspec.structs import replace
@@ -70,6 +70,7 @@ class Interpreter:
         bus: EventBus,
         prober: Prober,
         connections: Connections,
+        may_act: Callable[[], Awaitable[None]],
         now: Callable[[], float],
     ) -> None:
         self._settings = settings
@@ -79,6 +80,7 @@ class Interpreter:
         self._bus = bus
         self._prober = prober
         self._connections = connections
+        self._may_act = may_act
         self._now = now
         self._refused: dict[tuple[str, int], Container] = {}
         self._bad_jobs_told: set[str] = set()
@@ -88,11 +90,12 @@ class Interpreter:
         self.woken: Callable[[str], None] = lambda _: None
 
     async def apply(self, decision: Decision, seen: Observation, events: Sequence[Event]) -> bool:
-        """Starts before anything else; stops beside; tells the clients meanwhile. Raises nothing that can be tried again.
-
-        Whether looking again at once shows something new.
+        """Starts before anything else; stops beside; tells the clients meanwhile. Whether looking again at once shows something
+        new. Raises NotLeading, DatabaseUnavailable: nothing was done then.
         """
         self._tell_bad_jobs(decision.session, decision.records)
+        if decision.actions:
+            await self._may_act()
         actions = [self._act(action, decision.session, seen) for action in decision.actions]
         done, _ = await asyncio.gather(asyncio.gather(*actions), self._tell(events))
         return any(done)

@@ -17,6 +17,7 @@ from orchestrator.core.model import Phase
 from orchestrator.errors import EngineUnavailable, NotFound, Temporary
 from orchestrator.heartbeat import BEAT_S, Heartbeat
 from orchestrator.history import History
+from orchestrator.leadership import RENEW_S, Leadership
 from orchestrator.ports import ContainerRuntime, Sessions
 from orchestrator.recovery import Recovery
 from orchestrator.renewals import Renewals
@@ -47,6 +48,7 @@ class Jobs:
         retention: Retention,
         history: History,
         heartbeat: Heartbeat,
+        leadership: Leadership,
         sessions: Sessions,
         runtime: ContainerRuntime,
         now: Callable[[], float],
@@ -58,6 +60,7 @@ class Jobs:
         self._history = history
         self._sessions = sessions
         self._runtime = runtime
+        self._leadership = leadership
         self._now = now
         self._scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
         self._every("playlist sweep", settings.sweep_interval_s, sweep.look)
@@ -65,12 +68,13 @@ class Jobs:
         self._every("channel resync", _RESYNC_CHANNELS_S, supervisor.resync_channels)
         self._every("renewals", min(_RENEWALS_S, settings.idle_timeout_s / 4), renewals.look)
         self._every("container poll", _POLL_CONTAINERS_S, self._poll_containers)
-        self._every("recovery", settings.recovery_interval_s, self._recover)
-        self._every("failback probes", _LOOK_AFTER_S, recovery.look_after)
+        self._every("recovery", settings.recovery_interval_s, self._acting(self._recover))
+        self._every("failback probes", _LOOK_AFTER_S, self._acting(recovery.look_after))
         self._every("asked probes", settings.resync_interval_s, asked_probes.look)
-        self._every("retention", settings.retention_interval_s, self._retain)
-        self._every("history", _HISTORY_S, self._forget)
-        self._every("heartbeat", BEAT_S, heartbeat.beat)
+        self._every("retention", settings.retention_interval_s, self._acting(self._retain))
+        self._every("history", _HISTORY_S, self._acting(self._forget))
+        self._every("heartbeat", BEAT_S, self._acting(heartbeat.beat))
+        self._every("leadership", RENEW_S, leadership.renew)
 
     def start(self) -> None:
         # A run that finds the one before still going is skipped: that is what max_instances is for, and no news.
@@ -92,6 +96,15 @@ class Jobs:
                 log.exception("%s", name)
 
         self._scheduler.add_job(guarded, IntervalTrigger(seconds=interval_s), name=name, id=name)
+
+    def _acting(self, run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """What does more than look: not without the lease."""
+
+        async def confirmed() -> None:
+            await self._leadership.confirm()
+            await run()
+
+        return confirmed
 
     async def _recover(self) -> None:
         for source in await self._recovery.sweep():
@@ -118,6 +131,7 @@ class Jobs:
             except NotFound:
                 if self._now() - container.created_at < self._settings.orphan_grace_s:
                     continue
+            await self._leadership.confirm()
             log.info("%s: container of attempt %s belongs to nobody", container.session_id, container.attempt)
             try:
                 await self._runtime.stop(container.session_id, container.attempt, 1.0)

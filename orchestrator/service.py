@@ -16,13 +16,15 @@ from orchestrator.asked_probes import AskedProbes
 from orchestrator.census import Census
 from orchestrator.connections import Connections
 from orchestrator.core.policy import Policy
-from orchestrator.errors import FailoverError, Temporary
+from orchestrator.errors import FailoverError, NotLeading, Temporary
 from orchestrator.heartbeat import Heartbeat
 from orchestrator.history import History
 from orchestrator.interpreter import Interpreter
 from orchestrator.jobs import Jobs
+from orchestrator.leadership import Leadership
 from orchestrator.observer import Observer
 from orchestrator.ports import PROBES, ContainerRuntime, EventBus, ObjectStore, Prober, Tables
+from orchestrator.process_identity import own_process
 from orchestrator.pulse import pulse
 from orchestrator.recovery import Recovery
 from orchestrator.renewals import Renewals
@@ -56,12 +58,17 @@ async def orchestrate(
     bus: EventBus,
     prober: Prober,
     now: Callable[[], float] = time.time,
+    displaced: Callable[[NotLeading], None] = lambda _: None,
 ) -> AsyncIterator[Supervisor]:
-    """Run the control loop on these ports for as long as the context is open."""
+    """Run the control loop on these ports for as long as the context is open. Waits for the lease of an orchestrator that was
+    killed; raises NotLeading where one lives. `displaced` is called where another one took over: this one acts no more."""
+    heartbeat = Heartbeat(tables.operation, now)
+    leadership = Leadership(tables.operation, heartbeat.id, heartbeat.node, now, displaced, own_process())
+    await leadership.begin()
     connections = Connections()
     interpreter = Interpreter(
         settings=settings, catalogue=tables.catalogue, runtime=runtime, store=store, bus=bus, prober=prober,
-        connections=connections, now=now,
+        connections=connections, may_act=leadership.confirm, now=now,
     )  # fmt: skip
     sweep = Sweep(store, lambda session_id: supervisor.glance(session_id), now)
     census, renewals = Census(connections, tables.providers, runtime), Renewals(tables.sessions, now)
@@ -71,13 +78,13 @@ async def orchestrate(
     )  # fmt: skip
     supervisor = Supervisor(
         tables=tables, runtime=runtime, sweep=sweep, observer=observer, interpreter=interpreter, connections=connections,
-        census=census, policy=policy_of(settings), now=now,
+        census=census, policy=policy_of(settings), may_act=leadership.confirm, now=now,
     )  # fmt: skip
     interpreter.woken = connections.woken = supervisor.wake
     asked_probes = AskedProbes(
-        tables.probes, interpreter, connections=connections, census=census, bus=bus, tell=supervisor.tell, now=now
-    )
-    heartbeat = Heartbeat(tables.operation, now)
+        tables.probes, interpreter, connections=connections, census=census, bus=bus, tell=supervisor.tell,
+        may_act=leadership.confirm, now=now,
+    )  # fmt: skip
     jobs = Jobs(
         settings=settings,
         supervisor=supervisor,
@@ -95,6 +102,7 @@ async def orchestrate(
         retention=Retention(store, tables.sessions, settings),
         history=History(tables.operation, settings),
         heartbeat=heartbeat,
+        leadership=leadership,
         sessions=tables.sessions,
         runtime=runtime,
         now=now,
@@ -123,6 +131,7 @@ async def orchestrate(
         await asked_probes.close()
         await interpreter.close()
         await sweep.close()
+        await leadership.step_down()
         await heartbeat.leave()
 
 
@@ -155,11 +164,12 @@ def stop_signal() -> asyncio.Event:
 
 
 async def run(settings: Settings) -> None:
-    """The `orchestrator` process. Returns after SIGTERM or SIGINT."""
+    """The `orchestrator` process. Returns after SIGTERM or SIGINT. Raises NotLeading where another orchestrator acts."""
     from orchestrator.adapters.ffprobe import FfprobeProber
     from orchestrator.runtime import open_runtime
 
     stop = stop_signal()
+    displaced: asyncio.Future[NotLeading] = asyncio.get_running_loop().create_future()
     async with contextlib.AsyncExitStack() as stack:
         tables, store, bus = await stack.enter_async_context(opened(settings))
         runtime = await open_runtime(settings)
@@ -167,12 +177,18 @@ async def run(settings: Settings) -> None:
         prober = FfprobeProber(settings)
         stack.push_async_callback(prober.close)
         await stack.enter_async_context(
-            orchestrate(settings, tables=tables, runtime=runtime, store=store, bus=bus, prober=prober)
+            orchestrate(
+                settings, tables=tables, runtime=runtime, store=store, bus=bus, prober=prober, displaced=displaced.set_result
+            )
         )
         await stack.enter_async_context(pulse(settings.health_file))
         log.info("orchestrator of deployment %s runs, %s runtime", settings.deployment, type(runtime).__name__)
-        await stop.wait()
+        stopping = asyncio.create_task(stop.wait(), name="orchestrator stop")
+        await asyncio.wait((stopping, displaced), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
         log.info("orchestrator stops; sessions play on")
+        if displaced.done():
+            raise displaced.result()
 
 
 async def _prepare(store: ObjectStore) -> None:

@@ -65,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_sessions: int | None = None
     max_sessions_per_viewer: int | None = None
     max_sessions_per_channel: int | None = None
+    # Of one client address (IPv6: /64), through the routes that need no key
+    max_sessions_per_address: int = 8
+    max_new_sessions_per_address_per_minute: int = 30
     node_cpus: float | None = None  # for sessions, at 0.02 (copy) or 1.0 (h264) each; None: all of the API's machine
     node_memory_mb: float | None = None  # at 45 or 220 each
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -74,6 +74,7 @@ class Supervisor:
         connections: Connections,
         census: Census,
         policy: Policy,
+        may_act: Callable[[], Awaitable[None]],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._tables = tables
@@ -85,6 +86,7 @@ class Supervisor:
         self._connections = connections
         self._census = census
         self._policy = policy
+        self._may_act = may_act
         self._now = now
         self._works: dict[str, _Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -249,6 +251,7 @@ class Supervisor:
         changed = decision.session != session or bool(decision.records)
         if changed:
             try:
+                await self._may_act()
                 events = await self._tables.sessions.commit(session, decision, now)
             except BaseException:
                 self._connections.undone(decision)

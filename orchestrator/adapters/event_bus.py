@@ -1,4 +1,4 @@
-"""Redis pub/sub, which carries hints only (law 1): what is lost here is found in the rows. The one module that imports redis.
+"""Redis pub/sub, which carries hints only (law 1): what is lost here is found in the rows.
 
 However many listen, one connection receives for all: it takes every session's channel by one pattern (events are few) and
 deals out in memory, so that a viewer who comes or goes costs Redis nothing.

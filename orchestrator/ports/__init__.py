@@ -6,6 +6,7 @@ become `Unknown` observations (law 3).
 
 from __future__ import annotations
 
+from orchestrator.ports.address_places import AddressPlaces, Bound, Full, NoPlace
 from orchestrator.ports.catalogue import Catalogue, ChannelRow, LineUp, NewSource
 from orchestrator.ports.containers import ContainerEvent, ContainerRuntime, EngineReport, Launch
 from orchestrator.ports.event_bus import EventBus
@@ -13,7 +14,7 @@ from orchestrator.ports.frames import Frames
 from orchestrator.ports.imports import Download, Imports
 from orchestrator.ports.journal import Journal
 from orchestrator.ports.object_store import ObjectStore, Stamp, StoredObject, StoreReport
-from orchestrator.ports.operation import DRAIN_RETRY_S, DRAINING, Operation, OrchestratorRow
+from orchestrator.ports.operation import DRAIN_RETRY_S, DRAINING, Challenger, Leader, Operation, OrchestratorRow
 from orchestrator.ports.prober import Prober, ProbeResult
 from orchestrator.ports.probes import PROBES, ProbeAnswer, Probes
 from orchestrator.ports.providers import Providers
@@ -26,8 +27,11 @@ __all__ = [
     "FRESH_S",
     "LEASE_KEPT_S",
     "PROBES",
+    "AddressPlaces",
     "AttemptRow",
+    "Bound",
     "Catalogue",
+    "Challenger",
     "ChannelRow",
     "ContainerEvent",
     "ContainerRuntime",
@@ -35,12 +39,15 @@ __all__ = [
     "EngineReport",
     "EventBus",
     "Frames",
+    "Full",
     "Imports",
     "Journal",
     "Launch",
+    "Leader",
     "Lease",
     "LineUp",
     "NewSource",
+    "NoPlace",
     "ObjectStore",
     "Operation",
     "OrchestratorRow",

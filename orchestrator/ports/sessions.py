@@ -93,6 +93,13 @@ class Sessions(Protocol):
     async def viewers(self, session_ids: Collection[str], since: float) -> Mapping[str, int]:
         """How many leases of each were renewed after `since`; what has none is not named."""
 
+    async def runs(self, channel_id: str, viewer: str) -> bool:
+        """Whether a session that can be joined runs: the viewer's own, or all viewers' (SHARED)."""
+
+    async def held(self, places: Collection[tuple[str, str]], since: float) -> frozenset[tuple[str, str]]:
+        """Of these channels' ids with a viewer each, those where the viewer has a lease, not older than `since`, of a session
+        that runs."""
+
     async def can_renew(self, now: float) -> None:
         """An API says that it can write renewals: whoever does not renew from now on does not want to."""
 

@@ -292,3 +292,22 @@ async def test_of_two_api_processes_one_gives_the_last_place(database_url: str) 
     finally:
         for api in apis:
             await api.close()
+
+
+async def test_what_runs_and_who_holds_it(tables: Tables) -> None:
+    own = (await tables.sessions.request("c-1", "alice", "hash", 100.0))[0].session
+    shared = (await tables.sessions.request("c-2", "alice", "hash", 100.0, shared=True))[0].session
+    await tables.sessions.request("c-2", "bob", "other", 150.0, shared=True)
+    assert await tables.sessions.runs("c-1", "alice")
+    assert await tables.sessions.runs("c-2", SHARED)
+    assert not await tables.sessions.runs("c-2", "alice"), "it has none of its own there"
+    assert not await tables.sessions.runs("c-1", "bob")
+
+    named = {("c-1", "alice"), ("c-2", "alice"), ("c-2", "bob"), ("c-2", "carol"), ("c-3", "alice")}
+    assert await tables.sessions.held(named, 90.0) == {("c-1", "alice"), ("c-2", "alice"), ("c-2", "bob")}
+    assert await tables.sessions.held(named, 120.0) == {("c-2", "bob")}
+    assert await tables.sessions.held(set(), 0.0) == frozenset()
+    await tables.sessions.leave(shared.id, "alice")
+    await tables.sessions.stop(own.id, "stopped")
+    assert await tables.sessions.held(named, 90.0) == {("c-2", "bob")}
+    assert not await tables.sessions.runs("c-1", "alice")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,10 @@ from orchestrator.core.model import (
     SourceStatus,
 )
 from orchestrator.core.wish import SAME
-from orchestrator.errors import LimitReached, NotFound
+from orchestrator.errors import LimitReached, NotFound, Stale
 from orchestrator.migrations import head
 from orchestrator.ports import NewSource, OrchestratorRow, ProbeResult, Tables
+from tests.support import eventually
 
 # --- orchestrators ----------------------------------------------------------------------------------------------------
 
@@ -69,6 +71,94 @@ async def test_refused_jobs_are_found_the_newest_first(tables: Tables) -> None:
         await tables.sessions.record(row.session.id, records, 10.0 * number)
     assert [each.end_reason for each in await tables.operation.refused_jobs(0.0)] == ["bad job: 3", "bad job: 1"]
     assert [each.number for each in await tables.operation.refused_jobs(20.0)] == [3]
+
+
+# --- the leader -------------------------------------------------------------------------------------------------------
+
+
+async def test_one_orchestrator_has_the_lease_and_the_next_one_when_it_has_run_out(tables: Tables) -> None:
+    assert await tables.operation.leader() is None
+    first = await tables.operation.lead("one", "here", 0.6)
+    assert (first.id, first.node, first.refused) == ("one", "here", None)
+    assert 0.0 < first.left_s <= 0.6
+    other = await tables.operation.lead("two", "there", 60.0)
+    assert (other.id, other.expires_at) == ("one", first.expires_at), "who asks does not lengthen it"
+
+    renewed = await tables.operation.lead("one", "here", 0.6)
+    assert renewed.expires_at > first.expires_at
+
+    async def two_leads() -> bool:
+        return (await tables.operation.lead("two", "there", 60.0)).id == "two"
+
+    await eventually(two_leads)
+    late = await tables.operation.lead("one", "here", 0.6)
+    assert (late.id, late.node) == ("two", "there"), "it had it, and has it no more"
+    await tables.operation.step_down("one")
+    leader = await tables.operation.leader()
+    assert leader is not None and leader.id == "two"
+
+
+async def test_a_lease_that_was_given_back_is_anybodys(tables: Tables) -> None:
+    await tables.operation.lead("one", "here", 60.0)
+    await tables.operation.step_down("one")
+    await tables.operation.step_down("one")
+    assert await tables.operation.leader() is None
+    assert (await tables.operation.lead("two", "there", 60.0)).id == "two"
+
+
+async def test_whose_lease_was_taken_over_is_not_seen_any_more(tables: Tables) -> None:
+    await tables.operation.beat(orchestrator("killed", 100.0))
+    await tables.operation.lead("killed", "here", 0.05)
+
+    async def next_leads() -> bool:
+        return (await tables.operation.lead("next", "here", 60.0)).id == "next"
+
+    await eventually(next_leads)
+    assert await tables.operation.orchestrators() == ()
+
+
+async def test_the_lease_of_one_that_has_ended_counts_no_more(tables: Tables) -> None:
+    await tables.operation.lead("killed", "here", 60.0, process="boot namespace 7 100")
+    seen = await tables.operation.lead("next", "here", 60.0, process="boot namespace 8 200")
+    assert (seen.id, seen.process) == ("killed", "boot namespace 7 100")
+    assert (await tables.operation.lead("late", "here", 60.0, ended="somebody else")).id == "killed"
+    assert (await tables.operation.lead("next", "here", 60.0, process="boot namespace 8 200", ended="killed")).id == "next"
+    late = await tables.operation.lead("late", "here", 60.0, ended="killed")
+    assert (late.id, late.process) == ("next", "boot namespace 8 200"), "of two who have seen it end, one comes first"
+
+
+async def test_the_leaders_row_names_who_was_refused(tables: Tables) -> None:
+    await tables.operation.note_refusal("two", "there")
+    assert await tables.operation.leader() is None
+    await tables.operation.lead("one", "here", 60.0)
+    await tables.operation.note_refusal("one", "here")
+    await tables.operation.note_refusal("two", "there")
+    await tables.operation.lead("one", "here", 60.0)
+    leader = await tables.operation.leader()
+    assert leader is not None and leader.refused is not None
+    assert (leader.refused.id, leader.refused.node) == ("two", "there")
+    assert 0.0 <= leader.refused.ago_s < 10.0
+
+
+async def test_of_many_who_ask_at_once_one_leads(tables: Tables) -> None:
+    async def ask(name: str) -> str | None:
+        try:
+            return (await tables.operation.lead(name, "here", 60.0)).id
+        except Stale:
+            return None  # another one has written the first row
+
+    said = set(await asyncio.gather(*(ask(f"o-{n}") for n in range(8)))) - {None}
+    assert len(said) == 1
+
+
+async def test_the_clock_was_set_back(database_url: str) -> None:
+    """A lease that would hold for hours was written before that."""
+    opened = open_tables(database_url)
+    try:
+        await opened.operation.lead("killed", "here", 3600.0)
+        assert (await opened.operation.lead("next", "here", 4.0)).id == "next"
+    finally:
+        await opened.close()
 
 
 # --- drain ------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 
 import docker
 from docker.errors import APIError, NotFound
+from docker.utils import kwargs_from_env
 
 _JOB = "TRANSCODER_JOB"
 _HEALTH_FILE = "TRANSCODER_HEALTH_FILE"
@@ -144,7 +145,7 @@ class Processes:
 
 @contextlib.contextmanager
 def _engine() -> Iterator[docker.APIClient]:
-    with contextlib.closing(docker.APIClient(version="auto", timeout=20)) as client:
+    with contextlib.closing(docker.APIClient(**kwargs_from_env(), version="auto", timeout=20)) as client:
         yield client
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import docker
 import pytest
 import pytest_asyncio
+from docker.utils import kwargs_from_env
 
 from lab import Lab
 from orchestrator.errors import FailoverError
@@ -47,6 +48,17 @@ class Operator:
         assert process.returncode is not None
         return process.returncode, said.decode()
 
+    @contextlib.asynccontextmanager
+    async def background(self, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """A command that goes on until the block ends."""
+        process = await asyncio.create_subprocess_exec(FAILOVER, *words, "--data-dir", str(self._data_dir), env=self._environ)
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
     async def doctor(self) -> dict[str, Any]:
         """What is wrong, by check."""
         code, said = await self.run("doctor", "--json")
@@ -74,7 +86,7 @@ async def stage(seaweed: Seaweed, redis_server: RedisServer, transcoder_image: s
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[docker.APIClient]:
-    with contextlib.closing(docker.APIClient(version="auto", timeout=20)) as client:
+    with contextlib.closing(docker.APIClient(**kwargs_from_env(), version="auto", timeout=20)) as client:
         yield client
 
 
@@ -180,3 +192,41 @@ async def test_the_doctor_finds_what_no_orchestrator_mends(
 
         await eventually(mended, 40.0, every_s=1.0)
         await stage.runs(spared.id, 1)
+
+
+async def test_a_second_orchestrator_refuses_to_act_and_one_that_was_overtaken_ends(
+    stage: Stage, lab: Lab, operator: Operator
+) -> None:
+    async with stage.watch(await stage.channel(lab["a"].hls_url, lab["b"].hls_url)) as watched:
+        await watched.plays(2)
+
+        async def killed() -> int:
+            """Its current attempt."""
+            number: int = (await watched.rows())[-1]["number"]
+            await asyncio.to_thread(stage.attempts.kill, Attempt(watched.id, number))
+            return number
+
+        code, said = await operator.run("orchestrator")
+        assert code == 1
+        assert "Another orchestrator acts on this database: o-" in said.splitlines()[-1]
+        assert set(await operator.doctor()) == {"second-orchestrator"}
+
+        first = stage.stack.orchestrator.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        try:
+            async with operator.background("orchestrator") as second:
+                number = await killed()
+                await watched.plays_from(number + 1)
+                os.kill(first, signal.SIGCONT)
+                await eventually(lambda: stage.stack.orchestrator.pid != first, what="the end of the one that was overtaken")
+                assert "Another orchestrator acts on this database" in stage.stack.orchestrator.log_file.read_text()
+                assert second.returncode is None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(first, signal.SIGCONT)
+        # Who was refused is started again and again by what keeps it, so it takes over where the other one stops.
+        again = await killed()
+        assert again == number + 1, "the one that woke up has started nothing"
+        await watched.plays_from(again + 1)
+        assert watched.viewer.faults == []

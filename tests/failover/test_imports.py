@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
+from failover import imports
 from orchestrator.adapters.tables import open_tables
+from orchestrator.errors import InvalidInput
 from orchestrator.migrations import upgrade
 
 PLAYLIST = "#EXTM3U\n#EXTINF:-1,One HD\nhttp://p.test/1\n#EXTINF:-1,One SD\nhttp://p.test/2\nhttp://p.test/3\n"
@@ -22,11 +25,11 @@ def database(tmp_path: Path) -> str:
     return url
 
 
-def run(database: str, directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run(database: str, directory: Path, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("FAILOVER_")}
     environ |= {"FAILOVER_DATABASE_URL": database, "COLUMNS": "200"}
     command = [sys.executable, "-m", "failover", "import", *words]
-    done = subprocess.run(command, cwd=directory, env=environ, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, cwd=directory, env=environ, capture_output=True, text=True, timeout=30, input=given)
     assert "Traceback" not in done.stderr
     return done
 
@@ -48,6 +51,24 @@ async def test_a_file_is_imported(database: str, tmp_path: Path) -> None:
     again = run(database, tmp_path, "list.m3u", "--provider", "Acme")
     assert "sources   0 added, 0 updated, 0 enabled, 0 disabled" in again.stdout
     await tables.close()
+
+
+async def test_the_standard_input_is_imported(database: str, tmp_path: Path) -> None:
+    done = run(database, tmp_path, "-", "--provider", "Acme", given=PLAYLIST)
+    assert done.returncode == 0, done.stderr
+    assert "channels  1 added" in done.stdout
+    nothing = run(database, tmp_path, "-", "--provider", "Acme", given="")
+    assert (nothing.returncode, "there is no entry in it" in nothing.stderr) == (1, True), nothing.stderr
+    tables = open_tables(database)
+    assert [channel.name for channel in await tables.catalogue.channels()] == ["One"]
+    await tables.close()
+
+
+def test_more_than_can_be_fetched_is_not_read_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "BYTES", 1000)
+    with pytest.raises(InvalidInput, match="more than"):
+        imports._given(BytesIO(b"x" * 1001))
+    assert imports._given(BytesIO(b"a\nb")) == [b"a\n", b"b"]
 
 
 @pytest.mark.parametrize(

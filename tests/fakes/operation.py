@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from orchestrator import migrations
 from orchestrator.core.model import Phase
 from orchestrator.errors import DatabaseUnavailable, LimitReached
-from orchestrator.ports import DRAIN_RETRY_S, DRAINING, AttemptRow, OrchestratorRow
+from orchestrator.ports import DRAIN_RETRY_S, DRAINING, AttemptRow, Challenger, Leader, OrchestratorRow
 from transcoder.ending import Ending
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class FakeOperation:
         self._sessions = sessions
         self._orchestrators: dict[str, OrchestratorRow] = {}
         self._draining_since: float | None = None
+        self._leader: Leader | None = None
+        self._refused_at = 0.0
 
     async def beat(self, orchestrator: OrchestratorRow) -> None:
         self._answer()
@@ -43,6 +46,43 @@ class FakeOperation:
     async def orchestrators(self) -> tuple[OrchestratorRow, ...]:
         self._answer()
         return tuple(sorted(self._orchestrators.values(), key=lambda each: (-each.seen_at, each.id)))
+
+    async def lead(
+        self, orchestrator_id: str, node: str, lease_s: float, *, process: str = "", ended: str | None = None
+    ) -> Leader:
+        self._answer()
+        now = asyncio.get_running_loop().time()
+        before = self._leader
+        if before is None or before.id in (orchestrator_id, ended) or before.expires_at <= now:
+            refused = None if before is None else before.refused
+            if before is not None and before.id != orchestrator_id:
+                self._orchestrators.pop(before.id, None)
+            expires_at = now + lease_s
+            self._leader = Leader(
+                id=orchestrator_id, node=node, process=process, expires_at=expires_at, left_s=lease_s, refused=refused
+            )
+        leader = await self.leader()
+        assert leader is not None
+        return leader
+
+    async def step_down(self, orchestrator_id: str) -> None:
+        self._answer()
+        if self._leader is not None and self._leader.id == orchestrator_id:
+            self._leader = None
+
+    async def note_refusal(self, orchestrator_id: str, node: str) -> None:
+        self._answer()
+        if self._leader is not None and self._leader.id != orchestrator_id:
+            self._refused_at = asyncio.get_running_loop().time()
+            self._leader = replace(self._leader, refused=Challenger(id=orchestrator_id, node=node, ago_s=0.0))
+
+    async def leader(self) -> Leader | None:
+        self._answer()
+        if self._leader is None:
+            return None
+        now = asyncio.get_running_loop().time()
+        refused = self._leader.refused and replace(self._leader.refused, ago_s=now - self._refused_at)
+        return replace(self._leader, left_s=self._leader.expires_at - now, refused=refused)
 
     async def drain(self, at: float | None) -> None:
         self._answer()

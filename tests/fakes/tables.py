@@ -416,6 +416,17 @@ class FakeSessions:
         }
         return {session_id: count for session_id, count in counts.items() if count}
 
+    async def runs(self, channel_id: str, viewer: str) -> bool:
+        self._answer()
+        sessions = (row.session for row in self._rows.values())
+        return any(_running(each) and (each.channel_id, each.viewer) == (channel_id, viewer) for each in sessions)
+
+    async def held(self, places: Collection[tuple[str, str]], since: float) -> frozenset[tuple[str, str]]:
+        self._answer()
+        running = (row.session for row in self._rows.values() if _running(row.session))
+        leases = ((each.channel_id, lease) for each in running for lease in self._leases[each.id].values())
+        return frozenset(places) & {(channel, lease.viewer) for channel, lease in leases if lease.renewed_at >= since}
+
     async def can_renew(self, now: float) -> None:
         self._answer()
         self._can_renew_at = now

@@ -12,7 +12,7 @@ from orchestrator.consistency import confirmed, passing
 from orchestrator.core.model import Attempt, Container, ContainerState, Desired, Phase, Session, Source, SourceStatus
 from orchestrator.doctor import findings, healthy
 from orchestrator.findings import Disk, Facts, Finding, Level, Machine, Snapshot
-from orchestrator.ports import AttemptRow, EngineReport, OrchestratorRow, StoreReport
+from orchestrator.ports import AttemptRow, Challenger, EngineReport, Leader, OrchestratorRow, StoreReport
 from orchestrator.settings import Settings
 
 NOW = 1_800_000_000.0
@@ -28,6 +28,9 @@ REFUSED = AttemptRow(
     exit_code=31,
     end_reason="bad job: expected.channels is missing",
 )
+LEADER = Leader(
+    id="o-1", node="here", process="", expires_at=9.0, left_s=3.0, refused=Challenger(id="o-2", node="there", ago_s=5.0)
+)  # fmt: skip
 SOUND = Facts(
     now=NOW,
     settings=SETTINGS,
@@ -104,6 +107,7 @@ WRONG: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("orchestrator", {"orchestrators": ()}, "none ever was"),
     ("orchestrator", {"orchestrators": (replace(ONE, seen_at=NOW - 61.0),)}, "61 s ago"),
     ("orchestrators", {"orchestrators": (ONE, replace(ONE, id="o-2"))}, "o-2"),
+    ("second-orchestrator", {"leader": LEADER}, "5 s ago, since o-1 on here does: o-2 on there"),
     (
         "signatures",
         {"first": Snapshot(at=NOW, sessions=(session(attempt=Attempt(2, "x-1", NOW - 0.95 * SETTINGS.signature_s)),))},
@@ -142,6 +146,8 @@ def test_what_is_worth_knowing_is_no_fault(check: str, changes: dict[str, Any], 
 QUIET: tuple[dict[str, Any], ...] = (
     {"engine": None, "runtime": ""},  # of somebody else's engine nothing is said
     {"orchestrators": (ONE, replace(ONE, id="o-killed", seen_at=NOW - 3600.0))},
+    {"leader": replace(LEADER, refused=None)},
+    {"leader": replace(LEADER, refused=Challenger(id="o-2", node="there", ago_s=121.0))},
     {"problematic": (source(problematic_since=NOW - 60.0), source(problematic_since=None))},
     {"objects": {"s-young": NOW - 60.0, "s-known": 1.0}, "sessions_known": frozenset({"s-known"})},
     {"store": replace(STORE, clock_skew_s=None)},

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import DatabaseUnavailable
+from orchestrator.errors import DatabaseUnavailable, NotLeading
 from orchestrator.jobs import Jobs
 from orchestrator.settings import Settings
 from tests.fakes.runtime import FakeRuntime
@@ -28,6 +28,7 @@ class Rooms:
         self.most_at_once = 0
         self.error: Exception | None = None
         self.takes_s = 0.0
+        self.leads = True
 
     def work(self, name: str, result: Any = None) -> Any:
         async def run(*_: Any) -> Any:
@@ -44,6 +45,10 @@ class Rooms:
 
         return run
 
+    async def confirm(self) -> None:
+        if not self.leads:
+            raise NotLeading("another one does")
+
     def jobs(self) -> Jobs:
         supervisor: Any = SimpleNamespace(
             resync=self.work("resync"),
@@ -57,9 +62,10 @@ class Rooms:
         retention: Any = SimpleNamespace(sweep=self.work("retention", 0))
         history: Any = SimpleNamespace(sweep=self.work("history", 0))
         heartbeat: Any = SimpleNamespace(beat=self.work("heartbeat"))
+        leadership: Any = SimpleNamespace(confirm=self.confirm, renew=self.work("leadership"))
         return Jobs(
             settings=OFTEN, supervisor=supervisor, sweep=sweep, recovery=recovery, retention=retention, history=history,
-            heartbeat=heartbeat, renewals=renewals, asked_probes=asked_probes,
+            heartbeat=heartbeat, leadership=leadership, renewals=renewals, asked_probes=asked_probes,
             sessions=FakeTables().sessions, runtime=FakeRuntime(), now=lambda: 0.0,
         )  # fmt: skip
 

@@ -61,6 +61,8 @@ describe("a viewer is told", () => {
     [null, {}, "The server does not answer"],
     [{ title: "?", status: 0 }, { online: false }, "You are offline"],
     [{ title: "?", status: 429, limit: "max_sessions_per_viewer" }, {}, "Too many screens"],
+    [{ title: "?", status: 429, limit: "max_sessions_per_address" }, {}, "Too many screens at your address"],
+    [{ title: "?", status: 429, limit: "max_new_sessions_per_address_per_minute" }, {}, "Too many starts"],
     [{ title: "?", status: 503, limit: "max_sessions" }, {}, "All places are taken"],
     [{ title: "?", status: 503, limit: "draining" }, {}, "No new viewers right now"],
     [{ title: "The channel cannot be played", status: 409 }, {}, "Not on air"],

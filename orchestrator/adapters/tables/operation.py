@@ -10,11 +10,12 @@ from collections.abc import Collection
 from msgspec.structs import asdict, fields
 from sqlalchemy import Connection, Table, delete, insert, inspect, select, text, tuple_, update
 
+from orchestrator.adapters.tables import leadership as leading
 from orchestrator.adapters.tables.engine import Database
 from orchestrator.adapters.tables.schema import attempts, events, intents, orchestrators, sessions
 from orchestrator.core.model import Phase
 from orchestrator.errors import LimitReached
-from orchestrator.ports import DRAIN_RETRY_S, DRAINING, AttemptRow, OrchestratorRow
+from orchestrator.ports import DRAIN_RETRY_S, DRAINING, AttemptRow, Leader, OrchestratorRow
 from transcoder.ending import Ending
 
 _ATTEMPT_ROW = tuple(attempts.c[field.name] for field in fields(AttemptRow))
@@ -52,6 +53,22 @@ class SqlOperation:
         query = select(*_ROW).order_by(orchestrators.c.seen_at.desc(), orchestrators.c.id)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return tuple(OrchestratorRow(**row._asdict()) for row in rows)
+
+    async def lead(
+        self, orchestrator_id: str, node: str, lease_s: float, *, process: str = "", ended: str | None = None
+    ) -> Leader:
+        return await self._database.write(
+            lambda connection: leading.lead(connection, orchestrator_id, node, lease_s, process=process, ended=ended)
+        )
+
+    async def step_down(self, orchestrator_id: str) -> None:
+        await self._database.write(lambda connection: leading.step_down(connection, orchestrator_id))
+
+    async def note_refusal(self, orchestrator_id: str, node: str) -> None:
+        await self._database.write(lambda connection: leading.note_refusal(connection, orchestrator_id, node))
+
+    async def leader(self) -> Leader | None:
+        return await self._database.read(leading.leader)
 
     async def drain(self, at: float | None) -> None:
         wanted = insert(intents).values(name=_DRAIN, at=at)

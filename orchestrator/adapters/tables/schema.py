@@ -277,6 +277,20 @@ orchestrators = Table(
     Column("seen_at", Double, nullable=False),
 )
 
+# The one orchestrator that may act (one row, or none), by the database's clock; and the last one that was refused
+leadership = Table(
+    "leadership",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("process", Text, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("refused", Text),
+    Column("refused_node", Text),
+    Column("refused_at", Double),
+)
+
 # What the operator wants of the whole deployment, since when; no row: it is not wanted.
 intents = Table(
     "intents",

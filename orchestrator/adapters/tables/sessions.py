@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import fields, replace
-from sqlalchemy import Connection, Update, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Update, bindparam, delete, func, select, tuple_, update
 
 from orchestrator.adapters.tables import leases as holding
 from orchestrator.adapters.tables.admission import Admission, Asked
@@ -35,6 +35,9 @@ _ATTEMPT_ROW = tuple(attempts.c[field.name] for field in fields(AttemptRow))
 _UNENDED = tuple(phase for phase in Phase if phase is not Phase.ENDED)
 # Made once, as every statement that is executed again and again: to build one costs more than to execute it
 _READ_LEASE = select(*_LEASE).where(leases.c.session_id == bindparam("own"), leases.c.token_hash == bindparam("hash"))
+_RUNS = select(sessions.c.id).where(
+    sessions.c.viewer == bindparam("whose"), sessions.c.channel_id == bindparam("channel"), RUNNING
+)
 _SWAP = update(sessions).where(sessions.c.id == bindparam("own"), sessions.c.version == bindparam("expected"))
 _SWAP = _SWAP.values(last_event=sessions.c.last_event + bindparam("happened"))
 _LAST_EVENT = select(sessions.c.last_event).where(sessions.c.id == bindparam("own"))
@@ -117,6 +120,18 @@ class SqlSessions:
         query = select(leases.c.session_id, func.count()).group_by(leases.c.session_id)
         query = query.where(leases.c.session_id.in_(session_ids), leases.c.renewed_at > since)
         return await self._database.read(lambda connection: {row[0]: row[1] for row in connection.execute(query)})
+
+    async def runs(self, channel_id: str, viewer: str) -> bool:
+        own = {"channel": channel_id, "whose": viewer}
+        return await self._database.read(lambda connection: connection.execute(_RUNS, own).first() is not None)
+
+    async def held(self, places: Collection[tuple[str, str]], since: float) -> frozenset[tuple[str, str]]:
+        query = select(sessions.c.channel_id, leases.c.viewer).join(leases, leases.c.session_id == sessions.c.id)
+        query = query.where(RUNNING, leases.c.renewed_at >= since)
+        query = query.where(tuple_(sessions.c.channel_id, leases.c.viewer).in_(sorted(places)))
+        if not places:
+            return frozenset()
+        return await self._database.read(lambda connection: frozenset((row[0], row[1]) for row in connection.execute(query)))
 
     async def can_renew(self, now: float) -> None:
         await self._database.write(lambda connection: holding.mark_can_renew(connection, now))

@@ -89,6 +89,13 @@ function retryingFor({ refusal, retry_at }: PlayerState, seen: Seen): Message {
     return seen.online ? said("The server does not answer", "") : said("You are offline", "");
   }
   if (refusal.limit === "draining") return said("No new viewers right now", "The service is about to be maintained.");
+  if (refusal.limit === "max_sessions_per_address")
+    return said(
+      "Too many screens at your address",
+      "As many play here as one internet connection may start. Close one of them.",
+    );
+  if (refusal.limit === "max_new_sessions_per_address_per_minute")
+    return said("Too many starts", "Your internet connection has started many channels within a minute.");
   if (refusal.status === 429) return said("Too many screens", "You watch on as many as you may. Close one of them.");
   if (refusal.limit) return said("All places are taken", "There is room again when somebody leaves.");
   if (refusal.sources) return said("No source of this channel works", "", counted(Object.values(refusal.sources)));

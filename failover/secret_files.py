@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from failover import weed_security
 from orchestrator.settings import Settings
 
 _DATABASE = _USER = "failover"
@@ -33,6 +34,8 @@ async def write(settings: Settings, directory: Path) -> int:
     secret_key = _kept(app / "s3_secret_key", settings.s3_secret_key)
     identity = {"name": "failover", "actions": ["Admin"], "credentials": [{"accessKey": access_key, "secretKey": secret_key}]}
     _put(s3 / "s3.json", msgspec.json.encode({"identities": [identity]}).decode())
+    if not (s3 / "security.toml").exists():
+        _put(s3 / "security.toml", weed_security.signed())
     return 0
 
 

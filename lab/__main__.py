@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="the first source's port; 0: the kernel chooses")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--sources", type=int, default=2, choices=range(1, len(_NAMES) + 1), metavar="1..8")
+    parser.add_argument("--only", choices=tuple(_NAMES), metavar="NAME", help="this source alone, as it is among all of them")
     parser.add_argument("--bitrate", type=_bits_per_s, default=400_000, help="of the video, e.g. 1500k")
     parser.add_argument("--segment-s", type=float, default=2.0, help="segment length in seconds")
     parser.add_argument("--control", action="store_true", help="also serve POST /_control/{name}")
@@ -38,7 +39,8 @@ async def _serve(asked: argparse.Namespace) -> None:
         loop.add_reader(0, lambda: end.set() if not os.read(0, 4096) else None)
     lab = Lab(
         asked.cache_dir,
-        tuple(_NAMES[: asked.sources]),
+        tuple(_NAMES) if asked.only else tuple(_NAMES[: asked.sources]),
+        only=asked.only,
         segment_s=asked.segment_s,
         bitrate_bps=asked.bitrate,
         host=asked.host,

@@ -61,7 +61,7 @@ class Lab:
     `recipes` what single sources' are; `segment_s` and `bitrate_bps` are short for these fields of `recipe`. `port` 0
     lets the kernel choose; else sources take `port`, `port + 1`, ... and the control endpoint the next. `wrap_after_s`
     puts the wrap of the 33-bit timestamps that long after the start; by default it comes where Unix time modulo 26.5 h
-    has it.
+    has it. With `only` this one source is served, looking as it does among all `names`.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Lab:
         control: bool = False,
         wrap_after_s: float | None = None,
         ffmpeg: str | None = None,
+        only: str | None = None,
     ) -> None:
         recipe = recipe or Recipe()
         if segment_s is not None:
@@ -85,7 +86,9 @@ class Lab:
         if bitrate_bps is not None:
             recipe = replace(recipe, bitrate_bps=bitrate_bps)
         own = recipes or {}
-        self._recipes = {name: replace(own.get(name, recipe), picture=number) for number, name in enumerate(names)}
+        self._recipes = {
+            name: replace(own.get(name, recipe), picture=number) for number, name in enumerate(names) if only in (None, name)
+        }
         self._cache_dir = cache_dir or default_cache_dir()
         self._ffmpeg = ffmpeg or default_ffmpeg()
         self._host, self._port = host, port

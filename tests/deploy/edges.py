@@ -17,11 +17,12 @@ from typing import Self
 from tests.deploy.origin import Origin
 
 CONFIGURATIONS = Path(__file__).parents[2] / "infra" / "edge"
+ORIGIN_URL = "https://cdn.example"  # where viewers read segments
 PROGRAMS = {"nginx": "/usr/sbin/nginx", "apache": "/usr/sbin/apache2"}
 
 
 class Edge:
-    """`with Edge("nginx", origin) as edge`: its store is the origin's bucket `hls`, its API the origin itself."""
+    """`with Edge("nginx", origin) as edge`: its store is the origin's bucket `hls`, its API the origin's other port."""
 
     def __init__(self, kind: str, origin: Origin) -> None:
         self.kind = kind
@@ -34,7 +35,8 @@ class Edge:
         for name in ("cache", "run", "run/lock"):
             (self._directory / name).mkdir()
         self._environ = {
-            "EDGE_LISTEN": f"127.0.0.1:{self.port}", "EDGE_STORE_URL": f"{origin.url}/hls", "EDGE_API_URL": origin.url,
+            "EDGE_LISTEN": f"127.0.0.1:{self.port}", "EDGE_STORE_URL": f"{origin.url}/hls", "EDGE_API_URL": origin.api_url,
+            "EDGE_ORIGIN_URL": ORIGIN_URL,
             "EDGE_RESOLVER": "127.0.0.1", "EDGE_TRUSTED_PROXY": "192.0.2.1", "EDGE_CACHE_DIR": str(self._directory / "cache"),
             "EDGE_CACHE_SIZE": "100m", "EDGE_RUN_DIR": str(self._directory / "run"), "EDGE_LOG": str(self.log),
             "EDGE_USER": "www-data",

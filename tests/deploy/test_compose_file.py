@@ -58,6 +58,34 @@ def test_one_service_sees_the_engines_socket_and_one_has_a_port(services: dict[s
     assert [name for name, each in services.items() if each.get("ports")] == ["edge"]
 
 
+def test_the_store_has_no_network_and_one_door(services: dict[str, Any]) -> None:
+    assert services["s3"]["network_mode"] == "none" and not services["s3"].get("networks")
+    assert [name for name, each in services.items() if "sessions" in (each.get("networks") or {})] == [
+        "source-a", "source-b", "store",
+    ]  # fmt: skip
+
+
+def test_an_upgrade_replaces_one_api_after_the_other(services: dict[str, Any]) -> None:
+    assert services["api-2"]["depends_on"]["api"]["condition"] == "service_healthy"
+    assert services["api-2"]["networks"]["front"]["aliases"] == ["api"]
+    for name in ("image", "command", "environment"):
+        assert services["api-2"][name] == services["api"][name]
+
+
+def test_a_build_takes_an_index_and_an_authority(services: dict[str, Any]) -> None:
+    given = {"PIP_INDEX_URL": "https://index.example/simple", "NPM_CONFIG_REGISTRY": "https://npm.example", "BUILD_CA": "PEM"}
+    built = {name: each["build"] for name, each in read("compose.yaml", **given)["services"].items() if "build" in each}
+    assert {"api", "transcoder", "source-a"} <= set(built)
+    for name, build in built.items():
+        assert given.items() <= build["args"].items(), name
+    for file, commands in {"Dockerfile": ("pip install", "npm ci"), "transcoder-image/Dockerfile": ("pip install",)}.items():
+        stages = re.split(r"^FROM ", (ROOT / file).read_text(), flags=re.MULTILINE)
+        for command in commands:
+            (stage,) = (each for each in stages if command in each)
+            declared = set(re.findall(r"^ARG (\w+)$", stage.split(command)[0], re.MULTILINE))
+            assert {"BUILD_CA", "NPM_CONFIG_REGISTRY" if command == "npm ci" else "PIP_INDEX_URL"} <= declared
+
+
 def test_no_secret_stands_in_an_environment(services: dict[str, Any]) -> None:
     for service in services.values():
         for variable, value in (service.get("environment") or {}).items():
@@ -70,7 +98,7 @@ def test_the_example_names_every_variable_of_the_file() -> None:
     used = set(re.findall(r"\$\{([A-Z0-9_]+)", text)) - {"COMPOSE_PROJECT_NAME"}
     named = set(re.findall(r"^([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert used <= named
-    assert {name for name in named if not name.startswith("FAILOVER_")} <= used
+    assert {name for name in named if not name.startswith(("FAILOVER_", "COMPOSE_"))} <= used
 
 
 def test_with_a_store_and_a_database_of_ones_own() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -17,7 +18,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.deploy.edges import CONFIGURATIONS, PROGRAMS, Caller, Edge
+from tests.deploy.edges import CONFIGURATIONS, ORIGIN_URL, PROGRAMS, Caller, Edge
 from tests.deploy.origin import Origin
 from tests.support import eventually, require
 
@@ -232,6 +233,121 @@ async def test_while_the_store_is_away_the_edge_serves_what_it_has(http: httpx.A
         return (await http.get(PLAYLIST)).content == b"#EXTM3U\nagain"
 
     await eventually(again, timeout_s=5, what="the playlist after the outage")
+
+
+PLAYER = "/v1/sessions/s-1/main.m3u8"
+LISTED = b"#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:2.0,\n../../segments/s-1/1/main/%d.ts\n"
+
+
+@pytest.fixture
+def watched(origin: Origin) -> Origin:
+    """A session that a plain player watches with the token `good`."""
+    origin.tokens.add("good")
+    origin.put("/playlists/s-1/index.m3u8", b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1600000\nmain.m3u8\n")
+    origin.put(PLAYLIST, LISTED % 0)
+    return origin
+
+
+def renewals(origin: Origin) -> int:
+    return sum(asked.method == "POST" and asked.target == "/v1/sessions/s-1/heartbeat?token=good" for asked in origin.asked)
+
+
+@pytest.mark.parametrize("edge", ["nginx"], indirect=True)  # Apache asks the API
+async def test_a_plain_players_playlist_is_the_stores(http: httpx.AsyncClient, watched: Origin) -> None:
+    """From /watch/ to the segments: with the token in it, at the origin's address, and the lease is renewed."""
+    answer = await http.get("/watch/news.m3u8", follow_redirects=True)
+    assert answer.url.path == "/v1/sessions/s-1/index.m3u8"
+    assert answer.text.splitlines()[-1] == "main.m3u8?token=good"
+    answer = await http.get(str(answer.url.join("main.m3u8?token=good")), headers={"Origin": "https://page.example"})
+    assert answer.content == LISTED.replace(b"../..", ORIGIN_URL.encode()) % 0
+    assert answer.headers["content-type"] == "application/vnd.apple.mpegurl"
+    assert answer.headers.get_list("cache-control") == ["no-store"]
+    assert answer.headers.get_list("access-control-allow-origin") == ["*"]
+    assert renewals(watched) == 1
+    assert not [asked for asked in watched.asked if asked.target.startswith("/v1/sessions/s-1/main")], "the API sent none"
+
+    async def renewed() -> bool:
+        assert (await http.get(f"{PLAYER}?token=good")).status_code == 200
+        return renewals(watched) >= 3
+
+    await eventually(renewed, timeout_s=10, every_s=0.3, what="a player that goes on reading to renew its lease")
+
+
+@pytest.mark.parametrize("edge", ["nginx"], indirect=True)
+async def test_what_is_not_a_good_token_is_the_apis_to_answer(http: httpx.AsyncClient, watched: Origin) -> None:
+    for query in ("?token=bad", "", "?token="):
+        answer = await http.get(f"{PLAYER}{query}")
+        assert (answer.status_code, answer.json()) == (401, {"title": "Unauthorized"})
+        assert answer.headers.get_list("access-control-allow-origin") == ["*"]
+    answer = await http.get(f"{PLAYER}?token=good", headers={"Authorization": "Bearer a-key"})  # the header is what counts
+    assert "by the API" in answer.text
+    assert watched.asked[-1].headers["authorization"] == "Bearer a-key"
+
+
+@pytest.mark.parametrize("edge", ["nginx"], indirect=True)
+async def test_a_token_that_is_taken_back_is_refused(http: httpx.AsyncClient, watched: Origin) -> None:
+    assert (await http.get(f"{PLAYER}?token=good")).status_code == 200
+    watched.tokens.clear()
+
+    async def refused() -> bool:
+        return (await http.get(f"{PLAYER}?token=good")).status_code == 401
+
+    await eventually(refused, timeout_s=10, what="the edge to hear of it")
+
+
+async def test_a_plain_player_goes_on_while_no_api_answers(edge: Edge, http: httpx.AsyncClient, watched: Origin) -> None:
+    """And with nginx the playlist goes on, too: of Apache it is the last one that it has."""
+    watch = "/watch/news.m3u8"
+    first = await http.get(f"{PLAYER}?token=good")
+    redirect, index = await http.get(watch), await http.get("/v1/sessions/s-1/index.m3u8?token=good")
+    if edge.kind == "apache":  # each read renews the lease
+        assert [(await http.get(f"{PLAYER}?token={token}")).status_code for token in ("good", "bad", "good")] == [200, 401, 200]
+        assert sum(asked.target.startswith(PLAYER) for asked in watched.asked) == 4
+    await watched.close(store=False)
+    until, number = time.monotonic() + 5, 0  # beyond the lease's life at the edge
+    seen = []
+    while time.monotonic() < until:
+        number += 1
+        watched.put(PLAYLIST, LISTED % number)
+        answer = await http.get(f"{PLAYER}?token=good")
+        assert answer.status_code == 200
+        seen.append(answer.text)
+        await asyncio.sleep(0.4)
+    if edge.kind == "apache":
+        assert set(seen) == {first.text}
+        return
+    listed = [int(re.findall(r"main/(\d+)\.ts", text)[0]) for text in seen]
+    assert listed == sorted(listed) and listed[-1] >= number - 4, "it goes on, and never back"
+    again = await http.get(watch)
+    assert (again.status_code, again.headers["location"]) == (302, redirect.headers["location"])
+    assert (await http.get("/v1/sessions/s-1/index.m3u8?token=good")).text == index.text
+    assert (await http.get(watch, headers={"User-Agent": "another"})).status_code == 502, "who is another viewer is not let in"
+    assert (await http.get(f"{PLAYER}?token=bad")).status_code == 502
+    await watched.open()
+    watched.tokens.clear()
+
+    async def asked_again() -> bool:
+        return (await http.get(f"{PLAYER}?token=good")).status_code == 401
+
+    await eventually(asked_again, timeout_s=10, what="the API's word to count again")
+
+
+@pytest.mark.parametrize("edge", ["nginx"], indirect=True)
+async def test_a_plain_player_goes_on_while_the_store_is_away(http: httpx.AsyncClient, watched: Origin) -> None:
+    first = await http.get(f"{PLAYER}?token=good")
+    await watched.close(api=False)
+    for _ in range(6):
+        answer = await http.get(f"{PLAYER}?token=good")
+        assert (answer.status_code, answer.text) == (200, first.text)
+        await asyncio.sleep(0.4)
+
+
+async def test_what_the_api_says_in_headers_arrives(http: httpx.AsyncClient, watched: Origin) -> None:
+    """And its cookies are its own: the console's login comes by one."""
+    answer = await http.get("/v1/sessions/s-1?token=bad", headers={"Origin": "https://page.example"})
+    assert answer.status_code == 401
+    assert answer.headers.get_list("access-control-allow-origin") == ["*"]
+    assert answer.headers["set-cookie"] == "console=1"
 
 
 async def test_the_api_behind_the_edge(edge: Edge, http: httpx.AsyncClient, origin: Origin) -> None:

@@ -19,7 +19,7 @@ async def test_they_are_made_once_and_kept(tmp_path: Path) -> None:
     assert await made(tmp_path) == first
     assert set(first) == {
         "app/admin_key", "app/database_url", "app/redis_url", "app/s3_access_key", "app/s3_secret_key",
-        "postgres/password", "redis/password", "redis/redis.conf", "s3/s3.json",
+        "postgres/password", "redis/password", "redis/redis.conf", "s3/s3.json", "s3/security.toml",
     }  # fmt: skip
     assert await made(tmp_path / "other") != first
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from minio import Minio
+from minio.error import S3Error
 
 from failover import embedded
 from failover.embedded import Embedded, kept_ports, locked
@@ -24,6 +27,7 @@ from orchestrator.adapters.event_bus import RedisEventBus
 from orchestrator.adapters.object_store import MinioObjectStore
 from orchestrator.errors import BadSetting, BusUnavailable, FailoverError
 from orchestrator.settings import Settings
+from tests.deploy import put_identity
 from tests.support import eventually
 
 # What is named is not started: tests that are about one server name the other.
@@ -120,6 +124,39 @@ async def test_redis_wants_its_password(tmp_path: Path) -> None:
         with pytest.raises(BusUnavailable):
             await stranger.check()
         await stranger.close()
+
+
+def listening(pid: int) -> set[tuple[str, int]]:
+    """Addresses of the TCP ports that a process listens on, as /proc/net/tcp and tcp6 write them."""
+    sockets = {os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir() if each.is_symlink()}
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]]
+    found = (row[1].split(":") for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets)
+    return {(address, int(port, 16)) for address, port in found}
+
+
+async def test_every_port_is_on_loopback_and_none_takes_orders_without_a_key(tmp_path: Path) -> None:
+    """Sessions' containers on the host's network reach loopback. PutIdentity was taken on S3's gRPC port."""
+    stack = Embedded(Settings(), tmp_path)
+    async with stack as complete:
+        pids = [server.pid for server in stack.servers]
+        bound = {each for pid in pids if pid is not None for each in listening(pid)}
+        ports = sorted(port for _, port in bound)
+        kept = json.loads((tmp_path / "ports.json").read_text())
+        assert ports == sorted([*kept["redis"], *kept["seaweedfs"]]), "every one is known"
+        assert {address for address, _ in bound} == {"0100007F"}
+        call = partial(put_identity.outcome, "127.0.0.1", access_key="stranger", secret_key="s" * 20)
+        outcomes = {port: await asyncio.to_thread(call, port) for port in ports}
+        assert set(outcomes.values()) == {"closed"}, outcomes
+        async with httpx.AsyncClient(trust_env=False) as http:
+            for port in kept["seaweedfs"]:
+                for method, path in (("GET", "/dir/assign"), ("GET", "/1,01637037d6"), ("POST", "/1,01637037d6")):
+                    with contextlib.suppress(httpx.TransportError):  # TLS, or nothing that speaks HTTP
+                        answer = await http.request(method, f"http://127.0.0.1:{port}{path}")
+                        assert answer.status_code in (401, 403, 404, 405), (port, method, path, answer.text)
+        await write_log(complete)
+        stranger = Minio(complete.s3_endpoint.removeprefix("http://"), "stranger", "s" * 20, secure=False)  # type: ignore[union-attr]
+        with pytest.raises(S3Error, match="InvalidAccessKeyId"):
+            await asyncio.to_thread(stranger.list_buckets)
 
 
 async def test_a_server_that_dies_comes_back_where_it_was(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

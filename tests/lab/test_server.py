@@ -368,3 +368,13 @@ async def test_rtmp_serves_one_client_after_another(lab: Lab) -> None:
                 return sorted(name for row in rows for name in row) == ["aac", "h264"]
 
             await eventually(plays)
+
+
+async def test_one_alone_is_what_it_is_among_all(lab: Lab) -> None:
+    """In a process of its own for each source, they are in step and told apart as in one."""
+    async with Lab(segment_s=1.0, only="b") as alone:
+        assert [source.name for source in alone.sources] == ["b"]
+        number = alone["b"].newest()
+        segment = alone["b"].segment(number)
+        assert segment is not None
+        assert lab["b"].segment(number) == segment != lab["a"].segment(number)

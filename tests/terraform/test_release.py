@@ -66,7 +66,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_what_aws_gives_is_not_run_again(config: dict[str, Any]) -> None:
-    assert set(config["services"]) == {"api", "orchestrator", "migrate", "edge", "engine"}
+    assert set(config["services"]) == {"api", "api-2", "orchestrator", "migrate", "edge", "engine"}
     assert set(config["networks"]) == {"front", "outside", "engine"}
     assert set(config["volumes"]) == {"edge-cache"}
 
@@ -75,13 +75,13 @@ def test_every_image_is_the_one_that_is_pinned(config: dict[str, Any]) -> None:
     images = {name: service["image"] for name, service in config["services"].items()}
     server = "registry.example/server_image:1"
     assert images == {
-        "api": server, "orchestrator": server, "migrate": server, "edge": "registry.example/edge_image:1",
+        "api": server, "api-2": server, "orchestrator": server, "migrate": server, "edge": "registry.example/edge_image:1",
         "engine": "registry.example/engine_image:1",
     }  # fmt: skip
 
 
 def test_services_read_the_host_s_settings_and_secrets(config: dict[str, Any]) -> None:
-    for name in ("api", "orchestrator", "migrate"):
+    for name in ("api", "api-2", "orchestrator", "migrate"):
         service = config["services"][name]
         environment = service["environment"]
         secrets = {

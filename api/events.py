@@ -19,6 +19,7 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 from msgspec import Struct
 
 from api import auth, leases
+from api.disclosure import Disclosure
 from api.metrics import Metrics
 from api.views import SESSION
 from api.wakes import wakes
@@ -119,7 +120,8 @@ async def stream_events(
     last_event_id: LastEventId = None,
 ) -> Response[Any]:
     """Each event's name is its type, its id increases by one. All of the session's events are replayed unless the client says
-    which it has seen. 204: the session has ended and there is nothing more, which stops an EventSource for good."""
+    which it has seen. 204: the session has ended and there is nothing more, which stops an EventSource for good. With a token,
+    no reason names a provider or a host; with one that `/watch` gave, sources are told apart by labels of this session alone."""
     seen = seen_by(after, last_event_id) or 0
     if row.session.phase is Phase.ENDED and not await world.sessions.events(row.session.id, seen, 1):
         return Response(None, status_code=204)
@@ -134,6 +136,7 @@ def seen_by(after: int | None, last_event_id: str | None) -> int | None:
 
 
 async def _messages(world: World, metrics: Metrics, row: SessionRow, after: int) -> AsyncIterator[ServerSentEventMessage]:
+    seen = Disclosure(world, row)
     async with contextlib.aclosing(follow(world, row, after)) as events:  # type: ignore[type-var]
         async for event in events:
             if event is None:
@@ -143,7 +146,7 @@ async def _messages(world: World, metrics: Metrics, row: SessionRow, after: int)
                 yield ServerSentEventMessage(
                     id=event.id,
                     event=event.type.value,
-                    data=payload.encode(event, world.origin_url),
+                    data=payload.encode(seen.event(event), world.origin_url),
                     retry=RETRY_MS,
                 )
 
@@ -155,8 +158,9 @@ async def _messages(world: World, metrics: Metrics, row: SessionRow, after: int)
 )
 async def read_history(world: NamedDependency[World], row: NamedDependency[SessionRow], after: After = None) -> History:
     """The same without waiting, for whoever polls: at most 1,000 events, oldest first."""
+    seen = Disclosure(world, row)
     events = await world.sessions.events(row.session.id, after or 0, _PAGE)
-    return History([payload.document(event, world.origin_url) for event in events])
+    return History([payload.document(seen.event(event), world.origin_url) for event in events])
 
 
 @websocket("/v1/sessions/{session_id:str}/ws")
@@ -169,13 +173,14 @@ async def socket_events(
 ) -> None:
     """The same over WebSocket: one JSON text message for each event."""
     await socket.accept()
+    seen = Disclosure(world, row)
 
     async def send() -> None:
         async with contextlib.aclosing(follow(world, row, after or 0)) as events:  # type: ignore[type-var]
             async for event in events:
                 if event is not None:
                     metrics.delivered(event)
-                    await socket.send_text(payload.encode(event, world.origin_url).decode())
+                    await socket.send_text(payload.encode(seen.event(event), world.origin_url).decode())
 
     async def listen() -> None:
         with contextlib.suppress(WebSocketDisconnect):

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from api import auth, leases
 from api.body import StrictBody
+from api.disclosure import Disclosure
 from api.limits import WAIT_S, SourceId, Viewer
 from api.viewing import SessionEnded, join, settled
 from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView
@@ -199,7 +200,8 @@ async def switch_session(
     answer=[ATTEMPT],
 )
 async def list_attempts(world: NamedDependency[World], row: NamedDependency[SessionRow]) -> list[AttemptView]:
-    return [AttemptView.of(attempt) for attempt in await world.sessions.attempts(row.session.id)]
+    seen = Disclosure(world, row)
+    return [AttemptView.of(attempt, seen) for attempt in await world.sessions.attempts(row.session.id)]
 
 
 @get(

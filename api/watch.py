@@ -180,7 +180,7 @@ async def list_for_players(
 
 
 def viewer_of(world: World, request: AnyRequest, secret: str | None = None) -> str:
-    """`secret`: as a page of another site has sent it."""
+    """`secret`: as a page of another site has sent it. Each name begins as `disclosure.OPEN` says."""
     if secret is not None:
         return f"page-{world.keys.pseudonym('page', secret)}"
     if cookie := _cookie(request):

@@ -120,8 +120,8 @@ async def stream_events(
     last_event_id: LastEventId = None,
 ) -> Response[Any]:
     """Each event's name is its type, its id increases by one. All of the session's events are replayed unless the client says
-    which it has seen. 204: the session has ended and there is nothing more, which stops an EventSource for good. With a token,
-    no reason names a provider or a host; with one that `/watch` gave, sources are told apart by labels of this session alone."""
+    which it has seen. 204: the session has ended and there is nothing more, which stops an EventSource for good. A token
+    opens no provider's name and no host; one that `/watch` gave has labels of this session alone in place of sources' ids."""
     seen = seen_by(after, last_event_id) or 0
     if row.session.phase is Phase.ENDED and not await world.sessions.events(row.session.id, seen, 1):
         return Response(None, status_code=204)

@@ -1,19 +1,32 @@
 """Every answer that is not a success is a problem document (RFC 9457): what is wrong, whose field it is, and nothing of our
-insides."""
+insides. A person whose browser has met it gets the same as a page."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from orchestrator.errors import FailoverError, InvalidInput, LimitReached, NoHealthySource, Temporary, Unauthorized
+from api import problem_page
+from api.assets import PAGE_POLICY
+from api.world import World
+from orchestrator.errors import (
+    FailoverError,
+    InvalidInput,
+    LimitReached,
+    NoHealthySource,
+    NotFound,
+    Temporary,
+    Unauthorized,
+)
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +57,19 @@ class NotReady(Temporary):
         self.parts = parts
 
 
-def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """The problem document of an error, whoever raised it."""
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """The problem document of an error, whoever raised it; as a page where that is what is liked best."""
     problem, headers = describe(error)
     problem.instance = request.scope["path"]
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+    headers["Vary"] = "Accept"
+    if problem_page.wants_page(request):
+        world: World = request.app.state.world
+        with contextlib.suppress(NotFound):  # the pages have not been built
+            page = problem_page.render(problem, urlsplit(world.base_url(request)).path)
+            headers["Content-Security-Policy"] = PAGE_POLICY
+            return Response(page, status_code=problem.status, media_type="text/html", headers=headers)
     return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 

@@ -108,6 +108,15 @@ async def watch(world: NamedDependency[World], request: AnyRequest, channel: Fro
     )
 
 
+@get("/watch", summary="A page that lists the channels", media_type="text/html", answer="<!doctype html>…")
+async def watch_list(request: AnyRequest) -> Response[bytes] | Redirect:
+    """By group and number, with a search. Its addresses are relative, so it has one of its own: without a slash at its end."""
+    if request.scope["raw_path"].endswith(b"/"):  # of `path` Litestar has cut it off
+        return Redirect("../watch", status_code=308)
+    headers = {"Content-Security-Policy": f"{PAGE_POLICY}; connect-src 'self'", "Cache-Control": "no-cache"}
+    return Response(page("list.html"), media_type="text/html", headers=headers)
+
+
 @post(
     "/watch/{channel:str}/session",
     summary="The page's session",
@@ -236,4 +245,8 @@ def _policy(origin_url: str) -> str:
     return f"{PAGE_POLICY}; connect-src {media}; media-src blob: {media}"
 
 
-routes = Router(path="/", tags=[TAG.name], route_handlers=[watch, watch_session, list_for_pages, read_logo, list_for_players])
+routes = Router(
+    path="/",
+    tags=[TAG.name],
+    route_handlers=[watch, watch_list, watch_session, list_for_pages, read_logo, list_for_players],
+)

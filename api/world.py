@@ -131,8 +131,8 @@ class World:
             log.warning("session %s: no nudge (%s); the orchestrator's resync will find the row", session_id, error)
 
     async def nudge_sessions_of(self, channel_id: str) -> None:
-        """Tell the orchestrator that the channel of these sessions has changed. Without this it finds out by itself, but viewers
-        of a channel that was switched off would look at a still picture meanwhile."""
+        """Tell the orchestrator that the channel of these sessions has changed. It would find out by itself, but the viewers
+        of a channel that was switched off would look at a still picture until then."""
         try:
             sessions = await self.sessions.unended()
         except Temporary as error:

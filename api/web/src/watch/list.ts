@@ -129,7 +129,11 @@ at("list").addEventListener("keydown", (event) => {
   const all = links();
   const from = all.findIndex((link) => link === document.activeElement);
   if (from < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
-  const boxes = () => all.map((link) => link.getBoundingClientRect());
+  const boxes = () =>
+    all.map((link) => {
+      const { left, top } = link.getBoundingClientRect();
+      return { left, top };
+    });
   const to =
     event.key === "ArrowRight"
       ? from + 1

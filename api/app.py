@@ -22,6 +22,7 @@ from api import (
     feed,
     health,
     history,
+    home,
     imports,
     leases,
     legacy,
@@ -93,6 +94,7 @@ def create_app(
             history.routes,
             overview.routes,
             feed.routes,
+            home.routes,
             watch.routes,
             assets.routes,
             legacy.routes,
@@ -106,7 +108,6 @@ def create_app(
             "world": Provide(_world, sync_to_thread=False),
             "metrics": Provide(_metrics, sync_to_thread=False),
             "row": Provide(auth.authorised, sync_to_thread=False),
-            "operator": Provide(auth.operator, sync_to_thread=False),
         },
         state=State(
             {

@@ -141,7 +141,6 @@ async def session(connection: AnyConnection, _: BaseRouteHandler) -> None:
     if not is_admin and (hashed is None or row.lease is None or not hmac.compare_digest(hashed, row.lease.token_hash)):
         raise _unauthorized(connection, "the session's token is needed")
     connection.scope["state"]["session"] = row
-    connection.scope["state"]["operator"] = is_admin
 
 
 def authorised(scope: Scope) -> SessionRow:
@@ -149,11 +148,6 @@ def authorised(scope: Scope) -> SessionRow:
     row = scope["state"]["session"]
     assert isinstance(row, SessionRow)
     return row
-
-
-def operator(scope: Scope) -> bool:
-    """Whether the guard `session` has let in an operator, who is told of reasons in words, not a viewer."""
-    return bool(scope["state"]["operator"])
 
 
 def is_operator(connection: AnyConnection) -> bool:

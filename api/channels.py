@@ -216,13 +216,17 @@ async def change_channel(
         changed = await world.catalogue.update_channel(replace(found, **changes))
     except AlreadyExists:
         raise AlreadyExists(f"a channel with the slug {data.slug!r} exists") from None
+    if found.enabled and not changed.enabled:
+        await world.nudge_sessions_of(changed.id)
     return ChannelWithSources.with_sources(changed, await world.catalogue.sources(changed.id))
 
 
 @delete("/{channel:str}", summary="Delete a channel")
 async def delete_channel(world: NamedDependency[World], channel: FromPath[str]) -> None:
     """Its sources go with it, and its sessions end."""
-    await world.catalogue.delete_channel((await world.channel(channel)).id)
+    channel_id = (await world.channel(channel)).id
+    await world.catalogue.delete_channel(channel_id)
+    await world.nudge_sessions_of(channel_id)
 
 
 def _given(change: Struct) -> dict[str, Any]:

@@ -22,11 +22,12 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 from msgspec import Struct
 
 from api import auth, leases
+from api.disclosure import Disclosure
 from api.metrics import Metrics
 from api.views import SESSION
 from api.wakes import wakes
 from api.world import World
-from orchestrator.core import payload, viewer_reason
+from orchestrator.core import payload
 from orchestrator.core.model import Event, EventType, Phase
 from orchestrator.errors import NotFound, Temporary
 from orchestrator.ports import SessionRow
@@ -66,7 +67,7 @@ SWITCHED: dict[str, Any] = {
 }
 
 
-async def follow(world: World, row: SessionRow, after: int, operator: bool) -> AsyncIterator[Event | None]:
+async def follow(world: World, row: SessionRow, after: int) -> AsyncIterator[Event | None]:
     """Events with ids greater than `after`, for ever, until `session.ended`; None where nothing has come for a while. Who
     listens watches: the lease is renewed meanwhile, and where it was given up there is nothing more to hear."""
     session_id = row.session.id
@@ -80,7 +81,7 @@ async def follow(world: World, row: SessionRow, after: int, operator: bool) -> A
                 log.info("session %s: events wait: %s", session_id, error)
                 events = ()
             for event in events:
-                yield event if operator else viewer_reason.of_event(event)
+                yield event
                 after = event.id
                 if event.type is EventType.SESSION_ENDED:
                     return
@@ -118,18 +119,18 @@ async def stream_events(
     world: NamedDependency[World],
     metrics: NamedDependency[Metrics],
     row: NamedDependency[SessionRow],
-    operator: NamedDependency[bool],
     after: After = None,
     last_event_id: LastEventId = None,
 ) -> Response[Any]:
     """Each event's name is its type, its id increases by one. All of the session's events are replayed unless the client says
     which it has seen. A viewer's `reason` is a class (`unreachable`, `refused`, `unplayable`, `stalled`, `ended`, `busy`,
-    `planned`, `service`, `failed`), as are those of its `sources`; with the admin key they are words. 204: the session has
-    ended and there is nothing more, which stops an EventSource for good."""
+    `planned`, `service`, `failed`), as are those of its `sources`; with the admin key they are words. For a token that `/watch`
+    gave, labels of this session alone stand in place of sources' ids. 204: the session has ended and there is nothing more,
+    which stops an EventSource for good."""
     seen = seen_by(after, last_event_id) or 0
     if row.session.phase is Phase.ENDED and not await world.sessions.events(row.session.id, seen, 1):
         return Response(None, status_code=204)
-    return ServerSentEvent(_messages(world, metrics, row, seen, operator), headers={"Cache-Control": "no-store"})
+    return ServerSentEvent(_messages(world, metrics, row, seen), headers={"Cache-Control": "no-store"})
 
 
 def seen_by(after: int | None, last_event_id: str | None) -> int | None:
@@ -139,10 +140,9 @@ def seen_by(after: int | None, last_event_id: str | None) -> int | None:
     return after
 
 
-async def _messages(
-    world: World, metrics: Metrics, row: SessionRow, after: int, operator: bool
-) -> AsyncIterator[ServerSentEventMessage]:
-    async with contextlib.aclosing(follow(world, row, after, operator)) as events:  # type: ignore[type-var]
+async def _messages(world: World, metrics: Metrics, row: SessionRow, after: int) -> AsyncIterator[ServerSentEventMessage]:
+    seen = Disclosure(world, row)
+    async with contextlib.aclosing(follow(world, row, after)) as events:  # type: ignore[type-var]
         async for event in events:
             if event is None:
                 yield ServerSentEventMessage(data=None, comment="keep-alive")
@@ -151,7 +151,7 @@ async def _messages(
                 yield ServerSentEventMessage(
                     id=event.id,
                     event=event.type.value,
-                    data=payload.encode(event, world.origin_url),
+                    data=payload.encode(seen.event(event), world.origin_url),
                     retry=RETRY_MS,
                 )
 
@@ -161,13 +161,11 @@ async def _messages(
     summary="Events of a session so far",
     answer=History([SWITCHED]),
 )
-async def read_history(
-    world: NamedDependency[World], row: NamedDependency[SessionRow], operator: NamedDependency[bool], after: After = None
-) -> History:
+async def read_history(world: NamedDependency[World], row: NamedDependency[SessionRow], after: After = None) -> History:
     """The same without waiting, for whoever polls: at most 1,000 events, oldest first."""
+    seen = Disclosure(world, row)
     events = await world.sessions.events(row.session.id, after or 0, _PAGE)
-    told = events if operator else map(viewer_reason.of_event, events)
-    return History([payload.document(event, world.origin_url) for event in told])
+    return History([payload.document(seen.event(event), world.origin_url) for event in events])
 
 
 @websocket("/v1/sessions/{session_id:str}/ws")
@@ -176,18 +174,18 @@ async def socket_events(
     world: NamedDependency[World],
     metrics: NamedDependency[Metrics],
     row: NamedDependency[SessionRow],
-    operator: NamedDependency[bool],
     after: After = None,
 ) -> None:
     """The same over WebSocket: one JSON text message for each event."""
     await socket.accept()
+    seen = Disclosure(world, row)
 
     async def send() -> None:
-        async with contextlib.aclosing(follow(world, row, after or 0, operator)) as events:  # type: ignore[type-var]
+        async with contextlib.aclosing(follow(world, row, after or 0)) as events:  # type: ignore[type-var]
             async for event in events:
                 if event is not None:
                     metrics.delivered(event)
-                    await socket.send_text(payload.encode(event, world.origin_url).decode())
+                    await socket.send_text(payload.encode(seen.event(event), world.origin_url).decode())
 
     async def listen() -> None:
         with contextlib.suppress(WebSocketDisconnect):

@@ -2,22 +2,27 @@
 insides.
 
 What a part of the system or a source has said is for who has the admin key; everybody else is told which part it is, and of a
-source the class of its reason (core/viewer_reason.py).
+source the class of its reason (core/viewer_reason.py). A person whose browser has met it gets the same as a page.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
+from api import problem_page
+from api.assets import PAGE_POLICY
 from api.auth import is_operator
+from api.world import World
 from orchestrator.core import viewer_reason
 from orchestrator.errors import (
     BusUnavailable,
@@ -29,6 +34,7 @@ from orchestrator.errors import (
     LimitReached,
     NoConnectionLeft,
     NoHealthySource,
+    NotFound,
     StoreUnavailable,
     Temporary,
     Unauthorized,
@@ -66,12 +72,19 @@ class NotReady(Temporary):
         self.parts = parts
 
 
-def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """The problem document of an error, whoever raised it."""
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """The problem document of an error, whoever raised it; as a page where that is what is liked best."""
     problem, headers = describe(error, operator=is_operator(request))
     problem.instance = request.scope["path"]
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
+    headers["Vary"] = "Accept"
+    if problem_page.wants_page(request):
+        world: World = request.app.state.world
+        with contextlib.suppress(NotFound):  # the pages have not been built
+            page = problem_page.render(problem, urlsplit(world.base_url(request)).path)
+            headers["Content-Security-Policy"] = PAGE_POLICY
+            return Response(page, status_code=problem.status, media_type="text/html", headers=headers)
     return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 

@@ -15,9 +15,10 @@ from msgspec.structs import replace
 
 from api import auth, leases
 from api.body import StrictBody
+from api.disclosure import Disclosure
 from api.limits import WAIT_S, SourceId, Viewer
 from api.viewing import SessionEnded, Viewing, join, settled
-from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView, for_viewer
+from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView
 from api.world import World
 from orchestrator import switching
 from orchestrator.core.model import Channel, Desired, Phase
@@ -195,12 +196,10 @@ async def switch_session(
     security=auth.SESSION,
     answer=[ATTEMPT],
 )
-async def list_attempts(
-    world: NamedDependency[World], row: NamedDependency[SessionRow], operator: NamedDependency[bool]
-) -> list[AttemptView]:
+async def list_attempts(world: NamedDependency[World], row: NamedDependency[SessionRow]) -> list[AttemptView]:
     """With the admin key reasons are words; to a viewer they are a class, as those of its events."""
-    attempts = await world.sessions.attempts(row.session.id)
-    return [AttemptView.of(each if operator else for_viewer(each)) for each in attempts]
+    seen = Disclosure(world, row)
+    return [AttemptView.of(attempt, seen) for attempt in await world.sessions.attempts(row.session.id)]
 
 
 @get(

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from api import leases
 from api.auth import token_hash
+from api.disclosure import Disclosure
 from api.wakes import wakes
 from api.world import World
 from orchestrator.core.model import Channel, EventType, Phase, SourceStatus
@@ -108,4 +109,5 @@ async def _refusal(world: World, row: SessionRow) -> Permanent:
         given = event.fields.get("sources")
         if event.type is EventType.SESSION_ENDED and isinstance(given, dict):
             reasons = given
-    return NoHealthySource(reasons)
+    seen = Disclosure(world, row)
+    return NoHealthySource(seen.labelled(reasons))

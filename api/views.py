@@ -6,10 +6,9 @@ from typing import Any, Self
 
 from litestar.connection import ASGIConnection
 from msgspec import Struct
-from msgspec.structs import replace
 
+from api.disclosure import Disclosure
 from api.world import World
-from orchestrator.core import viewer_reason
 from orchestrator.core.model import Channel, Desired, Phase
 from orchestrator.core.payload import playlist_url, timestamp
 from orchestrator.ports import AttemptRow, SessionRow
@@ -32,7 +31,7 @@ class SessionView(Struct, kw_only=True):
     channel: ChannelName
     phase: Phase
     desired: Desired
-    source_id: str | None  # what plays, or is being started
+    source_id: str | None  # what plays, or is being started; a label for who came through /watch
     attempt: int | None
     playlist_url: str  # never changes
     events_url: str
@@ -64,7 +63,7 @@ class SessionView(Struct, kw_only=True):
             ),
             phase=session.phase,
             desired=session.desired,
-            source_id=session.attempt.source_id if session.attempt else None,
+            source_id=Disclosure(world, row).source(session.attempt.source_id) if session.attempt else None,
             attempt=session.attempt.number if session.attempt else None,
             playlist_url=playlist_url(world.origin_url, session.id),
             events_url=f"{base_url}/events",
@@ -92,26 +91,17 @@ class AttemptView(Struct, kw_only=True):
     end_reason: str | None
 
     @classmethod
-    def of(cls, row: AttemptRow) -> AttemptView:
+    def of(cls, row: AttemptRow, to: Disclosure) -> AttemptView:
         return cls(
             number=row.number,
-            source_id=row.source_id,
+            source_id=to.source(row.source_id),
             started_at=timestamp(row.started_at),
             first_segment_at=optional_timestamp(row.first_segment_at),
             ended_at=optional_timestamp(row.ended_at),
             exit_code=row.exit_code,
-            start_reason=row.start_reason,
-            end_reason=row.end_reason,
+            start_reason=to.reason(row.start_reason),
+            end_reason=to.end(row.end_reason),
         )
-
-
-def for_viewer(row: AttemptRow) -> AttemptRow:
-    """The same with the class of each reason in place of its words."""
-    return replace(
-        row,
-        start_reason=None if row.start_reason is None else viewer_reason.of(row.start_reason).value,
-        end_reason=None if row.end_reason is None else viewer_reason.of_end(row.end_reason),
-    )
 
 
 _MEMBERS: dict[str, Any] = {

@@ -109,6 +109,15 @@ async def watch(world: NamedDependency[World], request: AnyRequest, channel: Fro
     )
 
 
+@get("/watch", summary="A page that lists the channels", media_type="text/html", answer="<!doctype html>…")
+async def watch_list(request: AnyRequest) -> Response[bytes] | Redirect:
+    """By group and number, with a search. Its addresses are relative, so it has one of its own: without a slash at its end."""
+    if request.scope["raw_path"].endswith(b"/"):  # of `path` Litestar has cut it off
+        return Redirect("../watch", status_code=308)
+    headers = {"Content-Security-Policy": f"{PAGE_POLICY}; connect-src 'self'", "Cache-Control": "no-cache"}
+    return Response(page("list.html"), media_type="text/html", headers=headers)
+
+
 @post(
     "/watch/{channel:str}/session",
     summary="The page's session",
@@ -198,7 +207,7 @@ async def join_openly(world: World, request: AnyRequest, channel: str, viewer: s
 
 
 def viewer_of(world: World, request: AnyRequest, secret: str | None = None) -> str:
-    """`secret`: as a page of another site has sent it."""
+    """`secret`: as a page of another site has sent it. Each name begins as `disclosure.OPEN` says."""
     if secret is not None:
         return f"page-{world.keys.pseudonym('page', secret)}"
     if cookie := _cookie(request):
@@ -254,4 +263,8 @@ def _policy(origin_url: str) -> str:
     return f"{PAGE_POLICY}; connect-src {media}; media-src blob: {media}"
 
 
-routes = Router(path="/", tags=[TAG.name], route_handlers=[watch, watch_session, list_for_pages, read_logo, list_for_players])
+routes = Router(
+    path="/",
+    tags=[TAG.name],
+    route_handlers=[watch, watch_list, watch_session, list_for_pages, read_logo, list_for_players],
+)

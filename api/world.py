@@ -22,7 +22,7 @@ from api.posters import Posters
 from api.strips import Strips
 from orchestrator.core.limits import Limits
 from orchestrator.core.model import Channel, Provider, Source
-from orchestrator.errors import BusUnavailable, NotFound
+from orchestrator.errors import BusUnavailable, NotFound, Temporary
 from orchestrator.ports import (
     Catalogue,
     ChannelRow,
@@ -131,3 +131,15 @@ class World:
             await self.bus.nudge(session_id)
         except BusUnavailable as error:
             log.warning("session %s: no nudge (%s); the orchestrator's resync will find the row", session_id, error)
+
+    async def nudge_sessions_of(self, channel_id: str) -> None:
+        """Tell the orchestrator that the channel of these sessions has changed. It would find out by itself, but the viewers
+        of a channel that was switched off would look at a still picture until then."""
+        try:
+            sessions = await self.sessions.unended()
+        except Temporary as error:
+            log.info("channel %s: its sessions are not nudged: %s", channel_id, error)
+            return
+        for session in sessions:
+            if session.channel_id == channel_id:
+                await self.nudge(session.id)

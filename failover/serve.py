@@ -27,6 +27,8 @@ async def serve(settings: Settings, data_dir: Path | None, port: int | None) -> 
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     async with Stack(settings, data_dir, port=port if port is not None else settings.port) as stack:
+        console.print(f"console    {stack.api_url}/console", soft_wrap=True)
+        console.print(f"watch      {stack.api_url}/watch", soft_wrap=True)
         console.print(f"API        {stack.api_url}  (its documentation: {stack.api_url}/schema)", soft_wrap=True)
         console.print(f"admin key  in {data_dir / 'settings.json'}", soft_wrap=True)
         console.print(f"origin     {stack.settings.origin_url}", soft_wrap=True)

@@ -40,7 +40,7 @@ from tests.support import eventually
 
 DIRECTORY: Final = Path("build/screenshots")
 SCHEMES: Final = ("light", "dark")
-SIZES: Final = {"desk": (1360, 860), "phone": (360, 740)}
+SIZES: Final = {"desk": (1360, 860), "phone": (360, 740), "landscape": (740, 360)}
 
 
 class Studio(NamedTuple):
@@ -152,7 +152,62 @@ async def watch(studio: Studio) -> None:
     await shoot("no-such-channel")
 
 
-PAGES: Final[dict[str, Callable[[Studio], Awaitable[None]]]] = {"watch": watch}
+async def front(studio: Studio) -> None:
+    """The start page, and the pages that say why there is no other."""
+    page, stage, shoot = studio.page, studio.stage, studio.shoot
+    await page.goto(studio.url)
+    await page.wait_for_selector("#health[data-well]")
+    await shoot("home")
+    down = {"title": "Not ready", "status": 503, "parts": {"database": "The database does not answer", "store": "no answer"}}
+    await page.route("**/readyz", lambda route: route.fulfill(status=503, body=json.dumps(down)))
+    await page.reload()
+    await page.wait_for_selector("#health[data-well='false']")
+    await shoot("home-not-ready")
+    await page.unroute("**/readyz")
+    for name, path in (("404", "nowhere"), ("401", "v1/channels"), ("405", "watch/news/session")):
+        await page.goto(f"{studio.url}/{path}")
+        await shoot(name)
+    channel = await stage.channel()
+    asked = asyncio.ensure_future(page.goto(f"{studio.url}/watch/news.m3u8"))
+    session = await eventually(stage.only_session)
+    await stage.end(session.id, "no_healthy_source", {source["id"]: "404 Not Found" for source in channel["sources"]})
+    await asked
+    await shoot("503")
+
+
+async def channels(studio: Studio) -> None:
+    """The list of all channels: none, a few, and six hundred."""
+    page, stage, shoot = studio.page, studio.stage, studio.shoot
+    await page.goto(f"{studio.url}/watch")
+    await page.wait_for_selector("#said:text('no channel yet')")
+    await shoot("none")
+    for number, name in enumerate(("News", "Sport One", "A channel with a name that is long enough for two lines"), 1):
+        await stage.channel(slug=f"few-{number}", name=name, logo="http://logo.test/" if number == 1 else None)
+    await page.reload()
+    await page.wait_for_selector("#list a")
+    await shoot("few")
+    groups = ("Information", "Sport", "Films", "Children", "Music and culture", "Documentary")
+    for number in range(1, 601):
+        group = groups[number * len(groups) // 601]
+        logo = "http://logo.test/" if number % 7 == 0 else None
+        await stage.channel(slug=f"channel-{number}", name=f"{group} {number}", number=number, group=group, logo=logo)
+    await page.reload()
+    await page.wait_for_selector("#list a")
+    await page.wait_for_timeout(500)  # logos
+    await shoot("many")
+    await page.fill("#search", "sport 12")
+    await shoot("search")
+    await page.keyboard.press("ArrowDown")
+    await shoot("focus")
+    await page.fill("#search", "nothing like it")
+    await shoot("nothing")
+    await page.route("**/channels.json", lambda route: route.abort())
+    await page.reload()
+    await page.wait_for_selector("#again:visible")
+    await shoot("no-answer")
+
+
+PAGES: Final[dict[str, Callable[[Studio], Awaitable[None]]]] = {"watch": watch, "front": front, "channels": channels}
 
 
 async def _take(name: str, scheme: Any, size: str, browser: Any, origin_url: str) -> int:
@@ -165,8 +220,8 @@ async def _take(name: str, scheme: Any, size: str, browser: Any, origin_url: str
     taken = 0
     async with Served(app) as served, calling(app, Authorization=f"Bearer {KEY}") as admin:
         context = await browser.new_context(
-            color_scheme=scheme, viewport={"width": width, "height": height}, has_touch=size == "phone",
-            is_mobile=size == "phone", device_scale_factor=1,
+            color_scheme=scheme, viewport={"width": width, "height": height}, has_touch=size != "desk",
+            is_mobile=size != "desk", device_scale_factor=1,
         )  # fmt: skip
 
         async def shoot(state: str) -> None:

@@ -7,7 +7,13 @@ import { basename } from "node:path";
 import { build } from "esbuild";
 import ts from "typescript";
 
-const ENTRIES = ["src/player/player.ts", "src/watch/watch.ts", "src/console/console.tsx"];
+const ENTRIES = [
+  "src/player/player.ts",
+  "src/watch/watch.ts",
+  "src/watch/list.ts",
+  "src/console/console.tsx",
+  "src/front/home.ts",
+];
 
 await rm("dist", { recursive: true, force: true });
 await build({

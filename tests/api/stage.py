@@ -79,6 +79,12 @@ class Stage:
         channel: dict[str, Any] = answer.json()
         return channel
 
+    async def remove(self, channel: str, *, deleted: bool = False, back: bool = False) -> None:
+        """Disables the channel, or deletes it, or enables it again."""
+        path = f"/v1/channels/{channel}"
+        answer = await (self._admin.delete(path) if deleted else self._admin.patch(path, json={"enabled": back}))
+        assert answer.is_success, answer.text
+
     async def session(self, channel: str = "news", viewer: str | None = None) -> dict[str, Any]:
         answer = await self._admin.post(f"/v1/channels/{channel}/sessions", json={"viewer": viewer} if viewer else {})
         assert answer.status_code in (200, 201), answer.text

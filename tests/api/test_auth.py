@@ -19,7 +19,7 @@ OPEN = ("/healthz", "/readyz", "/schema", "/watch/", "/playlist.m3u", "/assets",
 
 
 def is_open(path: str) -> bool:
-    return path.startswith(OPEN)
+    return path in ("/", "/watch") or path.startswith(OPEN)
 
 
 def filled(path: str, session: dict[str, Any]) -> str:

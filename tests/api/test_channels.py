@@ -10,6 +10,7 @@ from orchestrator.core.model import Media
 from orchestrator.ports import ProbeResult
 from tests.api.stage import SOURCES, Stage
 from tests.api.test_bad_input import assert_problem
+from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.prober import FakeProber
 from tests.fakes.tables import FakeTables
 
@@ -140,3 +141,23 @@ async def test_a_probe_is_recorded(admin: httpx.AsyncClient, stage: Stage, probe
     assert works["last_checked_at"].endswith("Z")
     assert (await admin.get("/v1/sources")).json() == []
     assert_problem(await admin.post("/v1/sources/x-unknown/probe"), 404)
+
+
+@pytest.mark.parametrize("gone", ["disabled", "deleted"])
+async def test_the_end_of_a_channel_is_told_to_its_sessions_at_once(
+    admin: httpx.AsyncClient, stage: Stage, bus: FakeEventBus, tables: FakeTables, gone: str
+) -> None:
+    """Its viewers do not look at a still picture until the orchestrator has found out by itself."""
+    channel = await stage.channel()
+    await stage.channel(slug="sport", name="Sport")
+    ended, others = [await stage.session(slug) for slug in ("news", "sport")]
+    bus.nudged.clear()
+    await admin.patch("/v1/channels/news", json={"name": "News 24"})
+    assert bus.nudged == [], "a name ends nothing"
+    if gone == "disabled":
+        await admin.patch("/v1/channels/news", json={"enabled": False})
+    else:
+        await admin.delete(f"/v1/channels/{channel['id']}")
+    assert bus.nudged == [ended["id"]] != [others["id"]]
+    bus.refusing = True
+    assert (await admin.delete("/v1/channels/sport")).status_code == 204, "Redis is a hint"

@@ -96,9 +96,15 @@ class Watched:
         self.page = page
         self.said: list[str] = []
         self.asked: list[str] = []
+        self.answers: list[Response] = []  # of the API, in JSON
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.said.append(str(error)))
         page.on("request", lambda request: self.asked.append(request.url))
+        page.on("response", self._read)
+
+    def _read(self, response: Response) -> None:
+        if "json" in response.headers.get("content-type", ""):
+            self.answers.append(response)
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -122,12 +128,16 @@ async def test_the_page_plays_and_tells(
     assert await page.title() == "News"
     await eventually(lambda: page.is_hidden("#message"))
     await eventually(lambda: page.locator("#phase:text-is('Live')").count())
-    assert await page.text_content("#source") == channel["sources"][0]["id"]
     assert await page.is_hidden("#aside"), "there is no other channel"
 
-    second = channel["sources"][1]["id"]
-    await stage.tell(session.id, EventType.STREAM_SWITCH, to=second, reason="source stalled", gap_ms=12)
-    await eventually(lambda: page.locator(f"#source:text-is('{second}')").count())
+    first, second = (source["id"] for source in channel["sources"])
+    playing = await page.evaluate("window.__player.state.source")
+    await stage.tell(session.id, EventType.STREAM_SWITCH, to=second, reason="provider Acme: all 2 connections are in use")
+
+    async def switched() -> bool:
+        return bool(await page.evaluate("window.__player.state.source") != playing)
+
+    await eventually(switched)
     assert await page.is_hidden("#notice"), "a switch is nobody's news"
     await stage.tell(session.id, EventType.STREAM_UNAVAILABLE, slate=True, sources={})
     await eventually(lambda: page.is_visible("#notice"))
@@ -146,6 +156,10 @@ async def test_the_page_plays_and_tells(
     assert (await tables.sessions.get(session.id)).renewed_at > renewed_at
 
     assert all(url.startswith((here, origin_url, "blob:")) for url in watched.asked), watched.asked
+    answered = "\n".join([await answer.text() for answer in watched.answers])
+    assert playing and playing in answered, "what the viewer can read in the network tab"
+    for private in (first, second, "Acme", "one.test", "two.test"):
+        assert private not in answered + await page.content(), private
     assert watched.said == []
     await page.goto("about:blank")
 
@@ -168,6 +182,103 @@ async def test_the_page_says_why_it_cannot_play(browser: Browser, served: Served
     page.on("request", lambda request: requests.append(request))
     await page.click("#act")
     await eventually(lambda: any(request.url.endswith("/watch/news/session") for request in requests))
+
+
+@pytest.mark.parametrize("gone", ["disabled", "deleted"])
+async def test_a_channel_that_is_switched_off_ends_with_a_sentence(
+    browser: Browser, served: Served, stage: Stage, gone: str
+) -> None:
+    """Not with a still picture once what is buffered has been shown, which is 12 s here."""
+    await stage.channel()
+    page = await browser.new_page()
+    await page.goto(f"http://127.0.0.1:{served.port}/watch/news")
+    session = await eventually(stage.only_session)
+    await stage.go_live(session.id)
+    await eventually(lambda: page.evaluate("document.querySelector('video').currentTime > 1"), 20)
+    await stage.remove("news", deleted=gone == "deleted")
+    off_at = time.monotonic()
+    await stage.end(session.id, "channel_disabled")
+    title = {"disabled": "Not on air", "deleted": "No such channel"}[gone]
+    await page.wait_for_selector(f"#said:text-is('{title}')", timeout=5000)
+    assert time.monotonic() - off_at < 5.0
+    assert await page.evaluate("document.querySelector('video').buffered.length") == 0, "the picture has been taken away"
+    assert await page.is_hidden("#controls"), "nothing says Live"
+    assert await page.get_attribute("#phase", "data-phase") == "off"
+    if gone == "disabled":
+        assert "The channel is switched off." in (await page.text_content("#detail") or "")
+        await stage.remove("news", back=True)
+        await page.click("#act")
+        again = await eventually(lambda: _newest(stage, session.id))
+        assert again is not None
+        await stage.go_live(again)
+        await eventually(lambda: page.evaluate("document.querySelector('video').currentTime > 1"), 20)
+        assert await page.is_hidden("#message")
+
+
+async def _newest(stage: Stage, but: str) -> str | None:
+    return next((row.session.id for row in await stage.sessions() if row.session.id != but), None)
+
+
+async def test_a_phones_first_tap_shows_the_controls_and_they_are_in_sight(
+    browser: Browser, served: Served, stage: Stage
+) -> None:
+    await stage.channel()
+    await stage.channel(slug="sport", name="Sport")
+    context = await browser.new_context(
+        viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True, device_scale_factor=1
+    )
+    page = await context.new_page()
+    await page.goto(f"http://127.0.0.1:{served.port}/watch/news")
+    session = await eventually(stage.only_session)
+    await stage.go_live(session.id)
+    await eventually(lambda: page.evaluate("document.querySelector('video').currentTime > 1"), 20)
+    await eventually(lambda: page.locator("#screen.idle").count(), 10, what="that the controls go")
+    paused = "document.querySelector('video').paused"
+    box = await page.locator("#play").bounding_box()
+    assert box is not None
+    await page.touchscreen.tap(box["x"] + 5, box["y"] + 5)  # where the invisible button is
+    assert (await page.locator("#screen.idle").count(), await page.evaluate(paused)) == (0, False)
+    await page.tap("#play")
+    assert await page.evaluate(paused)
+    await page.tap("#play")
+    await eventually(lambda: page.locator("#screen.idle").count(), 10, what="that the controls go, though one was tapped")
+    for width, height in ((740, 360), (844, 390), (1180, 500)):
+        await page.set_viewport_size({"width": width, "height": height})
+        controls = await page.locator("#controls").bounding_box()
+        assert controls is not None and controls["y"] + controls["height"] <= height, (width, height)
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await context.close()
+
+
+async def test_the_list_of_channels_is_for_fingers_and_keys(browser: Browser, served: Served, stage: Stage) -> None:
+    for number in range(1, 31):
+        group = "Sport" if number > 20 else "News"
+        await stage.channel(slug=f"c-{number}", name=f"{group} {number}", number=number, group=group)
+    page = await browser.new_page(viewport={"width": 1000, "height": 700})
+    watched = Watched(page)
+    here = f"http://127.0.0.1:{served.port}"
+    await page.goto(f"{here}/")
+    await page.click("a[href=watch]")
+    await page.wait_for_selector("#said:text-is('30 channels')")
+    assert await page.locator("h2").all_text_contents() == ["News", "Sport"]
+    focused = "document.activeElement.textContent"
+    await page.keyboard.press("/")
+    await page.keyboard.press("ArrowDown")
+    assert "News 1" in await page.evaluate(focused)
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("ArrowDown")
+    assert "News 5" in await page.evaluate(focused), "there are three columns"
+    await page.keyboard.type("25")  # as by a remote control
+    await page.wait_for_selector("#said:text-is('1 of 30 channels')")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"{here}/watch/c-25")
+    await page.go_back()
+    await page.wait_for_selector("#said:text-is('1 of 30 channels')")
+    await page.fill("#search", "")
+    await page.select_option("#groups", "Sport")
+    await page.wait_for_selector("#said:text-is('10 of 30 channels')")
+    assert page.url == f"{here}/watch?group=Sport"
+    assert watched.said == []
 
 
 async def test_channels_are_found_and_changed_by_keyboard(browser: Browser, served: Served, stage: Stage) -> None:
@@ -220,6 +331,13 @@ async def test_everybody_can_use_it(browser: Browser, served: Served, stage: Sta
     await page.goto(f"http://127.0.0.1:{served.port}/watch/nowhere")
     await page.wait_for_selector("#said:text('No such channel')")
     found["refused"] = await _violations(page)
+    for name, path in (("home", ""), ("list", "watch"), ("404", "none"), ("nothing", "watch?q=nothing+like+it")):
+        await page.goto(f"http://127.0.0.1:{served.port}/{path}")
+        await page.wait_for_selector("h1")
+        if name == "list":
+            await page.wait_for_selector("#list a")
+        found[name] = await _violations(page)
+        assert await page.evaluate("document.documentElement.scrollWidth <= 320"), name
     assert found == {state: [] for state in found}
 
 

@@ -149,7 +149,8 @@ def test_a_stack_is_served_and_steered(shell: Shell, lab: LabProcess) -> None:
     port = _free_port()
     with shell.start("serve", "--data-dir", "d", "--port", str(port)) as serving:
         runtime = serving.says(r"runtime +(\w+)")
-        assert f"http://127.0.0.1:{port}" in serving.said
+        for page in ("console", "watch"):
+            assert f"http://127.0.0.1:{port}/{page}\n" in serving.said
         # Twice in one place is a mistake, and a port is one server's.
         twice = shell.run("serve", "--data-dir", "d", "--port", str(_free_port()))
         assert (twice.code, "in use" in twice.err) == (1, True)

@@ -33,6 +33,7 @@ from tests.support import eventually, require
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 STILL_MS = 250  # longer, and a viewer would call it a stall
+OFF_S = 5.0  # from the operator's request to the sentence on the page
 AWAY_S = 20.0
 SEGMENT_S = 2.0
 DOCS = Path(__file__).parents[2] / "docs/player.md"
@@ -167,8 +168,21 @@ async def test_what_fails_behind_the_address_is_not_seen(browser: Browser, stage
         print(f"longest stills: {seen}")
         assert {name: still for name, still in seen.items() if still > STILL_MS} == {}
         assert [await viewer.session_id() for viewer in viewers] == before
-        switch = await refused.told("stream.switch")
-        await refused.is_in(source=switch["to"], stream="live")
+        await refused.is_in(stream="live")
+        assert str((await refused.state)["source"]).startswith("source-"), "a viewer is not told which source it is"
+
+
+async def test_a_channel_that_is_switched_off_ends_for_its_viewers(
+    browser: Browser, stage: Stage, lab: Lab, gate: Gate
+) -> None:
+    """Within five seconds and with a sentence, for who hears the events; and the playlist ends for who does not."""
+    channel = await stage.channel(lab["a"].hls_url)
+    async with watching(browser, stage, gate, channel) as viewer:
+        off_at = time.monotonic()
+        await stage.client.call("PATCH", f"/v1/channels/{channel['id']}", {"enabled": False})
+        await viewer.page.wait_for_selector("#said:text-is('Not on air')", timeout=OFF_S * 1000)
+        print(f"a channel switched off is told after {time.monotonic() - off_at:.2f} s")
+        assert await viewer.page.is_visible("#detail:has-text('The channel is switched off.')")
 
 
 async def test_what_is_seen_mends_itself(browser: Browser, stage: Stage, lab: Lab, gate: Gate) -> None:

@@ -2,6 +2,8 @@
 export interface Problem {
   readonly title: string;
   readonly status: number;
+  /** Which problem it is: `urn:hls-failover:problem:{name}`. */
+  readonly type?: string;
   readonly detail?: string;
   /** Why each source of a channel was refused, by its id. */
   readonly sources?: Readonly<Record<string, string>>;

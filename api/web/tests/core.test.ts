@@ -5,6 +5,7 @@ import {
   backoff,
   BEAT_MS,
   FIRST,
+  NOT_PLAYABLE,
   POLL_MS,
   REST_MS,
   reachable,
@@ -379,5 +380,42 @@ describe("the viewer", () => {
     const player = playing().take(about("heard")).take({ type: "awake" });
     expect(player.done).toEqual(["beat"]);
     expect(player.wait(0).done).toEqual([]);
+  });
+});
+
+describe("a channel that is switched off", () => {
+  const playing = () => new Playbook().take({ type: "start" }).take({ type: "granted", grant: GRANT });
+
+  test("ends at once, whatever is buffered, and is asked for again", () => {
+    const player = playing().tell({ type: "session.ended", reason: "channel_disabled" });
+    expect(player.done).toEqual(["deafen", "stop"]);
+    expect(player.core).toMatchObject({ phase: "retrying", refusal: NOT_PLAYABLE, loaded: null, grant: null });
+    expect(player.wait(1000).done).toEqual(["ask"]);
+    player.take({ type: "refused", refusal: { ...NOT_PLAYABLE, detail: "the channel is disabled" } });
+    expect(player.core.phase).toBe("retrying");
+    expect(player.wait(60_000).done).toContain("ask");
+    player.take({ type: "granted", grant: OTHER });
+    expect(player.core).toMatchObject({ phase: "playing", refusal: null });
+    expect(player.done).toEqual(["play", "listen"]);
+  });
+
+  test("ends also where its end was not heard, but by the answer to who asks again", () => {
+    const player = playing().take(about("over"));
+    expect(player.done).toEqual(["deafen"]);
+    player.wait(1000).take({ type: "refused", refusal: NOT_PLAYABLE });
+    expect(player.done).toEqual(["deafen", "stop"]);
+    expect(player.core.loaded).toBeNull();
+  });
+
+  test("is not asked for again by whoever has paused, who is told why", () => {
+    const player = playing().take({ type: "paused" }).tell({ type: "session.ended", reason: "channel_disabled" });
+    expect(player.core).toMatchObject({ phase: "resting", refusal: NOT_PLAYABLE, ask_at: null });
+    expect(player.take({ type: "resumed" }).done).toEqual(["ask"]);
+  });
+
+  test("is told from a session that was stopped, whose picture plays out", () => {
+    const player = playing().tell({ type: "session.ended", reason: "stopped" });
+    expect(player.done).toEqual(["deafen"]);
+    expect(player.core.loaded).toBe(GRANT.playlist_url);
   });
 });

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import type { PlayerState } from "../src/player/contract";
-import { initials, matching, neighbour, type Channel } from "../src/watch/channels";
+import { NOT_PLAYABLE } from "../src/player/core";
+import { grouped, initials, matching, neighbour, type Channel } from "../src/watch/channels";
+import { below } from "../src/watch/moving";
 import { shown, type Seen } from "../src/watch/words";
 
 const PLAYING: PlayerState = {
@@ -49,10 +51,10 @@ describe("a viewer is told", () => {
     expect(said({ phase: "starting" }, { pictured: false }).message).toMatchObject({ title: "Starting…", busy: true });
   });
 
-  test("what cannot be helped, and nothing to press then", () => {
+  test("what cannot be helped, and where to go then", () => {
     expect(said({ phase: "refused", refusal: { title: "Not found", status: 404 } }).message).toMatchObject({
       title: "No such channel",
-      action: null,
+      action: { does: "list" },
     });
     expect(said({ phase: "refused", refusal: { title: "Not allowed", status: 403 } }).message?.action?.does).toBe("retry");
   });
@@ -65,12 +67,28 @@ describe("a viewer is told", () => {
     [{ title: "?", status: 429, limit: "max_new_sessions_per_address_per_minute" }, {}, "Too many starts"],
     [{ title: "?", status: 503, limit: "max_sessions" }, {}, "All places are taken"],
     [{ title: "?", status: 503, limit: "draining" }, {}, "No new viewers right now"],
-    [{ title: "The channel cannot be played", status: 409 }, {}, "Not on air"],
+    [NOT_PLAYABLE, {}, "Not on air"],
     [{ title: "The database does not answer", status: 503 }, {}, "The database does not answer"],
   ] as const)("why there is none, and when it is tried again: %o", (refusal, seen, title) => {
     const { message } = retrying(refusal, seen);
     expect(message).toMatchObject({ title, action: { does: "retry" } });
     expect(message?.detail).toContain("Trying again in 5 s.");
+  });
+
+  test("that the channel was switched off, whatever was shown, and for as long as it is", () => {
+    const off = { refusal: NOT_PLAYABLE, retry_at: 11_000 };
+    for (const phase of ["retrying", "starting", "resting"] as const) {
+      const { message, notice, phase: how } = said({ ...off, phase });
+      expect(message).toMatchObject({ title: "Not on air" });
+      expect(message?.detail).toContain("The channel is switched off.");
+      expect([notice, how.kind]).toEqual([null, "off"]);
+    }
+    expect(said({ phase: "resting" }).message?.title).toBe("Paused for a while");
+  });
+
+  test("never that it is live while the picture stands", () => {
+    expect(said({ stuck: true }).phase.kind).toBe("waiting");
+    expect(said({}, { waiting: true }).phase.kind).toBe("waiting");
   });
 
   test("in a word how it stands", () => {
@@ -121,6 +139,21 @@ describe("channels", () => {
     ["nothing", []],
   ])("are found by %o", (text, numbers) => {
     expect(found(text)).toEqual(numbers);
+  });
+
+  test("are listed by group, those without one last", () => {
+    expect(grouped(all).map(([group, members]) => [group, members.map(({ number }) => number)])).toEqual([
+      ["Culture", [2]],
+      ["Sport", [12, 13]],
+      [null, [1]],
+    ]);
+  });
+
+  test("are walked over by the arrow keys, along the columns", () => {
+    // Three columns; a full row, a heading, and two rows more: 0 1 2 / 3 4 / 5
+    const boxes = [0, 100, 200, 0, 100, 0].map((left, index) => ({ left, top: [0, 0, 0, 80, 80, 140][index] ?? 0 }));
+    expect([0, 1, 2, 3, 4, 5].map((from) => below(boxes, from, 1))).toEqual([3, 4, 4, 5, 5, 5]);
+    expect([0, 1, 2, 3, 4, 5].map((from) => below(boxes, from, -1))).toEqual([-1, -1, -1, 0, 1, 3]);
   });
 
   test("follow each other round and round", () => {

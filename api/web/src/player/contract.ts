@@ -38,6 +38,8 @@ export interface Refusal {
   readonly title: string;
   /** 0: there was no answer at all. */
   readonly status: number;
+  /** Which problem it is: `urn:hls-failover:problem:not-playable` for a channel that is switched off, or has no source. */
+  readonly type?: string;
   readonly detail?: string;
   /** The limit that leaves no room, or "draining". */
   readonly limit?: string;
@@ -51,6 +53,7 @@ export interface PlayerState {
    * `starting`: a session is asked for. `playing`: it is held, and its address is loaded. `retrying`: it ended, or there was none;
    * another is asked for at `retry_at`. `refused`: asking again cannot help (no such channel, say); `retry()` asks all the same.
    * `resting`: paused for so long that the session was given up; `play()` asks for another. `closed`: `close()` was called.
+   * In `refused`, and wherever `refusal` is one of `not-playable`, the picture has been stopped.
    */
   readonly phase: "starting" | "playing" | "retrying" | "refused" | "resting" | "closed";
   /** `slate`: no source works, and a picture says so. `unavailable`: no source works, and nothing new comes. */
@@ -61,7 +64,7 @@ export interface PlayerState {
   readonly reachable: boolean;
   /** `muted`: the browser allowed no sound without a gesture; `blocked`: nor a picture: call `play()` in a click. */
   readonly autoplay: "allowed" | "muted" | "blocked";
-  /** What plays: a source's id. */
+  /** What plays: a source's id, or a label of this session alone where the session came through the open way. */
   readonly source: string | null;
   readonly session: Grant | null;
   readonly refusal: Refusal | null;

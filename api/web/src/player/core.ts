@@ -20,6 +20,12 @@ const RECOVERY_MS = 30_000;
 const RECOVERIES = 2;
 const STREAM_TRIES = 3;
 const UNANSWERED = 2;
+/** The channel has been switched off or deleted: its picture ends now, and nothing that is buffered is shown to its end. */
+export const NOT_PLAYABLE: Refusal = {
+  type: "urn:hls-failover:problem:not-playable",
+  title: "The channel cannot be played",
+  status: 409,
+};
 
 export interface Core {
   readonly phase: PlayerState["phase"];
@@ -173,6 +179,11 @@ export function backoff(failures: number, first_ms: number, longest_ms: number, 
   return Math.min(longest_ms, first_ms * 2 ** Math.min(failures, 16)) * (0.5 + chance / 2);
 }
 
+/** Nothing of the channel can be shown, whatever is buffered. */
+export function isOff(refusal: Refusal | null): boolean {
+  return refusal?.type === NOT_PLAYABLE.type;
+}
+
 /** What the page is told. */
 export function reachable(core: Core): boolean {
   return core.unanswered < UNANSWERED && core.refusal?.status !== 0;
@@ -264,19 +275,28 @@ function refused(core: Core, refusal: Refusal, now: number, chance: number): Ste
     return { next: { ...next, phase: "refused", loaded: null }, effects: [{ do: "deafen" }, { do: "stop" }] };
   }
   // 409: the channel is disabled, or has no source. The operator's to mend, which takes its time.
+  const effects: Effect[] = isOff(refusal) ? [{ do: "deafen" }, { do: "stop" }] : [{ do: "deafen" }];
+  const loaded = isOff(refusal) ? null : core.loaded;
   const first_ms = refusal.status === 409 ? 10_000 : 1500;
   const asked_ms = (refusal.retry_after_s ?? 0) * 1000 * (1 + chance / 4);
   const wait_ms = Math.max(asked_ms, backoff(core.failures, first_ms, 60_000, chance));
-  return { next: { ...next, phase: "retrying", ask_at: now + wait_ms }, effects: [{ do: "deafen" }] };
+  return { next: { ...next, phase: "retrying", loaded, ask_at: now + wait_ms }, effects };
 }
 
-/** The session is over. What is buffered plays on; whoever has paused is not there to be given another. */
+/** The session is over. What is buffered plays on, unless the channel is off; whoever has paused is not there to be given
+ * another. */
 function lost(core: Core, refusal: Refusal, now: number, chance: number): Step {
   if (core.phase !== "playing") return same(core);
-  if (core.paused_at !== null) return gone({ ...core, grant: null }, "resting");
+  const off = isOff(refusal);
+  if (core.paused_at !== null) {
+    const { next, effects } = gone({ ...core, grant: null }, "resting");
+    return { next: { ...next, refusal: off ? refusal : null }, effects };
+  }
   const wait_ms = backoff(core.failures, 1000, 60_000, chance);
   const next: Core = { ...forgotten(core), phase: "retrying", refusal, failures: core.failures + 1, ask_at: now + wait_ms };
-  return { next, effects: [{ do: "deafen" }] };
+  return off
+    ? { next: { ...next, loaded: null }, effects: [{ do: "deafen" }, { do: "stop" }] }
+    : { next, effects: [{ do: "deafen" }] };
 }
 
 /** Given up, by the viewer or for having been paused for long. */
@@ -303,6 +323,7 @@ function told(core: Core, event: SessionEvent, now: number, chance: number): Ste
     case "stream.unavailable":
       return same({ ...next, stream: event.slate ? "slate" : "unavailable" });
     case "session.ended": {
+      if (event.reason === "channel_disabled") return lost(next, NOT_PLAYABLE, now, chance);
       const detail = event.reason ? { detail: event.reason } : {};
       const sources = event.sources ? { sources: event.sources } : {};
       return lost(next, { title: "The session has ended", status: 409, ...detail, ...sources }, now, chance);

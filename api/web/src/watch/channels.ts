@@ -30,6 +30,22 @@ export function neighbour(channels: readonly Channel[], slug: string, by: 1 | -1
   return channels[(at + by + channels.length) % channels.length];
 }
 
+/** Groups in the order in which their first channel comes. */
+export function groupsOf(channels: readonly Channel[]): readonly string[] {
+  return [...new Set(channels.flatMap(({ group }) => group ?? []))];
+}
+
+/** Channels by their groups; those without one come last. */
+export function grouped(channels: readonly Channel[]): readonly (readonly [string | null, readonly Channel[]])[] {
+  const found = new Map<string | null, Channel[]>(groupsOf(channels).map((group) => [group, []]));
+  for (const channel of channels) {
+    const members = found.get(channel.group);
+    if (members) members.push(channel);
+    else found.set(channel.group, [channel]);
+  }
+  return [...found];
+}
+
 export function initials(name: string): string {
   const words = name.match(/[\p{L}\p{N}]+/gu) ?? [];
   const first = (word: string) => String.fromCodePoint(word.codePointAt(0) ?? 0).toUpperCase();

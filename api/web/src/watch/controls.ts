@@ -55,7 +55,16 @@ export function control(video: HTMLVideoElement, deeds: Deeds): void {
   };
   for (const [id, press] of Object.entries(presses)) at(id).addEventListener("click", press);
   at("pip").hidden = !document.pictureInPictureEnabled;
-  video.addEventListener("click", deeds.playOrPause);
+  // A finger cannot hover: its tap shows the controls, or takes them away, and they are what plays and pauses.
+  let touched: "hidden" | "shown" | null = null;
+  video.addEventListener("pointerdown", ({ pointerType }) => {
+    touched = pointerType !== "touch" ? null : screen.classList.contains("idle") ? "hidden" : "shown";
+  });
+  video.addEventListener("click", () => {
+    if (touched === null) deeds.playOrPause();
+    else if (touched === "shown") rest();
+    else wake();
+  });
   video.addEventListener("dblclick", () => void fullscreen(screen, video));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || help.open || isTaken(event)) return;
@@ -86,10 +95,20 @@ export function control(video: HTMLVideoElement, deeds: Deeds): void {
     screen.classList.remove("idle");
     clearTimeout(hiding);
     hiding = setTimeout(() => {
-      if (!video.paused && !at("controls").matches(":focus-within")) screen.classList.add("idle");
+      if (!at("controls").querySelector(":focus-visible")) rest();
     }, HIDE_MS);
   };
-  for (const sign of ["pointermove", "pointerdown", "focusin"]) screen.addEventListener(sign, wake);
+  const rest = () => {
+    if (!video.paused) screen.classList.add("idle");
+  };
+  // Of a finger only the whole tap counts: woken by its first half, a button would appear under it and be pressed by its second.
+  for (const sign of ["pointermove", "pointerdown"] as const) {
+    screen.addEventListener(sign, ({ pointerType }) => {
+      if (pointerType !== "touch") wake();
+    });
+  }
+  screen.addEventListener("focusin", wake);
+  at("controls").addEventListener("click", wake);
   video.addEventListener("pause", wake);
   video.addEventListener("playing", wake);
 }

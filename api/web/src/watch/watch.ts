@@ -4,6 +4,7 @@
  */
 import "./watch.css";
 import type { Player } from "../player/contract";
+import { isOff } from "../player/core";
 import { attach } from "../player/player";
 import { DRAWN, logoInto, matching, neighbour, rowOf } from "./channels";
 import type { Channel } from "./channels";
@@ -76,6 +77,8 @@ function zap(by: 1 | -1): void {
 function draw(): void {
   const now = Date.now();
   const { state } = player;
+  // The player has taken the picture away: what comes next is a first one.
+  pictured &&= state.phase !== "refused" && !isOff(state.refusal);
   const { message, notice, phase } = shown(state, {
     pictured,
     waiting: waiting_since !== null && now - waiting_since > WAITING_MS,
@@ -102,13 +105,14 @@ function draw(): void {
   at("unmute").hidden = !(silenced && video.muted && pictured);
   say("phase", phase.word);
   at("phase").dataset["phase"] = phase.kind;
-  figure("source", state.session && state.source);
   if (!channels.length && state.session?.channel?.name) entitle(state.session.channel.name);
 }
 
 function measure(): void {
   const health = player.health();
-  const stands = !video.paused && video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && player.state.phase !== "refused";
+  // At the end of what there is the browser pauses by itself.
+  const stands =
+    (!video.paused || video.ended) && video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && player.state.phase !== "refused";
   waiting_since = stands ? (waiting_since ?? Date.now()) : null;
   figure("latency", seconds(pictured ? health.latency_s : null));
   figure("buffer", seconds(pictured ? health.buffer_s : null));
@@ -200,7 +204,9 @@ control(video, {
   },
 });
 at("act").addEventListener("click", () => {
-  if (at("act").dataset["does"] === "play") void player.play();
+  const { does } = at("act").dataset;
+  if (does === "play") void player.play();
+  else if (does === "list") location.assign(new URL("watch", BASE));
   else player.retry();
 });
 at("channels").addEventListener("click", (event) => {

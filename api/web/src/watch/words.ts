@@ -3,6 +3,7 @@
  * switch is not told. Over the picture stands only what keeps it away; what goes on has a quiet line.
  */
 import type { PlayerState, Refusal } from "../player/contract";
+import { isOff } from "../player/core";
 
 export interface Seen {
   /** A picture of this channel has been shown. */
@@ -19,7 +20,7 @@ export interface Message {
   readonly detail: string;
   readonly reasons: readonly string[];
   readonly busy: boolean;
-  readonly action: { readonly does: "retry" | "play"; readonly label: string } | null;
+  readonly action: { readonly does: "retry" | "play" | "list"; readonly label: string } | null;
 }
 
 export interface Shown {
@@ -30,6 +31,7 @@ export interface Shown {
 
 const SAID: Message = { title: "", detail: "", reasons: [], busy: false, action: null };
 const RETRY = { does: "retry", label: "Try again" } as const;
+const OFF = ["Not on air", "The channel is switched off."] as const;
 
 export function shown(state: PlayerState, seen: Seen): Shown {
   return { message: messageOf(state, seen), notice: noticeOf(state, seen), phase: phaseOf(state, seen) };
@@ -42,6 +44,7 @@ function messageOf(state: PlayerState, seen: Seen): Message | null {
     case "refused":
       return refusedFor(state.refusal);
     case "resting":
+      if (isOff(state.refusal)) return { ...SAID, title: OFF[0], detail: OFF[1], action: { does: "play", label: "Try again" } };
       return {
         ...SAID,
         title: "Paused for a while",
@@ -49,11 +52,12 @@ function messageOf(state: PlayerState, seen: Seen): Message | null {
         action: { does: "play", label: "Watch on" },
       };
     case "starting":
+      if (isOff(state.refusal)) return { ...SAID, title: OFF[0], detail: OFF[1], busy: true };
       return seen.pictured && !seen.waiting
         ? null
         : { ...SAID, title: seen.pictured ? "Reconnecting…" : "Starting…", busy: true };
     case "retrying":
-      return seen.pictured && !seen.waiting ? null : retryingFor(state, seen);
+      return seen.pictured && !seen.waiting && !isOff(state.refusal) ? null : retryingFor(state, seen);
     case "playing":
       return playing(state, seen);
   }
@@ -70,7 +74,10 @@ function playing(state: PlayerState, seen: Seen): Message | null {
 }
 
 function refusedFor(refusal: Refusal | null): Message {
-  if (refusal?.status === 404) return { ...SAID, title: "No such channel", detail: "It may have been renamed or removed." };
+  if (refusal?.status === 404) {
+    const action = { does: "list", label: "All channels" } as const;
+    return { ...SAID, title: "No such channel", detail: "It may have been renamed or removed.", action };
+  }
   const detail = refusal?.detail ?? "";
   return { ...SAID, title: refusal?.title ?? "Refused", detail, action: RETRY };
 }
@@ -99,13 +106,13 @@ function retryingFor({ refusal, retry_at }: PlayerState, seen: Seen): Message {
   if (refusal.status === 429) return said("Too many screens", "You watch on as many as you may. Close one of them.");
   if (refusal.limit) return said("All places are taken", "There is room again when somebody leaves.");
   if (refusal.sources) return said("No source of this channel works", "", counted(Object.values(refusal.sources)));
-  if (refusal.status === 409 && refusal.title.includes("cannot be played"))
-    return said("Not on air", "The channel is switched off.");
+  if (isOff(refusal)) return said(...OFF);
   if (refusal.status === 409) return { ...SAID, title: "Reconnecting…", busy: true };
   return said(refusal.title, refusal.detail ? `${refusal.detail}.` : "");
 }
 
 function noticeOf(state: PlayerState, seen: Seen): string | null {
+  if (isOff(state.refusal)) return null;
   if (state.phase === "retrying" || state.phase === "starting") return seen.pictured ? "Reconnecting…" : null;
   if (state.phase !== "playing") return null;
   if (state.stream !== "live" && seen.pictured && !state.stuck) return "No source works. It goes on by itself.";
@@ -115,12 +122,14 @@ function noticeOf(state: PlayerState, seen: Seen): string | null {
 
 function phaseOf(state: PlayerState, seen: Seen): Shown["phase"] {
   if (state.phase === "refused" || state.phase === "closed") return { word: "Off", kind: "off" };
+  if (isOff(state.refusal)) return { word: "Off air", kind: "off" };
   if (state.phase === "resting" || (state.phase === "playing" && seen.paused && seen.pictured))
     return { word: "Paused", kind: "off" };
   if (!seen.pictured) return { word: state.phase === "retrying" ? "Waiting" : "Starting", kind: "waiting" };
   if (state.phase !== "playing") return { word: "Reconnecting", kind: "waiting" };
   if (state.stream === "slate") return { word: "Slate", kind: "slate" };
   if (state.stream === "unavailable") return { word: "Unavailable", kind: "slate" };
+  if (state.stuck || seen.waiting) return { word: "Waiting", kind: "waiting" };
   return { word: "Live", kind: "live" };
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -18,8 +17,8 @@ from orchestrator.core.model import Source
 from orchestrator.job import expected
 from orchestrator.settings import Settings
 from tests.servers import Seaweed
-from tests.transcoder.ordinary import Page, serving
-from tests.transcoder.rig import FFMPEG, FFPROBE, Agent, Session, run, store_settings
+from tests.transcoder.ordinary import HLS, Page, serving
+from tests.transcoder.rig import FFMPEG, Agent, Session, counted, run, store_settings
 from transcoder.ending import Ending
 from transcoder.media_playlist import Sending
 
@@ -30,7 +29,6 @@ RATE = ("-b:v", "200k", "-minrate", "200k", "-maxrate", "200k", "-bufsize", "200
 TS = ("-f", "mpegts", "-muxrate", "500k")
 LASTS_S = 18.0
 MULTIVARIANT = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n"
-HLS = "application/vnd.apple.mpegurl"
 
 NewSession = Callable[[], Session]
 
@@ -52,27 +50,6 @@ async def made(*options: str) -> bytes:
     output, _ = await process.communicate()
     assert process.returncode == 0
     return output
-
-
-class Counted(NamedTuple):
-    """Decoded: frames, and seconds of sound."""
-
-    frames: int
-    sound_s: float
-
-
-async def counted(url: str) -> Counted:
-    """Of a playlist that has ended (`Session.plays` sees to that)."""
-    entries = ("-show_entries", "stream=codec_type,nb_read_frames,sample_rate", "-count_frames", "-of", "json")
-    found, _ = await run(FFPROBE, "-v", "error", *entries, url)
-    frames, sound_s = 0, 0.0
-    for stream in json.loads(found)["streams"]:
-        read = int(stream["nb_read_frames"])
-        if stream["codec_type"] == "video":
-            frames = read
-        else:
-            sound_s = read * 1024 / int(stream["sample_rate"])
-    return Counted(frames, sound_s)
 
 
 async def probed(url: str) -> dict[str, object] | None:

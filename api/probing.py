@@ -26,9 +26,18 @@ class NotProbed(Temporary):
     title = "The source has not been probed yet"
 
 
+class NoVerdict(Temporary):
+    """The probe was made and cannot tell, by what it lacks itself."""
+
+    title = "The probe cannot tell whether the source works"
+
+
 async def probed(world: World, source_id: str) -> Source:
-    """The source as it is since a probe that ended after this was called. Raises NotFound, NoConnectionLeft, NotProbed."""
-    loop = asyncio.get_running_loop()
+    """The source as it is since a probe that ended after this was called.
+
+    Raises NotFound, NoConnectionLeft, NoVerdict, NotProbed.
+    """
+    loop, asked_at = asyncio.get_running_loop(), world.clock()
     began, limit_s = loop.time(), answer_limit_s(world.settings)
     pause_s = _FIRST_LOOK_S
     async with wakes_of_changes(world) as wake:
@@ -41,7 +50,8 @@ async def probed(world: World, source_id: str) -> Source:
             answer = answers[source_id]
             if answer is not None:
                 if answer.refused is not None:
-                    raise NoConnectionLeft(answer.refused)
+                    was_made = (answer.source.last_checked_at or 0.0) >= asked_at
+                    raise NoVerdict(answer.refused) if was_made else NoConnectionLeft(answer.refused)
                 return answer.source
             waited_s = loop.time() - began
             if waited_s >= _NOBODY_S and (why := await _absence(world)):

@@ -26,12 +26,15 @@ console = Console(highlight=False)
 
 
 async def probe(settings: Settings, url: str) -> int:
-    """Of any address, from here. Exit code 0: it works."""
+    """Of any address, from here. Exit code 0: it works; 1: it does not, or the probe cannot tell."""
     prober = FfprobeProber(settings)
     try:
         result = await prober.probe(Source(id="-", channel_id="-", url=url))
     finally:
         await prober.close()
+    if not result.verdict:
+        console.print(f"[yellow]cannot be told[/]: {result.reason}")
+        return 1
     if result.media is None:
         console.print(f"[red]does not work[/]: {result.reason}")
         return 1

@@ -12,7 +12,7 @@ from litestar import Litestar
 from api import probing
 from api.world import World
 from orchestrator.core.model import Source, SourceStatus
-from orchestrator.ports import PROBES, OrchestratorRow
+from orchestrator.ports import PROBES, OrchestratorRow, ProbeResult
 from tests.api.stage import SOURCES, Stage
 from tests.api.test_bad_input import assert_problem
 from tests.fakes.event_bus import FakeEventBus
@@ -67,6 +67,16 @@ async def test_without_a_message_the_row_is_found(
     assert bus.nudged == []
     await tables.catalogue.record_probe(source.id, WORKS, time.time())
     assert (await asking).json()["status"] == "healthy"
+
+
+async def test_a_probe_that_cannot_tell_says_so(admin: httpx.AsyncClient, source: Source, tables: FakeTables) -> None:
+    asking = asyncio.create_task(admin.post(path(source)))
+    await eventually(tables.probes.asked, every_s=0.01)
+    nothing = ProbeResult(None, "SRT: this FFmpeg does not speak the protocol", verdict=False)
+    await tables.catalogue.record_probe(source.id, nothing, time.time())
+    problem = assert_problem(await asking, 503)
+    assert (problem["title"], problem["detail"]) == ("The probe cannot tell whether the source works", nothing.reason)
+    assert (await tables.catalogue.source(source.id)).status is SourceStatus.UNKNOWN
 
 
 async def test_a_source_that_is_deleted_meanwhile_is_not_found(

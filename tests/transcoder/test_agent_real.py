@@ -306,6 +306,8 @@ async def test_a_killed_ffmpeg_is_a_crash_and_what_it_sent_is_listed(session: Ne
         ({"source": {"url": "file:///etc/passwd", "user_agent": None, "headers": {}}}, {}, Ending.BAD_JOB),
         ({"expected": {"video": None, "audio": None, "channels": 0}}, {}, Ending.BAD_JOB),
         ({}, {"TRANSCODER_FFMPEG": "/no/such/ffmpeg"}, Ending.FFMPEG_CRASHED),
+        # The static FFmpeg speaks no SRT: the next source, not another try.
+        ({"source": {"url": "srt://127.0.0.1:1", "user_agent": None, "headers": {}}}, {}, Ending.SOURCE_UNDECODABLE),
     ],
 )
 async def test_what_cannot_even_start(

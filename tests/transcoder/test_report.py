@@ -216,6 +216,7 @@ def test_people_read_what_matters_only() -> None:
             "this FFmpeg cannot decode AV1",
         ),
         ("[ist#0:1 @ 0x7f] [fatal] Decoding requested, but no decoder found for: ac4", "this FFmpeg cannot decode AC4"),
+        ("[in#0 @ 0x7f] [error] Error opening input: Protocol not found", "this FFmpeg does not speak the source's protocol"),
         ("[ist#0:0 @ 0x7f] [fatal] Decoder (codec evc) not found for input stream #0:0", "this FFmpeg cannot decode EVC"),
         (
             "[vist#0:0/vvc @ 0x7f] [dec:vvc @ 0x7f] [error] Task finished with error code: -1145393733 (No error information)",
@@ -276,3 +277,11 @@ def test_audio_that_is_announced_and_has_not_come_has_no_channels() -> None:
     assert report(HLS.replace(b"Audio: aac (LC) ([15][0][0][0] / 0x000F), 44100 Hz, stereo, fltp", line)).streams == Streams(
         "h264", "aac", 0
     )
+
+
+@pytest.mark.parametrize(
+    ("layout", "channels"),
+    [("mono", 1), ("4.0", 4), ("5.1(side)", 6), ("7.1.4", 12), ("22.2", 24), ("hexagonal", 6), ("3 channels", 3), ("odd", 0)],
+)
+def test_channel_layouts_are_numbers(layout: str, channels: int) -> None:
+    assert report(HLS.replace(b"44100 Hz, stereo", f"44100 Hz, {layout}".encode())).streams.channels == channels

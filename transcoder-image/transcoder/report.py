@@ -18,6 +18,8 @@ _STREAM = re.compile(r"Stream #0:(\d{1,9})\b\S*: (Video|Audio): (\w+)")
 _LAYOUT = re.compile(r"\d+ Hz, ([^,]+)")
 _CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "quad": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
 _START = re.compile(r", start: (-?\d{1,18}\.\d{1,18})")
+_CHANNELS = {"mono": 1, "stereo": 2, "binaural": 2, "downmix": 2, "quad": 4, "hexagonal": 6, "octagonal": 8, "cube": 8}
+_START = re.compile(r", start: (-?\d+\.\d+)")
 _OPENING = re.compile(r"Opening '([^']*)' for reading")
 _PROGRAM = re.compile(r"^\s*Program (\d{1,18})\b")
 _BITRATE = re.compile(r"variant_bitrate\s*: (\d{1,18})\b")
@@ -38,11 +40,13 @@ _UNDECODABLE = re.compile(
     r"Invalid data found|Error when loading first segment|does not contain any stream|moov atom not found"
     r"|changing packet size|matches no streams|not allowed|Not yet implemented|need zlib"
 )
-# What no more waiting mends: FFmpeg has no decoder, its decoder has given up, or MPEG-TS has no place for what comes.
+# What no more waiting mends: FFmpeg does not speak the protocol, has no decoder, its decoder has given up, or MPEG-TS has no
+# place for what comes.
 _NO_DECODER = re.compile(
     r"doesn't support hardware accelerated (\w+) decoding|no decoder found for: (\w+)|Decoder \(codec (\w+)\) not found"
 )
 _DECODER_ENDED = re.compile(r"\[dec:(\w+)[^]]*\] Task finished with error")
+_NO_PROTOCOL = re.compile(r"Protocol not found")
 _NO_HEADER = re.compile(r"Could not write header|not currently supported in container|Could not find tag for codec")
 # The picture's size is in its first keyframe, which has not come in the time that FFmpeg was given.
 _NO_SIZE = re.compile(r"dimensions not set")
@@ -222,6 +226,8 @@ class Report:
             self.unplayable = f"this FFmpeg cannot decode {(lacking[1] or lacking[2] or lacking[3]).upper()}"
         elif ended := _DECODER_ENDED.search(text):
             self.unplayable = self.unplayable or f"FFmpeg cannot decode this {ended[1].upper()}"
+        elif _NO_PROTOCOL.search(text):
+            self.unplayable = "this FFmpeg does not speak the source's protocol"
         elif _NO_HEADER.search(text):
             self.unplayable = self.unplayable or f"it cannot be put into MPEG-TS; {text}"
         elif _CLOSED.search(text):
@@ -266,9 +272,11 @@ class _Program:
 
 
 def _channels(layout: str) -> int:
-    """FFmpeg's name of a channel layout as a number: "stereo", "5.1(side)", "3 channels"."""
+    """FFmpeg's name of a channel layout as a number: "stereo", "5.1(side)", "3 channels"; 0: not known."""
     name = layout.strip().partition("(")[0]
     if name in _CHANNELS:
         return _CHANNELS[name]
     number = name.partition(" ")[0]
     return int(number) if number.isdecimal() and len(number) < 4 else 0
+    parts = name.partition(" ")[0].split(".")  # "7.1.4": around, below, above
+    return sum(map(int, parts)) if all(part.isdecimal() for part in parts) else 0

@@ -15,8 +15,6 @@ from failover.cli import main
 from orchestrator.adapters.tables import Tables, open_tables
 from orchestrator.core.model import (
     Attempt,
-    AttemptLive,
-    AttemptStarted,
     Channel,
     Decision,
     Event,
@@ -68,8 +66,7 @@ class Deployment:
 
     async def commit(self, change: Callable[[Session], Session], *happened: Happened) -> None:
         before = await self.session()
-        records = (*happened, AttemptStarted(9, "x", "-"), AttemptLive(9, "x"))[: len(happened)]
-        await self.tables.sessions.commit(before, Decision(session=change(before), records=records), time.time())
+        await self.tables.sessions.commit(before, Decision(session=change(before), records=happened), time.time())
 
     def orchestrates(self, wish: Callable[[Session], bool], then: Callable[[Session], Awaitable[None]]) -> None:
         """Once the row wants it, that is done."""

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
-from litestar.exceptions import WebSocketException
 from litestar.handlers import BaseRouteHandler
 from litestar.openapi.spec import SecurityScheme
 from litestar.types import Scope
@@ -106,13 +105,17 @@ async def admin(connection: AnyConnection, _: BaseRouteHandler) -> None:
     """Guard: the admin key as a Bearer credential, or the console's cookie."""
     bearer = _bearer(connection)
     if not (_world(connection).keys.is_admin(bearer) or (bearer is None and _is_console(connection))):
-        raise _unauthorized(connection, "the admin key is needed")
+        raise Unauthorized("the admin key is needed")
 
 
 async def admin_or_query(connection: AnyConnection, _: BaseRouteHandler) -> None:
     """Guard: the same, or the admin key as `?key=`."""
     if not is_operator(connection):
         raise _unauthorized(connection, "the admin key is needed")
+    bearer, key = _bearer(connection), connection.query_params.get("key")
+    keys = _world(connection).keys
+    if not (keys.is_admin(bearer) or keys.is_admin(key) or (bearer is None and key is None and _is_console(connection))):
+        raise Unauthorized("the admin key is needed")
 
 
 async def session_as_admin(connection: AnyConnection, _: BaseRouteHandler) -> None:
@@ -137,9 +140,9 @@ async def session(connection: AnyConnection, _: BaseRouteHandler) -> None:
         hashed = None if given is None else token_hash(given)
         row = await world.sessions.get(session_id, hashed)
     except NotFound as error:
-        raise (error if is_admin else _unauthorized(connection, "the session's token is needed")) from None
+        raise (error if is_admin else Unauthorized("the session's token is needed")) from None
     if not is_admin and (hashed is None or row.lease is None or not hmac.compare_digest(hashed, row.lease.token_hash)):
-        raise _unauthorized(connection, "the session's token is needed")
+        raise Unauthorized("the session's token is needed")
     connection.scope["state"]["session"] = row
 
 
@@ -176,12 +179,6 @@ def _bearer(connection: AnyConnection) -> str | None:
     """RFC 6750, 2.1."""
     scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
     return credential.strip() if scheme.lower() == "bearer" else None
-
-
-def _unauthorized(connection: AnyConnection, detail: str) -> Exception:
-    if connection.scope["type"] == ScopeType.WEBSOCKET:
-        return WebSocketException(detail=detail, code=4401)
-    return Unauthorized(detail)
 
 
 def _bytes(text: str) -> bytes:

@@ -21,7 +21,7 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from msgspec import Struct
 
-from api import auth, leases
+from api import auth, leases, refused_sockets
 from api.disclosure import Disclosure
 from api.metrics import Metrics
 from api.views import SESSION
@@ -176,7 +176,8 @@ async def socket_events(
     row: NamedDependency[SessionRow],
     after: After = None,
 ) -> None:
-    """The same over WebSocket: one JSON text message for each event."""
+    """The same over WebSocket: one JSON text message for each event. A refusal is a close code, 4000 and the HTTP status, and a
+    reason (refused_sockets.py)."""
     await socket.accept()
     seen = Disclosure(world, row)
 
@@ -210,6 +211,7 @@ routes = Router(
     path="/",
     guards=[auth.session],
     security=auth.SESSION,
+    middleware=[refused_sockets.told],
     tags=[TAG.name],
     route_handlers=[stream_events, read_history, socket_events],
 )

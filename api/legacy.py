@@ -19,6 +19,7 @@ from api.sessions import AnyRequest, Prefer, wait_s, watching
 from api.viewing import join, settled
 from api.views import GRANTED, GrantedSession
 from api.world import World
+from orchestrator.core.model import SHARED
 from orchestrator.ports import SessionRow
 
 TAG = Tag("Replaced system", "The routes of the system that this one replaces.")
@@ -71,7 +72,12 @@ async def request_stream(
     viewer: Annotated[Viewer | None, QueryParameter(description="The same viewer gets its running session back.")] = None,
     prefer: Prefer = None,
 ) -> StreamRequest:
-    """Holds the answer until the session is live or refused, up to 10 seconds where `Prefer` says nothing else."""
+    """The viewer's session on the channel, by the channel's id or slug. `stream_url` is for a plain player, `playlist_url` for
+    one beside which `events_url` or `ws_url` is open or heartbeats are sent. Holds the answer until the session is live or
+    refused, up to 10 seconds where `Prefer` says nothing else.
+
+    The key goes into the header `Authorization: Bearer`; `?key=` is for clients that cannot set headers, and stays in their
+    logs. New clients: `POST /v1/channels/{channel}/sessions`."""
     viewing = await join(world, channel_id, viewer or f"anonymous-{secrets.token_hex(8)}")
     asked_s = wait_s(prefer)
     row = await settled(world, viewing.row, WAIT_S if asked_s is None else asked_s)
@@ -91,9 +97,14 @@ async def request_stream(
 async def redirect_to_playlist(
     world: NamedDependency[World], request: AnyRequest, row: NamedDependency[SessionRow]
 ) -> Redirect:
-    """Whatever source the address names: a session has one playlist, and it outlives every source."""
+    """302 to the playlist, whose reads renew the viewer's lease. Whatever source the address names: a session has one playlist,
+    and it outlives every source.
+
+    The session's token goes into the header `Authorization: Bearer`, or `?token=` for players that know only an address; the
+    admin key in its place opens every session. Of a session that many share, who comes with the key is no viewer: the
+    playlist is then read with the key again. New clients: `GET /v1/sessions/{session_id}/index.m3u8`."""
     viewer = row.session.viewer if row.lease is None else row.lease.viewer
-    token = world.keys.token(row.session.channel_id, viewer)
+    token = None if viewer == SHARED else world.keys.token(row.session.channel_id, viewer)
     return Redirect(address(world, request, row.session.id, token), status_code=302, headers={"Cache-Control": "no-store"})
 
 

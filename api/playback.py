@@ -23,9 +23,10 @@ MEDIA_TYPE = "application/vnd.apple.mpegurl"
 _HEADERS = {"Cache-Control": "no-store"}  # the address holds a token, and each read counts
 
 
-def address(world: World, connection: ASGIConnection[Any, Any, Any, Any], session_id: str, token: str) -> str:
-    """Of the session's playlist through the API."""
-    return f"{world.base_url(connection)}/v1/sessions/{session_id}/index.m3u8?token={quote(token, safe='')}"
+def address(world: World, connection: ASGIConnection[Any, Any, Any, Any], session_id: str, token: str | None) -> str:
+    """Of the session's playlist through the API. None: for who sends a key with it."""
+    query = "" if token is None else f"?token={quote(token, safe='')}"
+    return f"{world.base_url(connection)}/v1/sessions/{session_id}/index.m3u8{query}"
 
 
 @get(

@@ -118,10 +118,10 @@ def test_a_web_socket_opens_for_its_own_token_alone(app: Litestar) -> None:
         ]
         for query in ("", "?token=wrong", f"?token={sessions[1]['token']}"):
             with (
+                client.websocket_connect(f"/v1/sessions/{sessions[0]['id']}/ws{query}") as socket,
                 pytest.raises(WebSocketDisconnect) as refused,
-                client.websocket_connect(f"/v1/sessions/{sessions[0]['id']}/ws{query}"),
             ):
-                pass
+                socket.receive_text()
             assert refused.value.code == 4401
         with client.websocket_connect(f"/v1/sessions/{sessions[0]['id']}/ws?token={sessions[0]['token']}"):
             pass

@@ -15,9 +15,9 @@ import websockets
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 from litestar import Litestar
 
-from api import events, serve
+from api import events, refused_sockets, serve
 from orchestrator.core.model import EventType
-from orchestrator.errors import BadSetting
+from orchestrator.errors import BadSetting, NotFound
 from orchestrator.settings import Settings
 from tests.api.stage import KEY, Stage
 from tests.fakes.event_bus import FakeEventBus
@@ -218,11 +218,44 @@ async def test_a_web_socket_tells_the_same(served: Served, stage: Stage, session
         assert json.loads(await socket.recv())["type"] == "session.ended"
 
 
-async def test_a_web_socket_of_a_stranger_is_refused(served: Served, session: dict[str, Any]) -> None:
-    url = f"ws://127.0.0.1:{served.port}/v1/sessions/{session['id']}/ws?token=wrong"
-    with pytest.raises(websockets.InvalidStatus) as refused:
-        await websockets.connect(url, proxy=None)
-    assert refused.value.response.status_code == 403
+@pytest.mark.parametrize(
+    ("path", "headers", "code", "reason"),
+    [
+        ("{id}/ws?token=wrong", {}, 4401, "Unauthorized: the session's token is needed"),
+        ("s-nobody/ws", {}, 4401, "Unauthorized: the session's token is needed"),
+        ("s-nobody/ws", {"Authorization": f"Bearer {KEY}"}, 4404, "Not found: session s-nobody"),
+        ("{id}/ws?token={token}&after=x", {}, 4422, "Invalid input: after: "),
+        ("{id}/ws?token={token}&after=-1", {}, 4422, "Invalid input: after: "),
+    ],
+)
+async def test_a_web_socket_that_is_refused_says_why(
+    served: Served, session: dict[str, Any], path: str, headers: dict[str, str], code: int, reason: str
+) -> None:
+    url = f"ws://127.0.0.1:{served.port}/v1/sessions/{path.format(**session)}"
+    async with asyncio.timeout(10), websockets.connect(url, proxy=None, additional_headers=headers) as socket:
+        with pytest.raises(websockets.ConnectionClosedError) as refused:
+            await socket.recv()
+    assert refused.value.rcvd is not None
+    assert refused.value.rcvd.code == code
+    assert refused.value.rcvd.reason.startswith(reason)
+    assert session["token"] not in refused.value.rcvd.reason
+
+
+async def test_a_web_socket_says_that_the_database_is_away(served: Served, session: dict[str, Any], tables: FakeTables) -> None:
+    tables.refusing = True
+    url = f"ws://127.0.0.1:{served.port}/v1/sessions/{session['id']}/ws?token={session['token']}"
+    async with asyncio.timeout(10), websockets.connect(url, proxy=None) as socket:
+        with pytest.raises(websockets.ConnectionClosedError) as refused:
+            await socket.recv()
+    assert refused.value.rcvd is not None
+    assert (refused.value.rcvd.code, refused.value.rcvd.reason) == (4503, "The database does not answer: refusing")
+
+
+def test_a_reason_is_as_long_as_a_close_frame_may_be() -> None:
+    code, reason = refused_sockets.closing(NotFound("ü" * 200))
+    assert code == 4404
+    assert reason.startswith("Not found: ü") and 120 < len(reason.encode()) <= 123
+    assert refused_sockets.closing(RuntimeError("password=hunter2")) == (4500, "Internal error")
 
 
 async def test_stopping_is_quick_with_streams_open(app: Litestar, stage: Stage) -> None:

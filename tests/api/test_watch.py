@@ -264,6 +264,30 @@ async def test_the_replaced_systems_client_gets_what_it_plays(
     assert_problem(await client.get(f"/stream/hls/{session.id}/x-1/master.m3u8"), 401)
 
 
+@pytest.mark.parametrize("sharing", ["viewer", "channel"])
+async def test_the_replaced_systems_routes_take_a_token_or_the_key_in_a_header(
+    client: httpx.AsyncClient, stage: Stage, store: FakeObjectStore, sharing: str
+) -> None:
+    await stage.channel(policy={"sharing": sharing})
+    session = await stage.session(viewer="alice")
+    publish(store, session["id"])
+    await stage.go_live(session["id"])
+    key = {"Authorization": f"Bearer {KEY}"}
+    given = (await client.get("/stream/channel/news/request", params={"viewer": "alice"}, headers=key)).json()
+    assert (given["session_id"], given["token"]) == (session["id"], session["token"])
+
+    path = f"/stream/hls/{session['id']}/any/master.m3u8"
+    for headers in (key, {"Authorization": f"Bearer {session['token']}"}):
+        redirect = await client.get(path, headers=headers)
+        assert redirect.status_code == 302
+        playlist = await client.get(redirect.headers["location"], headers=headers)
+        assert playlist.status_code == 200, playlist.text
+        assert playlist.text.startswith("#EXTM3U")
+    for stranger in ({}, {"Authorization": "Bearer wrong"}):
+        assert_problem(await client.get(path, headers=stranger), 401)
+        assert_problem(await client.get("/stream/channel/news/request", headers=stranger), 401)
+
+
 async def test_the_api_is_behind_the_address_that_it_was_given(
     tables: FakeTables, bus: FakeEventBus, store: FakeObjectStore
 ) -> None:

@@ -178,7 +178,10 @@ def test_a_stack_is_served_and_steered(shell: Shell, lab: LabProcess) -> None:
             assert (nobody.code, "s-nobody" in nobody.err) == (1, True)
 
             a, b = (source["id"] for source in channel["sources"])
-            assert shell.run("sessions", "switch", session["id"], "--source", b, *here).code == 0
+            switched = shell.run("sessions", "switch", session["id"], "--source", b, *here)
+            assert (switched.code, f"plays {b}, attempt 2" in switched.out) == (0, True), switched
+            unknown = shell.run("sessions", "switch", session["id"], "--source", "x-nobody", *here)
+            assert (unknown.code, "not a source of the session's channel" in unknown.err) == (1, True)
             eventually_sync(lambda: (view()["source_id"], view()["phase"]) == (b, "live"), 15)
             shown = shell.run("sessions", "show", session["id"], *here)
             assert "stream.switch" in shown.out

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.deploy import documented
 from tests.support import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -42,17 +43,36 @@ class Composed:
             "EDGE_PORT": str(self.port),
             "EDGE_ADDRESS": "127.0.0.1",
             "FAILOVER_ORIGIN_URL": self.url,
+            "COMPOSE_PROJECT_NAME": self.project,
+            "IMAGE_TAG": self.project,
+            "COMPOSE_PROFILES": "demo",  # as .env says it
         }
 
     def compose(self, *arguments: str, check: bool = True) -> str:
-        command = ["docker", "compose", "--project-name", self.project, "--profile", "demo", *arguments]
-        run = subprocess.run(command, cwd=ROOT, env=self._environ, capture_output=True, text=True, check=False)
-        assert not check or run.returncode == 0, f"{' '.join(arguments)}\n{run.stdout}{run.stderr}"
+        return self._run(["docker", "compose", *arguments], {}, check)
+
+    def shell(self, script: str, **environ: str) -> str:
+        """Commands as the documentation has them, typed in the checkout: what they print. The first that fails ends them."""
+        mine = script.replace("localhost:8080", self.url.removeprefix("http://")).replace("=hls-failover ", f"={self.project} ")
+        return self._run(["bash", "-euo", "pipefail", "-c", mine], environ, check=True)
+
+    def _run(self, command: list[str], environ: dict[str, str], check: bool) -> str:
+        run = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self._environ | environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not check or run.returncode == 0, f"{' '.join(command)}\n{run.stdout}{run.stderr}"
         return run.stdout
 
     def up(self) -> None:
+        tag_images(self.project)
         try:
-            self.compose("up", "--detach", "--no-build", "--wait")
+            self.shell(documented.line("deploy.md", "builds the images at first"))
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.compose('logs', '--tail', '20', check=False)}") from None
 
@@ -68,6 +88,11 @@ class Composed:
 
     def containers(self, service: str) -> list[str]:
         return self.compose("ps", "--all", "--quiet", service).split()
+
+    def running(self) -> dict[str, str]:
+        """Every container of every service that runs, with the service's name."""
+        rows = [json.loads(line) for line in self.compose("ps", "--no-trunc", "--format", "json").splitlines()]
+        return {row["ID"]: row["Service"] for row in rows}
 
     def sessions(self) -> list[str]:
         """The containers of sessions."""
@@ -93,10 +118,33 @@ class Composed:
         if left := self.sessions():
             _docker("rm", "--force", *left)
         self.down()
+        tags = _docker("images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference=*:{self.project}*").split()
+        if tags:
+            _docker("rmi", *tags)
+
+
+def addresses(container: str) -> list[str]:
+    """Where it is reached, one for each of its networks."""
+    networks = inspect(container)["NetworkSettings"]["Networks"].values()
+    return [network["IPAddress"] for network in networks if network["IPAddress"]]
+
+
+def listening(container: str) -> set[int]:
+    """Every TCP port that anything in the container listens on, whatever the address: read from outside, in /proc."""
+    pid = inspect(container)["State"]["Pid"]
+    tables = [Path(f"/proc/{pid}/net/{name}") for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables if table.exists() for line in table.read_text().splitlines()[1:]]
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A"}
 
 
 def inspect(container: str) -> Any:
     return json.loads(_docker("inspect", container))[0]
+
+
+def tag_images(tag: str) -> None:
+    """This checkout's images under another tag: to Compose a release of its own."""
+    for image in ("hls-failover", "hls-failover-lab", "hls-failover-transcoder"):
+        _docker("tag", f"{image}:latest", f"{image}:{tag}")
 
 
 def build_images() -> str:

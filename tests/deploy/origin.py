@@ -61,6 +61,7 @@ class Origin:
         self.objects: dict[str, tuple[bytes, str, str]] = {}
         self.asked: list[Asked] = []
         self.delay_s: Callable[[], float] = lambda: 0.0
+        self.api_delay_s = 0.0
         self.tokens: set[str] = set()  # that the API takes for a session's playlist
         self._store = Door(self._serve)
         self._api = Door(self._serve)
@@ -114,7 +115,7 @@ class Origin:
                 await self._events(reader, writer)
                 return
             body = self.objects.get(target.partition("?")[0])  # as it was when it was asked
-            await asyncio.sleep(self.delay_s())
+            await asyncio.sleep(self.delay_s() if target.startswith("/hls/") else self.api_delay_s)
             writer.write(_answer(asked, body, self.tokens))
             await writer.drain()
 

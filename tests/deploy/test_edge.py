@@ -333,6 +333,20 @@ async def test_a_plain_player_goes_on_while_no_api_answers(edge: Edge, http: htt
 
 
 @pytest.mark.parametrize("edge", ["nginx"], indirect=True)
+async def test_a_plain_player_does_not_wait_for_an_api_that_hangs(http: httpx.AsyncClient, watched: Origin) -> None:
+    await http.get(f"{PLAYER}?token=good")
+    watched.api_delay_s = 6.0  # longer than the edge waits
+    before = renewals(watched)
+    for number in range(8):
+        watched.put(PLAYLIST, LISTED % number)
+        begun = time.monotonic()
+        assert (await http.get(f"{PLAYER}?token=good")).status_code == 200
+        assert time.monotonic() - begun < 1.0
+        await asyncio.sleep(0.5)
+    assert renewals(watched) > before, "it was asked meanwhile"
+
+
+@pytest.mark.parametrize("edge", ["nginx"], indirect=True)
 async def test_a_plain_player_goes_on_while_the_store_is_away(http: httpx.AsyncClient, watched: Origin) -> None:
     first = await http.get(f"{PLAYER}?token=good")
     await watched.close(api=False)

@@ -110,6 +110,8 @@ apply() {
     pull
     network
     firewall
+    # One replica of the API first: what one `up` replaces is away until all of it has been created.
+    compose up --detach --no-build --wait api || say "the first replica of the API is not well"
     compose up --detach --no-build --remove-orphans
     say "the release is applied: $(grep ^SERVER_IMAGE= "$ROOT/.env")"
 }

@@ -15,6 +15,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from orchestrator.asked_probes import AskedProbes
 from orchestrator.core.model import Phase
 from orchestrator.errors import NotFound, Temporary
+from orchestrator.first_looks import FirstLooks
 from orchestrator.heartbeat import BEAT_S, Heartbeat
 from orchestrator.history import History
 from orchestrator.ports import ContainerRuntime, Sessions
@@ -44,6 +45,7 @@ class Jobs:
         renewals: Renewals,
         recovery: Recovery,
         asked_probes: AskedProbes,
+        first_looks: FirstLooks,
         retention: Retention,
         history: History,
         heartbeat: Heartbeat,
@@ -68,6 +70,7 @@ class Jobs:
         self._every("recovery", settings.recovery_interval_s, self._recover)
         self._every("failback probes", _LOOK_AFTER_S, recovery.look_after)
         self._every("asked probes", settings.resync_interval_s, asked_probes.look)
+        self._every("first looks", settings.first_look_interval_s, first_looks.look)
         self._every("retention", settings.retention_interval_s, self._retain)
         self._every("history", _HISTORY_S, self._forget)
         self._every("heartbeat", BEAT_S, heartbeat.beat)

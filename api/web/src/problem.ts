@@ -3,6 +3,8 @@ export interface Problem {
   readonly title: string;
   readonly status: number;
   readonly detail?: string;
+  /** The member that cannot be accepted, as its path: `sources[1].url`. */
+  readonly field?: string;
   /** Why each source of a channel was refused, by its id. */
   readonly sources?: Readonly<Record<string, string>>;
   /** When to ask again, in seconds from now. */

@@ -64,6 +64,7 @@ class OrchestratorGlance(Struct, kw_only=True):
 class Overview(Struct, kw_only=True):
     at: str
     version: str
+    public_url: str  # where clients reach this API: FAILOVER_PUBLIC_URL, or as it was asked
     draining_since: str | None
     orchestrator: OrchestratorGlance
     cursor: int  # `after` of `/v1/events`
@@ -74,6 +75,7 @@ class Overview(Struct, kw_only=True):
 EXAMPLE = Overview(
     at="2025-06-01T21:04:12.000Z",
     version="0.1.0",
+    public_url="https://tv.example.com",
     draining_since=None,
     orchestrator=OrchestratorGlance(seen_at="2025-06-01T21:04:10.870Z"),
     cursor=812345,
@@ -125,12 +127,14 @@ async def read_overview(world: NamedDependency[World], request: AnyRequest) -> R
     viewers, listed = await asyncio.gather(
         world.sessions.viewers(ids, now - world.idle_timeout_s), world.on_air.get(frozenset(ids))
     )
+    public_url = world.base_url(request)
     known, gzips = request.headers.get("if-none-match", ""), _gzips(request)
 
     def make() -> Response[bytes]:
         overview = Overview(
             at="",
             version=VERSION,
+            public_url=public_url,
             draining_since=optional_timestamp(draining_since),
             orchestrator=OrchestratorGlance(seen_at=timestamp(orchestrators[0].seen_at) if orchestrators else None),
             cursor=position(newest, now),

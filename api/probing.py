@@ -41,8 +41,7 @@ async def probed(world: World, source_id: str) -> Source:
     began, limit_s = loop.time(), answer_limit_s(world.settings)
     pause_s = _FIRST_LOOK_S
     async with wakes_of_changes(world) as wake:
-        await world.probes.ask([source_id], world.clock())
-        await _nudge(world)
+        await ask_for_probe(world, source_id)
         while True:
             answers = await world.probes.answers([source_id])
             if source_id not in answers:
@@ -64,7 +63,9 @@ async def probed(world: World, source_id: str) -> Source:
             pause_s = min(pause_s * 1.5, _SLOWEST_LOOK_S)
 
 
-async def _nudge(world: World) -> None:
+async def ask_for_probe(world: World, source_id: str) -> None:
+    """Without waiting for it."""
+    await world.probes.ask([source_id], world.clock())
     try:
         await world.bus.nudge(PROBES)
     except BusUnavailable as error:

@@ -15,7 +15,7 @@ from api import auth
 from api.body import StrictBody
 from api.changes import telling_changes
 from api.limits import SOURCES, Headers, Priority, ProviderId, Url, UserAgent, check_url
-from api.probing import probed
+from api.probing import ask_for_probe, probed
 from api.views import optional_timestamp
 from api.world import World
 from orchestrator.core.model import Media, Source, SourceStatus
@@ -160,8 +160,9 @@ async def get_source(world: NamedDependency[World], source_id: FromPath[str]) ->
     answer=HLS,
 )
 async def change_source(world: NamedDependency[World], source_id: FromPath[str], data: JSONBody[SourceChange]) -> SourceView:
-    """A changed URL, or `"enabled": true`, sets the status to `unknown`. An empty `user_agent` or `provider_id` removes it."""
-    await world.source(source_id)
+    """A changed URL, or `"enabled": true`, sets the status to `unknown`. An empty `user_agent` or `provider_id` removes it.
+    Where its address, user agent or headers have changed it is probed, as soon as an orchestrator comes to it."""
+    before = await world.source(source_id)
     if data.url is not UNSET:
         check_url("url", data.url)
     await check_provider(world, "provider_id", given(data.provider_id))
@@ -173,6 +174,8 @@ async def change_source(world: NamedDependency[World], source_id: FromPath[str],
         enabled=given(data.enabled),
         provider_id=given(data.provider_id),
     )
+    if changed.address != before.address and changed.status is not SourceStatus.DISABLED:
+        await ask_for_probe(world, source_id)
     return SourceView.of(changed)
 
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.core import slate
+from orchestrator.core.first_looks import room
 from orchestrator.core.model import (
     HOLDING,
     SLATE,
@@ -161,6 +162,16 @@ class Connections:
             return False
         self._probes[source.id] = source.provider_id
         return True
+
+    def spare(self) -> dict[str, int]:
+        """Provider → connections that first looks may take, of those that have a limit: none where somebody waits, and none
+        while what is in use is unknown."""
+        waited_for = {provider_id for waits in self._waiting.values() for provider_id in waits.values()}
+        limits = {each.id: each.max_connections for each in self._providers.values() if each.max_connections is not None}
+        return {
+            provider_id: 0 if provider_id in waited_for or not self.known else room(limit, self.in_use(provider_id))
+            for provider_id, limit in limits.items()
+        }
 
     def refuses_probe(self, source: Source) -> str | None:
         """Why a probe of the source would have to wait for a session. None: what may be in its way are probes, which end."""

@@ -46,15 +46,17 @@ _RETRY_S = 1.0
 
 
 class _Probe:
-    """A probe under way: whoever asks meanwhile waits for the same answer. `answer` may be cut off: then there is none."""
+    """A probe under way: whoever asks meanwhile waits for the same answer. `answer` may be cut off: then there is none.
+    `gives_way`: to every other probe, while nobody else has asked for it."""
 
-    __slots__ = ("answer", "sessions", "source", "task")
+    __slots__ = ("answer", "gives_way", "sessions", "source", "task")
 
     def __init__(self, source: Source, answer: asyncio.Task[ProbeResult]) -> None:
         self.source = source
         self.answer = answer
         self.task: asyncio.Task[Source | None]
         self.sessions: set[str] = set()
+        self.gives_way = False
 
 
 class Interpreter:
@@ -119,6 +121,9 @@ class Interpreter:
         """Probe a source once, whoever asks meanwhile, and write the result. None: it could not be written, or its provider has
         no connection for a probe now."""
         task = self.begin_probe(source)
+        if task is None and (first_look := self._make_way(source)) is not None:
+            await asyncio.wait((first_look,))
+            task = self.begin_probe(source)
         return None if task is None else await asyncio.shield(task)
 
     def begin_probe(self, source: Source) -> asyncio.Task[Source | None] | None:
@@ -129,7 +134,27 @@ class Interpreter:
             under_way.answer.cancel()
             return None
         probe = self._probe_of(source)
-        return None if probe is None else probe.task
+        if probe is None:
+            self._make_way(source)
+            return None
+        probe.gives_way = False
+        return probe.task
+
+    def begin_first_look(self, source: Source) -> asyncio.Task[Source | None] | None:
+        """The same for a source that nobody waits for: its probe is cut off where its connection is needed for another one.
+        None where it is being probed already."""
+        if source.id in self._probing:
+            return None
+        probe = self._probe_of(source)
+        if probe is None:
+            return None
+        probe.gives_way = True
+        return probe.task
+
+    @property
+    def probes_under_way(self) -> int:
+        """Of every kind."""
+        return len(self._probing)
 
     async def close(self) -> None:
         for task in tuple(self._tasks):
@@ -223,7 +248,7 @@ class Interpreter:
         """End what has the connection that was taken for this attempt. Raises EngineUnavailable."""
         in_the_way = self._connections.probes_in_the_way(source)
         probes = [each for each in self._probing.values() if each.source.provider_id == source.provider_id]
-        probes.sort(key=lambda each: bool(each.sessions))  # first those that nobody waits for
+        probes.sort(key=lambda each: (bool(each.sessions), not each.gives_way))  # first those that nobody waits for
         cut_off = [each.answer for each in probes[:in_the_way]]
         for answer in cut_off:
             answer.cancel()
@@ -237,12 +262,23 @@ class Interpreter:
         probe = self._probe_of(source)
         if probe is not None:
             probe.sessions.add(session_id)
+            probe.gives_way = False
             return
         self._connections.wait(session_id, (source,))
+        if self._make_way(source) is not None:
+            return
         for other in self._probing.values():
             if other.source.provider_id == source.provider_id and not other.sessions:
                 other.answer.cancel()
                 break
+
+    def _make_way(self, source: Source) -> asyncio.Task[Source | None] | None:
+        """Cut one first look of the source's provider off: what ends when it is gone. None: there is none."""
+        for other in self._probing.values():
+            if other.gives_way and source.provider_id is not None and other.source.provider_id == source.provider_id:
+                other.answer.cancel()
+                return other.task
+        return None
 
     def _probe_of(self, source: Source) -> _Probe | None:
         """None: there is no connection for it."""

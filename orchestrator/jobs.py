@@ -15,6 +15,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from orchestrator.asked_probes import AskedProbes
 from orchestrator.core.model import Phase
 from orchestrator.errors import EngineUnavailable, NotFound, Temporary
+from orchestrator.first_looks import FirstLooks
 from orchestrator.heartbeat import BEAT_S, Heartbeat
 from orchestrator.history import History
 from orchestrator.leadership import RENEW_S, Leadership
@@ -45,6 +46,7 @@ class Jobs:
         renewals: Renewals,
         recovery: Recovery,
         asked_probes: AskedProbes,
+        first_looks: FirstLooks,
         retention: Retention,
         history: History,
         heartbeat: Heartbeat,
@@ -75,6 +77,10 @@ class Jobs:
         self._every("history", _HISTORY_S, self._acting(self._forget))
         self._every("heartbeat", BEAT_S, self._acting(heartbeat.beat))
         self._every("leadership", RENEW_S, leadership.renew)
+        self._every("first looks", settings.first_look_interval_s, first_looks.look)
+        self._every("retention", settings.retention_interval_s, self._retain)
+        self._every("history", _HISTORY_S, self._forget)
+        self._every("heartbeat", BEAT_S, heartbeat.beat)
 
     def start(self) -> None:
         # A run that finds the one before still going is skipped: that is what max_instances is for, and no news.

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.core.model import Source, SourceStatus
+from orchestrator.core.recovering import is_due
 from orchestrator.interpreter import Interpreter
 from orchestrator.ports import Catalogue
 
@@ -36,8 +37,9 @@ class Recovery:
         self._asked_at: dict[str, float] = {}  # of the sources that are waited for
 
     async def sweep(self) -> tuple[Source, ...]:
-        """Probe every problematic source; returns those that work again. Raises DatabaseUnavailable."""
-        probed = await self._probe(await self._catalogue.problematic_sources())
+        """Probe the problematic sources; returns those that work again. Raises DatabaseUnavailable."""
+        problematic, now = await self._catalogue.problematic_sources(), self._now()
+        probed = await self._probe(each for each in problematic if is_due(each, now, self._interval_s))
         return tuple(source for source in probed if source.status is SourceStatus.RECOVERED)
 
     async def look_after(self) -> None:

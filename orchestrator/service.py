@@ -17,6 +17,7 @@ from orchestrator.census import Census
 from orchestrator.connections import Connections
 from orchestrator.core.policy import Policy
 from orchestrator.errors import FailoverError, NotLeading, Temporary
+from orchestrator.first_looks import FirstLooks
 from orchestrator.heartbeat import Heartbeat
 from orchestrator.history import History
 from orchestrator.interpreter import Interpreter
@@ -85,6 +86,10 @@ async def orchestrate(
         tables.probes, interpreter, connections=connections, census=census, bus=bus, tell=supervisor.tell,
         may_act=leadership.confirm, now=now,
     )  # fmt: skip
+        tables.probes, interpreter, connections=connections, census=census, bus=bus, tell=supervisor.tell, now=now
+    )
+    first_looks = FirstLooks(tables.probes, interpreter, connections=connections, census=census, tell=supervisor.tell, now=now)
+    heartbeat = Heartbeat(tables.operation, now)
     jobs = Jobs(
         settings=settings,
         supervisor=supervisor,
@@ -99,6 +104,7 @@ async def orchestrate(
             now=now,
         ),
         asked_probes=asked_probes,
+        first_looks=first_looks,
         retention=Retention(store, tables.sessions, settings),
         history=History(tables.operation, settings),
         heartbeat=heartbeat,
@@ -129,6 +135,7 @@ async def orchestrate(
         await asyncio.gather(*background, return_exceptions=True)
         await supervisor.close()
         await asked_probes.close()
+        await first_looks.close()
         await interpreter.close()
         await sweep.close()
         await leadership.step_down()

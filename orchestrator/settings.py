@@ -75,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sweep_interval_s: float = 1.0
     resync_interval_s: float = 1.0
     recovery_interval_s: float = 120.0
+    first_look_interval_s: float = 5.0  # sources that were never probed are looked for, and probed a few at a time
     retention_interval_s: float = 30.0
     segment_retention_s: float = 60.0  # after a segment has left the window
     ended_retention_s: float = 3600.0  # playlists, segments and logs of ended sessions

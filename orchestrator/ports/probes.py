@@ -1,4 +1,4 @@
-"""Probes that somebody has asked for, as rows."""
+"""Probes that somebody has asked for, and sources that nobody has probed yet, as rows."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ class Probes(Protocol):
 
     async def asked(self) -> tuple[Source, ...]:
         """Not answered yet; what was asked for last comes first, for whoever asked then is still waiting."""
+
+    async def unseen(self, limit: int, *, but_of: Collection[str] = ()) -> tuple[Source, ...]:
+        """Of enabled channels, what has never been probed or played at its address: the first choices first. Without the
+        sources of the providers `but_of`."""
 
     async def refuse(self, source_id: str, why: str) -> None:
         """A no-op where nobody waits for an answer."""

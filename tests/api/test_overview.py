@@ -42,6 +42,7 @@ async def test_a_deployment_with_nothing_in_it(admin: httpx.AsyncClient) -> None
     found = await overview(admin)
     assert found.pop("at")
     assert (found.pop("version"), found.pop("orchestrator")) == ("0.1.0", {"seen_at": None})
+    assert found.pop("public_url") == "http://testserver.local"
     assert found == {"draining_since": None, "cursor": 0, "channels": [], "sessions": []}
 
 

@@ -121,3 +121,22 @@ async def test_a_server_that_stops_keeps_nobody_waiting(
     await eventually(tables.probes.asked, every_s=0.01)
     world.closing.begin()
     assert assert_problem(await asking, 503)["detail"] == "this server stops; it will be probed nevertheless"
+
+
+@pytest.mark.parametrize(
+    "change", [{"url": "http://moved.test/"}, {"user_agent": "VLC/3.0"}, {"headers": {"Referer": "http://r.test/"}}]
+)
+async def test_where_or_how_it_is_fetched_is_edited_and_it_is_probed(
+    admin: httpx.AsyncClient, source: Source, tables: FakeTables, change: dict[str, object]
+) -> None:
+    assert (await admin.patch(f"/v1/sources/{source.id}", json={"provider_id": ""})).status_code == 200
+    assert await tables.probes.asked() == ()
+    assert (await admin.patch(f"/v1/sources/{source.id}", json=change)).status_code == 200
+    assert [each.id for each in await tables.probes.asked()] == [source.id]
+    assert (await admin.patch(f"/v1/sources/{source.id}", json=change)).status_code == 200
+
+
+async def test_a_disabled_source_is_edited_in_peace(admin: httpx.AsyncClient, source: Source, tables: FakeTables) -> None:
+    await admin.patch(f"/v1/sources/{source.id}", json={"enabled": False})
+    await admin.patch(f"/v1/sources/{source.id}", json={"url": "http://moved.test/"})
+    assert await tables.probes.asked() == ()

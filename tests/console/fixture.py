@@ -41,7 +41,7 @@ class Fixture:
         self.sessions = self._sessions(sessions)
         self.cursor = 812_345
         self.draining_since: str | None = None
-        self.providers = [
+        self.providers: list[dict[str, Any]] = [
             {"id": "p-acme", "name": "Acme TV", "max_connections": 40, "connections_in_use": 31, "created_at": stamp(now)},
             {"id": "p-north", "name": "Northlink", "max_connections": 12, "connections_in_use": 12, "created_at": stamp(now)},
             {"id": "p-orbit", "name": "Orbit", "max_connections": None, "connections_in_use": 4, "created_at": stamp(now)},
@@ -66,6 +66,7 @@ class Fixture:
         return {
             "at": stamp(at),
             "version": "0.1.0",
+            "public_url": "https://tv.example.com",
             "draining_since": self.draining_since,
             "orchestrator": {"seen_at": stamp(at - 1)},
             "cursor": self.cursor,
@@ -145,7 +146,8 @@ class Fixture:
         status = self._random.choices(("healthy", "unknown", "recovered"), (90, 7, 3))[0]
         return {
             "id": f"x-{channel:05d}-{place}", "label": f"{_HOSTS[(channel + place) % len(_HOSTS)]}/{channel}.m3u8",
-            "priority": place, "enabled": True, "status": status, "provider_id": None,
+            "priority": place, "enabled": True, "status": status,
+            "provider_id": ("p-acme", "p-north", "p-orbit", None)[(channel + place) % len(_HOSTS)],
             "failure_count": self._random.choice((0, 0, 0, 1, 3)), "stall_count": self._random.choice((0, 0, 1)),
             "last_checked_at": stamp(self.now - self._random.randint(5, 110)), "last_failed_at": None,
             "last_failure_reason": None, "held_off_until": None, "in_use": 0, "video": "h264", "audio": "aac",

@@ -132,6 +132,14 @@ class Mock:
                 return fixture.overview(time.time())
             case ["providers"]:
                 return fixture.providers
+            case ["providers", name]:
+                return next((each for each in fixture.providers if each["id"] == name), None)
+            case ["channels", name] if channel := fixture.channel(name):
+                policy = {"profile": "copy", "failback_stable_s": 60.0}
+                return channel | {"policy": policy | {each: channel[each] for each in ("sharing", "failback", "slate")}}
+            case ["sources", name] if source := fixture.source(name):
+                url = f"http://user:secret@{source['label']}"
+                return source | {"url": url, "user_agent": None, "headers": {"Referer": "https://www.example.com/"}}
             case ["doctor"]:
                 return {"healthy": not any(each["level"] == "wrong" for each in fixture.findings), "findings": fixture.findings}
             case ["drain"]:
@@ -164,8 +172,33 @@ class Mock:
             case "POST", ["channels"]:
                 return {"id": fixture.channels[0]["id"]}
             case "PATCH", ["channels", name] if channel := fixture.channel(name):
-                channel |= body
+                policy = body.pop("policy", {})
+                channel |= body | {each: policy[each] for each in policy if each in channel}
+                return self.get(path, {})
+            case "DELETE", ["channels", name] if channel := fixture.channel(name):
+                fixture.channels.remove(channel)
+                fixture.sessions = [each for each in fixture.sessions if each["channel_id"] != channel["id"]]
                 return channel
+            case "POST", ["channels", name, "sources"] if channel := fixture.channel(name):
+                made = channel["sources"][-1] | {"id": f"x-new-{len(channel['sources'])}", "status": "unknown", "in_use": 0}
+                channel["sources"].append(made)
+                return made
+            case "DELETE", ["sources", name] if source := fixture.source(name):
+                for channel in fixture.channels:
+                    channel["sources"] = [each for each in channel["sources"] if each is not source]
+                return source
+            case "POST", ["providers"]:
+                made = {"id": f"p-{len(fixture.providers)}", "connections_in_use": 0} | body
+                fixture.providers.append(made)
+                return made
+            case "PATCH", ["providers", name]:
+                found = next(each for each in fixture.providers if each["id"] == name)
+                found |= body
+                return found
+            case "DELETE", ["providers", name]:
+                found = next(each for each in fixture.providers if each["id"] == name)
+                fixture.providers.remove(found)
+                return found
             case "PUT", ["channels", name, "sources"] if channel := fixture.channel(name):
                 channel["sources"].sort(key=lambda source: body["source_ids"].index(source["id"]))
                 return channel["sources"]
@@ -173,7 +206,8 @@ class Mock:
                 channel["failovers"] = body["channels"]
                 return {"channels": []}
             case "PATCH", ["sources", source_id] if source := fixture.source(source_id):
-                source |= {"enabled": body["enabled"], "status": "unknown" if body["enabled"] else "disabled"}
+                if "enabled" in body:
+                    source |= {"enabled": body["enabled"], "status": "unknown" if body["enabled"] else "disabled"}
                 return source
             case "POST", ["sources", source_id, "probe"] if source := fixture.source(source_id):
                 names = ("video", "audio", "width", "height", "bitrate_bps")

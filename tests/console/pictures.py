@@ -92,6 +92,63 @@ async def _failovers(_: Mock, page: Page) -> None:
     await page.get_by_label("Add a failover channel").fill("news")
 
 
+async def _edit(mock: Mock, page: Page) -> None:
+    channel = mock.fixture.channels[_in_trouble(mock)]
+    mock.refusals["PATCH", f"/v1/channels/{channel['id']}"] = {
+        "status": 422, "title": "Invalid input", "field": "policy.failback_stable_s",
+        "detail": "policy.failback_stable_s: Expected `float` <= 86400.0",
+    }  # fmt: skip
+    await page.get_by_role("button", name=f"Edit {channel['name']}", exact=True).click()
+    await page.get_by_label("Back after it was healthy for").fill("1000000")
+    await page.get_by_role("button", name="Save").click()
+    await page.get_by_text("86,400 at most").wait_for()
+
+
+async def _delete(_: Mock, page: Page) -> None:
+    await page.get_by_role("button", name="Delete channel").click()
+
+
+async def _add_source(mock: Mock, page: Page) -> None:
+    channel = mock.fixture.channels[_in_trouble(mock)]
+    mock.refusals["POST", f"/v1/channels/{channel['id']}/sources"] = {
+        "status": 422, "title": "Invalid input", "field": "url",
+        "detail": "url: the scheme must be one of http, https, rtmp, rtsp, srt, udp",
+    }  # fmt: skip
+    await page.get_by_role("button", name="Add source").click()
+    await page.get_by_label("Address", exact=True).fill("ftp://provider.example/1.ts")
+    await page.get_by_role("button", name="Add", exact=True).click()
+    await page.get_by_text("The address must begin with").wait_for()
+
+
+async def _edit_source(mock: Mock, page: Page) -> None:
+    source = mock.fixture.channels[_in_trouble(mock)]["sources"][0]
+    await page.get_by_role("button", name=f"Edit {source['label']}").click()
+    await page.get_by_role("button", name="Save").wait_for()
+
+
+async def _delete_source(mock: Mock, page: Page) -> None:
+    await _edit_source(mock, page)
+    await page.get_by_role("button", name="Delete source").click()
+
+
+async def _edit_provider(mock: Mock, page: Page) -> None:
+    mock.refusals["PATCH", "/v1/providers/p-acme"] = {"status": 409, "title": "Already exists"}
+    await page.get_by_role("button", name="Edit Acme TV").click()
+    await page.get_by_label("Name", exact=True).fill("Orbit")
+    await page.get_by_role("button", name="Save").click()
+    await page.get_by_text("taken already").wait_for()
+
+
+async def _add_refused(mock: Mock, page: Page) -> None:
+    mock.refusals["POST", "/v1/channels"] = {
+        "status": 422, "title": "Invalid input", "field": "sources[1].url", "detail": "sources[1].url: the host is missing",
+    }  # fmt: skip
+    await page.get_by_label("Name", exact=True).fill("News")
+    await page.get_by_label("Sources, one address a line").fill("http://a.example/1.ts\nhttp:///1.ts")
+    await page.get_by_role("button", name="Add channel").click()
+    await page.get_by_text("names no host").wait_for()
+
+
 SHOTS: Final = (
     Shot("overview"),
     Shot("overview-well", trouble=False),
@@ -102,6 +159,13 @@ SHOTS: Final = (
     Shot("channel", "/console/channels/{channel}", whole=True),
     Shot("channel-actions", "/console/channels/{channel}", prepare=_act),
     Shot("channel-failovers", "/console/channels/{channel}", prepare=_failovers, whole=True),
+    Shot("channel-edit", "/console/channels/{channel}", prepare=_edit),
+    Shot("channel-delete", "/console/channels/{channel}", prepare=_delete),
+    Shot("source-add", "/console/channels/{channel}", prepare=_add_source),
+    Shot("source-edit", "/console/channels/{channel}", prepare=_edit_source),
+    Shot("source-delete", "/console/channels/{channel}", prepare=_delete_source),
+    Shot("provider-edit", "/console/system", prepare=_edit_provider),
+    Shot("add-refused", "/console/add", prepare=_add_refused),
     Shot("session", "/console/sessions/{session}", whole=True),
     Shot("session-stop", "/console/sessions/{session}", prepare=_confirm),
     Shot("add", "/console/add"),

@@ -70,6 +70,101 @@ async def test_keys_lead_through_the_lists(browser: Browser) -> None:
         await expect(page.get_by_role("dialog")).to_be_hidden()
 
 
+async def test_a_form_is_filled_in_by_keyboard_and_a_refusal_stands_beside_its_field(browser: Browser) -> None:
+    mock = Mock(Fixture(time.time(), 20, 10))
+    channel = next(each for each in mock.fixture.channels if each["enabled"])
+    path = f"/v1/channels/{channel['id']}"
+    with mock.running():
+        page = await browser.new_page()
+        await page.goto(f"{mock.url}/console/channels/{channel['id']}")
+        edit = page.get_by_role("button", name=f"Edit {channel['name']}", exact=True)
+        dialog, name = page.get_by_role("dialog"), page.get_by_label("Name", exact=True)
+        await edit.focus()
+        await page.keyboard.press("Enter")
+        await expect(name).to_be_focused()
+        await page.keyboard.press("Escape")
+        await expect(dialog).to_be_hidden()
+        await expect(edit).to_be_focused()
+
+        await page.keyboard.press("Enter")
+        await expect(name).to_be_focused()
+        number = page.get_by_label("Number")
+        await page.keyboard.press("Tab")
+        await page.keyboard.type("seven")
+        await page.keyboard.press("Enter")
+        await expect(number).to_be_focused()
+        await expect(number).to_have_accessible_description("This must be a number.")
+        mock.refusals["PATCH", path] = {
+            "status": 422, "title": "Invalid input", "field": "policy.failback_stable_s",
+            "detail": "policy.failback_stable_s: Expected `float` >= 1.0",
+        }  # fmt: skip
+        await number.fill("7")
+        await page.keyboard.press("Enter")
+        stable = page.get_by_label("Back after it was healthy for")
+        await expect(stable).to_be_focused()
+        await expect(stable).to_have_accessible_description("1 at least.")
+        await expect(number).to_have_attribute("aria-invalid", "false")
+        mock.refusals["PATCH", path] = {"status": 503, "title": "The database does not answer"}
+        await page.keyboard.press("Enter")
+        await expect(dialog.get_by_role("alert")).to_have_text("The database does not answer.")
+        mock.refusals.clear()
+        await page.keyboard.press("Enter")
+        await expect(dialog).to_be_hidden()
+        await expect(edit).to_be_focused()
+        assert mock.asked[-1] == ("PATCH", path, {"number": 7}), "only what was changed is sent"
+        await page.close()
+
+
+async def test_what_is_deleted_is_named_first_and_the_focus_goes_on(browser: Browser) -> None:
+    mock = Mock(Fixture(time.time(), 20, 20))
+    channel = next(each for each in mock.fixture.channels if each["sharing"] == "viewer" and each["enabled"])
+    watching = [each for each in mock.fixture.sessions if each["channel_id"] == channel["id"]]
+    mock.fixture.channels[-1]["failovers"] = [channel["id"]]
+    source = channel["sources"][-1]
+    with mock.running():
+        page = await browser.new_page()
+        await page.goto(f"{mock.url}/console/channels/{channel['id']}")
+        await page.get_by_role("button", name=f"Edit {source['label']}").click()
+        await page.get_by_role("button", name="Delete source").click()
+        await page.get_by_role("button", name="Delete", exact=True).click()
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Add source")).to_be_focused()
+        await expect(page.get_by_text(source["label"])).to_have_count(0)
+
+        await page.get_by_role("button", name="Delete channel").click()
+        question = page.get_by_role("dialog")
+        await expect(question).to_contain_text(f"Its {len(channel['sources'])} sources and its settings go for good.")
+        await expect(question).to_contain_text(watching[0]["viewer"])
+        await expect(question).to_contain_text(f"{mock.fixture.channels[-1]['name']} fails over to it")
+        await page.keyboard.press("Enter")  # the focus is on "Cancel"
+        assert ("DELETE", f"/v1/channels/{channel['id']}", None) not in mock.asked
+        await page.get_by_role("button", name="Delete channel").click()
+        await question.get_by_role("button", name="Delete").click()
+        await expect(page.locator(".headline h1")).to_be_visible()
+        await expect(page.locator(f"a.channel[href$='/{channel['id']}']")).to_have_count(0)
+        assert mock.asked[-1][:2] == ("DELETE", f"/v1/channels/{channel['id']}")
+        await page.close()
+
+
+async def test_the_play_address_is_copied(browser: Browser) -> None:
+    mock = Mock(Fixture(time.time(), 5, 2))
+    channel = mock.fixture.channels[0]
+    with mock.running():
+        context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+        page = await context.new_page()
+        await page.goto(f"{mock.url}/console/channels/{channel['id']}")
+        for button, end in (("Copy the address for VLC", ".m3u8"), ("Copy the address for browsers", "")):
+            await page.get_by_role("button", name=button).click()
+            await expect(page.get_by_role("button", name=button)).to_have_text("Copied")
+            copied = await page.evaluate("navigator.clipboard.readText()")
+            assert copied == f"https://tv.example.com/watch/{channel['slug']}{end}"
+        # Without https the browser has no clipboard; the button works nevertheless
+        await page.evaluate("delete Navigator.prototype.clipboard")
+        await page.get_by_role("button", name="Copy the address for VLC").click()
+        await expect(page.get_by_role("button", name="Copy the address for VLC")).to_have_text("Copied")
+        await context.close()
+
+
 async def test_an_event_among_a_thousand_channels_costs_about_a_frame(browser: Browser) -> None:
     mock = Mock(Fixture(time.time(), 1000, 500, trouble=TROUBLE))
     with mock.running():

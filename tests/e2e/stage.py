@@ -55,6 +55,8 @@ class Stage:
                 "runtime": runtime, "deployment": name,
                 # Half of what the product has by default, so that the tests take half the time.
                 "segment_s": 1.0, "stall_limit_s": 1.5,
+                # What a test's source sees comes from the test alone
+                "first_look_interval_s": 3600.0,
             }  # fmt: skip
             async with Stack(Settings(**chosen | settings), data_dir, port=_free_port()) as stack:
                 headers = {"Authorization": f"Bearer {stack.settings.admin_key}"}

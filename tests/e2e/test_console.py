@@ -16,6 +16,7 @@ from lab import Fault, Lab
 from lab.chromium import EXECUTABLE, chromium
 from tests.console.axe import AXE, violations
 from tests.e2e.stage import Stage
+from tests.servers import RedisServer, Seaweed
 from tests.support import eventually, require
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.browser, pytest.mark.timeout(120)]
@@ -48,6 +49,16 @@ class Console:
 
     async def get(self, path: str) -> Any:
         return await self.stage.client.call("GET", path)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(
+    seaweed: Seaweed, redis_server: RedisServer, runtime: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stage]:
+    """As everybody's, but new sources are probed in the background."""
+    data_dir = tmp_path_factory.mktemp("console")
+    async with Stage.open(data_dir, seaweed, redis_server, runtime=runtime, first_look_interval_s=1.0) as opened:
+        yield opened
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -100,6 +111,8 @@ async def test_channels_come_in_by_form_and_by_import(console: Console, lab: Lab
     assert {each["name"] for each in (await console.get("/v1/channels"))["items"]} == {"By hand", "Imported"}
     await page.get_by_role("navigation").get_by_role("link", name="Overview").click()
     await expect(page.get_by_role("link", name=re.compile("Imported"))).to_be_visible()
+    await expect(page.locator(".lamp.unknown")).to_have_count(0)  # all are known, and nobody has asked
+    assert {each["status"] for each in (await console.get("/v1/channels/imported"))["sources"]} == {"healthy"}
     await page.go_back()
     await expect(page.get_by_role("heading", name="Add channels")).to_be_visible()
 
@@ -161,6 +174,104 @@ async def test_a_channel_is_put_in_order(console: Console) -> None:
     await console.button("Enable channel").click()
     await expect(console.button("Disable channel")).to_be_visible()
     assert (await console.get("/v1/channels/imported"))["enabled"] is True
+
+
+async def test_a_channel_and_a_provider_are_administered(console: Console, lab: Lab) -> None:
+    """Each refusal is the API's own, and stands beside its field."""
+    page = console.page
+    dialog = page.get_by_role("dialog")
+
+    async def refused(label: str, words: str) -> None:
+        await expect(dialog.get_by_label(label, exact=True)).to_be_focused()
+        await expect(dialog.get_by_label(label, exact=True)).to_have_accessible_description(re.compile(re.escape(words)))
+
+    await page.get_by_role("link", name="System").click()
+    await console.button("Add provider").click()
+    await dialog.get_by_label("Name", exact=True).fill("Beta TV")
+    limit = dialog.get_by_label("Connections at the same time")
+    await limit.fill("0")
+    await page.keyboard.press("Enter")
+    await refused("Connections at the same time", "1 at least.")
+    await limit.fill("2")
+    await page.keyboard.press("Enter")
+    await expect(dialog).to_have_count(0)
+    await expect(console.button("Add provider")).to_be_focused()
+    row = page.get_by_role("row", name=re.compile("Beta TV"))
+    await expect(row).to_contain_text("0 of 2 in use")
+    await row.get_by_role("button", name="Edit").click()
+    await dialog.get_by_label("Name", exact=True).fill("Acme TV")
+    await console.button("Save").click()
+    await refused("Name", "This is taken already.")
+    assert await violations(page) == []
+    await page.keyboard.press("Escape")
+    beta = next(each for each in await console.get("/v1/providers") if each["name"] == "Beta TV")
+
+    await page.get_by_role("link", name="Add channels").click()
+    await page.get_by_label("Name", exact=True).fill("Passing")
+    await page.get_by_label("Sources, one address a line").fill(f"{lab['e'].hls_url}\nftp://x.test/")
+    await console.button("Add channel").click()
+    await expect(page.get_by_label("Sources, one address a line")).to_have_accessible_description(
+        re.compile("Address 2: the address must begin with")
+    )
+    await page.get_by_label("Sources, one address a line").fill(lab["e"].hls_url)
+    await console.button("Add channel").click()
+    await expect(page.get_by_role("heading", name="Passing")).to_be_visible()
+
+    await page.get_by_role("button", name="Edit Passing", exact=True).click()
+    await dialog.get_by_label("Name", exact=True).fill("")
+    await console.button("Save").click()
+    await refused("Name", "This cannot be empty.")
+    for label, text in (("Name", "Renamed"), ("Number", "17"), ("Group", "Tests"), ("Logo", "http://logo.test/1.png")):
+        await dialog.get_by_label(label, exact=True).fill(text)
+    await dialog.get_by_label("Sessions").select_option(label="one for all viewers")
+    await dialog.get_by_label("After a failure").select_option(label="stay with what plays")
+    await dialog.get_by_label("Show the slate when no source works").uncheck()
+    assert await violations(page) == []
+    await console.button("Save").click()
+    await expect(page.get_by_role("heading", name="Renamed")).to_be_visible()
+    saved = await console.get("/v1/channels/passing")
+    assert [saved[each] for each in ("name", "number", "group", "logo")] == ["Renamed", 17, "Tests", "http://logo.test/1.png"]
+    changed = {"sharing": "channel", "failback": "never", "slate": False}
+    assert {each: saved["policy"][each] for each in changed} == changed
+
+    await console.button("Add source").click()
+    await dialog.get_by_label("Address", exact=True).fill("http:///live.ts")
+    await console.button(re.compile("^Add$")).click()
+    await refused("Address", "The address names no host.")
+    await dialog.get_by_label("Address", exact=True).fill(lab["f"].hls_url)
+    await dialog.get_by_label("Provider", exact=True).select_option(label="Beta TV")
+    await dialog.get_by_label("Request headers").fill("Referer: http://r.test/\nX-Two: 2")
+    await console.button(re.compile("^Add$")).click()
+    await expect(page.locator(".sources > li")).to_have_count(2)
+    await page.locator(".sources > li").nth(1).get_by_role("button", name="Edit").click()
+    await expect(dialog.get_by_label("Request headers")).to_have_value("Referer: http://r.test/\nX-Two: 2")
+    await dialog.get_by_label("Address", exact=True).fill(lab["g"].hls_url)
+    await dialog.get_by_label("User agent").fill("VLC/3.0")
+    await console.button("Save").click()
+    await expect(page.locator(".sources > li").nth(1)).to_contain_text(label_of(lab["g"].hls_url))
+    added = (await console.get("/v1/channels/passing"))["sources"][1]
+    assert [added[each] for each in ("url", "user_agent", "provider_id")] == [lab["g"].hls_url, "VLC/3.0", beta["id"]]
+    await expect(page.locator(".sources > li").nth(1)).to_contain_text("works")  # probed, though nobody pressed "Probe"
+
+    await page.locator(".sources > li").nth(0).get_by_role("button", name="Edit").click()
+    await console.button("Delete source").click()
+    await dialog.last.get_by_role("button", name="Delete").click()
+    await expect(page.locator(".sources > li")).to_have_count(1)
+    await expect(console.button("Add source")).to_be_focused()
+
+    await page.get_by_role("link", name="System").click()
+    await page.get_by_role("row", name=re.compile("Beta TV")).get_by_role("button", name="Edit").click()
+    await console.button("Delete provider").click()
+    await expect(dialog.last).to_contain_text("Its 1 source in 1 channel")
+    await dialog.last.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("row", name=re.compile("Beta TV"))).to_have_count(0)
+    await console.go(f"/console/channels/{saved['id']}")
+    await expect(page.get_by_text("It has no source. Nothing can play.")).to_be_visible()
+    await console.button("Delete channel").click()
+    await expect(dialog).to_contain_text("Nobody is watching.")
+    await dialog.get_by_role("button", name="Delete").click()
+    await expect(page.get_by_role("link", name=re.compile("Renamed"))).to_have_count(0)
+    assert "passing" not in {each["slug"] for each in (await console.get("/v1/channels"))["items"]}
 
 
 async def test_a_session_is_seen_live_and_ruled(console: Console, stage: Stage, lab: Lab) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from orchestrator.core.model import Source
+from orchestrator.core.model import Source, SourceStatus
 from orchestrator.errors import DatabaseUnavailable
 from orchestrator.ports import ProbeAnswer
 
@@ -32,6 +32,17 @@ class FakeProbes:
         sources, asked = self._catalogue._sources, self._catalogue.probe_asked_at
         there = [each for each in sorted(asked, key=lambda each: (-asked[each], each)) if each in sources]
         return tuple(sources[each] for each in there)
+
+    async def unseen(self, limit: int, *, but_of: Collection[str] = ()) -> tuple[Source, ...]:
+        self._answer()
+        unseen = [
+            each
+            for each in self._catalogue._sources.values()
+            if each.status is SourceStatus.UNKNOWN
+            and self._catalogue._channels[each.channel_id].enabled
+            and (each.provider_id is None or each.provider_id not in but_of)
+        ]
+        return tuple(sorted(unseen, key=lambda each: (each.priority, each.id))[:limit])
 
     async def refuse(self, source_id: str, why: str) -> None:
         self._answer()

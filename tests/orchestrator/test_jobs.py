@@ -16,7 +16,8 @@ from tests.fakes.runtime import FakeRuntime
 from tests.fakes.tables import FakeTables
 from tests.support import eventually
 
-OFTEN = Settings(sweep_interval_s=0.02, resync_interval_s=0.02, recovery_interval_s=0.02, retention_interval_s=0.02)
+OFTEN = Settings(sweep_interval_s=0.02, resync_interval_s=0.02, recovery_interval_s=0.02, retention_interval_s=0.02,
+                 first_look_interval_s=0.02)  # fmt: skip
 
 
 class Rooms:
@@ -58,6 +59,7 @@ class Rooms:
         sweep: Any = SimpleNamespace(look=self.work("look"))
         recovery: Any = SimpleNamespace(sweep=self.work("recovery", ()), look_after=self.work("failback"))
         asked_probes: Any = SimpleNamespace(look=self.work("asked"))
+        first_looks: Any = SimpleNamespace(look=self.work("first looks"))
         renewals: Any = SimpleNamespace(look=self.work("renewals"))
         retention: Any = SimpleNamespace(sweep=self.work("retention", 0))
         history: Any = SimpleNamespace(sweep=self.work("history", 0))
@@ -66,6 +68,8 @@ class Rooms:
         return Jobs(
             settings=OFTEN, supervisor=supervisor, sweep=sweep, recovery=recovery, retention=retention, history=history,
             heartbeat=heartbeat, leadership=leadership, renewals=renewals, asked_probes=asked_probes,
+            heartbeat=heartbeat, renewals=renewals, asked_probes=asked_probes,
+            first_looks=first_looks,
             sessions=FakeTables().sessions, runtime=FakeRuntime(), now=lambda: 0.0,
         )  # fmt: skip
 

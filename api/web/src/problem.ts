@@ -5,6 +5,8 @@ export interface Problem {
   /** Which problem it is: `urn:hls-failover:problem:{name}`. */
   readonly type?: string;
   readonly detail?: string;
+  /** The member that cannot be accepted, as its path: `sources[1].url`. */
+  readonly field?: string;
   /** Why each source of a channel was refused, by its id. */
   readonly sources?: Readonly<Record<string, string>>;
   /** When to ask again, in seconds from now. */

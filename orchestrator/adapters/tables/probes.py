@@ -1,19 +1,22 @@
-"""Probes that somebody has asked for: two columns of a source's row, which its next probe clears (catalogue.py)."""
+"""Probes that somebody has asked for: two columns of a source's row, which its next probe clears (catalogue.py). And sources
+that nobody has probed yet."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from orchestrator.adapters.tables.engine import Database
-from orchestrator.adapters.tables.schema import PROBE_ASKED, sources
+from orchestrator.adapters.tables.schema import PROBE_ASKED, UNKNOWN, channels, sources
 from orchestrator.adapters.tables.source_rows import SOURCE_COLUMNS, source_of
 from orchestrator.core.model import Source
 from orchestrator.ports import ProbeAnswer
 
 _IDS_AT_ONCE = 500  # SQLite takes some thousands of parameters, PostgreSQL's planner likes few
 _ASKED = select(*SOURCE_COLUMNS).where(PROBE_ASKED).order_by(sources.c.probe_asked_at.desc(), sources.c.id)
+_UNSEEN = select(*SOURCE_COLUMNS).join(channels, channels.c.id == sources.c.channel_id).where(UNKNOWN, channels.c.enabled)
+_UNSEEN = _UNSEEN.order_by(sources.c.priority, sources.c.id)
 _ASK = (
     update(sources)
     .where(sources.c.id == bindparam("own"), sources.c.probe_asked_at.is_(None))
@@ -43,6 +46,12 @@ class SqlProbes:
 
     async def asked(self) -> tuple[Source, ...]:
         return await self._database.read(lambda connection: tuple(map(source_of, connection.execute(_ASKED))))
+
+    async def unseen(self, limit: int, *, but_of: Collection[str] = ()) -> tuple[Source, ...]:
+        query = _UNSEEN.limit(limit)
+        if but_of:
+            query = query.where(or_(sources.c.provider_id.is_(None), sources.c.provider_id.not_in(sorted(but_of))))
+        return await self._database.read(lambda connection: tuple(map(source_of, connection.execute(query))))
 
     async def refuse(self, source_id: str, why: str) -> None:
         def work(connection: Connection) -> None:

@@ -145,6 +145,9 @@ Index("ix_sources_problematic", sources.c.id, sqlite_where=PROBLEMATIC, postgres
 PROBE_ASKED = text("probe_asked_at IS NOT NULL")
 Index("ix_sources_probe_asked", sources.c.id, sqlite_where=PROBE_ASKED, postgresql_where=PROBE_ASKED)
 
+UNKNOWN = text("status = 'unknown'")
+Index("ix_sources_unknown", sources.c.priority, sources.c.id, sqlite_where=UNKNOWN, postgresql_where=UNKNOWN)
+
 channel_failovers = Table(
     "channel_failovers",
     metadata,

@@ -1,8 +1,10 @@
 /** The API, as the console asks it: by its cookie, never by the key. What is refused is thrown as `Refused`. */
 
 import { problemOf, Refused } from "../problem";
+import type { Body } from "./admin/fields";
 import type {
   WireAttempt,
+  WireChannelDocument,
   WireDiagnosis,
   WireEvent,
   WireHistory,
@@ -61,14 +63,24 @@ export const client = {
   switchTo: (session: string, source_id?: string) =>
     done("POST", `/v1/sessions/${at(session)}/switch`, source_id === undefined ? {} : { source_id }),
   stop: (session: string) => done("DELETE", `/v1/sessions/${at(session)}`),
+  channel: (id: string) => json<WireChannelDocument>("GET", `/v1/channels/${at(id)}`),
+  changeChannel: (id: string, change: Body) => json<WireChannelDocument>("PATCH", `/v1/channels/${at(id)}`, change),
+  deleteChannel: (id: string) => done("DELETE", `/v1/channels/${at(id)}`),
+  source: (id: string) => json<Body>("GET", `/v1/sources/${at(id)}`),
+  addSource: (channel: string, source: Body) => done("POST", `/v1/channels/${at(channel)}/sources`, source),
+  changeSource: (id: string, change: Body) => done("PATCH", `/v1/sources/${at(id)}`, change),
+  deleteSource: (id: string) => done("DELETE", `/v1/sources/${at(id)}`),
+  provider: (id: string) => json<WireProvider>("GET", `/v1/providers/${at(id)}`),
+  addProvider: (provider: Body) => json<WireProvider>("POST", "/v1/providers", provider),
+  changeProvider: (id: string, change: Body) => json<WireProvider>("PATCH", `/v1/providers/${at(id)}`, change),
+  deleteProvider: (id: string) => done("DELETE", `/v1/providers/${at(id)}`),
   enableChannel: (id: string, enabled: boolean) => done("PATCH", `/v1/channels/${at(id)}`, { enabled }),
   enableSource: (id: string, enabled: boolean) => done("PATCH", `/v1/sources/${at(id)}`, { enabled }),
   order: (channel: string, source_ids: readonly string[]) => done("PUT", `/v1/channels/${at(channel)}/sources`, { source_ids }),
   failovers: (channel: string, channels: readonly string[]) =>
     done("PUT", `/v1/channels/${at(channel)}/failovers`, { channels }),
   probe: (source: string) => json<WireProbed>("POST", `/v1/sources/${at(source)}/probe`),
-  add: (name: string, urls: readonly string[]) =>
-    json<{ readonly id: string }>("POST", "/v1/channels", { name, sources: urls.map((url) => ({ url })) }),
+  add: (channel: Body) => json<{ readonly id: string; readonly name: string }>("POST", "/v1/channels", channel),
   drain: (draining: boolean) => json<{ readonly draining_since: string | null }>("PUT", "/v1/drain", { draining }),
 
   importUrl: (provider: string, url: string, dry_run: boolean) =>

@@ -10,6 +10,7 @@ export type Session = WireSession;
 export interface State {
   readonly at: string;
   readonly version: string;
+  readonly public_url: string;
   readonly draining_since: string | null;
   readonly orchestrator_seen_at: string | null;
   /** The newest event that is in here. */
@@ -34,6 +35,7 @@ const LETTERS = "?.gasr";
 export const EMPTY: State = {
   at: "",
   version: "",
+  public_url: "",
   draining_since: null,
   orchestrator_seen_at: null,
   cursor: 0,
@@ -54,6 +56,7 @@ export function loaded(before: State, overview: WireOverview): State {
   return {
     at: overview.at,
     version: overview.version,
+    public_url: overview.public_url,
     draining_since: overview.draining_since,
     orchestrator_seen_at: overview.orchestrator.seen_at,
     cursor: Math.max(before.cursor, overview.cursor),
@@ -112,6 +115,12 @@ export function isNews(state: State, event: WireEvent): boolean {
 export function edited(before: State, id: string, change: Partial<Channel>): State {
   const channel = before.channels.get(id);
   return channel === undefined ? before : { ...before, channels: new Map(before.channels).set(id, { ...channel, ...change }) };
+}
+
+/** A channel that the operator has deleted. */
+export function removed(before: State, id: string): State {
+  const channels = new Map(before.channels);
+  return channels.delete(id) ? { ...before, channels } : before;
 }
 
 /** The same for one source of a channel. */

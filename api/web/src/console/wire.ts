@@ -66,6 +66,8 @@ export interface WireSession {
 export interface WireOverview {
   readonly at: string;
   readonly version: string;
+  /** Where clients reach the API. */
+  readonly public_url: string;
   readonly draining_since: string | null;
   readonly orchestrator: { readonly seen_at: string | null };
   readonly cursor: number;
@@ -122,6 +124,16 @@ export interface WireSessionView {
   readonly ended_at: string | null;
   readonly end_reason: string | null;
   readonly playlist_url: string;
+}
+
+/** `GET /v1/channels/{id}`: what the overview says too, and the rest of the policy. */
+export interface WireChannelDocument extends Readonly<Record<string, unknown>> {
+  readonly id: string;
+  readonly name: string;
+  readonly number: number | null;
+  readonly group: string | null;
+  readonly logo: string | null;
+  readonly policy: { readonly sharing: string; readonly failback: string; readonly slate: boolean };
 }
 
 export interface WireHistory {

@@ -75,6 +75,7 @@ export function overview(
   return {
     at: "2026-01-01T00:01:00.000Z",
     version: "1",
+    public_url: "http://tv.example",
     draining_since: null,
     orchestrator: { seen_at: "2026-01-01T00:00:59.000Z" },
     cursor: 100,

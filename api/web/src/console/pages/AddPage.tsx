@@ -2,9 +2,12 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { NEW_CHANNEL, valuesOf } from "../admin/fields";
+import { Fields, WholeFaults } from "../admin/FormFields";
+import { useForm } from "../admin/useForm";
 import { client } from "../client";
 import { count, number } from "../format";
-import { addresses, isEmpty, lines, summary } from "../preview";
+import { isEmpty, lines, summary } from "../preview";
 import { channelPath, navigate } from "../route";
 import type { WireImport, WireProvider } from "../wire";
 import { OutcomeNote, useAction } from "../parts/Action";
@@ -247,54 +250,36 @@ function Plan({ of, onApply, pending }: { readonly of: WireImport; readonly onAp
 }
 
 function One() {
-  const name = useSignal("");
-  const urls = useSignal("");
-  const action = useAction();
+  const form = useForm({
+    fields: NEW_CHANNEL,
+    values: valuesOf(NEW_CHANNEL, {}),
+    save: async (whole) => {
+      const made = await client.add(whole);
+      navigate(channelPath(made.id));
+      return `${made.name} added`;
+    },
+  });
   return (
     <section class="panel" aria-labelledby="one-title">
       <div class="head">
         <h2 id="one-title">One channel</h2>
       </div>
       <form
-        class="form"
+        ref={form.ref}
+        class="admin-form"
+        noValidate
         onSubmit={(event) => {
           event.preventDefault();
-          if (name.value.trim() === "") return;
-          void action.start(async () => {
-            const made = await client.add(name.value.trim(), addresses(urls.value));
-            navigate(channelPath(made.id));
-            return `${name.value.trim()} added`;
-          });
+          void form.submit();
         }}
       >
-        <label class="field">
-          <span>Name</span>
-          <input
-            required
-            autoComplete="off"
-            value={name.value}
-            onInput={(event) => {
-              name.value = event.currentTarget.value;
-            }}
-          />
-        </label>
-        <label class="field">
-          <span>Sources, one address a line, the first one to try first</span>
-          <textarea
-            rows={4}
-            spellcheck={false}
-            placeholder={"http://provider-a.example/news.m3u8\nhttp://provider-b.example/news.ts"}
-            value={urls.value}
-            onInput={(event) => {
-              urls.value = event.currentTarget.value;
-            }}
-          />
-        </label>
+        <Fields of={NEW_CHANNEL} values={form.values} faults={form.faults.value} />
+        <WholeFaults of={form.faults.value} />
         <p class="buttons">
-          <button type="submit" class="main" aria-busy={action.outcome.value.kind === "pending"}>
+          <button type="submit" class="main" aria-busy={form.pending.value}>
+            {form.pending.value && <span class="spinner" aria-hidden="true" />}
             Add channel
           </button>
-          <OutcomeNote of={action.outcome} />
         </p>
       </form>
     </section>

@@ -2,6 +2,9 @@
 
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { DeleteChannel, EditChannel } from "../admin/Channels";
+import { PlayAddresses } from "../admin/PlayAddress";
+import { AddSource } from "../admin/Sources";
 import { client } from "../client";
 import { clock, count, ms } from "../format";
 import { sessionsOf } from "../listing";
@@ -48,6 +51,7 @@ function Shown({ channel }: { readonly channel: Channel }) {
           <a class="button" href={`/watch/${encodeURIComponent(channel.slug)}`} target="_blank" rel="noopener">
             Watch
           </a>
+          <EditChannel channel={channel} />
           {channel.enabled ? (
             <ActionButton
               label="Disable channel"
@@ -65,14 +69,17 @@ function Shown({ channel }: { readonly channel: Channel }) {
           ) : (
             <ActionButton label="Enable channel" tone="main" act={() => enable(channel, true)} />
           )}
+          <DeleteChannel channel={channel} sessions={sessions} />
         </div>
       </div>
+      <PlayAddresses channel={channel} />
       <section class="panel" aria-labelledby="sources-title">
         <div class="head">
           <h2 id="sources-title">
             Sources <span class="count">{channel.sources.length}</span>
           </h2>
           <span class="hint">tried from the top</span>
+          <AddSource channel={channel} />
         </div>
         <Sources channel={channel} />
       </section>

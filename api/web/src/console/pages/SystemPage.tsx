@@ -2,12 +2,13 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { Providers } from "../admin/Providers";
 import { client } from "../client";
 import { count } from "../format";
 import { channelPath, sessionPath } from "../route";
 import { state } from "../store";
-import type { WireDiagnosis, WireProvider } from "../wire";
-import { ActionButton, OutcomeNote, useAction, why } from "../parts/Action";
+import type { WireDiagnosis } from "../wire";
+import { ActionButton, OutcomeNote, useAction } from "../parts/Action";
 import { Ago } from "../parts/Age";
 
 export function SystemPage() {
@@ -82,54 +83,6 @@ async function drain(draining: boolean): Promise<string> {
   const { draining_since } = await client.drain(draining);
   state.value = { ...state.value, draining_since };
   return draining ? "Draining" : "New sessions start";
-}
-
-function Providers() {
-  const providers = useSignal<readonly WireProvider[] | null>(null);
-  const failed = useSignal("");
-  useEffect(() => {
-    client.providers().then(
-      (found) => {
-        providers.value = found;
-      },
-      (error: unknown) => {
-        failed.value = why(error);
-      },
-    );
-  }, [providers, failed]);
-  return (
-    <section class="panel" aria-labelledby="providers-title">
-      <div class="head">
-        <h2 id="providers-title">
-          Providers <span class="count">{providers.value?.length ?? ""}</span>
-        </h2>
-      </div>
-      {failed.value !== "" && <p class="outcome failed">✕ {failed.value}</p>}
-      {providers.value?.length === 0 && <p class="nothing">None. An import brings one.</p>}
-      {providers.value !== null && providers.value.length > 0 && (
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Name</th>
-              <th scope="col">Connections</th>
-            </tr>
-          </thead>
-          <tbody>
-            {providers.value.map((each) => (
-              <tr key={each.id} class={each.connections_in_use === each.max_connections ? "full" : ""}>
-                <td>{each.name}</td>
-                <td>
-                  {each.connections_in_use}
-                  {each.max_connections === null ? " in use, no limit" : ` of ${each.max_connections} in use`}
-                  {each.connections_in_use === each.max_connections && " · full"}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
-    </section>
-  );
 }
 
 function Doctor() {

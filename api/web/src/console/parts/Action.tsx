@@ -3,6 +3,7 @@
 import { useSignal, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Refused } from "../../problem";
+import { faultOf } from "../admin/refusal";
 import { acted } from "../live";
 import { announce } from "../store";
 import { Confirm, type Question } from "./Dialog";
@@ -57,7 +58,8 @@ export function useAction(): Action {
 }
 
 export function why(error: unknown): string {
-  return error instanceof Refused ? error.message : "It did not work";
+  if (!(error instanceof Refused)) return "It did not work";
+  return error.problem.field === undefined ? error.message : faultOf(error.problem, [error.problem.field]).text;
 }
 
 export function OutcomeNote({ of }: { readonly of: Signal<Outcome> }) {

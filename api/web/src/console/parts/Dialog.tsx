@@ -26,6 +26,8 @@ export function Dialog({ title, onClose, children }: Props) {
 export interface Question {
   readonly title: string;
   readonly text: string;
+  /** What follows from it, one by one. */
+  readonly points?: readonly string[];
   readonly verb: string;
 }
 
@@ -45,6 +47,13 @@ export function Confirm({
       }}
     >
       <p>{question.text}</p>
+      {question.points !== undefined && (
+        <ul class="points">
+          {question.points.map((point) => (
+            <li key={point}>{point}</li>
+          ))}
+        </ul>
+      )}
       <form method="dialog" class="buttons">
         <button type="submit" autoFocus>
           Cancel

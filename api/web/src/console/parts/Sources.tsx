@@ -3,6 +3,7 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { EditSource } from "../admin/Sources";
 import { client } from "../client";
 import { media, rate } from "../format";
 import { dropped, keyed, moved } from "../reorder";
@@ -146,6 +147,7 @@ export function Sources({ channel }: { readonly channel: Channel }) {
                 name={`${source.enabled ? "Disable" : "Enable"} ${source.label}`}
                 act={() => enable(channel, source)}
               />
+              <EditSource channel={channel} source={source} />
             </span>
           </li>
         ))}

@@ -1,0 +1,65 @@
+/** What the API refuses, in a person's words and at the field that it is about. Pure.
+ *
+ * The API names a member by its path (`policy.failback_stable_s`, `sources[1].url`) and says what its decoder says; both are kept as
+ * they are for programs. Law: a refusal is never lost; what has no field here is said for the whole form. */
+
+import type { Problem } from "../../problem";
+
+export interface Fault {
+  /** Of the form; null: of none of its fields. */
+  readonly field: string | null;
+  readonly text: string;
+}
+
+/** `names` are the form's fields, called as the API calls them; `taken` is the one that a conflict (409) is about. */
+export function faultOf(problem: Problem, names: readonly string[], taken: string | null = null): Fault {
+  const { status, field: path = "", detail = "" } = problem;
+  if (status === 409 && taken !== null) return { field: taken, text: "This is taken already. Choose another." };
+  if (path === "") return { field: null, text: said(problem) };
+  const reason = detail.startsWith(`${path}: `) ? detail.slice(path.length + 2) : detail;
+  const plain = path.replace(/\[\d+\]/g, "");
+  const field = names.find((name) => plain === name || plain.startsWith(`${name}.`)) ?? null;
+  const line = /\[(\d+)\]/.exec(path)?.[1];
+  const text = line === undefined ? words(reason) : `Address ${Number(line) + 1}: ${lowered(words(reason))}`;
+  return field === null ? { field, text: `${path}: ${text}` } : { field, text };
+}
+
+/** The problem as a whole, for what has no field. */
+function said({ title, detail, status }: Problem): string {
+  if (status === 0) return "The server does not answer. Nothing has been changed; try again in a moment.";
+  if (status === 404) return "It is not there any more: somebody has deleted it meanwhile.";
+  return sentence(detail === undefined || detail === title ? title : `${title}: ${detail}`);
+}
+
+/** One reason of the API as a sentence. What is not known here is said as it is. */
+export function words(reason: string): string {
+  const most = /length <= (\d+)/.exec(reason)?.[1];
+  if (most !== undefined) return `This is too long: ${most} ${reason.includes("`str`") ? "characters" : "entries"} at most.`;
+  if (reason.endsWith("length >= 1")) return "This cannot be empty.";
+  const bound = /^Expected `(?:int|float)` (<=|>=) ([\d.]+)/.exec(reason);
+  if (bound !== null) {
+    const limit = Number(bound[2]).toLocaleString("en-GB");
+    return bound[1] === "<=" ? `${limit} at most.` : `${limit} at least.`;
+  }
+  if (reason.startsWith("Expected `int")) return "This must be a whole number.";
+  if (reason.startsWith("Expected `float")) return "This must be a number.";
+  const schemes = /^the scheme must be one of (.+)$/.exec(reason)?.[1];
+  if (schemes !== undefined) {
+    const all = schemes.split(", ").map((each) => `${each}://`);
+    return `The address must begin with ${all.slice(0, -1).join(", ")}${all.length > 1 ? " or " : ""}${all.at(-1) ?? ""}.`;
+  }
+  if (reason === "the host is missing") return "The address names no host. It looks like http://host/path.";
+  if (reason.startsWith("not a URL")) return "This is not an address.";
+  if (reason === "no such provider") return "This provider is not there any more.";
+  if (reason.startsWith("is empty, or has a character")) return "It has a space or a character that cannot stand here.";
+  return sentence(reason);
+}
+
+function sentence(text: string): string {
+  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(first) ? first : `${first}.`;
+}
+
+function lowered(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from orchestrator.census import Census
@@ -38,6 +38,7 @@ class FirstLooks:
         connections: Connections,
         census: Census,
         tell: Callable[[Source], None],
+        may_act: Callable[[], Awaitable[None]],
         now: Callable[[], float],
     ) -> None:
         self._probes = probes
@@ -45,22 +46,23 @@ class FirstLooks:
         self._connections = connections
         self._census = census
         self._tell = tell
+        self._may_act = may_act
         self._now = now
         self._under_way: dict[str, Source] = {}
-        self._not_before: dict[
-            str, tuple[str, float]
-        ] = {}  # source → the address that was looked at, and until when it is left
+        # By source: the address that was looked at, and until when it is left
+        self._not_before: dict[str, tuple[str, float]] = {}
         self._looking = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def look(self) -> None:
-        """Begin what can be begun now; each that ends makes the next look. Raises DatabaseUnavailable."""
+        """Begin what can be begun now; each that ends makes the next look. Raises DatabaseUnavailable, NotLeading."""
         async with self._looking:
             now = self._now()
             self._not_before = {each: left for each, left in self._not_before.items() if left[1] > now}
             unseen = await self._due(_ROWS + len(self._not_before) + len(self._under_way))
             if not unseen:
                 return
+            await self._may_act()
             limited = {each.provider_id for each in unseen if each.provider_id is not None}
             if limited:
                 await self._count()

@@ -73,14 +73,11 @@ class Jobs:
         self._every("recovery", settings.recovery_interval_s, self._acting(self._recover))
         self._every("failback probes", _LOOK_AFTER_S, self._acting(recovery.look_after))
         self._every("asked probes", settings.resync_interval_s, asked_probes.look)
+        self._every("first looks", settings.first_look_interval_s, first_looks.look)
         self._every("retention", settings.retention_interval_s, self._acting(self._retain))
         self._every("history", _HISTORY_S, self._acting(self._forget))
         self._every("heartbeat", BEAT_S, self._acting(heartbeat.beat))
         self._every("leadership", RENEW_S, leadership.renew)
-        self._every("first looks", settings.first_look_interval_s, first_looks.look)
-        self._every("retention", settings.retention_interval_s, self._retain)
-        self._every("history", _HISTORY_S, self._forget)
-        self._every("heartbeat", BEAT_S, heartbeat.beat)
 
     def start(self) -> None:
         # A run that finds the one before still going is skipped: that is what max_instances is for, and no news.

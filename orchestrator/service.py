@@ -86,10 +86,10 @@ async def orchestrate(
         tables.probes, interpreter, connections=connections, census=census, bus=bus, tell=supervisor.tell,
         may_act=leadership.confirm, now=now,
     )  # fmt: skip
-        tables.probes, interpreter, connections=connections, census=census, bus=bus, tell=supervisor.tell, now=now
-    )
-    first_looks = FirstLooks(tables.probes, interpreter, connections=connections, census=census, tell=supervisor.tell, now=now)
-    heartbeat = Heartbeat(tables.operation, now)
+    first_looks = FirstLooks(
+        tables.probes, interpreter, connections=connections, census=census, tell=supervisor.tell,
+        may_act=leadership.confirm, now=now,
+    )  # fmt: skip
     jobs = Jobs(
         settings=settings,
         supervisor=supervisor,

@@ -63,7 +63,10 @@ _WORDS: Final = {
 _FORMS: Final = (
     (re.compile(r"4\d\d\b|HTTP status 4\d\d\b"), ViewerReason.REFUSED),
     (re.compile(r"5\d\d\b|HTTP status 5\d\d\b|no (answer|media) within "), ViewerReason.UNREACHABLE),
-    (re.compile(r"not media "), ViewerReason.UNPLAYABLE),
+    (
+        re.compile(r"not media |protected by |encrypted by |DASH |a (playlist|compressed answer) |this FFmpeg cannot decode "),
+        ViewerReason.UNPLAYABLE,
+    ),
     (re.compile(r"provider .* in use$", re.DOTALL), ViewerReason.BUSY),
     (re.compile(r"container\b"), ViewerReason.SERVICE),
     (re.compile(r"replaced: |ended for its successor "), ViewerReason.PLANNED),

@@ -68,7 +68,6 @@ class Rooms:
         return Jobs(
             settings=OFTEN, supervisor=supervisor, sweep=sweep, recovery=recovery, retention=retention, history=history,
             heartbeat=heartbeat, leadership=leadership, renewals=renewals, asked_probes=asked_probes,
-            heartbeat=heartbeat, renewals=renewals, asked_probes=asked_probes,
             first_looks=first_looks,
             sessions=FakeTables().sessions, runtime=FakeRuntime(), now=lambda: 0.0,
         )  # fmt: skip

@@ -16,10 +16,8 @@ from transcoder.job import Streams
 
 _STREAM = re.compile(r"Stream #0:(\d{1,9})\b\S*: (Video|Audio): (\w+)")
 _LAYOUT = re.compile(r"\d+ Hz, ([^,]+)")
-_CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "quad": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
 _START = re.compile(r", start: (-?\d{1,18}\.\d{1,18})")
 _CHANNELS = {"mono": 1, "stereo": 2, "binaural": 2, "downmix": 2, "quad": 4, "hexagonal": 6, "octagonal": 8, "cube": 8}
-_START = re.compile(r", start: (-?\d+\.\d+)")
 _OPENING = re.compile(r"Opening '([^']*)' for reading")
 _PROGRAM = re.compile(r"^\s*Program (\d{1,18})\b")
 _BITRATE = re.compile(r"variant_bitrate\s*: (\d{1,18})\b")
@@ -276,7 +274,5 @@ def _channels(layout: str) -> int:
     name = layout.strip().partition("(")[0]
     if name in _CHANNELS:
         return _CHANNELS[name]
-    number = name.partition(" ")[0]
-    return int(number) if number.isdecimal() and len(number) < 4 else 0
     parts = name.partition(" ")[0].split(".")  # "7.1.4": around, below, above
-    return sum(map(int, parts)) if all(part.isdecimal() for part in parts) else 0
+    return sum(map(int, parts)) if all(part.isdecimal() and len(part) < 4 for part in parts) else 0

@@ -15,6 +15,7 @@ from orchestrator.core.policy import Policy
 from orchestrator.job import fault, launch
 from orchestrator.settings import Settings
 from tests.fakes.object_store import FakeObjectStore
+from transcoder.argv import assumed, plan
 from transcoder.job import Job, Streams, parse
 
 SETTINGS = Settings()
@@ -33,7 +34,9 @@ def job_of(media: Media | None, **source: Any) -> Job:
     )
     made = launch(session, origin, CHANNEL, FakeObjectStore(), SETTINGS)
     assert fault(made) is None
-    return parse(made.job)
+    job = parse(made.job)
+    assert plan(job.profile, assumed(job), None), "the agent has something to begin with"
+    return job
 
 
 @pytest.mark.parametrize(

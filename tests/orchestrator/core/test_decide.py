@@ -82,6 +82,19 @@ def test_a_source_seen_healthy_seconds_ago_is_not_probed_again() -> None:
     play.then(start(1, "a"), probe("b"), phase=Phase.STARTING)
 
 
+def test_a_source_that_no_probe_can_judge_is_tried_and_left_alone_where_it_fails() -> None:
+    """Its probe was made and gave no verdict (SRT, where ffprobe does not speak it): nothing but an attempt can tell."""
+    play = Playbook("a", "b")
+    play.look()
+    play.at(0.1).answers("b").source("a", last_checked_at=play.now)
+    play.then(start(1, "a"), phase=Phase.STARTING)
+    play.exits(1, Ending.SOURCE_UNDECODABLE).then(start(2, "b"), stop(1))
+    play.goes_live().after(5.0).source("a", status=SourceStatus.UNKNOWN, last_checked_at=play.now)
+    for _ in range(20):
+        play.after(20.0).answers("b").lists(2).look()
+        assert play.session.last_attempt == 2, "no probe says that it is stable"
+
+
 def test_a_source_seen_healthy_long_ago_is_probed() -> None:
     play = Playbook("a")
     play.source("a", status=SourceStatus.HEALTHY, last_checked_at=REQUESTED_AT - 3600.0)

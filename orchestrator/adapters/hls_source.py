@@ -16,6 +16,8 @@ import httpx
 
 from transcoder import job
 
+_TOLD = ("of no type", "text/html", "text/plain", "text/xml", "application/xml", "application/json", "application/octet-stream",
+         "application/dash+xml", "video/mp2t", "video/mp4", "image/jpeg", "image/png")  # fmt: skip
 _LIMIT_BYTES = 256 * 1024
 _TARGET_DURATION = re.compile(r"^#EXT-X-TARGETDURATION:(\d+)", re.MULTILINE)
 _FIRST_VARIANT = re.compile(r"^#EXT-X-STREAM-INF:.*\n+([^#\s].*)$", re.MULTILINE)
@@ -97,6 +99,7 @@ async def _read(source: job.Source, url: str, http: httpx.AsyncClient) -> tuple[
                 break
     text = body.decode(errors="replace")
     if not text.removeprefix("\ufeff").startswith("#EXTM3U"):
-        kind = answer.headers.get("content-type", "").partition(";")[0] or "of no type"
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower() or "of no type"
+        kind = kind if kind in _TOLD else "of another type"  # a server may write there what it likes
         raise _NotAPlaylist(f"not media ({kind})" if body else "an empty answer")
     return str(answer.url), text

@@ -23,6 +23,8 @@ _LIMIT_BYTES = 8 << 20  # a day of two-second segments; what comes after is not 
 _FRONT_BYTES = 64 * 1024  # of a live playlist it says what all of it is like
 _TARGET_DURATION = re.compile(r"^#EXT-X-TARGETDURATION:(\d{1,4})\b", re.MULTILINE)
 _LONGEST_CADENCE_S = 120.0  # a longer target duration is a mistake, or no live source's
+_TOLD = ("of no type", "text/html", "text/plain", "text/xml", "application/xml", "application/json", "application/octet-stream",
+         "application/dash+xml", "video/mp2t", "video/mp4", "image/jpeg", "image/png")  # fmt: skip
 _FIRST_VARIANT = re.compile(r"^#EXT-X-STREAM-INF:.*\n+([^#\s].*)$", re.MULTILINE)
 _KEY = re.compile(r"^#EXT-X-(?:SESSION-)?KEY:(.*)$", re.MULTILINE)
 _METHOD = re.compile(r"\bMETHOD=([A-Z0-9-]+)")
@@ -139,7 +141,9 @@ def _what_it_is(answer: Answer) -> str:
         return "a playlist that begins with a byte order mark, which HLS forbids (RFC 8216, 4.1)"
     if b"<MPD" in body or kind.lower() == "application/dash+xml":
         return "DASH (an MPD), not HLS"
-    return f"not media ({kind or 'of no type'})" if body else "an empty answer"
+    kind = kind.lower() or "of no type"
+    kind = kind if kind in _TOLD else "of another type"  # a server may write there what it likes
+    return f"not media ({kind})" if body else "an empty answer"
 
 
 def _encryption(text: str) -> str | None:
@@ -153,7 +157,7 @@ def _encryption(text: str) -> str | None:
         if form != "identity":
             refusal = f"protected by {_DRM.get(form, 'a DRM system')}"
         elif method.startswith("SAMPLE-AES"):
-            refusal = refusal or f"encrypted by {method}"
+            refusal = refusal or "encrypted by SAMPLE-AES"
         else:
             return None  # of several ways to decrypt it one will do
     return refusal

@@ -155,7 +155,7 @@ def test_a_servers_answer_says_more_than_what_follows_from_it() -> None:
         b"[in#0 @ 0x7f] [error] Error opening input: Invalid data found when processing input\n"
     ).fault
     assert fault is not None
-    assert fault.line == "[http] HTTP error 404 Not Found"
+    assert fault.line == "[http] HTTP error 404 ...", "a server may say there what it likes"
 
 
 def test_a_body_of_unknown_length_may_end() -> None:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import deque
 
-from transcoder.redaction import Redaction
+from transcoder.redaction import Redaction, without_servers_words
 
 _LIMIT_BYTES = 1 << 20
 _BURST_LINES = 40  # FFmpeg's lines in one window of time; what it repeats beyond that is counted only
@@ -57,7 +57,7 @@ class AttemptLog:
             self._window_at, self._in_window = now_s, 0
         self._in_window += 1
         if self._in_window <= _BURST_LINES:
-            self(f"ffmpeg: {line[:2000]}")
+            self(f"ffmpeg: {without_servers_words(line)[:2000]}")
 
     def document(self) -> bytes:
         """Everything that was kept, for the upload."""

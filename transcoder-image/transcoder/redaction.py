@@ -66,8 +66,13 @@ def redacted(text: str) -> str:
     return _URL.sub(_host_alone, text)
 
 
+def without_servers_words(line: str) -> str:
+    """A line of FFmpeg's without what a server has said in it."""
+    return _SAID.sub(r"\1 ...", line)
+
+
 class Redaction:
-    """The same, and the parts of one source's own address wherever they stand, absolute paths, and what a server says."""
+    """The same, and the parts of one source's own address wherever they stand, and absolute paths."""
 
     def __init__(self, url: str = "", headers: dict[str, str] | None = None) -> None:
         secrets = {each for part in _parts(url, headers or {}) for each in (part, _decoded(part)) if _is_telling(each)}
@@ -75,7 +80,7 @@ class Redaction:
         self._secret = re.compile(rf"(?<!\w)(?:{words})(?!\w)") if words else None
 
     def __call__(self, text: str) -> str:
-        text = _SAID.sub(r"\1 ...", _PATH.sub(_LEFT_OUT, redacted(text)))
+        text = _PATH.sub(_LEFT_OUT, redacted(text))
         return text if self._secret is None else self._secret.sub("...", text)
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from transcoder.argv import COPIED_VIDEO
 from transcoder.ending import Ending
 from transcoder.job import Streams
+from transcoder.redaction import without_servers_words
 
 _STREAM = re.compile(r"Stream #0:(\d{1,9})\b\S*: (Video|Audio): (\w+)")
 _LAYOUT = re.compile(r"\d+ Hz, ([^,]+)")
@@ -70,7 +71,8 @@ _HELD_BACK_S = 0.5  # of media that FFmpeg's muxer may hold, waiting for the oth
 
 
 class Fault(NamedTuple):
-    """One thing that went wrong with the source: the ending that it would explain, and FFmpeg's line."""
+    """One thing that went wrong with the source: the ending that it would explain, and FFmpeg's line, with no word of a
+    server's."""
 
     ending: Ending
     line: str
@@ -231,19 +233,19 @@ class Report:
         elif _CLOSED.search(text):
             self.closed = True
         elif _REFUSED.search(text):
-            self._faults.append(Fault(Ending.SOURCE_REFUSED, text))
+            self._faults.append(Fault(Ending.SOURCE_REFUSED, without_servers_words(text)))
         elif _UNREACHABLE.search(text):
-            self._faults.append(Fault(Ending.SOURCE_UNREACHABLE, text))
+            self._faults.append(Fault(Ending.SOURCE_UNREACHABLE, without_servers_words(text)))
         elif _UNDECODABLE.search(text):
-            self._faults.append(Fault(Ending.SOURCE_UNDECODABLE, text))
+            self._faults.append(Fault(Ending.SOURCE_UNDECODABLE, without_servers_words(text)))
         elif _LOST_PLAYLIST.search(text):
             self.playlists_lost += 1
             if not self._faults:  # it was answered, so what came was no playlist
-                self._faults.append(Fault(Ending.SOURCE_UNDECODABLE, text))
+                self._faults.append(Fault(Ending.SOURCE_UNDECODABLE, without_servers_words(text)))
         elif _LOST_SEGMENT.search(text):
             self.segments_lost += "skipping" in text
         elif _WHATEVER.search(text) and not self._faults and not self.closed:
-            self._faults.append(Fault(Ending.SOURCE_UNREACHABLE, text))
+            self._faults.append(Fault(Ending.SOURCE_UNREACHABLE, without_servers_words(text)))
         else:
             return
         del self._faults[:-32]

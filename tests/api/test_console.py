@@ -103,10 +103,10 @@ def test_the_cookie_opens_no_web_socket(app: Litestar) -> None:
         session = client.post("/v1/channels/news/sessions", headers=headers, json={}).json()
         client.post("/console/login", json={"key": KEY})
         with (
+            client.websocket_connect(f"/v1/sessions/{session['id']}/ws", headers=HEADER) as socket,
             pytest.raises(WebSocketDisconnect) as refused,
-            client.websocket_connect(f"/v1/sessions/{session['id']}/ws", headers=HEADER),
         ):
-            pass
+            socket.receive_text()
         assert refused.value.code == 4401
 
 

@@ -217,7 +217,7 @@ async def test_a_second_orchestrator_refuses_to_act_and_one_that_was_overtaken_e
         try:
             async with operator.background("orchestrator") as second:
                 number = await killed()
-                await watched.plays_from(number + 1)
+                await watched.plays_from(number + 1, timeout_s=40.0)  # a process starts, and a lease runs out
                 os.kill(first, signal.SIGCONT)
                 await eventually(lambda: stage.stack.orchestrator.pid != first, what="the end of the one that was overtaken")
                 assert "Another orchestrator acts on this database" in stage.stack.orchestrator.log_file.read_text()
@@ -228,5 +228,5 @@ async def test_a_second_orchestrator_refuses_to_act_and_one_that_was_overtaken_e
         # Who was refused is started again and again by what keeps it, so it takes over where the other one stops.
         again = await killed()
         assert again == number + 1, "the one that woke up has started nothing"
-        await watched.plays_from(again + 1)
+        await watched.plays_from(again + 1, timeout_s=40.0)
         assert watched.viewer.faults == []

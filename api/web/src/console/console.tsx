@@ -2,6 +2,7 @@
 
 import "../theme.css";
 import "./console.css";
+import "./rows.css";
 import { render } from "preact";
 import { App } from "./App";
 import { start } from "./live";

@@ -52,6 +52,7 @@ class OnAir:
         self._wanted: Collection[str] = ()
         self._read: dict[str, _Read] = {}  # the one read longest ago first
         self._quiet_until = 0.0
+        self.answers = True  # as of the last look: the store could be listed
         self._listed = Kept(self._look)
 
     async def get(self, session_ids: Collection[str]) -> Mapping[str, Listed]:
@@ -72,7 +73,9 @@ class OnAir:
         except (Temporary, TimeoutError) as error:
             log.info("playlists are not looked at: %s", error or "no answer in time")
             self._quiet_until = time.monotonic() + _QUIET_S
+            self.answers = False
             return {}
+        self.answers = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_READS_LIMIT_S):
                 await self._read_some(stamps)

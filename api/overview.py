@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Final
 
@@ -26,9 +26,11 @@ from api.sessions import AnyRequest
 from api.views import optional_timestamp
 from api.world import World
 from orchestrator.core.journal import position
-from orchestrator.core.model import Desired, Phase, Session, SourceStatus
+from orchestrator.core.model import Desired, Phase, Provider, Session, SourceStatus
 from orchestrator.core.payload import timestamp
 from orchestrator.core.policy import Policy
+from orchestrator.heartbeat import is_there
+from orchestrator.ports import OrchestratorRow
 
 TAG = Tag("Overview", "Everything at a glance, for a wall screen.")
 
@@ -59,6 +61,16 @@ class SessionGlance(Struct, kw_only=True):
 
 class OrchestratorGlance(Struct, kw_only=True):
     seen_at: str | None  # null: there is none
+    runs: bool  # it has been seen lately; where it has not, nothing starts, ends or fails over
+
+
+class FullProvider(Struct, kw_only=True):
+    """One that allows no further connection: its sources can be neither started, nor probed, nor swapped to."""
+
+    id: str
+    name: str
+    max_connections: int
+    connections_in_use: int
 
 
 class Overview(Struct, kw_only=True):
@@ -67,6 +79,8 @@ class Overview(Struct, kw_only=True):
     public_url: str  # where clients reach this API: FAILOVER_PUBLIC_URL, or as it was asked
     draining_since: str | None
     orchestrator: OrchestratorGlance
+    store_answers: bool
+    full_providers: list[FullProvider]  # by name
     cursor: int  # `after` of `/v1/events`
     channels: list[ChannelGlance]
     sessions: list[SessionGlance]
@@ -77,7 +91,9 @@ EXAMPLE = Overview(
     version="0.1.0",
     public_url="https://tv.example.com",
     draining_since=None,
-    orchestrator=OrchestratorGlance(seen_at="2025-06-01T21:04:10.870Z"),
+    orchestrator=OrchestratorGlance(seen_at="2025-06-01T21:04:10.870Z", runs=True),
+    store_answers=True,
+    full_providers=[FullProvider(id="p-7c2m9x5t", name="Acme TV", max_connections=2, connections_in_use=2)],
     cursor=812345,
     channels=[
         ChannelGlance(
@@ -115,13 +131,15 @@ EXAMPLE = Overview(
 async def read_overview(world: NamedDependency[World], request: AnyRequest) -> Response[bytes]:
     """Sources without addresses. Has an ETag of all but `at`."""
     now = world.clock()
-    unended, rows, strips, newest, draining_since, orchestrators = await asyncio.gather(
+    unended, rows, strips, newest, draining_since, orchestrators, providers, in_use = await asyncio.gather(
         world.sessions.unended(),
         world.channels.get(CHANNELS_KEPT_S),
         world.strips.get(),
         world.journal.newest(),
         world.operation.draining_since(),
         world.operation.orchestrators(),
+        world.providers.all(),
+        world.providers.in_use(),
     )
     ids = [session.id for session in unended]
     viewers, listed = await asyncio.gather(
@@ -136,7 +154,9 @@ async def read_overview(world: NamedDependency[World], request: AnyRequest) -> R
             version=VERSION,
             public_url=public_url,
             draining_since=optional_timestamp(draining_since),
-            orchestrator=OrchestratorGlance(seen_at=timestamp(orchestrators[0].seen_at) if orchestrators else None),
+            orchestrator=_orchestrator(orchestrators, now),
+            store_answers=world.on_air.answers,
+            full_providers=_full(providers, in_use),
             cursor=position(newest, now),
             channels=world.glances.of(rows, strips, unended, now),
             sessions=[_session(each, viewers, listed) for each in unended],
@@ -158,6 +178,21 @@ def _answer(overview: Overview, now: float, known: str, gzips: bool) -> Response
         body = gzip.compress(body, compresslevel=1)
         headers["Content-Encoding"] = "gzip"
     return Response(body, media_type="application/json", headers=headers)
+
+
+def _orchestrator(rows: Sequence[OrchestratorRow], now: float) -> OrchestratorGlance:
+    last = max(rows, key=lambda row: row.seen_at, default=None)
+    if last is None:
+        return OrchestratorGlance(seen_at=None, runs=False)
+    return OrchestratorGlance(seen_at=timestamp(last.seen_at), runs=is_there(last, now))
+
+
+def _full(providers: Sequence[Provider], in_use: Mapping[str, int]) -> list[FullProvider]:
+    return [
+        FullProvider(id=each.id, name=each.name, max_connections=each.max_connections, connections_in_use=in_use[each.id])
+        for each in providers
+        if each.max_connections is not None and in_use.get(each.id, 0) >= each.max_connections > 0
+    ]
 
 
 def _gzips(request: AnyRequest) -> bool:

@@ -41,9 +41,34 @@ async def overview(client: httpx.AsyncClient) -> dict[str, Any]:
 async def test_a_deployment_with_nothing_in_it(admin: httpx.AsyncClient) -> None:
     found = await overview(admin)
     assert found.pop("at")
-    assert (found.pop("version"), found.pop("orchestrator")) == ("0.1.0", {"seen_at": None})
-    assert found.pop("public_url") == "http://testserver.local"
+    assert (found.pop("version"), found.pop("orchestrator")) == ("0.1.0", {"seen_at": None, "runs": False})
+    assert (found.pop("store_answers"), found.pop("full_providers")) == (True, [])
+    assert found.pop("public_url") == "http://api.test"
     assert found == {"draining_since": None, "cursor": 0, "channels": [], "sessions": []}
+
+
+async def test_what_keeps_all_from_being_well_is_told(
+    admin: httpx.AsyncClient, app: Litestar, stage: Stage, tables: FakeTables, store: FakeObjectStore
+) -> None:
+    async def told() -> tuple[bool, bool, list[dict[str, Any]]]:
+        app.state.world.on_air.expire()
+        found = await overview(admin)
+        return found["orchestrator"]["runs"], found["store_answers"], found["full_providers"]
+
+    channel = await stage.channel()
+    acme = (await admin.post("/v1/providers", json={"name": "Acme TV", "max_connections": 1})).json()
+    await admin.post("/v1/providers", json={"name": "Roomy", "max_connections": 2})
+    await admin.patch(f"/v1/sources/{channel['sources'][0]['id']}", json={"provider_id": acme["id"]})
+    now = time.time()
+    await tables.operation.beat(OrchestratorRow(id="o-1", node="node", started_at=now, seen_at=now - 900.0))
+    assert await told() == (False, True, []), "one that was seen a quarter of an hour ago"
+    await tables.operation.beat(OrchestratorRow(id="o-2", node="node", started_at=now, seen_at=now))
+    assert await told() == (True, True, [])
+    session = await stage.session()
+    await stage.go_live(session["id"])
+    full = {"id": acme["id"], "name": "Acme TV", "max_connections": 1, "connections_in_use": 1}
+    store.refusing = True
+    assert await told() == (True, False, [full])
 
 
 async def test_everything_at_a_glance(
@@ -59,7 +84,9 @@ async def test_everything_at_a_glance(
     await tables.operation.beat(OrchestratorRow(id="o-1", node="node", started_at=1.0, seen_at=1000.5))
     await tables.operation.drain(2000.0)
     found = await overview(admin)
-    assert (found["orchestrator"], found["draining_since"]) == ({"seen_at": timestamp(1000.5)}, timestamp(2000.0))
+    assert (found["orchestrator"], found["draining_since"]) == (
+        {"seen_at": timestamp(1000.5), "runs": False}, timestamp(2000.0),
+    )  # fmt: skip
     assert found["cursor"] == 1
     first, second = found["channels"]
     assert (first["slug"], second["slug"], second["enabled"]) == ("news", "sport", False)

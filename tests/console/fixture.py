@@ -41,9 +41,16 @@ class Fixture:
         self.sessions = self._sessions(sessions)
         self.cursor = 812_345
         self.draining_since: str | None = None
+        self.orchestrated = True
         self.providers: list[dict[str, Any]] = [
             {"id": "p-acme", "name": "Acme TV", "max_connections": 40, "connections_in_use": 31, "created_at": stamp(now)},
-            {"id": "p-north", "name": "Northlink", "max_connections": 12, "connections_in_use": 12, "created_at": stamp(now)},
+            {
+                "id": "p-north",
+                "name": "Northlink",
+                "max_connections": 12,
+                "connections_in_use": 12 if trouble else 9,
+                "created_at": stamp(now),
+            },
             {"id": "p-orbit", "name": "Orbit", "max_connections": None, "connections_in_use": 4, "created_at": stamp(now)},
         ]
         self.findings: list[dict[str, Any]] = [
@@ -68,7 +75,13 @@ class Fixture:
             "version": "0.1.0",
             "public_url": "https://tv.example.com",
             "draining_since": self.draining_since,
-            "orchestrator": {"seen_at": stamp(at - 1)},
+            "orchestrator": {"seen_at": stamp(at - 1 if self.orchestrated else at - 900), "runs": self.orchestrated},
+            "store_answers": True,
+            "full_providers": [
+                {name: each[name] for name in ("id", "name", "max_connections", "connections_in_use")}
+                for each in self.providers
+                if each["max_connections"] is not None and each["connections_in_use"] >= each["max_connections"]
+            ],
             "cursor": self.cursor,
             "channels": self.channels,
             "sessions": self.sessions,

@@ -45,6 +45,31 @@ async def _lose(mock: Mock, page: Page) -> None:
     await page.get_by_text("The server does not answer").first.wait_for(timeout=30_000)
 
 
+async def _without_orchestrator(mock: Mock, page: Page) -> None:
+    mock.fixture.orchestrated = False
+    await page.get_by_role("heading", name="No orchestrator runs").wait_for(timeout=30_000)
+
+
+async def _full(mock: Mock, page: Page) -> None:
+    mock.fixture.providers[1]["connections_in_use"] = 12
+    await page.get_by_role("heading", name="Northlink has no connection left").wait_for(timeout=30_000)
+
+
+async def _long(mock: Mock, page: Page) -> None:
+    """What went wrong is told at length."""
+    words = "the source answers 503 Service Unavailable to each of the last 12 requests, and its certificate ends in 2 days; "
+    source = mock.fixture.channels[_in_trouble(mock)]["sources"][0]
+    source["last_failure_reason"] = words * 3
+    mock.refusals["POST", f"/v1/sources/{source['id']}/probe"] = {
+        "status": 503,
+        "title": "It cannot be probed",
+        "detail": words,
+    }
+    await page.reload()
+    await page.get_by_role("button", name=f"Probe {source['label']}").click()
+    await page.locator(".outcome.failed").wait_for()
+
+
 async def _search(_: Mock, page: Page) -> None:
     await page.keyboard.press("/")
     await page.keyboard.type("sport arena")
@@ -152,12 +177,15 @@ async def _add_refused(mock: Mock, page: Page) -> None:
 SHOTS: Final = (
     Shot("overview"),
     Shot("overview-well", trouble=False),
+    Shot("overview-without-orchestrator", prepare=_without_orchestrator),
+    Shot("overview-full", trouble=False, prepare=_full),
     Shot("overview-search", prepare=_search),
     Shot("overview-nothing", prepare=_nothing),
     Shot("overview-lost", prepare=_lose),
     Shot("sessions", "/console/sessions"),
     Shot("channel", "/console/channels/{channel}", whole=True),
     Shot("channel-actions", "/console/channels/{channel}", prepare=_act),
+    Shot("channel-long", "/console/channels/{channel}", prepare=_long),
     Shot("channel-failovers", "/console/channels/{channel}", prepare=_failovers, whole=True),
     Shot("channel-edit", "/console/channels/{channel}", prepare=_edit),
     Shot("channel-delete", "/console/channels/{channel}", prepare=_delete),

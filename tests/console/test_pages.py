@@ -218,8 +218,40 @@ async def test_what_is_lost_is_said_and_comes_back(browser: Browser) -> None:
         mock.down = True
         mock.hang_up()
         await expect(page.get_by_text("No answer")).to_be_visible(timeout=15_000)
+        await expect(page.locator(".headline h1")).to_have_text("The server does not answer")
+        await expect(page).to_have_title("The server does not answer")
         mock.down = False
         mock.emit(mock.switch(mock.fixture.sessions[0]))
         await expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=15_000)
         await expect(page.locator(".tile.backup .n")).to_have_text("1")
         await page.close()
+
+
+async def test_all_is_well_only_where_the_deployment_is(browser: Browser) -> None:
+    mock = Mock(fixture := Fixture(time.time(), 20, 10))
+    with mock.running():
+        page = await browser.new_page()
+        await page.goto(f"{mock.url}/console")
+        headline, bar = page.locator(".headline h1"), page.locator(".bar")
+        await expect(headline).to_have_text("All is well")
+        fixture.providers[1]["connections_in_use"] = 12
+        await expect(headline).to_have_text("Northlink has no connection left", timeout=15_000)
+        await expect(bar).to_contain_text("Northlink full")
+        fixture.orchestrated = False
+        await expect(headline).to_have_text("No orchestrator runs", timeout=15_000)
+        await expect(page).to_have_title("No orchestrator runs")
+        await page.get_by_role("link", name="System").click()
+        await expect(bar).to_contain_text("No orchestrator")
+        await expect(page.locator(".policy")).to_contain_text("none runs, the last one was seen 15 min ago")
+        await expect(page.locator(".policy")).to_contain_text("wait for an orchestrator")
+        await page.close()
+
+
+async def test_a_long_error_squeezes_no_row(browser: Browser) -> None:
+    async with stood(browser, next(shot for shot in SHOTS if shot.name == "channel-long"), channels=60, sessions=40) as page:
+        for width in (1920, 1280, 1000, 800, 390):
+            await page.set_viewport_size({"width": width, "height": 900})
+            title = await page.locator(".source.failing .title").first.bounding_box()
+            failed = await page.locator(".outcome.failed").bounding_box()
+            assert title is not None and title["width"] >= min(250, 0.55 * width), width
+            assert failed is not None and failed["height"] < 160, width

@@ -16,7 +16,7 @@ import { Dialog } from "./parts/Dialog";
 import { Stale, TopBar } from "./parts/TopBar";
 import { moveInList } from "./parts/VirtualList";
 import { navigate, route } from "./route";
-import { announced, choice, choose, link, state, tally } from "./store";
+import { announced, choice, choose, link, state, tally, troubles } from "./store";
 
 export function App() {
   const helping = useSignal(false);
@@ -40,7 +40,8 @@ export function App() {
   useSignalEffect(() => {
     const of = tally.value;
     const bad = of.off + of.slate;
-    document.title = `${bad > 0 ? `(${bad}) ` : ""}${link.value === "live" || link.value === "polling" ? headline(of, state.value.channels.size) : "Console"}`;
+    const known = state.value.at !== "" && link.value !== "logged_out";
+    document.title = `${bad > 0 ? `(${bad}) ` : ""}${known ? headline(of, state.value.channels.size, troubles.value) : "Console"}`;
   });
   if (link.value === "logged_out") return <Login onDone={restart} />;
   return (

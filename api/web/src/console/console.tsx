@@ -3,6 +3,7 @@
 import "../theme.css";
 import "./console.css";
 import "./admin/admin.css";
+import "./rows.css";
 import { render } from "preact";
 import { App } from "./App";
 import { start } from "./live";

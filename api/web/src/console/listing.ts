@@ -1,5 +1,6 @@
 /** Which rows the overview shows, and in what order: pure, from the state and what the operator has chosen. */
 
+import type { Told } from "./deployment";
 import { isTrouble, ofChannel, ofSession, rank, type Standing } from "./standing";
 import type { Channel, Session, State } from "./state";
 
@@ -151,14 +152,18 @@ function viewersOf(state: State): Map<string, number> {
   return found;
 }
 
-/** One sentence for who looks up from across the room. */
-export function headline(of: Counts, channels: number): string {
+/** One sentence for who looks up from across the room. All is well where nothing is wrong with a channel that is watched, nor with
+ * the deployment, as far as the server has just said. */
+export function headline(of: Counts, channels: number, troubles: readonly Told[]): string {
+  const grave = troubles.find((trouble) => trouble.grave);
+  if (grave !== undefined) return grave.headline;
   const many = (n: number, text: string): string => `${n} ${n === 1 ? "channel is" : "channels are"} ${text}`;
   if (channels === 0) return "No channels yet";
   if (of.off > 0) return many(of.off, "off air");
   if (of.slate > 0) return many(of.slate, "on slate");
   if (of.dead > 0) return many(of.dead, "without a working source");
   if (of.backup > 0) return many(of.backup, "on backup");
+  if (troubles[0] !== undefined) return troubles[0].headline;
   if (of.air + of.starting + of.risk > 0) return "All is well";
   return "Nobody is watching";
 }

@@ -1,7 +1,7 @@
 /** Everything that the console knows, and how it changes: pure functions that share what stayed the same, so that a row whose
  * channel has not changed is the same object and is not drawn again. */
 
-import type { WireChannel, WireEvent, WireOverview, WireSession, WireSource } from "./wire";
+import type { WireChannel, WireEvent, WireFullProvider, WireOverview, WireSession, WireSource } from "./wire";
 
 export type Source = WireSource;
 export type Channel = WireChannel;
@@ -13,6 +13,9 @@ export interface State {
   readonly public_url: string;
   readonly draining_since: string | null;
   readonly orchestrator_seen_at: string | null;
+  readonly orchestrator_runs: boolean;
+  readonly store_answers: boolean;
+  readonly full_providers: readonly WireFullProvider[];
   /** The newest event that is in here. */
   readonly cursor: number;
   readonly channels: ReadonlyMap<string, Channel>;
@@ -38,6 +41,9 @@ export const EMPTY: State = {
   public_url: "",
   draining_since: null,
   orchestrator_seen_at: null,
+  orchestrator_runs: false,
+  store_answers: false,
+  full_providers: [],
   cursor: 0,
   channels: new Map(),
   sessions: new Map(),
@@ -59,6 +65,9 @@ export function loaded(before: State, overview: WireOverview): State {
     public_url: overview.public_url,
     draining_since: overview.draining_since,
     orchestrator_seen_at: overview.orchestrator.seen_at,
+    orchestrator_runs: overview.orchestrator.runs,
+    store_answers: overview.store_answers,
+    full_providers: overview.full_providers,
     cursor: Math.max(before.cursor, overview.cursor),
     channels,
     sessions,

@@ -3,6 +3,7 @@
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
 import { channelRows, counts, sessionRows, standings, type Choice, type Row, type SessionRow } from "./listing";
 import type { Standing } from "./standing";
+import { troubles as troublesOf } from "./deployment";
 import { EMPTY, isEqual, type State } from "./state";
 
 export type Link = "loading" | "logged_out" | "live" | "polling" | "lost";
@@ -15,6 +16,15 @@ export const heard_ms = signal(0);
 const ahead_ms = signal(0);
 /** Now, by the server's clock; ticks once a second. */
 export const now_ms = signal(Date.now());
+
+/** What is shown is older than this: how it stands now is not known. */
+const WITHOUT_MS = 12_000;
+/** How old what is shown is, by this machine's clock, whatever the server's says; 0 where that is no matter. */
+export const stale_ms = computed(() => {
+  const old_ms = now_ms.value > 0 && heard_ms.value > 0 ? Date.now() - heard_ms.value : 0;
+  return old_ms > WITHOUT_MS ? old_ms : 0;
+});
+export const troubles = steady(() => troublesOf(state.value, link.value === "lost" || stale_ms.value > 0));
 
 export const choice = signal<Choice>({ search: "", order: "trouble", grouped: false, only: new Set() });
 

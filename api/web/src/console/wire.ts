@@ -63,13 +63,22 @@ export interface WireSession {
   readonly last_segment_at: string | null;
 }
 
+export interface WireFullProvider {
+  readonly id: string;
+  readonly name: string;
+  readonly max_connections: number;
+  readonly connections_in_use: number;
+}
+
 export interface WireOverview {
   readonly at: string;
   readonly version: string;
   /** Where clients reach the API. */
   readonly public_url: string;
   readonly draining_since: string | null;
-  readonly orchestrator: { readonly seen_at: string | null };
+  readonly orchestrator: { readonly seen_at: string | null; readonly runs: boolean };
+  readonly store_answers: boolean;
+  readonly full_providers: readonly WireFullProvider[];
   readonly cursor: number;
   readonly channels: readonly WireChannel[];
   readonly sessions: readonly WireSession[];

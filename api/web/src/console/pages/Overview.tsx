@@ -3,7 +3,7 @@
 import { channelPath } from "../route";
 import { headline, isBig, type Row, type SessionRow as SessionEntry } from "../listing";
 import { MEANINGS, STANDINGS, WORDS, isTrouble, type Standing } from "../standing";
-import { choice, choose, shownChannels, shownSessions, state, tally, toggleOnly } from "../store";
+import { choice, choose, shownChannels, shownSessions, state, tally, toggleOnly, troubles } from "../store";
 import { count, number } from "../format";
 import { sentence, toneOf } from "../telling";
 import { Clock } from "../parts/Age";
@@ -64,12 +64,17 @@ export function SessionsPage() {
 function Headline() {
   const of = tally.value;
   const worst = STANDINGS.find((standing) => isTrouble(standing) && of[standing] > 0);
+  const [first] = troubles.value;
+  const grave = first?.grave === true;
+  /** What the headline is about, where that is not the channels. */
+  const said = grave || worst === undefined ? first : undefined;
   let viewers = 0;
   for (const session of state.value.sessions.values()) viewers += session.viewers;
   return (
     <div class="headline">
-      <div class={`sentence ${worst ?? "well"}`}>
-        <h1 tabIndex={-1}>{headline(of, state.value.channels.size)}</h1>
+      <div class={`sentence ${grave ? "off" : (worst ?? (said === undefined ? "well" : "backup"))}`}>
+        <h1 tabIndex={-1}>{headline(of, state.value.channels.size, troubles.value)}</h1>
+        {said !== undefined && <p class="meaning">{said.meaning}</p>}
         <p>
           {count(state.value.channels.size, "channel")} · {count(state.value.sessions.size, "session")} ·{" "}
           {count(viewers, "viewer")}

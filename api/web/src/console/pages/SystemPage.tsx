@@ -27,7 +27,7 @@ export function SystemPage() {
 }
 
 function Deployment() {
-  const { draining_since, orchestrator_seen_at, version } = state.value;
+  const { draining_since, orchestrator_seen_at, orchestrator_runs, version } = state.value;
   const draining = draining_since !== null;
   return (
     <section class="panel" aria-labelledby="deployment-title">
@@ -41,7 +41,14 @@ function Deployment() {
         </div>
         <div>
           <dt>Orchestrator</dt>
-          <dd>{orchestrator_seen_at === null ? "none runs" : <>seen {<Ago at={orchestrator_seen_at} />}</>}</dd>
+          <dd>
+            {orchestrator_runs ? "" : "none runs"}
+            {orchestrator_seen_at !== null && (
+              <>
+                {orchestrator_runs ? "" : ", the last one was "}seen <Ago at={orchestrator_seen_at} />
+              </>
+            )}
+          </dd>
         </div>
         <div>
           <dt>New sessions</dt>
@@ -50,8 +57,10 @@ function Deployment() {
               <>
                 refused since <Ago at={draining_since} /> (draining)
               </>
-            ) : (
+            ) : orchestrator_runs ? (
               "start"
+            ) : (
+              "wait for an orchestrator"
             )}
           </dd>
         </div>

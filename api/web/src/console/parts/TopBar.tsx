@@ -2,10 +2,10 @@
 
 import { useComputed } from "@preact/signals";
 import { client } from "../client";
-import { clock, ms, span } from "../format";
+import { clock, span } from "../format";
 import { leave } from "../live";
 import { route, type Route } from "../route";
-import { heard_ms, link, now_ms, state } from "../store";
+import { link, now_ms, stale_ms, troubles } from "../store";
 import { theme, nextTheme } from "../theme";
 
 const PAGES: readonly (readonly [Route["page"], string, string])[] = [
@@ -14,8 +14,6 @@ const PAGES: readonly (readonly [Route["page"], string, string])[] = [
   ["add", "/console/add", "Add channels"],
   ["system", "/console/system", "System"],
 ];
-const WITHOUT_MS = 12_000;
-const ORCHESTRATOR_MS = 15_000;
 
 export function TopBar({ onHelp }: { readonly onHelp: () => void }) {
   const time = useComputed(() => clock(now_ms.value, now_ms.value));
@@ -38,8 +36,7 @@ export function TopBar({ onHelp }: { readonly onHelp: () => void }) {
         ))}
       </nav>
       <span class="facts">
-        <Draining />
-        <Orchestrator />
+        <Troubles />
         <LinkState />
         <span class="time">{time}</span>
       </span>
@@ -87,34 +84,24 @@ function LinkState() {
   }
 }
 
-function Draining() {
-  return state.value.draining_since === null ? null : (
-    <a class="flag" href="/console/system" title="No new session starts">
-      Draining
-    </a>
+/** What is wrong with the deployment; that nothing answers is said beside it. */
+function Troubles() {
+  return (
+    <>
+      {troubles.value
+        .filter(({ trouble }) => trouble !== "unanswered")
+        .map(({ trouble, grave, flag, meaning }) => (
+          <a key={trouble} class={`flag ${grave ? "wrong" : ""}`} href="/console/system" title={meaning}>
+            {flag}
+          </a>
+        ))}
+    </>
   );
-}
-
-function Orchestrator() {
-  const away = useComputed(() => {
-    const seen = ms(state.value.orchestrator_seen_at);
-    if (state.value.at === "" || link.value === "lost") return false;
-    return seen === null || now_ms.value - seen > ORCHESTRATOR_MS;
-  });
-  return away.value ? (
-    <a class="flag wrong" href="/console/system" title="Sessions play on, but nothing fails over">
-      No orchestrator
-    </a>
-  ) : null;
 }
 
 /** Where nothing has been heard for a while, everything on the page is as old as that. */
 export function Stale() {
-  const age = useComputed(() => {
-    // `now_ms` ticks; the age itself is by this machine's clock, whatever the server's says.
-    const old = now_ms.value > 0 ? Date.now() - heard_ms.value : 0;
-    return heard_ms.value > 0 && old > WITHOUT_MS ? span(old) : "";
-  });
+  const age = useComputed(() => (stale_ms.value > 0 ? span(stale_ms.value) : ""));
   return age.value === "" ? null : (
     <p class="stale" role="status">
       <b>The server does not answer.</b> What you see is <span aria-hidden="true">{age.value}</span> old. Running sessions play

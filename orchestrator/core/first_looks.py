@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from orchestrator.core.model import Source
 
 AT_ONCE: Final = 6
-AT_ONE_HOST: Final = 2  # an account whose limit nobody has entered may allow few
+AT_ONE_HOST: Final = 2  # an account whose limit nobody has entered may allow few ...
+AT_ONE_LIMITED: Final = 4  # ... and one that has a limit is kept to it
 AMONG_ALL: Final = 16  # probes of every kind; the other half of the places is for sessions and for who asks
 
 
@@ -37,7 +38,7 @@ def next_looks(
         if len(chosen) >= places:
             break
         host, provider = host_of(source.url), source.provider_id
-        if hosts[host] >= AT_ONE_HOST or (provider is not None and left.get(provider, 1) < 1):
+        if hosts[host] >= (AT_ONE_LIMITED if provider in left else AT_ONE_HOST) or left.get(provider or "", 1) < 1:
             continue
         hosts[host] += 1
         if provider in left:

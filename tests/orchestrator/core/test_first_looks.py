@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from orchestrator.core.first_looks import AMONG_ALL, AT_ONCE, AT_ONE_HOST, host_of, next_looks, room
+from orchestrator.core.first_looks import AMONG_ALL, AT_ONCE, AT_ONE_HOST, AT_ONE_LIMITED, host_of, next_looks, room
 from orchestrator.core.model import Media, Source, SourceStatus
 from orchestrator.core.recovering import LONGEST_PAUSE_S, is_due
 
@@ -27,6 +27,12 @@ def test_a_few_at_once_in_their_order_and_two_at_one_host() -> None:
     unseen = [source(n, "a" if n < 5 else f"h{n}") for n in range(20)]
     assert ids(next_looks(unseen, (), probes=0, spare={})) == ["x-0", "x-1", "x-5", "x-6", "x-7", "x-8"]
     assert ids(next_looks(unseen, [source(90), source(91)], probes=2, spare={})) == ["x-5", "x-6", "x-7", "x-8"]
+
+
+def test_four_at_a_host_whose_providers_limit_is_known() -> None:
+    unseen = [source(n, "a", "p-1") for n in range(9)]
+    assert ids(next_looks(unseen, (), probes=0, spare={"p-1": 9})) == ["x-0", "x-1", "x-2", "x-3"]
+    assert ids(next_looks(unseen, (), probes=0, spare={})) == ["x-0", "x-1"]
 
 
 def test_while_others_probe_much_none_is_begun() -> None:
@@ -61,7 +67,9 @@ def test_no_bound_is_ever_passed(
     assert len(chosen) + len(under_way) <= AT_ONCE
     assert not chosen or len(chosen) + len(under_way) + others <= AMONG_ALL
     at = Counter(host_of(each.url) for each in (*chosen, *under_way))
-    assert all(count <= AT_ONE_HOST for count in at.values())
+    assert all(count <= AT_ONE_LIMITED for count in at.values())
+    free = Counter(host_of(each.url) for each in (*chosen, *under_way) if each.provider_id not in spare)
+    assert all(count <= AT_ONE_HOST for count in free.values())
     of = Counter(each.provider_id for each in chosen)
     assert all(of[provider] <= left for provider, left in spare.items())
 

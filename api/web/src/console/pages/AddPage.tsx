@@ -52,6 +52,8 @@ function Import() {
   const ready =
     provider.value.trim() !== "" &&
     (from.value === "file" ? file.value !== null : (from.value === "text" ? text.value : address.value).trim() !== "");
+  const isNew =
+    provider.value.trim() !== "" && !providers.value.some((each) => [each.name, each.id].includes(provider.value.trim()));
   /** What is shown is of what was given before. */
   const changed = (): void => {
     plan.value = null;
@@ -93,6 +95,12 @@ function Import() {
             ))}
           </datalist>
         </label>
+        {isNew && (
+          <p class="hint">
+            A new provider. If the account allows only so many connections, <a href="/console/system">add it with its limit</a>{" "}
+            first: imported sources are probed at once.
+          </p>
+        )}
         <fieldset class="choice">
           <legend>M3U from</legend>
           {(["file", "text", "address"] as const).map((each) => (

@@ -188,3 +188,12 @@ def test_people_read_what_matters_only() -> None:
         "Stream #0:1[0x0]: Audio: aac (LC) ([15][0][0][0] / 0x000F)",
         "[http] HTTP error 404 Not Found",
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "codec"), [("aac (LC)", None), ("aac (HE-AAC)", "mp4a.40.5"), ("aac (HE-AACv2)", "mp4a.40.29"), ("mp3", None)]
+)
+def test_he_aac_is_told_by_the_decoder(said: str, codec: str | None) -> None:
+    """An ADTS header names the layer below, AAC-LC."""
+    assert report(HLS.replace(b"aac (LC)", said.encode())).he_aac == codec
+    assert report(VARIANTS.replace(b"aac (LC)", said.encode())).he_aac is None, "the first audio of that program is AC-3"

@@ -11,6 +11,8 @@ from transcoder.ending import Ending
 from transcoder.job import Streams
 
 _STREAM = re.compile(r"Stream #0:(\d+)\S*: (Video|Audio): (\w+)")
+_HE_AAC = re.compile(r"Audio: aac \((HE-AAC|HE-AACv2)\)")
+_HE_AAC_CODECS = {"HE-AAC": "mp4a.40.5", "HE-AACv2": "mp4a.40.29"}
 _LAYOUT = re.compile(r"\d+ Hz, ([^,]+)")
 _CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "quad": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
 _START = re.compile(r", start: (-?\d+\.\d+)")
@@ -76,6 +78,7 @@ class Report:
         self.segments_lost = 0  # segments given up since media came
         self._describing = False
         self._streams: dict[int, tuple[str, str, int]] = {}
+        self._he_aac: dict[int, str] = {}  # by the stream's number
         self._programs: list[_Program] = []
         self._opened: list[str] = []
         self._faults: list[Fault] = []
@@ -92,6 +95,12 @@ class Report:
         video, _ = chosen.get("Video", (None, 0))
         audio, channels = chosen.get("Audio", (None, 0))
         return Streams(video, audio, channels)
+
+    @property
+    def he_aac(self) -> str | None:
+        """The codec (RFC 6381) of that audio where it is HE-AAC; None: it is not."""
+        numbers = self._best.streams if self._best else sorted(self._streams)
+        return next((self._he_aac.get(n) for n in numbers if self._streams[n][0] == "Audio"), None)
 
     @property
     def program(self) -> int | None:
@@ -162,6 +171,8 @@ class Report:
             layout = _LAYOUT.search(text)
             channels = _channels(layout[1]) if layout else 0
             self._streams[int(stream[1])] = (stream[2], stream[3], channels)
+            if profile := _HE_AAC.search(text):
+                self._he_aac[int(stream[1])] = _HE_AAC_CODECS[profile[1]]
             if self._programs:
                 self._programs[-1].streams.append(int(stream[1]))
         elif self._programs and (bitrate := _BITRATE.search(text)):

@@ -11,6 +11,7 @@ import pytest
 from litestar import Litestar
 from msgspec.structs import replace
 
+from api import on_air
 from api.glances import label_of
 from orchestrator.core.model import Decision, EventType, Phase
 from orchestrator.core.payload import timestamp
@@ -43,6 +44,19 @@ async def test_a_deployment_with_nothing_in_it(admin: httpx.AsyncClient) -> None
     assert found.pop("at")
     assert (found.pop("version"), found.pop("orchestrator")) == ("0.1.0", {"seen_at": None})
     assert found == {"draining_since": None, "cursor": 0, "channels": [], "sessions": []}
+
+
+async def test_a_bit_rate_is_the_average_and_follows_a_correction(store: FakeObjectStore, monkeypatch: Any) -> None:
+    monkeypatch.setattr(on_air, "CORRECTED_S", 0.0)
+    session_id = "s-1"
+    listed(store, session_id)
+    looking = on_air.OnAir(store)
+    assert (await looking.get([session_id]))[session_id].bitrate_bps == 1_600_000
+    corrected = MultivariantPlaylist((Variant("main.m3u8", 6_000_000, average_bandwidth=4_000_000),)).render().encode()
+    listed(store, session_id, segments=4)
+    store.put(f"playlists/{session_id}/index.m3u8", corrected)
+    looking.expire()
+    assert (await looking.get([session_id]))[session_id].bitrate_bps == 4_000_000
 
 
 async def test_everything_at_a_glance(

@@ -105,6 +105,15 @@ def test_a_playlist_of_somebody_elses_making_is_no_reason_to_fail(codecs: str) -
     }  # fmt: skip
 
 
+def test_codecs_are_all_named_or_none() -> None:
+    taken = measured([(250_000, 2.0)], SD._replace(audio=None))
+    assert taken.variant("main.m3u8").codecs == "avc1.4d401e"
+    taken.has_video = taken.has_sound = True
+    assert taken.variant("main.m3u8").codecs is None, "the first sound is still to come"
+    taken.take(250_000, 2.0, SD)
+    assert taken.variant("main.m3u8").codecs == "avc1.4d401e,mp4a.40.2"
+
+
 def test_what_the_decoder_says_of_the_sound_counts() -> None:
     taken = measured([(250_000, 2.0)], SD)
     taken.sound = "mp4a.40.5"

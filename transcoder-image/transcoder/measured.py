@@ -35,6 +35,7 @@ class Measured:
         self._size = (0, 0)
         self._frame_rate = 0.0
         self.sound: str | None = None  # its codec where somebody knows better than the sound's own header
+        self.has_video = self.has_sound = False  # what is to be named
 
     def take(self, size_bytes: int, duration_s: float, seen: Description) -> None:
         """The next segment."""
@@ -56,11 +57,13 @@ class Measured:
         video, sound = _split(said.codecs)
         video = widest_video(video, self._video)
         sound = self.sound or self._sound or sound
+        whole = (video or not self.has_video) and (sound or not self.has_sound)
         size = _larger(_size(said.resolution), self._size)
         rate = max(said.frame_rate or 0.0, self._frame_rate)
         return said._replace(
             bandwidth=bandwidth,
-            codecs=",".join(codec for codec in (video, sound) if codec) or None,
+            # All of them or none: what is not named is not there, to a player.
+            codecs=(",".join(codec for codec in (video, sound) if codec) or None) if whole else None,
             resolution=f"{size[0]}x{size[1]}" if all(size) else None,
             average_bandwidth=min(bandwidth, self._average(said.average_bandwidth, average_bps)),
             frame_rate=rate or None,

@@ -50,9 +50,11 @@ class Multivariant:
     def begin_sending(self, streams: Streams, sound: str | None) -> None:
         """What the session sends from now on, where no attempt before has begun it; `sound`: the audio's codec as in RFC
         6381, where its own header does not tell."""
-        self._measured.sound = sound
         if self.sending is None:
             self.sending = streams
+        measured = self._measured
+        measured.sound = sound
+        measured.has_video, measured.has_sound = self.sending.video is not None, self.sending.audio is not None
 
     def measure(self, size_bytes: int, duration_s: float, seen: Description) -> None:
         """The next segment that is to be listed."""

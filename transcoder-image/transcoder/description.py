@@ -4,7 +4,7 @@ It reads the elementary streams and believes no label: the tables at the segment
 2.4.4), the first pictures and the first sound say what they are. What cannot be read is not known, and no error.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from transcoder import parameter_sets
@@ -12,6 +12,7 @@ from transcoder.parameter_sets import Picture
 
 _PACKET = 188
 _PICTURE_HEAD_BYTES = 16_384  # of the first picture: its parameter sets and the start of its first slice are in there
+_SECTION_BYTES = 1024 + 183  # a table's, and what may stand before it in its first packet
 _FRAME_HEADER_BYTES = 16  # of the first sound
 _HZ = 90_000
 _WRAP = 1 << 33
@@ -39,16 +40,17 @@ class Description(NamedTuple):
 
 def describe(data: bytes) -> Description:
     """Reads a segment that begins with its tables, as the segmenter makes it."""
-    streams = _streams(data)
+    packets = _Packets(data)
+    streams = packets.streams()
     video = next(((kind, pid) for kind, pid in streams if kind in (_H264, _HEVC)), None)
-    sound = next((name for kind, pid in streams if (name := _sound(kind, _head(data, pid, _FRAME_HEADER_BYTES)))), None)
+    sound = next((name for kind, pid in streams if (name := _sound(kind, packets.head(pid, _FRAME_HEADER_BYTES)))), None)
     if video is None:
         return Description(audio=sound, independent=sound is not None and len(streams) == 1)
     kind, pid = video
-    head = _head(data, pid, _PICTURE_HEAD_BYTES)
+    head = packets.head(pid, _PICTURE_HEAD_BYTES)
     picture, independent = _h264(head) if kind == _H264 else _hevc(head)
     codec, width, height = picture or (None, 0, 0)
-    return Description(codec, sound, width, height, _frame_rate(data, pid), independent)
+    return Description(codec, sound, width, height, _frame_rate(packets.starts(pid)), independent)
 
 
 def _h264(head: bytes) -> tuple[Picture | None, bool]:
@@ -92,10 +94,10 @@ def _sound(kind: int, head: bytes) -> str | None:
     return {_AC3: "ac-3", _EAC3: "ec-3"}.get(kind) if head else None
 
 
-def _frame_rate(data: bytes, pid: int) -> float:
+def _frame_rate(starts: Iterable[bytes]) -> float:
     """Frames per second, by when they are decoded. What the stream says of it itself is often absent, and wrong where fields
     are sent."""
-    times = [time for at in _starts(data, pid) if (time := _dts(_payload(data[at : at + _PACKET]))) is not None]
+    times = [time for packet in starts if (time := _dts(_payload(packet))) is not None]
     if len(times) < 3:
         return 0.0
     ticks = (times[-1] - times[0]) % _WRAP
@@ -106,56 +108,73 @@ def _frame_rate(data: bytes, pid: int) -> float:
     return round(usual if abs(usual - rate) < usual * _NEAR else rate, 3)
 
 
-def _streams(data: bytes) -> list[tuple[int, int]]:
-    """(stream type, PID) of each elementary stream, by the tables at the start."""
-    pat = _section(data, 0)
-    program = next((_pid(pat, n + 2) for n in range(8, len(pat) - 7, 4) if pat[n : n + 2] != b"\0\0"), None)
-    pmt = _section(data, program) if program is not None else b""
-    streams = []
-    at = 12 + ((pmt[10] & 0x0F) << 8 | pmt[11]) if len(pmt) >= 12 else len(pmt)
-    while at + 5 <= len(pmt) - 4:
-        streams.append((pmt[at], _pid(pmt, at + 1)))
-        at += 5 + ((pmt[at + 3] & 0x0F) << 8 | pmt[at + 4])
-    return streams
+class _Packets:
+    """A segment's transport packets, found by their headers at C speed."""
 
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        count = len(data) // _PACKET
+        self._headers = bytearray(2 * count)  # of each packet the two bytes that have the PID, and whether something starts
+        self._headers[::2] = data[1 : count * _PACKET : _PACKET]
+        self._headers[1::2] = data[2 : count * _PACKET : _PACKET]
 
-def _section(data: bytes, pid: int) -> bytes:
-    """The first section of a table; empty where it is not whole."""
-    payload = _unit(data, pid, 1024 + 183)
-    section = payload[1 + payload[0] :] if payload else b""
-    length = 3 + ((section[1] & 0x0F) << 8 | section[2]) if len(section) >= 3 else 1
-    return section[:length] if len(section) >= length else b""
+    def streams(self) -> list[tuple[int, int]]:
+        """(stream type, PID) of each elementary stream, by the tables at the start."""
+        pat = self._section(0)
+        program = next((_pid(pat, n + 2) for n in range(8, len(pat) - 7, 4) if pat[n : n + 2] != b"\0\0"), None)
+        pmt = self._section(program) if program is not None else b""
+        streams = []
+        at = 12 + ((pmt[10] & 0x0F) << 8 | pmt[11]) if len(pmt) >= 12 else len(pmt)
+        while at + 5 <= len(pmt) - 4:
+            streams.append((pmt[at], _pid(pmt, at + 1)))
+            at += 5 + ((pmt[at + 3] & 0x0F) << 8 | pmt[at + 4])
+        return streams
 
+    def head(self, pid: int, most: int) -> bytes:
+        """Up to about so many of the first bytes of an elementary stream: the payload of its first PES packet (2.4.3.6)."""
+        pes = self._unit(pid, most)
+        return pes[9 + pes[8] :] if len(pes) > 9 and pes[:3] == b"\0\0\1" else b""
 
-def _head(data: bytes, pid: int, most: int) -> bytes:
-    """The first bytes of an elementary stream: the payload of its first PES packet (2.4.3.6)."""
-    pes = _unit(data, pid, most)
-    return pes[9 + pes[8] :] if len(pes) > 9 and pes[:3] == b"\0\0\1" else b""
+    def starts(self, pid: int) -> Iterator[bytes]:
+        """The packets of a PID that start a section or a PES packet."""
+        return (self._packet(n) for n in self._numbers(pid))
 
+    def _section(self, pid: int) -> bytes:
+        """The first section of a table; empty where it is not whole."""
+        for most in (1, _SECTION_BYTES):  # one packet has it, nearly always
+            payload = self._unit(pid, most)
+            section = payload[1 + payload[0] :] if payload else b""
+            length = 3 + ((section[1] & 0x0F) << 8 | section[2]) if len(section) >= 3 else 1
+            if len(section) >= length:
+                return section[:length]
+        return b""
 
-def _unit(data: bytes, pid: int, most: int) -> bytes:
-    """Up to so many bytes of what the first packet of a PID that starts something has started."""
-    start = next(_starts(data, pid), None)
-    unit = b""
-    if start is None:
+    def _unit(self, pid: int, most: int) -> bytes:
+        """Whole packets, up to so many bytes, of what the first packet of a PID that starts something has started."""
+        first = next(self._numbers(pid), None)
+        unit = b""
+        if first is None:
+            return unit
+        for n in range(first, len(self._headers) // 2):
+            if _pid(self._headers, 2 * n) != pid:
+                continue
+            if n != first and self._headers[2 * n] & 0x40:
+                break
+            unit += _payload(self._packet(n))
+            if len(unit) >= most:
+                break
         return unit
-    for at in range(start, len(data) - _PACKET + 1, _PACKET):
-        if _pid(data, at + 1) != pid:
-            continue
-        if len(unit) >= most or (at != start and data[at + 1] & 0x40):
-            break
-        unit += _payload(data[at : at + _PACKET])
-    return unit
 
+    def _numbers(self, pid: int) -> Iterator[int]:
+        header = bytes((0x40 | pid >> 8, pid & 255))
+        at = self._headers.find(header)
+        while at >= 0:
+            if at % 2 == 0:  # else across two headers
+                yield at // 2
+            at = self._headers.find(header, at + 1)
 
-def _starts(data: bytes, pid: int) -> Iterator[int]:
-    """Where the packets of a PID are that start a section or a PES packet."""
-    header = bytes((0x47, 0x40 | pid >> 8, pid & 255))
-    at = data.find(header)
-    while at >= 0:
-        if at % _PACKET == 0 and at + _PACKET <= len(data):
-            yield at
-        at = data.find(header, at + 1)
+    def _packet(self, n: int) -> bytes:
+        return self._data[n * _PACKET : (n + 1) * _PACKET]
 
 
 def _payload(packet: bytes) -> bytes:
@@ -165,7 +184,7 @@ def _payload(packet: bytes) -> bytes:
     return packet[5 + packet[4] :] if control & 0x20 else packet[4:]
 
 
-def _pid(data: bytes, at: int) -> int:
+def _pid(data: bytes | bytearray, at: int) -> int:
     return (data[at] & 0x1F) << 8 | data[at + 1]
 
 

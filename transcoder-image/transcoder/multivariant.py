@@ -25,6 +25,7 @@ class Multivariant:
         self._etag: str | None = None
         self._on_its_way: MultivariantPlaylist | None = None
         self._doubtful = False  # somebody else has corrected it
+        self._changed = True  # something that it describes, since it was last compared
         self.known = False  # whether there is one has been found out
         self.sending: Streams | None = None  # what the session sends; None: nothing yet
 
@@ -52,12 +53,14 @@ class Multivariant:
         6381, where its own header does not tell."""
         if self.sending is None:
             self.sending = streams
+        self._changed = True
         measured = self._measured
         measured.sound = sound
         measured.has_video, measured.has_sound = self.sending.video is not None, self.sending.audio is not None
 
     def measure(self, size_bytes: int, duration_s: float, seen: Description) -> None:
         """The next segment that is to be listed."""
+        self._changed = True
         self._measured.take(size_bytes, duration_s, seen)
 
     def forget(self) -> None:
@@ -74,17 +77,18 @@ class Multivariant:
         """The same anew, where it does not describe what this attempt lists (RFC 8216, 4.3.4.2): another source has another bit
         rate, resolution or profile. None: it does."""
         seen = self._seen
-        if seen is None or self._doubtful or self._etag is None or seen.attempt > self._attempt:
+        if not self._changed or seen is None or self._doubtful or self._etag is None or seen.attempt > self._attempt:
             return None
         said = next(iter(seen.variants), None)
         variant = self._measured.variant(_URI, said)
-        if variant == said:
+        self._changed = variant != said
+        if not self._changed:
             return None
         return self._put(seen._replace(variants=(variant,), attempt=self._attempt), self._etag)
 
     def read(self, reply: Reply) -> None:
         """What is stored. Raises MalformedPlaylist."""
-        self._seen, self._etag = None, None
+        self._seen, self._etag, self._changed = None, None, True
         if isinstance(reply, Found):
             self._seen, self._etag = MultivariantPlaylist.parse(reply.text), reply.etag
             if not self.known:

@@ -18,7 +18,7 @@ from api.limits import SOURCES, Name, Number, Slug, Text, Url
 from api.sources import HLS, MPEG_TS, NewSourceBody, SourceView
 from api.world import World
 from orchestrator.core.bounds import slug_of
-from orchestrator.core.model import Channel, ChannelPolicy, Failback, Profile, Sharing, Source, StableTime
+from orchestrator.core.model import Channel, ChannelPolicy, Failback, Hevc, Profile, Sharing, Source, StableTime
 from orchestrator.core.payload import timestamp
 from orchestrator.errors import AlreadyExists, InvalidInput
 from orchestrator.ports import NewSource
@@ -43,6 +43,7 @@ class PolicyChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Only what is given changes."""
 
     profile: Profile | UnsetType = UNSET
+    hevc: Hevc | UnsetType = UNSET
     sharing: Sharing | UnsetType = UNSET
     failback: Failback | UnsetType = UNSET
     failback_stable_s: StableTime | UnsetType = UNSET

@@ -28,6 +28,7 @@ _AT_ONCE = 4  # of the store's connections, which playback needs, too
 _LIST_LIMIT_S = 1.0
 _READS_LIMIT_S = 0.15  # for all of a look: the next one goes on
 _QUIET_S = 10.0  # after a LIST that has failed
+CORRECTED_S = 60.0  # so late a correction of a multivariant playlist may be seen: there are few
 
 
 class Listed(Struct, frozen=True, kw_only=True):
@@ -36,7 +37,7 @@ class Listed(Struct, frozen=True, kw_only=True):
     advanced_at: float  # as the store says
     segments: int | None = None
     buffer_s: float | None = None  # how much media is listed
-    bitrate_bps: int | None = None  # as the multivariant playlist says
+    bitrate_bps: int | None = None  # as the multivariant playlist says: on average, where it says that
 
 
 class _Read(Struct, frozen=True, kw_only=True):
@@ -44,6 +45,7 @@ class _Read(Struct, frozen=True, kw_only=True):
     segments: int | None
     buffer_s: float | None
     bitrate_bps: int | None
+    bitrate_at: float
 
 
 class OnAir:
@@ -107,15 +109,20 @@ class OnAir:
                 group.create_task(one(session_id))
 
     async def _playlist(self, session_id: str, before: _Read | None) -> _Read | None:
-        """A multivariant playlist is written once: it is read once."""
+        """A multivariant playlist is seldom corrected: it is seldom read."""
+        now = time.monotonic()
         try:
             found = await self._store.read_playlist(session_id)
             if found is None:
                 return None
             playlist, etag = found
-            bitrate_bps = before.bitrate_bps if before is not None else None
-            if bitrate_bps is None and (text := await self._store.read_multivariant(session_id)) is not None:
-                bitrate_bps = max((each.bandwidth for each in MultivariantPlaylist.parse(text).variants), default=None)
+            bitrate_bps, bitrate_at = (before.bitrate_bps, before.bitrate_at) if before is not None else (None, now)
+            if (bitrate_bps is None or now - bitrate_at >= CORRECTED_S) and (
+                text := await self._store.read_multivariant(session_id)
+            ) is not None:
+                variants = MultivariantPlaylist.parse(text).variants
+                bitrate_bps = max((each.average_bandwidth or each.bandwidth for each in variants), default=None)
+                bitrate_at = now
         except (Temporary, MalformedPlaylist) as error:
             log.info("session %s: its playlist is not read: %s", session_id, error)
             return before and replace(before, etag="")
@@ -123,5 +130,9 @@ class OnAir:
             log.exception("session %s: its playlist is not read", session_id)
             return before and replace(before, etag="")
         return _Read(
-            etag=etag, segments=len(playlist.segments), buffer_s=round(playlist.duration_s, 1), bitrate_bps=bitrate_bps
+            etag=etag,
+            segments=len(playlist.segments),
+            buffer_s=round(playlist.duration_s, 1),
+            bitrate_bps=bitrate_bps,
+            bitrate_at=bitrate_at,
         )

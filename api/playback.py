@@ -33,7 +33,8 @@ def address(world: World, connection: ASGIConnection[Any, Any, Any, Any], sessio
     "/v1/sessions/{session_id:str}/index.m3u8",
     summary="The session's playlist",
     media_type=MEDIA_TYPE,
-    answer="#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1600000\n"
+    answer="#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1600000,AVERAGE-BANDWIDTH=1280000,"
+    'CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=50.000\n'
     "https://api.example.com/v1/sessions/s-1gj4r0c7k2m9x5t8w3q6/main.m3u8?token=oV3p\n",
 )
 async def read_multivariant(

@@ -70,7 +70,7 @@ async def join(world: World, channel: str, viewer: str) -> Viewing:
         token_hash(token),
         world.clock(),
         shared=found.policy.sharing == "channel",
-        profile=found.policy.profile,
+        profile=found.policy.costs_as,
         limits=world.limits,
     )
     if is_new:

@@ -44,6 +44,9 @@ def launch(session: Session, source: Source | None, channel: Channel, store: Obj
         "store_limit_s": settings.store_limit_s,
         "store": store.sign(session.id, number),
     }
+    if channel.policy.hevc != "copy":
+        # Said only where it is not what an agent does by itself: images of before this field refuse a job that has it.
+        job["hevc"] = channel.policy.hevc
     # A hundred channels that lose their sources at once start a hundred encoders: no programme may suffer for that.
     return Launch(session_id=session.id, attempt=number, job=msgspec.json.encode(job).decode(), gives_way=source is None)
 

@@ -142,6 +142,7 @@ class Session(Struct, frozen=True, kw_only=True):
 
 
 Profile = Literal["copy", "h264"]
+Hevc = Literal["copy", "h264"]
 Sharing = Literal["viewer", "channel"]
 Failback = Literal["never", "when_stable"]
 StableTime = Annotated[float, Meta(ge=1.0, le=86_400.0)]  # seconds
@@ -151,10 +152,16 @@ class ChannelPolicy(Struct, frozen=True, kw_only=True):
     """How a channel's sessions behave."""
 
     profile: Profile = "copy"
+    hevc: Hevc = "copy"  # what becomes of a source that sends HEVC, where a session begins with it and `profile` is "copy"
     sharing: Sharing = "viewer"  # a session for each viewer, or one for all of the channel's
     failback: Failback = "when_stable"  # back to a better source ...
     failback_stable_s: StableTime = 60.0  # ... that has been healthy for so long
     slate: bool = True  # a generated picture goes on where no source works
+
+    @property
+    def costs_as(self) -> Profile:
+        """What one of its sessions may cost: whether a source sends HEVC is known only when it plays."""
+        return "h264" if "h264" in (self.profile, self.hevc) else "copy"
 
 
 # --- what is observed -------------------------------------------------------------------------------------------------

@@ -69,6 +69,13 @@ async def test_only_what_is_given_changes(admin: httpx.AsyncClient, stage: Stage
     assert (await admin.get("/v1/channels/news")).json() == after
 
 
+async def test_what_becomes_of_hevc_is_a_policy(admin: httpx.AsyncClient, stage: Stage) -> None:
+    assert (await stage.channel())["policy"]["hevc"] == "copy"
+    changed = await admin.patch("/v1/channels/news", json={"policy": {"hevc": "h264"}})
+    assert (changed.json()["policy"]["hevc"], changed.json()["policy"]["profile"]) == ("h264", "copy")
+    assert_problem(await admin.patch("/v1/channels/news", json={"policy": {"hevc": "vp9"}}), 422, "policy.hevc")
+
+
 async def test_channels_are_paged_and_searched(admin: httpx.AsyncClient, stage: Stage) -> None:
     for number in range(5):
         await stage.channel(slug=f"news-{number}", name=f"News {number}", number=5 - number)

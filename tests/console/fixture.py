@@ -163,7 +163,8 @@ class Fixture:
             "provider_id": ("p-acme", "p-north", "p-orbit", None)[(channel + place) % len(_HOSTS)],
             "failure_count": self._random.choice((0, 0, 0, 1, 3)), "stall_count": self._random.choice((0, 0, 1)),
             "last_checked_at": stamp(self.now - self._random.randint(5, 110)), "last_failed_at": None,
-            "last_failure_reason": None, "held_off_until": None, "in_use": 0, "video": "h264", "audio": "aac",
+            "last_failure_reason": None, "held_off_until": None, "in_use": 0, "audio": "aac",
+            "video": "hevc" if channel % 5 == 0 and place == 1 else "h264",
             "width": 1920 if place == 1 else 1280, "height": 1080 if place == 1 else 720,
             "bitrate_bps": 5_800_000 if place == 1 else 2_900_000,
         }  # fmt: skip

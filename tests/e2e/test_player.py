@@ -222,6 +222,34 @@ async def test_what_is_seen_mends_itself(browser: Browser, stage: Stage, lab: La
         assert stood > STILL_MS, "who measures stills sees one where nothing comes"
 
 
+async def test_a_browser_without_hevc_says_so_and_plays_it_where_the_channel_has_it_transcoded(
+    browser: Browser, stage: Stage, gate: Gate
+) -> None:
+    """Chromium as Debian builds it has no HEVC decoder. The second session decodes frames of the same source."""
+    async with Lab(names=("a",), recipe=replace(SMALL, segment_s=SEGMENT_S, video="hevc")) as hevc:
+        channel = await stage.channel(hevc["a"].hls_url)
+        address = f"http://{gate.address}/watch/{channel['slug']}"
+        page = await browser.new_page(viewport={"width": 800, "height": 600})
+        await page.goto(address)
+        assert not await page.evaluate("MediaSource.isTypeSupported('video/mp4; codecs=\"hvc1.1.6.L63.90\"')")
+        await eventually(lambda: page.locator("#said:text-is('This browser cannot play HEVC (H.265)')").count(), 30)
+        assert "VLC" in (await page.text_content("#detail") or "")
+        state = await page.evaluate("window.__player.state")
+        assert re.fullmatch(r"hvc1\.1\.6\.L\d+\.90,mp4a\.40\.2", state["refusal"]["codecs"])
+
+        async def given_up() -> bool:
+            sessions = await stage.client.call("GET", "/v1/sessions")
+            mine = [session["phase"] for session in sessions if session["channel"]["id"] == channel["id"]]
+            return mine == ["ended"]
+
+        await eventually(given_up, 30, every_s=0.2, what="the end of a session that nobody here can play")
+        await stage.client.call("PATCH", f"/v1/channels/{channel['id']}", {"policy": {"hevc": "h264"}})
+        await look(page)
+        await page.goto(address)
+        await Viewer(page, stage).goes_on(4.0)
+        await page.close()
+
+
 async def test_two_tabs_are_one_viewer_and_the_last_one_ends_it(browser: Browser, stage: Stage, lab: Lab, gate: Gate) -> None:
     channel = await stage.channel(lab["g"].hls_url)
     async with watching(browser, stage, gate, channel) as first:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orchestrator.adapters.ffprobe import media_of
-from orchestrator.core.model import Attempt, Channel, ChannelPolicy, Media, Session, Source
+from orchestrator.core.model import Attempt, Channel, ChannelPolicy, Hevc, Media, Session, Source
 from orchestrator.core.policy import Policy
 from orchestrator.job import fault, launch
 from orchestrator.settings import Settings
@@ -87,3 +88,16 @@ def test_every_media_that_a_probe_can_give_makes_a_job_that_the_agent_takes(
 @given(st.builds(Media, video=st.none() | st.text(), audio=st.none() | st.text(), channels=_NUMBERS))
 def test_whatever_an_earlier_release_has_written(media: Media) -> None:
     assert job_of(media).source
+
+
+@pytest.mark.parametrize(("hevc", "is_said"), [("copy", False), ("h264", True)])
+def test_what_becomes_of_hevc_is_said_where_it_is_not_copied(hevc: Hevc, is_said: bool) -> None:
+    """An image of an earlier release refuses a job with a field that it does not know."""
+    channel = replace(CHANNEL, policy=ChannelPolicy(hevc=hevc))
+    origin = Source(id="x", channel_id="c", url="http://h/x.m3u8")
+    session = Session(
+        id="s-1", channel_id="c", viewer="v", created_at=0.0, attempt=Attempt(1, "x", 0.0), target_duration_s=3
+    )  # fmt: skip
+    text = launch(session, origin, channel, FakeObjectStore(), SETTINGS).job
+    assert parse(text).hevc == hevc
+    assert ('"hevc"' in text) is is_said

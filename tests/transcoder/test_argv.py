@@ -58,6 +58,24 @@ def test_the_plan(profile: Profile, source: Streams, sending: Streams | None, ex
         assert expected.sending(source) == sending, "the session goes on as it began"
 
 
+@pytest.mark.parametrize(
+    ("source", "sending", "expected"),
+    [
+        (Streams("hevc", "aac", 2), None, Plan("h264", "copy", 0)),
+        (H264, None, Plan("copy", "copy", 0)),
+        (Streams("hevc", "aac", 2), H264, Plan("h264", "copy", 0)),
+        # The policy came later: the session has HEVC, and whoever watches it can play that.
+        (Streams("hevc", "aac", 2), Streams("hevc", "aac", 2), Plan("copy", "copy", 0)),
+        (H264, Streams("hevc", "aac", 2), Plan("hevc", "copy", 0)),
+    ],
+)
+def test_hevc_becomes_h264_where_the_policy_says_so_and_the_session_begins(
+    source: Streams, sending: Streams | None, expected: Plan
+) -> None:
+    assert plan("copy", source, sending, "h264") == expected
+    assert plan("h264", source, None, "copy").video == "h264"
+
+
 def test_what_cannot_go_on() -> None:
     with pytest.raises(Unplayable, match="neither video nor audio"):
         plan("copy", Streams(None, None, 0), None)

@@ -96,6 +96,19 @@ def test_what_a_session_does_not_need_is_not_there(run: Callable[..., tuple[int,
     assert run("/bin/sh", "-c", f"command -v {tool}") == (127, "")
 
 
+def test_nobody_reads_manuals_in_it(run: Callable[..., tuple[int, str]]) -> None:
+    """What the official slim image leaves out, whatever the base had; copyrights have to stay."""
+    left_out = [f"/usr/share/{name}" for name in ("doc", "doc-base", "groff", "info", "linda", "lintian", "locale", "man")]
+    search = f"find {' '.join(left_out)} '!' -type d '!' -name copyright 2>/dev/null"
+    assert run("/bin/sh", "-c", f"{search}; true") == (0, "")
+    assert run(
+        "/bin/sh", "-c", "test -s /usr/share/doc/tini/copyright && test -s /usr/share/doc/python3.11-minimal/copyright"
+    ) == (
+        0,
+        "",
+    )
+
+
 def test_health_is_a_segment_stored_within_the_last_minute(image: dict[str, Any], run: Callable[..., tuple[int, str]]) -> None:
     form, *check = image["Config"]["Healthcheck"]["Test"]
     assert form == "CMD"

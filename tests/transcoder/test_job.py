@@ -163,6 +163,13 @@ def test_a_header_cannot_start_another_one() -> None:
             parse(json.dumps(changed("source.headers", headers)))
 
 
+def test_what_becomes_of_hevc_is_said_only_where_it_is_not_copied() -> None:
+    assert parse(json.dumps(GOOD)).hevc == "copy"
+    assert parse(json.dumps(changed("hevc", "h264"))).hevc == "h264"
+    with pytest.raises(BadJob, match="hevc is neither copy nor h264"):
+        parse(json.dumps(changed("hevc", "av1")))
+
+
 def test_fields_that_contradict_each_other() -> None:
     with pytest.raises(BadJob, match="longer than target_duration_s"):
         parse(json.dumps(changed("segment_s", 5.0)))

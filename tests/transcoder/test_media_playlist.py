@@ -392,7 +392,9 @@ class TestMalformed:
 
 class TestMultivariantPlaylist:
     ours = MultivariantPlaylist(
-        (Variant("main.m3u8", 1_500_000, "avc1.64001f,mp4a.40.2", "640x360"),), Sending("h264", "aac", 6)
+        (Variant("main.m3u8", 1_500_000, "avc1.64001f,mp4a.40.2", "640x360", 1_200_000, 29.97),),
+        Sending("h264", "aac", 6),
+        attempt=3,
     )
 
     def test_what_is_written(self) -> None:
@@ -400,8 +402,10 @@ class TestMultivariantPlaylist:
             "#EXTM3U\n"
             "#EXT-X-VERSION:3\n"
             '#EXT-X-SESSION-DATA:DATA-ID="hls-failover.sending",VALUE="video=h264,audio=aac,channels=6"\n'
-            '#EXT-X-STREAM-INF:BANDWIDTH=1500000,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=640x360\n'
+            '#EXT-X-STREAM-INF:BANDWIDTH=1500000,AVERAGE-BANDWIDTH=1200000,CODECS="avc1.64001f,mp4a.40.2",'
+            "RESOLUTION=640x360,FRAME-RATE=29.970\n"
             "main.m3u8\n"
+            "## ATTEMPT:3\n"
         )
 
     @given(
@@ -456,3 +460,17 @@ def test_that_a_slate_was_listed_last_is_handed_on_and_ends_with_the_playlist() 
     assert MediaPlaylist.parse(playlist.render()) == playlist
     assert MediaPlaylist.parse(playlist._replace(ahead_s=0.5).render()).slate
     assert "SLATE" not in playlist.finish().render()
+
+
+def test_that_segments_are_independent_is_said_until_one_is_not_and_never_again() -> None:
+    states = [MediaPlaylist(3, 0, 0, (), False)]
+    for n, independent in enumerate([True, True, False, True, True, True, True]):
+        segment = ListedSegment(segment_uri("s-1", 1, "main", n), 3.0, 1_790_000_000.0 + 3.0 * n, False)
+        states.append(states[-1].append(segment, 9.0, independent))
+    assert [state.independent for state in states[1:]] == [True, True, *[False] * 5]
+    assert "#EXT-X-INDEPENDENT-SEGMENTS\n" in states[2].render()
+    assert "INDEPENDENT" not in states[3].render()
+    for before, after in pairwise(states[1:]):
+        assert MediaPlaylist.parse(after.render()) == after
+        assert violations(before, after) == []
+    assert violations(states[-2], states[-1]._replace(independent=True)) == ["EXT-X-INDEPENDENT-SEGMENTS came back"]

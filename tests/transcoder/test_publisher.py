@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.transcoder.store_model import INTER, KEYFRAME, SESSION, StoreModel
 from transcoder.ending import Ending
 from transcoder.job import Streams
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Sending, segment_uri
+from transcoder.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Sending, Variant, segment_uri
 from transcoder.programme_clock import ProgrammeClock
 from transcoder.publisher import Publisher
 from transcoder.segmenter import Segment
-from transcoder.store import Failure, PostSegment, PutMain, Reply, Request, Stored
+from transcoder.store import Failure, PostSegment, PutIndex, PutMain, Reply, Request, Stored
 
 TARGET_S = 4
 WINDOW_S = 20.0
@@ -390,6 +390,85 @@ def test_what_is_due_follows_the_last_listing(store: StoreModel) -> None:
     side.burst(4.0)
     side.play(0.5)
     assert side.publisher.due_s == store.now_s + 2.0
+
+
+def heavy(side: Side, for_s: float, size_bytes: int) -> None:
+    """Its segments have so many bytes from now on."""
+    until_s = side.store.now_s + for_s
+    while side.store.now_s < until_s:
+        side.store.now_s += 2.0
+        side.clock.observe(side.store.now_s, side.media_s + 2.0)
+        side.publisher.offer(Segment(bytes(size_bytes), side.media_s, 2.0, True, False), side.clock)
+        side.media_s += 2.0
+        side.settle()
+
+
+def variant(store: StoreModel) -> Variant:
+    assert store.index is not None
+    return MultivariantPlaylist.parse(store.index).variants[0]
+
+
+def test_the_multivariant_playlist_follows_the_bit_rate(store: StoreModel) -> None:
+    side = Side(store, 1)
+    heavy(side, 6.0, 250_000)
+    assert (variant(store).bandwidth, variant(store).average_bandwidth) == (1_250_000, 1_000_000)
+    heavy(side, 2.0, 2_500_000)
+    assert variant(store).bandwidth == 12_500_000
+    heavy(side, 40.0, 250_000)
+    assert (variant(store).bandwidth, variant(store).average_bandwidth) == (12_500_000, 1_000_000)
+    assert len(store.index_writers) <= 5
+
+
+def test_the_multivariant_playlist_follows_a_swap_and_no_attempt_that_was_fenced_changes_it(store: StoreModel) -> None:
+    first, second = Side(store, 1), Side(store, 2)
+    heavy(first, 8.0, 250_000)
+    second.clock.observe(store.now_s, 0.0)
+    heavy(second, 8.0, 1_250_000)
+    assert store.playlist is not None
+    assert store.playlist.last_attempt == 2
+    assert (variant(store).bandwidth, store.index_writers[-1]) == (6_250_000, 2)
+    index = store.index
+    first.publisher.offer(Segment(bytes(9_000_000), first.media_s, 2.0, True, False), first.clock)
+    for request in first.ask():
+        first.answer(request)
+    first.settle()
+    assert first.publisher.over is not None
+    assert store.index == index
+    assert store.index_writers == sorted(store.index_writers)
+
+
+def test_a_correction_that_fails_holds_up_nothing_and_blames_no_store(store: StoreModel) -> None:
+    side = Side(store, 1)
+    heavy(side, 4.0, 250_000)
+    heavier = side.store.now_s + 12.0
+    tries = 0
+    while store.now_s < heavier:
+        store.now_s += 2.0
+        side.clock.observe(store.now_s, side.media_s + 2.0)
+        side.publisher.offer(Segment(bytes(2_500_000), side.media_s, 2.0, True, False), side.clock)
+        side.media_s += 2.0
+        while side.ask() or side.on_their_way:
+            request = side.on_their_way[0]
+            tries += isinstance(request, PutIndex)
+            side.answer(request, REFUSED if isinstance(request, PutIndex) else None)
+        assert not side.fails()
+    assert tries == 1, "it is tried again after a while, not all the time"
+    assert len(side.listed) == 8
+    heavy(side, 20.0, 2_500_000)
+    assert variant(store).bandwidth == 12_500_000
+
+
+def test_a_correction_that_somebody_else_has_made_is_built_upon(store: StoreModel) -> None:
+    side = Side(store, 1)
+    heavy(side, 4.0, 250_000)
+    assert store.index is not None
+    theirs = MultivariantPlaylist.parse(store.index)
+    wider = theirs._replace(variants=(theirs.variants[0]._replace(bandwidth=3_000_000, resolution="640x360"),))
+    assert isinstance(store.apply(1, PutIndex(wider.render(), '"i1"')), Stored)
+    heavy(side, 4.0, 500_000)
+    assert variant(store)[:4] == ("main.m3u8", 3_000_000, None, "640x360")
+    heavy(side, 4.0, 1_000_000)
+    assert variant(store)[:4] == ("main.m3u8", 5_000_000, None, "640x360")
 
 
 def refuse(side: Side, for_s: float) -> None:

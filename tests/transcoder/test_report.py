@@ -285,3 +285,12 @@ def test_audio_that_is_announced_and_has_not_come_has_no_channels() -> None:
 )
 def test_channel_layouts_are_numbers(layout: str, channels: int) -> None:
     assert report(HLS.replace(b"44100 Hz, stereo", f"44100 Hz, {layout}".encode())).streams.channels == channels
+
+
+@pytest.mark.parametrize(
+    ("said", "codec"), [("aac (LC)", None), ("aac (HE-AAC)", "mp4a.40.5"), ("aac (HE-AACv2)", "mp4a.40.29"), ("mp3", None)]
+)
+def test_he_aac_is_told_by_the_decoder(said: str, codec: str | None) -> None:
+    """An ADTS header names the layer below, AAC-LC."""
+    assert report(HLS.replace(b"aac (LC)", said.encode())).he_aac == codec
+    assert report(VARIANTS.replace(b"aac (LC)", said.encode())).he_aac is None, "the first audio of that program is AC-3"

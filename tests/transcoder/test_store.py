@@ -121,10 +121,11 @@ def test_a_playlist_larger_than_any_is_a_failure_and_no_part_of_it_is_read_as_on
 def test_conditions_and_headers_are_the_contracts(server: Server, store: Store) -> None:
     store.execute(PutMain("text", None))
     store.execute(PutMain("text", '"e"'))
-    store.execute(PutIndex("text"))
+    store.execute(PutIndex("text", None))
+    store.execute(PutIndex("text", '"e"'))
     sent = [{name.lower(): value for name, value in headers.items()} for _, _, headers, _ in server.asked]
-    assert [path for _, path, _, _ in server.asked] == ["/m?p", "/m?p", "/i?p"]
-    assert [(each.get("if-none-match"), each.get("if-match")) for each in sent] == [("*", None), (None, '"e"'), ("*", None)]
+    assert [path for _, path, _, _ in server.asked] == ["/m?p", "/m?p", "/i?p", "/i?p"]
+    assert [(each.get("if-none-match"), each.get("if-match")) for each in sent] == [("*", None), (None, '"e"')] * 2
     assert {each["content-type"] for each in sent} == {"application/vnd.apple.mpegurl"}
     assert {each["cache-control"] for each in sent} == {"public, max-age=1"}
 
@@ -162,7 +163,7 @@ def test_each_answer_means_one_thing(
         (GetMain(), get),
         (GetIndex(), get),
         (PutMain("text", '"e"'), put),
-        (PutIndex("text"), put),
+        (PutIndex("text", None), put),
         (PostSegment(0, b"data"), post),
     ]
     for request, expected in asked:

@@ -16,7 +16,7 @@ def main() -> int:
     """Runs the attempt that TRANSCODER_JOB describes; gives the exit code."""
     try:
         job = parse(os.environ.get(JOB_VARIABLE, ""))
-        first = plan(job.profile, assumed(job), None)
+        first = plan(job.profile, assumed(job), None, job.hevc)
     except (BadJob, Unplayable) as error:
         print(f"bad job: {error}", file=sys.stderr)
         return Ending.BAD_JOB

@@ -6,7 +6,7 @@ must be transcoded; else the profile does. One MPEG-TS to standard output; the a
 
 from typing import NamedTuple
 
-from transcoder.job import Job, Profile, Slate, Source, Streams
+from transcoder.job import Hevc, Job, Profile, Slate, Source, Streams
 
 COPIED_VIDEO = frozenset(("h264", "hevc"))
 COPIED_AUDIO = frozenset(("aac",))
@@ -87,14 +87,16 @@ def assumed(job: Job) -> Streams:
     return expected or USUAL
 
 
-def plan(profile: Profile, source: Streams, sending: Streams | None) -> Plan:
+def plan(profile: Profile, source: Streams, sending: Streams | None, hevc: Hevc = "copy") -> Plan:
     """What to do with a source that sends `source`, in a session that sends `sending` (None: nothing yet).
 
-    Raises Unplayable.
+    `hevc`: what becomes of HEVC where a session begins with it and `profile` is to copy. Raises Unplayable.
     """
     if not source.video and not source.audio:
         raise Unplayable("neither video nor audio")
-    video = _video(profile, source.video, sending)
+    # Only at the beginning: a session that has been sending HEVC goes on with it, whatever the policy has become.
+    begins_with_hevc = sending is None and source.video == "hevc"
+    video = _video(hevc if begins_with_hevc and profile == "copy" else profile, source.video, sending)
     audio, channels = _audio(profile, source, sending)
     return Plan(video, audio, channels)
 

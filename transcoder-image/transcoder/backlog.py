@@ -14,14 +14,17 @@ _HELD_BYTES = 64 << 20  # of segments that the store has not taken yet
 
 
 class Waiting:
-    """One segment: `n` is its number in the attempt, `clock` the one of the timeline that it stands on."""
+    """One segment: `n` is its number in the attempt, `clock` the one of the timeline that it stands on.
 
-    def __init__(self, n: int, segment: Segment, clock: ProgrammeClock) -> None:
+    `independent`: no picture in it refers to one before it, which is more than that it starts with a keyframe.
+    """
+
+    def __init__(self, n: int, segment: Segment, clock: ProgrammeClock, independent: bool) -> None:
         self.n = n
         self.segment = segment
         self.clock = clock
         self.stored = False
-        self.bit_rate = len(segment.data) * 8 / max(segment.duration_s, 0.1)
+        self.independent = independent
 
     def has_been_stored(self) -> None:
         """The store has its bytes; memory need not."""
@@ -61,9 +64,9 @@ class Backlog:
         """The segment of that number, if it still waits."""
         return next((each for each in self._waiting if each.n == n), None)
 
-    def append(self, segment: Segment, clock: ProgrammeClock) -> None:
+    def append(self, segment: Segment, clock: ProgrammeClock, independent: bool) -> None:
         """Takes the next segment."""
-        self._waiting.append(Waiting(self._next_n, segment, clock))
+        self._waiting.append(Waiting(self._next_n, segment, clock, independent))
         self._next_n += 1
 
     def drop(self, waiting: Waiting) -> None:

@@ -18,6 +18,7 @@ _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 MOST_CHANNELS = 64
 
 Profile = Literal["copy", "h264"]
+Hevc = Literal["copy", "h264"]  # what becomes of a source that sends HEVC, where a session begins with it
 
 
 class BadJob(ValueError):
@@ -74,6 +75,7 @@ class Job(NamedTuple):
     source: Source | Slate
     expected: Streams | None
     profile: Profile
+    hevc: Hevc
     segment_s: float
     target_duration_s: int
     window_s: float
@@ -109,7 +111,8 @@ def parse(text: str) -> Job:
         attempt=int(root.number("attempt", 1, 1e9, whole=True)),
         source=_source(source),
         expected=_expected(root.take("expected")),
-        profile=_profile(root.text("profile")),
+        profile=_profile(root.text("profile"), "profile"),
+        hevc=_profile(root.text("hevc"), "hevc") if root.has("hevc") else "copy",
         segment_s=root.number("segment_s", 0.5, 30),
         target_duration_s=int(root.number("target_duration_s", 1, 60, whole=True)),
         window_s=root.number("window_s", 1, 6 * 3600),
@@ -235,12 +238,12 @@ def _expected(value: Any) -> Streams | None:
     return streams
 
 
-def _profile(value: str) -> Profile:
+def _profile(value: str, where: str) -> Literal["copy", "h264"]:
     match value:
         case "copy" | "h264":
             return value
         case _:
-            raise BadJob("profile is neither copy nor h264")
+            raise BadJob(f"{where} is neither copy nor h264")
 
 
 def _address(fields: _Fields) -> Address:

@@ -10,7 +10,7 @@ from threading import Thread
 from transcoder.job import Job
 from transcoder.store import Reply, Request, Store
 
-_LANES = 3  # two segments on their way and a playlist beside them
+_LANES = 4  # two segments on their way, a playlist beside them, and a correction that neither may wait for
 
 
 class Lanes:

@@ -24,6 +24,7 @@ _PDT_SLACK_S = 0.01  # a date has milliseconds, a duration microseconds: their s
 _SENDING = "hls-failover.sending"
 _AHEAD, _SOURCE = "## AHEAD", "## SOURCE"  # comments to everybody else (RFC 8216, 4.1)
 _CLAIM, _SLATE = "## CLAIM", "## SLATE"
+_ATTEMPT = "## ATTEMPT"
 
 
 class MalformedPlaylist(ValueError):
@@ -89,6 +90,7 @@ class MediaPlaylist(NamedTuple):
     source_end_s: float | None = None  # where on the source's own timeline the last segment ends; None: not known
     claimed_by: int = 0  # the attempt that will list next, and has listed nothing yet; 0: none
     slate: bool = False  # what was listed last is no programme: whoever has some need not continue it
+    independent: bool = False  # every segment that was ever listed can be decoded without those before it
 
     @property
     def end_s(self) -> float | None:
@@ -110,9 +112,10 @@ class MediaPlaylist(NamedTuple):
         """The attempt that fences every earlier one."""
         return max(self.last_attempt, self.claimed_by)
 
-    def append(self, segment: ListedSegment, window_s: float) -> "MediaPlaylist":
+    def append(self, segment: ListedSegment, window_s: float, independent: bool = False) -> "MediaPlaylist":
         """The next state: `segment` is listed last, and what the window of `window_s` no longer needs leaves in front.
 
+        `independent`: the segment can be decoded without those before it.
         Never fewer than three target durations remain (RFC 8216, 6.2.2). The discontinuity sequence counts the tags
         that have left: one leaves together with the segment that it stands before. Raises ValueError where the law
         would break.
@@ -132,6 +135,7 @@ class MediaPlaylist(NamedTuple):
             media_sequence=self.media_sequence + gone,
             discontinuity_sequence=self.discontinuity_sequence + _tags(listed[:gone]),
             segments=listed[gone:],
+            independent=independent and (self.independent or not (self.segments or self.media_sequence)),
         )
 
     def finish(self) -> "MediaPlaylist":
@@ -154,6 +158,8 @@ class MediaPlaylist(NamedTuple):
             f"#EXT-X-MEDIA-SEQUENCE:{self.media_sequence}",
             f"#EXT-X-DISCONTINUITY-SEQUENCE:{self.discontinuity_sequence}",
         ]
+        if self.independent:
+            lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
         for segment in self.segments:
             if segment.discontinuity:
                 lines.append("#EXT-X-DISCONTINUITY")
@@ -182,7 +188,7 @@ class MediaPlaylist(NamedTuple):
         duration: float | None = None
         date: float | None = None
         ahead_s, source_end_s, claimed_by = 0.0, None, 0
-        discontinuity = ended = slate = False
+        discontinuity = ended = slate = independent = False
         for tag, value in _lines(text):
             match tag:
                 case "#EXT-X-TARGETDURATION":
@@ -193,14 +199,16 @@ class MediaPlaylist(NamedTuple):
                     discontinuity_sequence = _natural(tag, value)
                 case "#EXT-X-DISCONTINUITY":
                     discontinuity = True
+                case "#EXT-X-INDEPENDENT-SEGMENTS":
+                    independent = True
                 case "#EXT-X-PROGRAM-DATE-TIME":
                     date = _timestamp(value)
                 case "#EXTINF":
                     duration = _seconds(value.partition(",")[0])
                 case "## AHEAD":
-                    ahead_s = _noted_seconds(value) or 0.0
+                    ahead_s = _noted_number(value) or 0.0
                 case "## SOURCE":
-                    source_end_s = _noted_seconds(value)
+                    source_end_s = _noted_number(value)
                 case "## CLAIM":
                     claimed_by = _number(value)
                 case "## SLATE":
@@ -223,18 +231,21 @@ class MediaPlaylist(NamedTuple):
                     pass
         if target is None:
             raise MalformedPlaylist("no EXT-X-TARGETDURATION")
+        listed = tuple(segments)
         return MediaPlaylist(
-            target, sequence, discontinuity_sequence, tuple(segments), ended, ahead_s, source_end_s, claimed_by, slate
+            target, sequence, discontinuity_sequence, listed, ended, ahead_s, source_end_s, claimed_by, slate, independent
         )
 
 
 class Variant(NamedTuple):
-    """One variant stream: `bandwidth` in bit/s, `codecs` as in RFC 6381, `resolution` as in "640x360"."""
+    """One variant stream: bandwidths in bit/s, `codecs` as in RFC 6381, `resolution` as in "640x360", frames per second."""
 
     uri: str
     bandwidth: int
     codecs: str | None = None
     resolution: str | None = None
+    average_bandwidth: int | None = None
+    frame_rate: float | None = None
 
 
 class Sending(NamedTuple):
@@ -250,6 +261,7 @@ class MultivariantPlaylist(NamedTuple):
 
     variants: tuple[Variant, ...]
     sending: Sending | None = None
+    attempt: int = 0  # that has written it; 0: none that says so
 
     def absolute(self, base_url: str) -> "MultivariantPlaylist":
         """The same playlist for a reader elsewhere: each URI resolved against `base_url`, the playlist's own
@@ -267,11 +279,16 @@ class MultivariantPlaylist(NamedTuple):
             lines.append(f'#EXT-X-SESSION-DATA:DATA-ID="{_SENDING}",VALUE="{words}"')
         for variant in self.variants:
             attributes = f"BANDWIDTH={variant.bandwidth}"
+            if variant.average_bandwidth is not None:
+                attributes += f",AVERAGE-BANDWIDTH={variant.average_bandwidth}"
             if variant.codecs:
                 attributes += f',CODECS="{variant.codecs}"'
             if variant.resolution:
                 attributes += f",RESOLUTION={variant.resolution}"
+            if variant.frame_rate is not None:
+                attributes += f",FRAME-RATE={variant.frame_rate:.3f}"
             lines += [f"#EXT-X-STREAM-INF:{attributes}", variant.uri]
+        lines += [f"{_ATTEMPT}:{self.attempt}"] if self.attempt else []
         return "\n".join(lines) + "\n"
 
     @staticmethod
@@ -280,6 +297,7 @@ class MultivariantPlaylist(NamedTuple):
         variants: list[Variant] = []
         sending: Sending | None = None
         described: dict[str, str] | None = None
+        attempt = 0
         for tag, value in _lines(text):
             match tag:
                 case "#EXT-X-SESSION-DATA":
@@ -291,12 +309,13 @@ class MultivariantPlaylist(NamedTuple):
                 case "":
                     if described is None:
                         raise MalformedPlaylist(f"no EXT-X-STREAM-INF before {value[:100]!r}")
-                    bandwidth = _natural("BANDWIDTH", described.get("BANDWIDTH", ""))
-                    variants.append(Variant(value, bandwidth, described.get("CODECS"), described.get("RESOLUTION")))
+                    variants.append(_variant(value, described))
                     described = None
+                case "## ATTEMPT":
+                    attempt = int(value) if value.isascii() and value.isdecimal() and len(value) <= 20 else 0
                 case _:
                     pass
-        return MultivariantPlaylist(tuple(variants), sending)
+        return MultivariantPlaylist(tuple(variants), sending, attempt)
 
 
 def violations(before: MediaPlaylist, after: MediaPlaylist) -> list[str]:
@@ -304,13 +323,15 @@ def violations(before: MediaPlaylist, after: MediaPlaylist) -> list[str]:
 
     The laws: what is listed never changes nor is taken back, the sequences never go down and count what left, the
     target duration is constant and kept, dates and attempts never go back, each attempt starts with a discontinuity,
-    no URI is used twice, three target durations stay, an ended playlist is final.
+    no URI is used twice, three target durations stay, an ended playlist is final, independence that was lost stays lost.
     """
     broken: list[str] = []
     if before.ended and after != before:
         broken.append("an ended playlist changed")
     if after.target_duration_s != before.target_duration_s:
         broken.append(f"target duration changed from {before.target_duration_s} to {after.target_duration_s}")
+    if after.independent and not before.independent and before.segments:
+        broken.append("EXT-X-INDEPENDENT-SEGMENTS came back")
     gone = after.media_sequence - before.media_sequence
     tags_gone = after.discontinuity_sequence - before.discontinuity_sequence
     if tags_gone < 0:
@@ -387,8 +408,8 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _noted_seconds(text: str) -> float | None:
-    """A note of ours, without which playing goes on: what cannot be read says nothing."""
+def _noted_number(text: str) -> float | None:
+    """A number without which playing goes on: what cannot be read says nothing."""
     try:
         value = float(text)
     except ValueError:
@@ -441,6 +462,18 @@ def _attributes(text: str) -> dict[str, str]:
             value, _, text = rest.partition(",")
         attributes[name.strip()] = value
     return attributes
+
+
+def _variant(uri: str, attributes: dict[str, str]) -> Variant:
+    average, rate = attributes.get("AVERAGE-BANDWIDTH"), attributes.get("FRAME-RATE")
+    return Variant(
+        uri,
+        _natural("BANDWIDTH", attributes.get("BANDWIDTH", "")),
+        attributes.get("CODECS"),
+        attributes.get("RESOLUTION"),
+        None if average is None else _natural("AVERAGE-BANDWIDTH", average),
+        None if rate is None else _noted_number(rate),
+    )
 
 
 def _sending(text: str) -> Sending:

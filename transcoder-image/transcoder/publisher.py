@@ -10,17 +10,16 @@ from collections.abc import Callable
 from typing import NamedTuple, assert_never
 
 from transcoder.backlog import Backlog, Waiting
+from transcoder.description import describe
 from transcoder.ending import Ending
 from transcoder.job import VARIANT, Streams
 from transcoder.media_playlist import (
     ListedSegment,
     MalformedPlaylist,
     MediaPlaylist,
-    MultivariantPlaylist,
-    Sending,
-    Variant,
     segment_uri,
 )
+from transcoder.multivariant import Multivariant
 from transcoder.programme_clock import ProgrammeClock
 from transcoder.segmenter import Segment
 from transcoder.store import (
@@ -53,8 +52,7 @@ class Publisher:
         self._stale = True  # it must be read before anything is written
         self._etag: str | None = None
         self._joined = False  # the first read is done: what it had of us would be another run's
-        self._index_known = False  # whether there is one has been found out
-        self._index_stored = False
+        self._index = Multivariant(attempt, target_duration_s, window_s)
         self._backlog = Backlog(window_s)
         self._in_flight: set[str] = set()
         self._retries: dict[str, _Retry] = {}
@@ -62,7 +60,6 @@ class Publisher:
         self._claims = False  # an earlier attempt has been faster once: it is told to stop before anything is listed
         self._holds_back = False  # what waits is listed only if more of its group of pictures comes
         self._any_stored = False
-        self.sending: Streams | None = None
         self.over: tuple[Ending, str] | None = None  # why this attempt may publish no more
         self.listed = 0  # how many segments of ours have been listed
         self.due_s: float | None = None  # when the player needs more than is listed
@@ -71,7 +68,12 @@ class Publisher:
     @property
     def joined(self) -> bool:
         """Whether it is known what is listed and what the session sends."""
-        return not self._stale and self._index_known
+        return not self._stale and self._index.known
+
+    @property
+    def sending(self) -> Streams | None:
+        """What the session sends; None: nothing yet."""
+        return self._index.sending
 
     @property
     def idle(self) -> bool:
@@ -88,14 +90,16 @@ class Publisher:
         """The program date-time at which what is listed ends."""
         return self._playlist.end_s if self._playlist else None
 
-    def begin_sending(self, streams: Streams) -> None:
-        """What the session sends from now on, where no attempt before has begun it."""
-        if self.sending is None:
-            self.sending = streams
+    def begin_sending(self, streams: Streams, sound: str | None = None) -> None:
+        """What the session sends from now on, where no attempt before has begun it; `sound`: the audio's codec as in RFC
+        6381, where its own header does not tell."""
+        self._index.begin_sending(streams, sound)
 
     def offer(self, segment: Segment, clock: ProgrammeClock) -> None:
         """Takes the next segment; `clock` is the one of the timeline that it stands on."""
-        self._backlog.append(segment, clock)
+        seen = describe(segment.data)
+        self._index.measure(len(segment.data), segment.duration_s, seen)
+        self._backlog.append(segment, clock, seen.independent)
 
     def tell(self, clock: ProgrammeClock) -> None:
         """Sets a clock to what is listed: that is the truth, also where somebody else has listed more, or we less."""
@@ -105,6 +109,8 @@ class Publisher:
     def withdraw(self, clock: ProgrammeClock) -> None:
         """Takes back what was offered from that timeline and is not listed yet."""
         self._backlog.drop_timeline(clock)
+        if not self.listed:
+            self._index.forget()
 
     def look_again(self) -> None:
         """Reads the media playlist before anything else is written: this attempt has slept."""
@@ -117,7 +123,7 @@ class Publisher:
         wanted: list[Request] = []
         if self._stale and self._may("main", now_s):
             wanted.append(GetMain())
-        if not self._index_known and self._may("index", now_s):
+        if self._index.is_to_be_read and self._may("index", now_s):
             wanted.append(GetIndex())
         if self._on_its_way is None:
             self._give_up(self._backlog.overdue(), "the store has not taken it in time")
@@ -126,6 +132,8 @@ class Publisher:
         elif self.joined and self._has_begun(now_s):
             wanted += self._posts(now_s)
             wanted += self._playlists(now_s)
+        if self.joined and self.listed and self._may("index", now_s) and (correction := self._index.correction()):
+            wanted.append(correction)
         self._in_flight |= {_name(request) for request in wanted}
         return wanted
 
@@ -146,10 +154,7 @@ class Publisher:
             case GetIndex():
                 self._read_index(reply, now_s)
             case PutIndex():
-                # Somebody else's is as good, but says what we must go on with.
-                self._index_stored = isinstance(reply, Stored)
-                if not self._index_stored:
-                    self._index_known, self.sending = False, None
+                self._index.wrote(request, reply)
             case PutMain():
                 self._wrote_main(reply, now_s)
             case PostSegment(n):
@@ -203,8 +208,9 @@ class Publisher:
         front = self._backlog.front
         if self._on_its_way is not None or front is None or not front.stored:
             return []
-        if not self._index_stored:
-            return [PutIndex(self._index())] if self.sending and self._may("index", now_s) else []
+        if not self._index.stored:
+            first = self._index.first() if self._may("index", now_s) else None
+            return [first] if first else []
         following = self._compose(now_s) if self._may("main", now_s) else None
         if following is None:
             return []
@@ -234,7 +240,7 @@ class Publisher:
             if not continues and (self.listed or playlist is not self._playlist):
                 self._backlog.drop(waiting)
                 continue
-            playlist = playlist.append(self._listed(waiting, playlist), self._window_s)
+            playlist = playlist.append(self._listed(waiting, playlist), self._window_s, waiting.independent)
             playlist = waiting.clock.noted_in(playlist)._replace(claimed_by=0)
         return None if playlist is self._playlist else playlist
 
@@ -254,13 +260,6 @@ class Publisher:
 
     def _uri(self, n: int) -> str:
         return segment_uri(self._session, self._attempt, VARIANT, n)
-
-    def _index(self) -> str:
-        assert self.sending is not None
-        # The peak segment bit rate is required, with an upper bound for what is to come (RFC 8216, 4.3.4.2).
-        peak = max(waiting.bit_rate for waiting in self._backlog)
-        variant = Variant(f"{VARIANT}.m3u8", bandwidth=round(peak * 1.25))
-        return MultivariantPlaylist((variant,), Sending(*self.sending)).render()
 
     def _read_main(self, reply: Reply, now_s: float) -> None:
         if isinstance(reply, Absent):
@@ -298,15 +297,10 @@ class Publisher:
         self._playlist, self._etag, self._stale, self._joined = playlist, etag, False, True
 
     def _read_index(self, reply: Reply, now_s: float) -> None:
-        if isinstance(reply, Found):
-            try:
-                sending = MultivariantPlaylist.parse(reply.text).sending
-            except MalformedPlaylist as error:
-                self._failed(GetIndex(), Failure(f"index.m3u8: {error}"), now_s)
-                return
-            self.sending = Streams(*sending) if sending else None
-            self._index_stored = True
-        self._index_known = True
+        try:
+            self._index.read(reply)
+        except MalformedPlaylist as error:
+            self._failed(GetIndex(), Failure(f"index.m3u8: {error}"), now_s)
 
     def _wrote_main(self, reply: Reply, now_s: float) -> None:
         written, self._on_its_way = self._on_its_way, None
@@ -326,6 +320,10 @@ class Publisher:
 
     def _failed(self, request: Request, failure: Failure, now_s: float) -> None:
         name = _name(request)
+        if not self._index.is_urgent(request):
+            self._log(f"store: the multivariant playlist is not corrected: {failure.reason}")
+            self._retries[name] = _Retry(now_s + self._window_s, 1)
+            return
         if isinstance(request, PutMain):
             self._on_its_way = None  # if it was done, the next one will not match, and the truth is read
         if not self._failing:

@@ -16,6 +16,8 @@ from transcoder.job import Streams
 from transcoder.redaction import without_servers_words
 
 _STREAM = re.compile(r"Stream #0:(\d{1,9})\b\S*: (Video|Audio): (\w+)")
+_HE_AAC = re.compile(r"Audio: aac \((HE-AAC|HE-AACv2)\)")
+_HE_AAC_CODECS = {"HE-AAC": "mp4a.40.5", "HE-AACv2": "mp4a.40.29"}
 _LAYOUT = re.compile(r"\d+ Hz, ([^,]+)")
 _START = re.compile(r", start: (-?\d{1,18}\.\d{1,18})")
 _CHANNELS = {"mono": 1, "stereo": 2, "binaural": 2, "downmix": 2, "quad": 4, "hexagonal": 6, "octagonal": 8, "cube": 8}
@@ -125,6 +127,12 @@ class Report:
         return [self._streams[number] for number in numbers]
 
     @property
+    def he_aac(self) -> str | None:
+        """The codec (RFC 6381) of that audio where it is HE-AAC; None: it is not."""
+        audios = [each for each in self._taken if each.kind == "Audio"]
+        return audios[self.audio_track].he_aac if audios else None
+
+    @property
     def program(self) -> int | None:
         """The program (variant) with the highest bit rate, of those whose video is copied if there are any; None where there
         is no choice."""
@@ -197,7 +205,8 @@ class Report:
         elif (stream := _STREAM.search(text)) and "(attached pic)" not in text and stream[3] != "none":
             layout = _LAYOUT.search(text)
             channels = _channels(layout[1]) if layout else 0
-            self._streams[int(stream[1])] = _Stream(stream[2], stream[3], channels, "(default)" in text)
+            he_aac = _HE_AAC_CODECS[profile[1]] if (profile := _HE_AAC.search(text)) else None
+            self._streams[int(stream[1])] = _Stream(stream[2], stream[3], channels, "(default)" in text, he_aac)
             if self._programs:
                 self._programs[-1].streams.append(int(stream[1]))
         elif self._programs and (bitrate := _BITRATE.search(text)):
@@ -262,6 +271,7 @@ class _Stream(NamedTuple):
     codec: str
     channels: int
     is_default: bool
+    he_aac: str | None  # its codec (RFC 6381), where it is HE-AAC
 
 
 class _Program:

@@ -183,7 +183,7 @@ class Attempt:
             return None
         streams = take.report.streams
         try:
-            needed = plan(self._job.profile, streams, publisher.sending)
+            needed = plan(self._job.profile, streams, publisher.sending, self._job.hevc)
         except Unplayable as error:
             return Verdict(Ending.SOURCE_UNDECODABLE, f"cannot be played: {error}")
         needed = needed._replace(program=take.report.program, paced=take.report.finite, audio_track=take.report.audio_track)
@@ -197,7 +197,8 @@ class Attempt:
                 return Verdict(Ending.SOURCE_UNDECODABLE, "the source is something else each time")
             self._start_again(needed, now_s, keep=False)
             return None
-        publisher.begin_sending(needed.sending(streams))
+        # An ADTS header does not tell HE-AAC; FFmpeg, which decodes a frame, does.
+        publisher.begin_sending(needed.sending(streams), take.report.he_aac if needed.audio == "copy" else None)
         take.accepted, self._accepted_for = True, publisher.sending
         return None
 

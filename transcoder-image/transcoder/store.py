@@ -32,9 +32,10 @@ class PutMain(NamedTuple):
 
 
 class PutIndex(NamedTuple):
-    """Write the multivariant playlist where there is none."""
+    """Write the multivariant playlist over the version `etag`; None: only where there is none."""
 
     text: str
+    etag: str | None
 
 
 class PostSegment(NamedTuple):
@@ -97,10 +98,9 @@ class Store:
             case GetIndex():
                 return self._get(job.index_playlist.get)
             case PutMain(text, etag):
-                condition = {"If-None-Match": "*"} if etag is None else {"If-Match": etag}
-                return self._put(job.main_playlist.put, text.encode(), _PLAYLIST_HEADERS | condition)
-            case PutIndex(text):
-                return self._put(job.index_playlist.put, text.encode(), _PLAYLIST_HEADERS | {"If-None-Match": "*"})
+                return self._put(job.main_playlist.put, text.encode(), _PLAYLIST_HEADERS | _over(etag))
+            case PutIndex(text, etag):
+                return self._put(job.index_playlist.put, text.encode(), _PLAYLIST_HEADERS | _over(etag))
             case PostSegment(n, data):
                 return self._post(n, data)
 
@@ -212,6 +212,11 @@ class _Connection:
     def close(self) -> None:
         """Closes it; the next request opens it again."""
         self._client.close()
+
+
+def _over(etag: str | None) -> dict[str, str]:
+    """The condition that what is stored is still that version; None: that nothing is."""
+    return {"If-None-Match": "*"} if etag is None else {"If-Match": etag}
 
 
 def _failure(status: int, body: bytes) -> Failure:

@@ -282,6 +282,20 @@ describe("events", () => {
 });
 
 describe("media", () => {
+  test("what the browser has no decoder for is given up, and named", () => {
+    const player = playing().take({ type: "undecodable", codecs: "hvc1.1.6.L93.B0,mp4a.40.2" });
+    expect(player.done).toEqual(["deafen", "leave", "stop"]);
+    expect(player.core.phase).toBe("refused");
+    expect(player.core.refusal).toEqual({
+      title: "This browser cannot play HEVC (H.265)",
+      status: 415,
+      codecs: "hvc1.1.6.L93.B0,mp4a.40.2",
+    });
+    expect(player.wait(600_000).done).toEqual([]);
+    expect(player.take({ type: "undecodable", codecs: "av01" }).done).toEqual([]);
+    expect(player.take({ type: "retry" }).done).toEqual(["ask"]);
+  });
+
   test("that cannot be decoded: the decoder is set up again twice, then the address is loaded afresh", () => {
     const player = playing();
     const failed: Input = { type: "failed", of: "media" };

@@ -51,6 +51,13 @@ describe("a viewer is told", () => {
     expect(said({ phase: "starting" }, { pictured: false }).message).toMatchObject({ title: "Starting…", busy: true });
   });
 
+  test("that the browser lacks the decoder, and where else it plays", () => {
+    const refusal = { title: "This browser cannot play HEVC (H.265)", status: 415, codecs: "hvc1.1.6.L93.B0,mp4a.40.2" };
+    const { message } = said({ phase: "refused", refusal }, { pictured: false });
+    expect(message).toMatchObject({ title: "This browser cannot play HEVC (H.265)", action: null, busy: false });
+    expect(message?.detail).toMatch(/VLC.*\.m3u8/);
+  });
+
   test("what cannot be helped, and where to go then", () => {
     expect(said({ phase: "refused", refusal: { title: "Not found", status: 404 } }).message).toMatchObject({
       title: "No such channel",

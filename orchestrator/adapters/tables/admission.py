@@ -239,5 +239,5 @@ class _Room:
         if self._of_profile is None:
             self._of_profile = Counter()
             for policy, number in self._connection.execute(_CHANNELS_PLAYED):
-                self._of_profile[(policy or ChannelPolicy()).profile] += int(number)
+                self._of_profile[(policy or ChannelPolicy()).costs_as] += int(number)
         return self._of_profile

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.core.limits import COSTS, NO_LIMITS, Limits, Load, reached
-from orchestrator.core.model import Desired, EventType, Phase
+from orchestrator.core.model import ChannelPolicy, Desired, EventType, Phase
 from orchestrator.core.policy import Policy
 from tests.orchestrator.core.playbook import FINISH, Playbook, desired_stop, stop
 from transcoder.ending import Ending
@@ -113,6 +113,12 @@ def test_a_limit_is_reached_where_one_more_would_exceed_it(limits: Limits, load:
     found = reached(limits, load, "copy")
     assert (found.limit if found else None) == limit
     assert found is None or found.by_viewer is (limit == "max_sessions_per_viewer")
+
+
+def test_a_channel_whose_hevc_is_transcoded_needs_the_room_for_it() -> None:
+    assert ChannelPolicy().costs_as == "copy"
+    for policy in (ChannelPolicy(profile="h264"), ChannelPolicy(hevc="h264"), ChannelPolicy(profile="h264", hevc="h264")):
+        assert policy.costs_as == "h264"
 
 
 def test_transcoding_needs_more_room() -> None:

@@ -46,12 +46,15 @@ export interface Refusal {
   /** Why each source does not work, by its id: a class, such as `unreachable` or `refused`. */
   readonly sources?: Readonly<Record<string, string>>;
   readonly retry_after_s?: number;
+  /** Of status 415: what the channel sends (RFC 6381), which this browser cannot play. */
+  readonly codecs?: string;
 }
 
 export interface PlayerState {
   /**
    * `starting`: a session is asked for. `playing`: it is held, and its address is loaded. `retrying`: it ended, or there was none;
-   * another is asked for at `retry_at`. `refused`: asking again cannot help (no such channel, say); `retry()` asks all the same.
+   * another is asked for at `retry_at`. `refused`: asking again cannot help (no such channel, or a codec that this browser cannot
+   * play); `retry()` asks all the same.
    * `resting`: paused for so long that the session was given up; `play()` asks for another. `closed`: `close()` was called.
    * In `refused`, and wherever `refusal` is one of `not-playable`, the picture has been stopped.
    */

@@ -5,6 +5,7 @@
  *
  * Times are milliseconds.
  */
+import { nameOf } from "./codecs";
 import type { Grant, PlayerState, Refusal, SessionEvent } from "./contract";
 
 export const BEAT_MS = 10_000;
@@ -96,6 +97,8 @@ export type Input =
   /** The picture moves; has stood still for long; was played to its end; cannot be played. */
   | { readonly type: "picture" | "stuck" | "drained" }
   | { readonly type: "failed"; readonly of: "network" | "media" }
+  /** The browser has no decoder for it. */
+  | { readonly type: "undecodable"; readonly codecs: string }
   /** By the viewer. */
   | { readonly type: "paused" | "resumed" }
   /** The page sleeps, and is as it was; it is looked at, or online, again. */
@@ -161,6 +164,8 @@ export function step(core: Core, input: Input, now: number, chance: number): Ste
       return lost(core, { title: "The programme has ended", status: 409 }, now, chance);
     case "failed":
       return failed(core, input.of, now, chance);
+    case "undecodable":
+      return undecodable(core, input.codecs);
     case "paused":
       return same({ ...core, paused_at: core.paused_at ?? now });
     case "resumed":
@@ -299,8 +304,16 @@ function lost(core: Core, refusal: Refusal, now: number, chance: number): Step {
     : { next, effects: [{ do: "deafen" }] };
 }
 
-/** Given up, by the viewer or for having been paused for long. */
-function gone(core: Core, phase: "closed" | "resting"): Step {
+/** What a session sends never changes its codec, so nothing is waited for: its place is for others. */
+function undecodable(core: Core, codecs: string): Step {
+  if (core.loaded === null) return same(core);
+  const { next, effects } = gone(core, "refused");
+  const refusal = { title: `This browser cannot play ${nameOf(codecs)}`, status: 415, codecs };
+  return { next: { ...next, refusal }, effects };
+}
+
+/** Given up, by the viewer, for having been paused for long, or because it cannot be played here. */
+function gone(core: Core, phase: "closed" | "resting" | "refused"): Step {
   const leave: Effect[] = core.grant ? [{ do: "leave", grant: core.grant }] : [];
   const next: Core = { ...forgotten(core), phase, asking: false, ask_at: null, loaded: null, refusal: null };
   return { next, effects: [{ do: "deafen" }, ...leave, { do: "stop" }] };

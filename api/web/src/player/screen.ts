@@ -3,11 +3,21 @@
  * Source Extensions (phones of old). Law: what can be mended without the core's knowledge is hls.js's to mend.
  */
 import type Hls from "hls.js";
-import type { ErrorData } from "hls.js";
+import type { ErrorData, ManifestLoadedData } from "hls.js";
 import type { Options, PlayerState } from "./contract";
 
 type HlsClass = typeof Hls;
-type Fate = { readonly type: "failed"; readonly of: "network" | "media" } | { readonly type: "drained" };
+type Fate =
+  | { readonly type: "failed"; readonly of: "network" | "media" }
+  | { readonly type: "undecodable"; readonly codecs: string }
+  | { readonly type: "drained" };
+
+/** hls.js's names of what no second try mends: the playlist names the codec, or the media do. */
+const UNDECODABLE: readonly string[] = [
+  "manifestIncompatibleCodecsError",
+  "bufferAddCodecError",
+  "bufferIncompatibleCodecsError",
+];
 
 export class Screen {
   autoplay: PlayerState["autoplay"] = "allowed";
@@ -54,8 +64,14 @@ export class Screen {
       }
       const hls = new found(this.#options.hlsConfig ?? {});
       this.hls = hls;
+      let codecs = "";
+      hls.on(found.Events.MANIFEST_LOADED, (_: unknown, { levels }: ManifestLoadedData) => {
+        codecs = levels.map(({ attrs }) => attrs.CODECS ?? "").join(",");
+      });
       hls.on(found.Events.ERROR, (_: unknown, error: ErrorData) => {
-        if (error.fatal) this.#say({ type: "failed", of: error.type === found.ErrorTypes.MEDIA_ERROR ? "media" : "network" });
+        if (!error.fatal) return;
+        if (UNDECODABLE.includes(error.details)) this.#say({ type: "undecodable", codecs: codecs || (error.mimeType ?? "") });
+        else this.#say({ type: "failed", of: error.type === found.ErrorTypes.MEDIA_ERROR ? "media" : "network" });
       });
       hls.loadSource(url);
       hls.attachMedia(this.#video);

@@ -30,6 +30,8 @@ export interface Shown {
 }
 
 const SAID: Message = { title: "", detail: "", reasons: [], busy: false, action: null };
+const ELSEWHERE =
+  "VLC, Kodi and most televisions can: give them this page's address with .m3u8 at its end. So can some browsers.";
 const RETRY = { does: "retry", label: "Try again" } as const;
 const OFF = ["Not on air", "The channel is switched off."] as const;
 
@@ -74,6 +76,7 @@ function playing(state: PlayerState, seen: Seen): Message | null {
 }
 
 function refusedFor(refusal: Refusal | null): Message {
+  if (refusal?.codecs !== undefined) return { ...SAID, title: refusal.title, detail: ELSEWHERE };
   if (refusal?.status === 404) {
     const action = { does: "list", label: "All channels" } as const;
     return { ...SAID, title: "No such channel", detail: "It may have been renamed or removed.", action };

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ago, clock, count, initials, media, rate, span, until } from "../../src/console/format";
+import { ago, clock, count, initials, isHevc, media, rate, span, until } from "../../src/console/format";
 import { addresses, isEmpty, lines, summary } from "../../src/console/preview";
 import { dropped, keyed, moved } from "../../src/console/reorder";
 import { routeOf } from "../../src/console/route";
@@ -38,6 +38,7 @@ test("times, rates and names as an operator reads them", () => {
   expect(initials("arte")).toBe("AR");
   expect(initials("…")).toBe("?");
   expect(media({ video: "h264", audio: "aac", width: 1280, height: 720 })).toBe("1280×720 h264, aac");
+  expect([isHevc({ video: "hevc" }), isHevc({ video: "h264" }), isHevc({ video: null })]).toEqual([true, false, false]);
   expect(media({ video: null, audio: "mp3", width: null, height: null })).toBe("mp3");
 });
 

@@ -61,7 +61,7 @@ resource "aws_s3_bucket_cors_configuration" "media" {
 }
 
 # The orchestrator deletes what it no longer needs; this takes what it could not. Playlists never expire: the multivariant
-# playlist of a session is written once, and a session may run for weeks.
+# playlist of a session may be as old as the session, which may run for weeks.
 resource "aws_s3_bucket_lifecycle_configuration" "media" {
   bucket = aws_s3_bucket.media.id
 

@@ -79,7 +79,7 @@ run "by_default" {
     condition = { for rule in aws_s3_bucket_lifecycle_configuration.media.rule : one(rule.filter).prefix => one(rule.expiration).days if length(rule.expiration) > 0 } == {
       "segments/" = 2, "logs/" = 7
     }
-    error_message = "Segments and logs expire. Playlists do not: a session's multivariant playlist is written once"
+    error_message = "Segments and logs expire. Playlists do not: a session's multivariant playlist may be as old as the session"
   }
 
 }

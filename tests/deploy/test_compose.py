@@ -342,6 +342,11 @@ async def test_a_plain_player_plays_over_an_upgrade(composed: Composed, watching
             frames = player.frames
             await eventually(lambda: player.frames > frames + 10 * 25 or not player.plays, 40, what="ten seconds of pictures")
             assert player.plays, player.said
+
+            def back() -> bool:
+                return all(inspect(each)["State"]["Health"]["Status"] == "healthy" for each in replicas())
+
+            await eventually(back, 60, every_s=0.5, what="the API to be back")
             print(f"{player.frames} frames, still for {player.longest_still_s:.1f} s at most")
             assert player.longest_still_s < BUFFER_S
             assert "rror" not in player.said

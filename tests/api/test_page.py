@@ -209,6 +209,7 @@ async def test_a_channel_that_is_switched_off_ends_with_a_sentence(
         await stage.remove("news", back=True)
         await page.click("#act")
         again = await eventually(lambda: _newest(stage, session.id))
+        assert again is not None
         await stage.go_live(again)
         await eventually(lambda: page.evaluate("document.querySelector('video').currentTime > 1"), 20)
         assert await page.is_hidden("#message")

@@ -42,7 +42,7 @@ class Fixture:
         self.cursor = 812_345
         self.draining_since: str | None = None
         self.orchestrated = True
-        self.providers = [
+        self.providers: list[dict[str, Any]] = [
             {"id": "p-acme", "name": "Acme TV", "max_connections": 40, "connections_in_use": 31, "created_at": stamp(now)},
             {
                 "id": "p-north",

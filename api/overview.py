@@ -131,20 +131,20 @@ EXAMPLE = Overview(
 async def read_overview(world: NamedDependency[World], request: AnyRequest) -> Response[bytes]:
     """Sources without addresses. Has an ETag of all but `at`."""
     now = world.clock()
-    (unended, rows, strips, newest), (draining_since, orchestrators, providers, in_use) = await asyncio.gather(
-        asyncio.gather(
-            world.sessions.unended(), world.channels.get(CHANNELS_KEPT_S), world.strips.get(), world.journal.newest()
-        ),
-        asyncio.gather(
-            world.operation.draining_since(),
-            world.operation.orchestrators(),
-            world.providers.all(),
-            world.providers.in_use(),
-        ),
+    unended, rows, strips, newest, draining_since, orchestrators = await asyncio.gather(
+        world.sessions.unended(),
+        world.channels.get(CHANNELS_KEPT_S),
+        world.strips.get(),
+        world.journal.newest(),
+        world.operation.draining_since(),
+        world.operation.orchestrators(),
     )
     ids = [session.id for session in unended]
-    viewers, listed = await asyncio.gather(
-        world.sessions.viewers(ids, now - world.idle_timeout_s), world.on_air.get(frozenset(ids))
+    viewers, listed, providers, in_use = await asyncio.gather(
+        world.sessions.viewers(ids, now - world.idle_timeout_s),
+        world.on_air.get(frozenset(ids)),
+        world.providers.all(),
+        world.providers.in_use(),
     )
     public_url = world.base_url(request)
     known, gzips = request.headers.get("if-none-match", ""), _gzips(request)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from msgspec.structs import replace
+
 from orchestrator.core.model import Media, SourceStatus
 from orchestrator.ports import ProbeAnswer, ProbeResult, Tables
 from tests.contract.test_tables import a_channel, letters
@@ -77,3 +79,20 @@ async def test_an_edit_does_not_take_an_ask_back_and_a_deletion_does(tables: Tab
     assert await tables.probes.answers([a.id]) == {}
     await tables.probes.ask([], 6.0)
     assert await tables.probes.answers([]) == {}
+
+
+async def test_what_nobody_has_looked_at_yet_first_choices_first(tables: Tables) -> None:
+    channel, (a, b, c) = await a_channel(tables, "a", "b", "c")
+    provider = await tables.providers.add("Acme TV", 1)
+    await tables.catalogue.update_source(b.id, provider_id=provider.id)
+    assert letters(await tables.probes.unseen(9)) == "abc"
+    assert letters(await tables.probes.unseen(2)) == "ab"
+    assert letters(await tables.probes.unseen(9, but_of=[provider.id])) == "ac"
+    await tables.catalogue.record_probe(a.id, WORKS, 5.0)
+    await tables.catalogue.record_probe(b.id, ProbeResult(None, "404 Not Found"), 5.0)
+    assert letters(await tables.probes.unseen(9)) == "c"
+    await tables.catalogue.update_source(c.id, enabled=False)
+    moved = await tables.catalogue.update_source(a.id, url="http://moved.test/")
+    assert await tables.probes.unseen(9) == (moved,)
+    await tables.catalogue.update_channel(replace(channel, enabled=False))
+    assert await tables.probes.unseen(9) == ()

@@ -46,6 +46,10 @@ GENERATED = Streams("wrapped_avframe", "pcm_s16le", 2)
 _ONE_PROGRAM = ("-scan_all_pmts", "0")
 
 
+# How long FFmpeg looks for streams at first: enough for nearly every source, and no start is held up for longer.
+LOOK_S = 1.5
+
+
 class Unplayable(Exception):
     """What the source sends cannot continue the session; the message says why."""
 
@@ -55,7 +59,7 @@ class Plan(NamedTuple):
 
     `video`: "copy", "drop" or the codec to encode; `audio`: the same, or "silence". `channels` of encoded audio.
     `program`: which of the source's programs (variants), None for the only one. `paced`: the source is a file, to be
-    read in real time.
+    read in real time. `look_s`: how long streams that are announced are waited for.
     """
 
     video: str
@@ -63,6 +67,7 @@ class Plan(NamedTuple):
     channels: int
     program: int | None = None
     paced: bool = False
+    look_s: float = LOOK_S
 
     def sending(self, streams: Streams) -> Streams:
         """What comes out when the source sends `streams`."""
@@ -79,15 +84,16 @@ def assumed(job: Job) -> Streams:
     return job.expected or USUAL
 
 
-def plan(profile: Profile, source: Streams, sending: Streams | None) -> Plan:
-    """What to do with a source that sends `source`, in a session that sends `sending` (None: nothing yet).
+def plan(profile: Profile, source: Streams, sending: Streams | None, mute: bool = False) -> Plan:
+    """What to do with a source that sends `source`, in a session that sends `sending` (None: nothing yet). `mute`: it
+    announces sound that does not come, so that a session which begins with it has sound from elsewhere, or later.
 
     Raises Unplayable.
     """
     if not source.video and not source.audio:
         raise Unplayable("neither video nor audio")
     video = _video(profile, source.video, sending)
-    audio, channels = _audio(profile, source, sending)
+    audio, channels = ("silence", 2) if mute and sending is None else _audio(profile, source, sending)
     return Plan(video, audio, channels)
 
 
@@ -197,7 +203,7 @@ def _input(job: Job, source: Source, plan: Plan) -> list[str]:
         *request_flags(source, job.start_limit_s + 1.0),
         # Codec parameters are known after the first keyframe; a stream that is announced and never sent must not hold
         # up the start for the default of 5 s (7 s for MPEG-TS).
-        *("-analyzeduration", "1500000"),
+        *("-analyzeduration", f"{round(plan.look_s * 1e6)}"),
         # Frames read to guess a frame rate: a copy needs none, and at a live source they take as long as they last.
         *("-fpsprobesize", "0"),
     ]

@@ -11,6 +11,9 @@ from transcoder.ending import Ending
 from transcoder.job import Streams
 
 _STREAM = re.compile(r"Stream #0:(\d+)\S*: (Video|Audio): (\w+)")
+_ABSENT_SOUND = re.compile(r"Audio: .*, 0 channels")  # no packet of it has told how many there are
+_ABSENT_PICTURE = re.compile(r"Video: .*, none\b")  # no keyframe has told its size
+_NEW_SOUND = re.compile(r"New audio stream")
 _LAYOUT = re.compile(r"\d+ Hz, ([^,]+)")
 _CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "quad": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
 _START = re.compile(r", start: (-?\d+\.\d+)")
@@ -33,6 +36,7 @@ _UNREACHABLE = re.compile(
 _UNDECODABLE = re.compile(
     r"Invalid data found|Error when loading first segment|does not contain any stream|moov atom not found"
     r"|changing packet size|matches no streams|not allowed|Not yet implemented"
+    r"|bitstream error, startcode missing"  # what comes as the picture is none: of each frame, so it is noise as well
 )
 # What can only be read together with the lines before: why is in those, if anywhere.
 _LOST_PLAYLIST = re.compile(r"Failed to reload playlist")
@@ -46,6 +50,7 @@ _WHATEVER = re.compile(r"I/O error|Input/output error")
 _NOISE = re.compile(
     r"non-existing [PS]PS|no frame!|decode_slice_header|Last message repeated|Consider increasing|^frame="
     r"|PPS id out of range|Error parsing NAL|Could not find ref|Packet corrupt|corrupt input packet|changing packet size"
+    r"|startcode missing|Timestamps are unset"
 )
 
 
@@ -69,6 +74,7 @@ class Report:
         self.finite = False  # the source says how long it is: a file
         self.start_s: float | None = None  # the source's own timestamp of its first media; output starts anew near 0
         self.closed = False  # the server ended the body
+        self.sound_has_begun = False  # a stream of sound that the source did not announce when it was described
         self.unknown_option: str | None = None  # this FFmpeg does not know it
         self.segments_opened = 0  # media segments asked for (HLS), of all playlists
         self._playlists_opened: set[str] = set()
@@ -76,6 +82,7 @@ class Report:
         self.segments_lost = 0  # segments given up since media came
         self._describing = False
         self._streams: dict[int, tuple[str, str, int]] = {}
+        self._absent: set[int] = set()  # of the streams: those that are announced, and had not come when they were described
         self._programs: list[_Program] = []
         self._opened: list[str] = []
         self._faults: list[Fault] = []
@@ -87,11 +94,23 @@ class Report:
     def streams(self) -> Streams:
         """What the source sends, as far as the agent takes it: the first video and the first audio of the best
         program."""
+        video, audio = self._first("Video"), self._first("Audio")
+        codec, channels = (None, 0) if audio is None or self.lacks_sound else self._streams[audio][1:]
+        return Streams(None if video is None else self._streams[video][1], codec, channels)
+
+    @property
+    def lacks_sound(self) -> bool:
+        """Whether the source announces sound of which nothing came while FFmpeg looked."""
+        return self._first("Audio") in self._absent
+
+    @property
+    def lacks_picture(self) -> bool:
+        """Whether the source announces a picture of which no keyframe came while FFmpeg looked."""
+        return self._first("Video") in self._absent
+
+    def _first(self, kind: str) -> int | None:
         numbers = self._best.streams if self._best else sorted(self._streams)
-        chosen = {kind: (codec, channels) for kind, codec, channels in (self._streams[n] for n in reversed(numbers))}
-        video, _ = chosen.get("Video", (None, 0))
-        audio, channels = chosen.get("Audio", (None, 0))
-        return Streams(video, audio, channels)
+        return next((number for number in numbers if self._streams[number][0] == kind), None)
 
     @property
     def program(self) -> int | None:
@@ -162,6 +181,8 @@ class Report:
             layout = _LAYOUT.search(text)
             channels = _channels(layout[1]) if layout else 0
             self._streams[int(stream[1])] = (stream[2], stream[3], channels)
+            if _ABSENT_SOUND.search(text) or _ABSENT_PICTURE.search(text):
+                self._absent.add(int(stream[1]))
             if self._programs:
                 self._programs[-1].streams.append(int(stream[1]))
         elif self._programs and (bitrate := _BITRATE.search(text)):
@@ -182,6 +203,9 @@ class Report:
     def _blame(self, text: str) -> None:
         if unknown := _UNKNOWN_OPTION.search(text):
             self.unknown_option = "-" + (unknown[1] or unknown[2])
+        elif _NEW_SOUND.search(text):
+            self.sound_has_begun = True
+            return
         elif _CLOSED.search(text):
             self.closed = True
         elif _REFUSED.search(text):

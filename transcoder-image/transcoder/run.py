@@ -9,7 +9,8 @@ import select
 import signal
 import time
 
-from transcoder.argv import OPTIONAL, Plan, Unplayable, ffmpeg_argv, plan
+from transcoder.announced import Announced
+from transcoder.argv import LOOK_S, OPTIONAL, Plan, Unplayable, ffmpeg_argv, plan
 from transcoder.attempt_log import AttemptLog
 from transcoder.ending import Ending
 from transcoder.ffmpeg_process import FfmpegProcess
@@ -59,6 +60,7 @@ class Attempt:
         self._limits = Limits(job.start_limit_s, job.stall_limit_s)
         self._lacks: frozenset[str] = frozenset()  # options that are not known to this FFmpeg, or to the format that comes
         self._corrections = 0
+        self._announced = Announced()
         self._accepted_for: Streams | None = None
         self._looked_s = self._awake_since_s = now_s
         self._last_chance_s: float | None = None
@@ -98,6 +100,7 @@ class Attempt:
         self._read(now_s)
         verdict = self._verdict(now_s)
         if verdict is None:
+            self._listen_again(now_s)
             self._publish(now_s)
             self._log_lane.look(now_s)
         return verdict
@@ -175,16 +178,21 @@ class Attempt:
             return None
         if not (take.report.complete and publisher.joined):
             return None
-        streams = take.report.streams
+        streams, lacks = take.report.streams, take.report.lacks_sound
         try:
-            needed = plan(self._job.profile, streams, publisher.sending)
+            needed = plan(self._job.profile, streams, publisher.sending, mute=lacks)
         except Unplayable as error:
             return Verdict(Ending.SOURCE_UNDECODABLE, f"cannot be played: {error}")
-        needed = needed._replace(program=take.report.program, paced=take.report.finite)
+        needed = needed._replace(program=take.report.program, paced=take.report.finite, look_s=take.plan.look_s)
         self._log(
             f"source is {take.report.format}{' (a file)' if take.report.finite else ''}: {_named(streams)}; "
             f"session sends {_named(publisher.sending) if publisher.sending else 'nothing yet'}"
         )
+        if look_s := self._announced.longer_look_s(take.report, self._limits):
+            self._start_again(needed._replace(look_s=look_s), now_s, keep=False)
+            return None
+        if lacks and not self._job.last_resort:
+            return Verdict(Ending.SOURCE_STALLED, "its announced sound does not come")
         if needed != take.plan:
             self._corrections += 1
             if self._corrections > _CORRECTIONS:
@@ -193,7 +201,18 @@ class Attempt:
             return None
         publisher.begin_sending(needed.sending(streams))
         take.accepted, self._accepted_for = True, publisher.sending
+        if lacks:
+            again_s = self._announced.silence_stands_in(now_s)
+            self._log(f"its announced sound does not come: silence in its place; listening again in {again_s:g} s")
         return None
+
+    def _listen_again(self, now_s: float) -> None:
+        """Where silence is in the place of the source's sound, FFmpeg is started anew when that may have come."""
+        take = self._take
+        mute = take.accepted and take.plan.audio == "silence" and not take.clock.is_slates
+        if mute and self._announced.may_be_there(take.report, now_s):
+            self._corrections = 0
+            self._start_again(take.plan._replace(look_s=LOOK_S), now_s, keep=True)
 
     def _start_again(self, needed: Plan, now_s: float, keep: bool) -> None:
         """A new take in place; `keep`: what the old one sent is listed first."""

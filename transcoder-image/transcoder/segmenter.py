@@ -24,6 +24,7 @@ _EARLY = _HZ // 20  # a keyframe that comes up to this much too early is in time
 _ROUNDING = 45 * _HZ // 100  # EXTINF may exceed the target duration by less than one half
 
 _VIDEO = frozenset((0x01, 0x02, 0x10, 0x1B, 0x20, 0x21, 0x24, 0x33, 0x42, 0xD1, 0xEA))  # stream_type, Table 2-34
+_WITH_START_CODES = frozenset((0x1B, 0x24))  # H.264, HEVC
 _AUDIO = frozenset((0x03, 0x04, 0x0F, 0x11, 0x1C, 0x81, 0x87))
 
 
@@ -65,11 +66,15 @@ class Segmenter:
         self._pmt = _Table()
         self._tables = {0: self._pat}  # by PID
         self._cut_pid: int | None = None
-        self._cut_is_video = False
+        self._cut_is_video = self._has_start_codes = False
+        self._sound_pid: int | None = None  # of the first audio stream beside video
+        self._sound_raw: int | None = None  # the newest PTS of it, as it came
+        self.sounds = 0  # how often sound has come
         self._layout()
 
         self._raw = 0  # the newest DTS as it came
         self._newest: int | None = None  # the same on the unwrapped timeline
+        self._first = 0  # the first one
         self._spacing = _HZ // 25  # from one frame to the next
         self.losses = 0  # how often media were missing
         self._lost = 0  # and how much
@@ -89,6 +94,15 @@ class Segmenter:
     def lost_s(self) -> float:
         """How much media were missing between frames so far."""
         return self._lost / _HZ
+
+    @property
+    def soundless_s(self) -> float:
+        """How far the newest picture is past the newest sound; 0 where there is no picture, or where no sound is announced."""
+        if self._sound_pid is None or self._newest is None:
+            return 0.0
+        if self._sound_raw is None:
+            return (self._newest - self._first) / _HZ
+        return max(0, _step(self._sound_raw, self._raw)) / _HZ
 
     @property
     def pending_s(self) -> float:
@@ -153,8 +167,11 @@ class Segmenter:
         for n in sorted(n for wanted in self._wanted_headers for n in _found(headers, wanted)):
             offset = base + n * _PACKET
             packet = bytes(buffer[offset : offset + _PACKET])
-            table = self._tables.get((packet[1] & 0x1F) << 8 | packet[2])
-            if table is None:
+            pid = (packet[1] & 0x1F) << 8 | packet[2]
+            table = self._tables.get(pid)
+            if pid == self._sound_pid:
+                self._take_sound(packet)
+            elif table is None:
                 if segment := self._take_frame(offset, packet):
                     closed.append(segment)
             else:
@@ -176,13 +193,25 @@ class Segmenter:
         audio = [pid for kind, pid in streams if kind in _AUDIO] or [pid for _, pid in streams]
         self._cut_pid = next(iter(video or audio), None)
         self._cut_is_video = bool(video)
+        self._has_start_codes = bool(video) and next(kind for kind, pid in streams if pid == video[0]) in _WITH_START_CODES
+        sound_pid = next((pid for kind, pid in streams if video and kind in _AUDIO), None)
+        if sound_pid != self._sound_pid:
+            self._sound_pid, self._sound_raw = sound_pid, None
         self._wanted_headers = [bytes((start | pid >> 8, pid & 255)) for pid in self._tables for start in (0, _STARTS)]
-        if self._cut_pid is not None:
-            self._wanted_headers.append(bytes((_STARTS | self._cut_pid >> 8, self._cut_pid & 255)))
+        for pid in (self._cut_pid, self._sound_pid):
+            if pid is not None:
+                self._wanted_headers.append(bytes((_STARTS | pid >> 8, pid & 255)))
+
+    def _take_sound(self, packet: bytes) -> None:
+        raw = _dts(_payload(packet))
+        if raw is not None:
+            self._sound_raw = raw
+            self.sounds += 1
 
     def _take_frame(self, offset: int, packet: bytes) -> Segment | None:
-        raw = _dts(_payload(packet))
-        if raw is None:
+        payload = _payload(packet)
+        raw = _dts(payload)
+        if raw is None or (self._has_start_codes and not _begins_with_start_code(payload)):
             return None
         keyframe = not self._cut_is_video or _random_access(packet)
         previous = self._newest
@@ -208,9 +237,9 @@ class Segmenter:
         """Moves the timeline on to a new DTS; False where the media before do not reach up to it, or it lies before
         them."""
         if self._newest is None:
-            self._raw = self._newest = raw
+            self._raw = self._newest = self._first = raw
             return True
-        step = (raw - self._raw + _WRAP // 2) % _WRAP - _WRAP // 2
+        step = _step(self._raw, raw)
         self._raw = raw
         self._newest += step if step >= 0 else self._spacing
         if step > max(_GAP, 2 * self._spacing):
@@ -325,6 +354,18 @@ def _dts(pes: bytes) -> int | None:
         return None
     b = pes[14:19] if pes[7] & 0x40 else pes[9:14]
     return (b[0] >> 1 & 7) << 30 | b[1] << 22 | b[2] >> 1 << 15 | b[3] << 7 | b[4] >> 1
+
+
+def _begins_with_start_code(pes: bytes) -> bool:
+    """Whether what follows the PES header begins as a picture of H.264 or HEVC does (Annex B of both). What does not is
+    something else: an encoder may give the PID of its picture to its sound, and FFmpeg copies on."""
+    begin = 9 + pes[8]
+    return len(pes) < begin + 3 or pes[begin : begin + 2] == b"\0\0"
+
+
+def _step(before: int, after: int) -> int:
+    """The way from one timestamp to another, across the wrap if that is shorter."""
+    return (after - before + _WRAP // 2) % _WRAP - _WRAP // 2
 
 
 def _programs(pat: bytes) -> list[tuple[int, int]]:

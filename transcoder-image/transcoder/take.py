@@ -37,6 +37,8 @@ class Take:
         self._media_start_s = 0.0
         self._newest_s: float | None = None
         self._came_s = started_s  # when media last came
+        self._heard_s = started_s  # when sound last came
+        self._sounds = 0
         self._segments_came = 0.0  # the source's own: those that were asked for when media last came
         self._arrivals = Arrivals()
         self._exit_code: int | None = None
@@ -102,7 +104,8 @@ class Take:
             first_media_s=self._first_media_s,
             silent_s=now_s - max(self._came_s, awake_since_s),
             lag_s=min(self.clock.lag_s(now_s), now_s - awake_since_s),
-            cadence_s=self.cadence_s,
+            cadence_s=max(self.cadence_s, self._job.cadence_s or 0.0),
+            soundless_s=self._soundless_s(now_s, awake_since_s),
             fault=self.report.fault,
             playlists_lost=self.report.playlists_lost,
             segments_lost=self.report.segments_lost,
@@ -110,6 +113,13 @@ class Take:
             closed=self.report.closed,
             exit_code=self._exit_code,
         )
+
+    def _soundless_s(self, now_s: float, awake_since_s: float) -> float:
+        """By media time or by the clock, whichever says less: sound that is late all the time is there, and between two
+        bursts nothing is missing."""
+        if self._segmenter is None:
+            return 0.0
+        return min(self._segmenter.soundless_s, now_s - max(self._heard_s, awake_since_s))
 
     @property
     def _is_rubbish(self) -> bool:
@@ -122,6 +132,8 @@ class Take:
             self._segmenter = self._new_segmenter()
         for segment in self._segmenter.feed(data):
             self._close(segment)
+        if self._segmenter.sounds != self._sounds:
+            self._sounds, self._heard_s = self._segmenter.sounds, now_s
         newest_s = self._segmenter.newest_s
         if newest_s is None or newest_s == self._newest_s:
             return

@@ -18,6 +18,7 @@ from transcoder.job import Job, Slate, Streams
 from transcoder.lanes import Lanes
 from transcoder.log_lane import LogLane
 from transcoder.publisher import Publisher
+from transcoder.reach import Reach
 from transcoder.store import PostSegment, Stored
 from transcoder.take import Take
 from transcoder.watchdog import Limits, Verdict, judge, second_chance
@@ -53,7 +54,9 @@ class Attempt:
         signal.signal(signal.SIGINT, self._on_term)
         signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
         now_s = self._now_s()
-        self._take = Take(job, first, process, self._epoch_s + process.started_s)
+        self._started_s = now_s
+        self._reach = Reach(job.target_duration_s, job.start_limit_s, first=job.attempt == 1)
+        self._take = Take(job, first, process, self._epoch_s + process.started_s, self._reach)
         self._publisher = Publisher(job.session, job.attempt, job.target_duration_s, job.window_s, self._log)
         self._lanes = Lanes(job, self._wake_in)
         self._log_lane = LogLane(job, self._log, now_s)
@@ -101,6 +104,7 @@ class Attempt:
         verdict = self._verdict(now_s)
         if verdict is None:
             self._listen_again(now_s)
+            self._decide_reach(now_s)
             self._publish(now_s)
             self._log_lane.look(now_s)
         return verdict
@@ -224,7 +228,19 @@ class Attempt:
             self._publisher.withdraw(self._take.clock)
         self._log(f"FFmpeg anew: {_described(needed)}")
         process = FfmpegProcess(ffmpeg_argv(self._ffmpeg, self._job, needed, self._lacks))
-        self._take = Take(self._job, needed, process, self._epoch_s + process.started_s, follows=keep)
+        self._take = Take(self._job, needed, process, self._epoch_s + process.started_s, self._reach, follows=keep)
+
+    def _decide_reach(self, now_s: float, ends: bool = False) -> None:
+        """The playlist's target duration is the session's; before there is a playlist, the first keyframes decide."""
+        reach, publisher, take = self._reach, self._publisher, self._take
+        if not publisher.joined:
+            return
+        if (listed_s := publisher.listed_target_duration_s) is not None:
+            reach.follow(listed_s)
+            return
+        waited_s = float("inf") if ends else now_s - self._started_s
+        if take.accepted and not reach.decided and take.look_for_reach(now_s, waited_s):
+            publisher.begin_with(reach.target_duration_s)
 
     def _publish(self, now_s: float) -> None:
         publisher, take = self._publisher, self._take
@@ -232,7 +248,9 @@ class Attempt:
         takes_over = not publisher.listed and publisher.listed_end_s is not None
         if (overdue or takes_over) and publisher.idle and take.accepted and take.clock.settled(now_s):
             publisher.tell(take.clock)
-            take.cut_overdue(now_s, _TAKEOVER_LAG_S if takes_over else _OVERDUE_S)
+            # Who takes over lists all there is. From then on what comes in bursts is listed a burst later, as it was before:
+            # cut at the end of each, segments would begin with the frames that FFmpeg held back, never with a keyframe.
+            take.cut_overdue(now_s, _TAKEOVER_LAG_S if takes_over else _OVERDUE_S + take.explained_s)
         self._offer()
         for request in publisher.requests(now_s):
             self._lanes.carry(request)
@@ -244,7 +262,7 @@ class Attempt:
 
     def _offer(self) -> None:
         take = self._take
-        if take.accepted:
+        if take.accepted and self._reach.decided:
             for segment in take.closed:
                 self._publisher.offer(segment, take.clock)
             take.closed.clear()
@@ -255,6 +273,7 @@ class Attempt:
         deadline_s = self._now_s() + _LAST_LISTING_S
         for line in self._take.stop(self._now_s()):
             self._log.ffmpeg(line)
+        self._decide_reach(self._now_s(), ends=True)
         self._offer()
         publisher = self._publisher
         while not publisher.over and publisher.joined and not publisher.idle and self._now_s() < deadline_s:

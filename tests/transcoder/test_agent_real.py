@@ -415,8 +415,8 @@ async def test_groups_of_pictures_that_are_longer_than_the_sessions_segments_are
         async with Agent(s.job(lab["a"].hls_url)) as agent:
             await s.until(segments=1)
             assert await agent.end() == Ending.BY_REQUEST
-        async with Agent(s.job(lab["b"].hls_url, attempt=2, window_s=60.0)) as agent:
-            await s.until(segments=4, attempt=2)
+        async with Agent(s.job(lab["b"].ts_url, attempt=2, window_s=60.0)) as agent:
+            await s.until(segments=3, attempt=2, timeout_s=40)
             assert await agent.end() == Ending.BY_REQUEST
         assert s.broken == []
         assert s.playlist.target_duration_s == 4

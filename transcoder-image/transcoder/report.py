@@ -12,7 +12,7 @@ from transcoder.job import Streams
 
 _STREAM = re.compile(r"Stream #0:(\d+)\S*: (Video|Audio): (\w+)")
 _ABSENT_SOUND = re.compile(r"Audio: .*, 0 channels")  # no packet of it has told how many there are
-_ABSENT_PICTURE = re.compile(r"Video: .*, none\b")  # no keyframe has told its size
+_ABSENT_PICTURE = re.compile(r"Video: (?!.* \d{2,}x\d{2,}).*, none\b")  # no keyframe has told its size
 _NEW_SOUND = re.compile(r"New audio stream")
 _LAYOUT = re.compile(r"\d+ Hz, ([^,]+)")
 _CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "quad": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}

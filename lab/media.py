@@ -35,7 +35,8 @@ class Recipe:
     """What a source's media are.
 
     `bitrate_bps` is the video's; H.264 is kept at it by filler, however plain the picture. `gop_s`: keyframe
-    distance, by default `segment_s`. 5.1 is `channels=6`.
+    distance, by default `segment_s`. 5.1 is `channels=6`. `pattern`: the playlist's segments have these lengths in turn, in
+    units of `segment_s`.
     """
 
     picture: int = 0
@@ -48,10 +49,21 @@ class Recipe:
     b_frames: int = 0
     audio: Literal["aac", "mp2", "ac3"] | None = "aac"
     channels: int = 2
+    pattern: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
         if not self.gop_frames or self.segment_frames % self.gop_frames or self.segment_frames != self.segment_s * FPS:
             raise ValueError(f"segments of {self.segment_s} s are no whole number of GOPs of frames at {FPS} a second")
+
+    def begins(self, number: int) -> int:
+        """With which unit a segment of the playlist begins."""
+        turn, at = divmod(number, len(self.pattern))
+        return turn * sum(self.pattern) + sum(self.pattern[:at])
+
+    def complete(self, units: int) -> int:
+        """How many segments of the playlist so many units are."""
+        turn, left = divmod(units, sum(self.pattern))
+        return turn * len(self.pattern) + sum(sum(self.pattern[: at + 1]) <= left for at in range(len(self.pattern)))
 
     @property
     def segment_frames(self) -> int:

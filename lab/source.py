@@ -2,7 +2,7 @@
 
 Segment k of every source holds the programme from k * segment_s to (k + 1) * segment_s, in seconds of Unix time, and
 can be fetched from that end on: sources are in step because they keep the same clock, and so is a lab that was
-restarted.
+restarted. Where a recipe has a pattern, a segment is so many of these.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from enum import StrEnum
 
 from lab.media import Loop
 from lab.mpegts import TICKS_PER_S
+from lab.program_map import audio_in_place_of_video, without_announced_audio, without_audio
 
 WINDOW_SEGMENTS = 6
 _KEPT_SEGMENTS = 12  # fetchable still after they left the window (RFC 8216 6.2.2)
@@ -39,10 +40,19 @@ class Fault(StrEnum):
     GARBAGE = "garbage"  # media are random bytes; playlists are as ever
     CUT = "cut"  # media are reset half-way; playlists are as ever
     SEGMENT_FAILS_ONCE = "segment_fails_once"  # the next segment asked for answers 500, then the source is well again
+    AUDIO_STOPS = "audio_stops"  # no sound comes any more, although it is announced; the picture goes on
+    AUDIO_LEAVES = "audio_leaves"  # the same, and it is not announced any more
+    AUDIO_FOR_VIDEO = "audio_for_video"  # the picture ends, and its PID is the sound's from now on
     TIMESTAMP_JUMP = "timestamp_jump"  # timestamps are `amount` seconds later, from the next segment until it is well
 
 
 _DEFAULT_AMOUNT = {Fault.LATE: 1.5, Fault.TRICKLE: 16_000.0, Fault.TIMESTAMP_JUMP: 3600.0}
+
+_REMADE = {
+    Fault.AUDIO_STOPS: without_audio,
+    Fault.AUDIO_LEAVES: without_announced_audio,
+    Fault.AUDIO_FOR_VIDEO: audio_in_place_of_video,
+}
 
 
 class Addresses:
@@ -135,7 +145,7 @@ class Source(Addresses):
         self.clock_s()  # what was shown until now stays shown
         if Fault.TIMESTAMP_JUMP in (fault, self._fault):
             jump_s = self._jumps[0][1] + (amount if fault is Fault.TIMESTAMP_JUMP else 0.0)
-            self._jumps.append((self.newest() + 1, jump_s))
+            self._jumps.append((self.loop.recipe.begins(self.newest() + 1), jump_s))
         self._fault, self._amount = fault, amount
         self.on_fault()
 
@@ -153,7 +163,7 @@ class Source(Addresses):
 
     def newest(self) -> int:
         """The number of the newest segment that can be fetched."""
-        return int(self.clock_s() // self.segment_s) - 1
+        return self.loop.recipe.complete(int(self.clock_s() // self.segment_s)) - 1
 
     def playlist(self, name: str) -> str | None:
         """A playlist by its file name: live media, live multivariant, VOD; None for any other name."""
@@ -185,23 +195,31 @@ class Source(Addresses):
         of_vod = len(self.loop.segments) <= number < 2 * len(self.loop.segments)
         if not (newest - WINDOW_SEGMENTS - _KEPT_SEGMENTS < number <= newest or of_vod):
             return None
-        return self.loop.segment(number, self._jump_ticks(number))
+        begins = self.loop.recipe.begins
+        units = range(begins(number), begins(number + 1))
+        return self._remade(b"".join(self.loop.segment(unit, self._jump_ticks(unit)) for unit in units))
 
     def frame(self, number: int, frame: int) -> bytes:
         """What the endless .ts sends for one video frame of a segment."""
-        return self.loop.frame(number, frame, self._jump_ticks(number))
+        return self._remade(self.loop.frame(number, frame, self._jump_ticks(number)))
+
+    def _remade(self, packets: bytes) -> bytes:
+        remake = _REMADE.get(self._fault) if self._fault else None
+        return remake(packets) if remake else packets
 
     def _jump_ticks(self, number: int) -> int:
         return int(next(jump_s for start, jump_s in reversed(self._jumps) if start <= number) * TICKS_PER_S)
 
     def _media_playlist(self, first: int, count: int, *, vod: bool = False, ended: bool = False) -> str:
-        lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{max(1, round(self.segment_s))}"]
+        recipe = self.loop.recipe
+        lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{max(1, round(self.segment_s * max(recipe.pattern)))}"]
         lines.append("#EXT-X-PLAYLIST-TYPE:VOD" if vod else f"#EXT-X-MEDIA-SEQUENCE:{first}")
         for number in range(first, first + count):
             if not vod:
-                start = datetime.fromtimestamp(number * self.segment_s, UTC)
+                start = datetime.fromtimestamp(recipe.begins(number) * self.segment_s, UTC)
                 lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{start:%Y-%m-%dT%H:%M:%S}.{start.microsecond // 1000:03d}Z")
-            lines += [f"#EXTINF:{self.segment_s:.6f},", f"{number}.ts"]
+            length_s = self.segment_s * (recipe.begins(number + 1) - recipe.begins(number))
+            lines += [f"#EXTINF:{length_s:.6f},", f"{number}.ts"]
         if ended:
             lines.append("#EXT-X-ENDLIST")
         return "\n".join(lines) + "\n"

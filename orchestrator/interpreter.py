@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator import job
 from orchestrator.connections import Connections
-from orchestrator.core import payload
+from orchestrator.core import choose, payload
 from orchestrator.core.model import (
     SLATE,
     Action,
@@ -167,7 +167,7 @@ class Interpreter:
         match action:
             case StartAttempt(_, source_id):
                 own = None if source_id == SLATE else next(each for each in seen.sources if each.id == source_id)
-                await self._start(session, own, action)
+                await self._start(session, own, action, last_resort=choose.is_last_resort(session, seen, source_id))
                 return True
             case StopAttempt(attempt, grace_s):
                 self._stop(session.id, attempt, grace_s)
@@ -187,14 +187,14 @@ class Interpreter:
             case _:
                 assert_never(action)
 
-    async def _start(self, session: Session, source: Source | None, action: StartAttempt) -> None:
+    async def _start(self, session: Session, source: Source | None, action: StartAttempt, *, last_resort: bool) -> None:
         """`source`: None for the slate."""
         attempt = action.attempt
         try:
             if source is not None:
                 await self._make_room(session.id, source, action)
             channel = await self._catalogue.channel(session.channel_id)
-            launch = job.launch(session, source, channel, self._store, self._settings)
+            launch = job.launch(session, source, channel, self._store, self._settings, last_resort=last_resort)
             if fault := job.fault(launch):
                 self._refuse(session.id, attempt, fault, exit_code=Ending.BAD_JOB)
             else:

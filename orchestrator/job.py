@@ -11,6 +11,7 @@ from orchestrator.ports import Launch, ObjectStore
 from orchestrator.settings import Settings
 from transcoder.job import MOST_CHANNELS, BadJob, is_plain_name, parse
 
+_LONGEST_CADENCE_S = 60.0
 _FEWEST, _MOST = 3, 8  # what FFmpeg takes by itself; what the playlists of most sources hold
 
 
@@ -22,9 +23,18 @@ def _backlog_segments(target_duration_s: int, cadence_s: float | None) -> int:
     return min(_MOST, max(_FEWEST, ceil(3 * target_duration_s / cadence_s)))
 
 
-def launch(session: Session, source: Source | None, channel: Channel, store: ObjectStore, settings: Settings) -> Launch:
-    """What a runtime needs to run the session's current attempt; without a `source` it shows the slate. The only secrets in it
-    are the source's own (law 8)."""
+def _declared_s(media: Media | None) -> float | None:
+    """A playlist may declare anything; what no source would wait for is not believed."""
+    cadence_s = media.cadence_s if media else None
+    return None if cadence_s is None else min(max(cadence_s, 0.0), _LONGEST_CADENCE_S)
+
+
+def launch(
+    session: Session, source: Source | None, channel: Channel, store: ObjectStore, settings: Settings, *,
+    last_resort: bool = False,
+) -> Launch:  # fmt: skip
+    """What a runtime needs to run the session's current attempt; without a `source` it shows the slate. `last_resort`: there is
+    no better source. The only secrets in it are the source's own (law 8)."""
     assert session.attempt is not None
     assert session.target_duration_s is not None
     number = session.attempt.number
@@ -42,6 +52,8 @@ def launch(session: Session, source: Source | None, channel: Channel, store: Obj
         "start_limit_s": settings.start_limit_s,
         "stall_limit_s": settings.stall_limit_s,
         "store_limit_s": settings.store_limit_s,
+        "cadence_s": _declared_s(media),
+        "last_resort": last_resort,
         "store": store.sign(session.id, number),
     }
     if channel.policy.hevc != "copy":

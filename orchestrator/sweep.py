@@ -184,7 +184,7 @@ class Sweep:
         new = not isinstance(before, Playlist) or before.attempt != attempt
         gap_s = before.gap_s if isinstance(before, Playlist) and not new else takeover_gap_s(playlist, attempt)
         changed_at = before.changed_at if isinstance(before, Playlist) and etag == known.etag else self._now()
-        known.shows(Playlist(attempt, changed_at, gap_s, playlist.ended), etag, asked_at)
+        known.shows(Playlist(attempt, changed_at, gap_s, playlist.ended, playlist.target_duration_s), etag, asked_at)
         known.read_etag = etag
         if known.waiting is not None and attempt >= known.waiting:
             known.waiting = None

@@ -77,6 +77,11 @@ def for_retry(sources: Iterable[Source], tried: tuple[str, ...], now: float, pol
     )
 
 
+def is_last_resort(session: Session, seen: Observation, source_id: str) -> bool:
+    """Whether no other source is known to work that the session has not tried in vain: what this one lacks is put up with."""
+    return all(each.id == source_id or each.id in session.tried for each in _working(seen.sources))
+
+
 def healed_since(at: float, sources: Sequence[Source], now: float, policy: Policy) -> Source | None:
     """The best source that a probe has found to work since then; one that is held off where there is no other at all."""
     working = _working(sources)

@@ -144,6 +144,8 @@ def has_gone_live(session: Session, seen: Observation, now: float, policy: Polic
         session, phase=Phase.LIVE, attempt=replace(attempt, live_at=now), previous=None, tried=(),
         chosen=attempt.source_id if is_chosen else None,
         refused=tuple(each for each in session.refused if each != attempt.address),
+        # The agent that begins the playlist fits it to the keyframes that it sees; what is written holds (law 5).
+        target_duration_s=seen.playlist.target_duration_s or session.target_duration_s,
         unavailable_since=None, retry_at=None, slate_at=None, slate_faults=0,
         retries=0 if swapped else session.retries,
     )  # fmt: skip

@@ -217,6 +217,7 @@ class Playlist(Struct, frozen=True, tag=True):
     changed_at: float  # when the sweep last saw it change
     gap_s: float = 0.0  # programme skipped where the last attempt took over; negative: repeated
     ended: bool = False  # it has EXT-X-ENDLIST
+    target_duration_s: int | None = None  # None: not read
     since: float = 0.0  # as for Absent
     at: float = inf
 

@@ -145,3 +145,46 @@ def test_what_a_source_cannot_have_is_refused(clock: Clock, fault: str, amount: 
     with pytest.raises(ValueError):
         a.inject(fault, amount)
     assert a.fault is None
+
+
+def test_segments_of_a_pattern_hold_the_same_programme_and_come_when_they_end(clock: Clock) -> None:
+    loop = make(Recipe(segment_s=1.0, width=320, height=180, pattern=(1, 1, 4)), default_cache_dir(), default_ffmpeg())
+    a = Source("a", loop, clock=clock)
+    text = a.playlist("media.m3u8") or ""
+    assert "#EXT-X-TARGETDURATION:4\n" in text
+    assert sorted(re.findall(r"#EXTINF:(\d)", text)) == ["1", "1", "1", "1", "4", "4"]
+    for _ in range(8):
+        number = listed(a)[-1]
+        assert 0 <= clock.now_s - loop.recipe.begins(number + 1) < 4
+        assert first_ticks(a, number) == loop.recipe.begins(number) * TICKS_PER_S % WRAP_TICKS
+        segment = a.segment(number)
+        assert segment is not None
+        length_s = loop.recipe.begins(number + 1) - loop.recipe.begins(number)
+        assert len(frame_starts(segment, 0x100)) == 25 * length_s
+        clock.now_s += 1.0
+
+
+def pids(packets: bytes) -> set[int]:
+    return {(packets[at + 1] & 0x1F) << 8 | packets[at + 2] for at in range(0, len(packets), 188)}
+
+
+def test_sound_that_stops_leaves_or_takes_the_place_of_the_picture(clock: Clock) -> None:
+    a = source(clock)
+    number = listed(a)[-1]
+    well = a.segment(number) or b""
+    assert {0x1000, 0x100, 0x101} <= pids(well)
+    announced = bytes((0x0F, 0xE1, 0x01))  # AAC on PID 0x101
+    assert announced in well
+    a.fault = Fault.AUDIO_STOPS
+    segment = a.segment(number) or b""
+    assert 0x101 not in pids(segment)
+    assert announced in segment
+    a.fault = Fault.AUDIO_LEAVES
+    segment = a.segment(number) or b""
+    assert 0x101 not in pids(segment)
+    assert announced not in segment
+    a.fault = Fault.AUDIO_FOR_VIDEO
+    segment = a.segment(number) or b""
+    assert {0x100, 0x101} & pids(segment) == {0x100}
+    assert bytes((0x0F, 0xE1, 0x00)) in segment
+    assert len(segment) < len(well)

@@ -88,7 +88,7 @@ async def test_who_is_not_followed_is_unknown_and_costs_nothing(rig: Rig) -> Non
 async def test_a_first_look_reads_the_playlist(rig: Rig) -> None:
     rig.store.lists_segment("s", 3, 0)
     await rig.sweep.look_at("s")
-    assert rig.sweep.playlist("s") == Playlist(attempt=3, changed_at=T, since=T, at=T)
+    assert rig.sweep.playlist("s") == Playlist(attempt=3, changed_at=T, target_duration_s=3, since=T, at=T)
     assert rig.woken == ["s"]
 
 
@@ -188,7 +188,7 @@ async def test_one_playlist_that_cannot_be_read_says_nothing_of_the_others(rig: 
     await rig.look()
     assert isinstance(rig.sweep.playlist("broken"), Corrupt), "which is Unknown, but nobody waits for it at the end"
     assert [record.levelname for record in caplog.records] == ["ERROR"], "said once"
-    assert rig.playlist() == Playlist(attempt=1, changed_at=T, since=T, at=T + 1.0)
+    assert rig.playlist() == Playlist(attempt=1, changed_at=T, target_duration_s=3, since=T, at=T + 1.0)
     rig.store.objects_by_key.pop("playlists/broken/main.m3u8")
     rig.store.lists_segment("broken", 2, 0)
     await rig.look()

@@ -20,9 +20,12 @@ BOTH = f"-f lavfi -i {PICTURE} -f lavfi -i {TONE} -t 14.4"
 GOP_2_S = f"{H264} -g 50 {AAC}"
 WITHOUT_5_TO_8 = "-vf select='not(between(t,5,7.99))' -af aselect='not(between(t,5,7.99))' -fps_mode passthrough"
 
+UNEVEN = "-c:v libx264 -preset ultrafast -bf 2 -b_strategy 0 -sc_threshold 0 -g 1000 -force_key_frames 1.2,5,5.4,6.6,10"
+
 SOURCES = {
     "television": f"{BOTH} {GOP_2_S}",
     "long GOP": f"-f lavfi -i {PICTURE} -t 30 {H264} -g 300",
+    "uneven GOPs": f"{BOTH} {UNEVEN} {AAC}",
     "radio": f"-f lavfi -i {TONE} -t 14.4 {AAC}",
     "wrap": f"{BOTH} {GOP_2_S} -output_ts_offset 95436",  # the DTS wraps 7.7 s after
     "hole": f"{BOTH} {WITHOUT_5_TO_8} {GOP_2_S}",

@@ -440,14 +440,19 @@ async def test_an_end_of_the_source_is_listed_to_the_end(session: NewSession) ->
         assert s.playlist.duration_s == pytest.approx(round(s.playlist.duration_s / 2.0) * 2.0, abs=0.02), "whole segments"
 
 
-async def test_long_groups_of_pictures_do_not_break_the_target_duration(session: NewSession) -> None:
-    async with Lab(names=("a",), recipe=Recipe(width=320, height=180, segment_s=12.0, gop_s=12.0)) as lab:
+async def test_groups_of_pictures_that_are_longer_than_the_sessions_segments_are_cut_inside(session: NewSession) -> None:
+    long = Recipe(width=320, height=180, segment_s=12.0, gop_s=12.0)
+    async with Lab(names=("a", "b"), recipe=SMALL, recipes={"b": long}) as lab:
         s = session()
-        async with Agent(s.job(lab["a"].hls_url, window_s=60.0)) as agent:
-            await s.until(segments=6)
+        async with Agent(s.job(lab["a"].hls_url)) as agent:
+            await s.until(segments=1)
+            assert await agent.end() == Ending.BY_REQUEST
+        async with Agent(s.job(lab["b"].ts_url, attempt=2, window_s=60.0)) as agent:
+            await s.until(segments=3, attempt=2, timeout_s=40)
             assert await agent.end() == Ending.BY_REQUEST
         assert s.broken == []
-        assert max(segment.duration_s for segment in s.of(1)) < 4.5
+        assert s.playlist.target_duration_s == 4
+        assert max(segment.duration_s for segment in s.of(2)) < 4.5
         assert await s.plays() == ""
 
 

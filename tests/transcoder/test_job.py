@@ -191,3 +191,14 @@ def test_a_bad_value_is_never_quoted() -> None:
     with pytest.raises(BadJob) as caught:
         parse(json.dumps(changed("source.url", "file://user:secret@host/x?token=secret")))
     assert "secret" not in str(caught.value)
+
+
+def test_what_an_earlier_release_does_not_say_has_a_meaning() -> None:
+    job = parse(json.dumps(GOOD))
+    assert (job.cadence_s, job.last_resort) == (None, False)
+    told = parse(json.dumps(GOOD | {"cadence_s": 5, "last_resort": True}))
+    assert (told.cadence_s, told.last_resort) == (5.0, True)
+    assert parse(json.dumps(GOOD | {"cadence_s": None})).cadence_s is None
+    for wrong in ({"cadence_s": -1}, {"cadence_s": "5"}, {"last_resort": 1}, {"last_resort": None}):
+        with pytest.raises(BadJob, match=min(wrong)):
+            parse(json.dumps(GOOD | wrong))

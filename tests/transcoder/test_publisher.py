@@ -234,12 +234,30 @@ def test_an_ended_playlist_and_another_run_of_the_attempt_fence_at_once(store: S
         assert side.publisher.over == (Ending.FENCED, reason)
 
 
-def test_another_target_duration_is_a_bad_job(store: StoreModel) -> None:
+def test_the_playlists_own_target_duration_is_kept_and_what_is_longer_is_left_out(store: StoreModel) -> None:
     segment = ListedSegment(segment_uri(SESSION, 1, "main", 0), 2.0, store.now_s, False)
-    store.main = MediaPlaylist(6, 0, 0, (segment,), False).render()
+    store.main = MediaPlaylist(1, 0, 0, (segment._replace(duration_s=1.0),), False).render()
     side = Side(store, 2)
+    side.burst(4.0)
+    side.play(2.0)
     side.settle()
-    assert side.publisher.over == (Ending.BAD_JOB, "the playlist's target duration is 6 s")
+    assert side.publisher.over is None
+    assert side.publisher.listed_target_duration_s == 1
+    assert MediaPlaylist.parse(store.main).target_duration_s == 1
+
+
+def test_the_attempt_that_begins_the_playlist_decides_its_target_duration(store: StoreModel) -> None:
+    side = Side(store, 1)
+    side.settle()
+    assert side.publisher.joined
+    assert side.publisher.listed_target_duration_s is None
+    side.publisher.begin_with(10)
+    side.burst(4.0)
+    side.play(2.0)
+    side.settle()
+    assert store.main is not None
+    assert MediaPlaylist.parse(store.main).target_duration_s == 10
+    assert side.publisher.listed_target_duration_s == 10
 
 
 def test_an_own_write_whose_answer_was_lost_is_adopted(store: StoreModel) -> None:

@@ -134,6 +134,65 @@ def test_a_gop_longer_than_the_target_duration_is_cut_inside(encode: Encode) -> 
     assert not any(s.discontinuity for s in segments)
 
 
+def test_before_it_grows_too_long_a_segment_ends_at_the_last_keyframe_in_it(encode: Encode) -> None:
+    segments = cut([encode("uneven GOPs")])
+    assert [s.duration_s for s in segments] == pytest.approx([1.2, 3.8, 1.6, 3.4, 4, 0.4])
+    assert [s.independent for s in segments] == [True] * 5 + [False], "within 4 s of 10 s there is no keyframe"
+    assert not any(s.discontinuity for s in segments)
+
+
+def test_what_does_not_begin_with_a_keyframe_ends_at_the_next(encode: Encode) -> None:
+    data = encode("television")
+    segmenter = Segmenter(segment_s=2.0, target_duration_s=TARGET_S)
+    first = len(cut([data])[0].data)
+    segments = segmenter.feed(data[: first - 188 * 60])
+    flushed = segmenter.flush()
+    assert flushed is not None
+    segments = [flushed, *segmenter.feed(data[first - 188 * 60 :])]
+    assert [s.independent for s in segments[:3]] == [True, False, True]
+    assert segments[0].duration_s + segments[1].duration_s == pytest.approx(2.0)
+
+
+def test_how_far_apart_keyframes_are_is_known_from_the_second_on(encode: Encode) -> None:
+    segmenter = Segmenter(segment_s=2.0, target_duration_s=12)
+    data = encode("uneven GOPs")
+    segmenter.feed(data[: len(data) // 20])
+    assert segmenter.keyframes_apart_s is None
+    segmenter.feed(data[len(data) // 20 :])
+    assert segmenter.keyframes_apart_s == pytest.approx(3.8)
+    radio = Segmenter(segment_s=2.0, target_duration_s=12)
+    radio.feed(encode("radio"))
+    assert radio.keyframes_apart_s == 0.0
+
+
+def test_sound_that_ends_is_missed_by_as_much_picture_as_has_come_since(encode: Encode) -> None:
+    data = encode("television")
+    whole, mute, never = (Segmenter(segment_s=2.0, target_duration_s=TARGET_S) for _ in range(3))
+    whole.feed(data)
+    assert whole.soundless_s < 0.5
+    mute.feed(b"".join(p for n, p in enumerate(packets(data)) if pid(p) != 0x101 or n < len(data) // 188 // 2))
+    assert 5 < mute.soundless_s < 9
+    never.feed(b"".join(p for p in packets(data) if pid(p) != 0x101))
+    assert never.soundless_s == pytest.approx(14.4 - FRAME_S, abs=0.1)
+    for source in ("radio", "long GOP"):
+        alone = Segmenter(segment_s=2.0, target_duration_s=TARGET_S)
+        alone.feed(encode(source))
+        assert alone.soundless_s == 0.0
+
+
+def test_what_does_not_begin_as_a_picture_does_is_none(encode: Encode) -> None:
+    data = bytearray(encode("television"))
+    half = len(data) // 376 * 188
+    for at in range(half, len(data), 188):
+        if pid(bytes(data[at : at + 188])) == 0x100 and data[at + 1] & 0x40:
+            begin = data.index(b"\0\0\1\xe0", at)
+            data[begin + 9 + data[begin + 8]] = 0xFF  # as AAC's frames do
+    segmenter = Segmenter(segment_s=2.0, target_duration_s=TARGET_S)
+    segmenter.feed(bytes(data))
+    assert segmenter.newest_s is not None
+    assert segmenter.newest_s < 9, "time stands still, as where nothing comes"
+
+
 def test_audio_alone_is_cut_by_its_own_time(encode: Encode) -> None:
     segments = cut([encode("radio")])
     assert all(1.95 <= s.duration_s < 2.5 for s in segments[:-1])

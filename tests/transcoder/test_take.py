@@ -11,6 +11,7 @@ from tests.transcoder.test_job import GOOD
 from transcoder.argv import Plan
 from transcoder.ffmpeg_process import FfmpegProcess
 from transcoder.job import parse
+from transcoder.reach import Reach
 from transcoder.take import Take
 
 
@@ -43,7 +44,7 @@ def opening(*numbers: int) -> str:
 
 def test_a_segment_that_is_only_asked_for_makes_the_cadence_no_shorter(encode: Encode) -> None:
     process = Played()
-    take = Take(parse(json.dumps(GOOD)), Plan("copy", "copy", 2), process, started_s=0.0)
+    take = Take(parse(json.dumps(GOOD)), Plan("copy", "copy", 2), process, 0.0, Reach(4, 8.0, first=True))
     process.plays(encode("television"), opening(1, 2))  # 14.4 s in two segments
     take.read(0.1)
     assert take.cadence_s == pytest.approx(7.2, abs=0.1)

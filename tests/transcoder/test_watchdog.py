@@ -24,6 +24,7 @@ def seen(**changes: Any) -> Observation:
         silent_s=0.5,
         lag_s=0.5,
         cadence_s=2.0,
+        soundless_s=0.0,
         fault=None,
         playlists_lost=0,
         segments_lost=0,
@@ -83,6 +84,12 @@ def test_a_source_that_loses_much_of_its_media_on_the_way_is_left() -> None:
     assert ending(lost=0.2) is None
     assert ending(lost=0.4) is Ending.SOURCE_STALLED
     assert ending(lost=0.4, fault=UNREACHABLE) is Ending.SOURCE_UNREACHABLE
+
+
+def test_announced_sound_that_does_not_come_is_a_stall() -> None:
+    assert ending(soundless_s=2.9) is None
+    assert ending(soundless_s=3.1) is Ending.SOURCE_STALLED
+    assert ending(soundless_s=3.1, fault=REFUSED) is Ending.SOURCE_REFUSED
 
 
 def test_nothing_ever_came() -> None:

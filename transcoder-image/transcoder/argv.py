@@ -50,6 +50,10 @@ _ANY_SEGMENT = ("-allowed_extensions", "ALL", "-extension_picky", "0")
 _ONE_PROGRAM = ("-scan_all_pmts", "0")
 
 
+# How long FFmpeg looks for streams at first: enough for nearly every source, and no start is held up for longer.
+LOOK_S = 1.5
+
+
 class Unplayable(Exception):
     """What the source sends cannot continue the session; the message says why."""
 
@@ -59,7 +63,8 @@ class Plan(NamedTuple):
 
     `video`: "copy", "drop" or the codec to encode; `audio`: the same, or "silence". `channels` of encoded audio.
     `program`: which of the source's programs (variants), None for the only one. `paced`: the source is a file, to be
-    read in real time. `audio_track`: which of the program's audio streams, from 0.
+    read in real time. `audio_track`: which of the program's audio streams, from 0. `look_s`: how long streams that are
+    announced are waited for.
     """
 
     video: str
@@ -68,6 +73,7 @@ class Plan(NamedTuple):
     program: int | None = None
     paced: bool = False
     audio_track: int = 0
+    look_s: float = LOOK_S
 
     def sending(self, streams: Streams) -> Streams:
         """What comes out when the source sends `streams`."""
@@ -87,8 +93,9 @@ def assumed(job: Job) -> Streams:
     return expected or USUAL
 
 
-def plan(profile: Profile, source: Streams, sending: Streams | None, hevc: Hevc = "copy") -> Plan:
-    """What to do with a source that sends `source`, in a session that sends `sending` (None: nothing yet).
+def plan(profile: Profile, source: Streams, sending: Streams | None, hevc: Hevc = "copy", *, mute: bool = False) -> Plan:
+    """What to do with a source that sends `source`, in a session that sends `sending` (None: nothing yet). `mute`: it
+    announces sound that does not come, so that a session which begins with it has sound from elsewhere, or later.
 
     `hevc`: what becomes of HEVC where a session begins with it and `profile` is to copy. Raises Unplayable.
     """
@@ -97,7 +104,7 @@ def plan(profile: Profile, source: Streams, sending: Streams | None, hevc: Hevc 
     # Only at the beginning: a session that has been sending HEVC goes on with it, whatever the policy has become.
     begins_with_hevc = sending is None and source.video == "hevc"
     video = _video(hevc if begins_with_hevc and profile == "copy" else profile, source.video, sending)
-    audio, channels = _audio(profile, source, sending)
+    audio, channels = ("silence", 2) if mute and sending is None else _audio(profile, source, sending)
     return Plan(video, audio, channels)
 
 
@@ -227,7 +234,7 @@ def _input(job: Job, source: Source, plan: Plan, lesson: Lesson) -> list[str]:
         *request_flags(source, job.start_limit_s + 1.0, lesson.is_hls),
         # Codec parameters are known after the first keyframe; a stream that is announced and never sent must not hold
         # up the start for the default of 5 s (7 s for MPEG-TS). Where the first keyframe takes longer, it is waited for.
-        *("-analyzeduration", f"{round(job.start_limit_s * 1e6)}" if lesson.slow else "1500000"),
+        *("-analyzeduration", f"{round((job.start_limit_s if lesson.slow else plan.look_s) * 1e6)}"),
         # Frames read to guess a frame rate: a copy needs none, and at a live source they take as long as they last.
         *("-fpsprobesize", "0"),
     ]

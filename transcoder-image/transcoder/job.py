@@ -83,6 +83,8 @@ class Job(NamedTuple):
     start_limit_s: float
     stall_limit_s: float
     store_limit_s: float
+    cadence_s: float | None  # how far apart an HLS source declares its segments to be; None: not known
+    last_resort: bool  # nothing better is there: without its sound the source is better than nothing
     segments: Upload
     index_playlist: Address
     main_playlist: Address
@@ -120,6 +122,9 @@ def parse(text: str) -> Job:
         start_limit_s=root.number("start_limit_s", 0.1, 600),
         stall_limit_s=root.number("stall_limit_s", 0.1, 600),
         store_limit_s=root.number("store_limit_s", 0.1, 24 * 3600),
+        # An orchestrator of an earlier release does not know these.
+        cadence_s=root.optional("cadence_s", 0, 24 * 3600),
+        last_resort=root.has("last_resort") and root.flag("last_resort"),
         segments=Upload(segments.http("url"), segments.texts("fields"), segments.text("prefix")),
         index_playlist=_address(_Fields(playlists.take("index"), "store.playlists.index")),
         main_playlist=_address(_Fields(playlists.take("main"), "store.playlists.main")),
@@ -169,6 +174,19 @@ class _Fields:
         if not least <= value <= most:  # also refuses NaN
             raise BadJob(f"{self._where}{name} is not within {least:g} and {most:g}")
         return float(value)
+
+    def optional(self, name: str, least: float, most: float) -> float | None:
+        """A number; None where there is none, or null."""
+        if not self.has(name) or self._left[name] is None:
+            self._left.pop(name, None)
+            return None
+        return self.number(name, least, most)
+
+    def flag(self, name: str) -> bool:
+        value = self.take(name)
+        if not isinstance(value, bool):
+            raise BadJob(f"{self._where}{name} is neither true nor false")
+        return value
 
     def http(self, name: str) -> str:
         url = self.text(name)

@@ -112,6 +112,10 @@ class MediaPlaylist(NamedTuple):
         """The attempt that fences every earlier one."""
         return max(self.last_attempt, self.claimed_by)
 
+    def admits(self, duration_s: float) -> bool:
+        """Whether a segment of that length rounds to the target duration at most (RFC 8216, 4.3.3.1)."""
+        return _rounded(duration_s) <= self.target_duration_s
+
     def append(self, segment: ListedSegment, window_s: float, independent: bool = False) -> "MediaPlaylist":
         """The next state: `segment` is listed last, and what the window of `window_s` no longer needs leaves in front.
 
@@ -122,7 +126,7 @@ class MediaPlaylist(NamedTuple):
         """
         if self.ended:
             raise ValueError("nothing follows EXT-X-ENDLIST")
-        if _rounded(segment.duration_s) > self.target_duration_s:
+        if not self.admits(segment.duration_s):
             raise ValueError(f"{segment.duration_s} s rounds to more than the target duration {self.target_duration_s}")
         listed = (*self.segments, segment)
         keep_s = max(window_s, 3 * self.target_duration_s)

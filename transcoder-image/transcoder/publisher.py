@@ -86,6 +86,17 @@ class Publisher:
         return min(self._failing.values(), default=None)
 
     @property
+    def listed_target_duration_s(self) -> int | None:
+        """The target duration of the playlist in the store; None where there is none, or before it was read."""
+        return self._playlist.target_duration_s if self._playlist and self._etag is not None else None
+
+    def begin_with(self, target_duration_s: int) -> None:
+        """The playlist's target duration, where this attempt is the one that begins it."""
+        self._target_duration_s = target_duration_s
+        if self._playlist is not None and self._etag is None and not self._playlist.segments:
+            self._playlist = self._playlist._replace(target_duration_s=target_duration_s)
+
+    @property
     def listed_end_s(self) -> float | None:
         """The program date-time at which what is listed ends."""
         return self._playlist.end_s if self._playlist else None
@@ -240,6 +251,9 @@ class Publisher:
             if not continues and (self.listed or playlist is not self._playlist):
                 self._backlog.drop(waiting)
                 continue
+            if not playlist.admits(waiting.segment.duration_s):  # cut for another one, before this playlist was read
+                self._give_up([waiting], f"the playlist's target duration is {playlist.target_duration_s} s")
+                continue
             playlist = playlist.append(self._listed(waiting, playlist), self._window_s, waiting.independent)
             playlist = waiting.clock.noted_in(playlist)._replace(claimed_by=0)
         return None if playlist is self._playlist else playlist
@@ -281,8 +295,6 @@ class Publisher:
             self.over = Ending.FENCED, f"attempt {latest} has taken over"
         elif latest == self._attempt and not self._joined:
             self.over = Ending.FENCED, "another run of this attempt has published"
-        elif playlist.target_duration_s != self._target_duration_s:
-            self.over = Ending.BAD_JOB, f"the playlist's target duration is {playlist.target_duration_s} s"
         else:
             self._adopt(playlist, reply.etag, now_s)
 

@@ -18,6 +18,9 @@ from transcoder.redaction import without_servers_words
 _STREAM = re.compile(r"Stream #0:(\d{1,9})\b\S*: (Video|Audio): (\w+)")
 _HE_AAC = re.compile(r"Audio: aac \((HE-AAC|HE-AACv2)\)")
 _HE_AAC_CODECS = {"HE-AAC": "mp4a.40.5", "HE-AACv2": "mp4a.40.29"}
+_ABSENT_SOUND = re.compile(r"Audio: .*, 0 channels")  # no packet of it has told how many there are
+_ABSENT_PICTURE = re.compile(r"Video: (?!.* \d{2,}x\d{2,}).*, none\b")  # no keyframe has told its size
+_NEW_SOUND = re.compile(r"New audio stream")
 _LAYOUT = re.compile(r"\d+ Hz, ([^,]+)")
 _START = re.compile(r", start: (-?\d{1,18}\.\d{1,18})")
 _CHANNELS = {"mono": 1, "stereo": 2, "binaural": 2, "downmix": 2, "quad": 4, "hexagonal": 6, "octagonal": 8, "cube": 8}
@@ -40,6 +43,7 @@ _UNREACHABLE = re.compile(
 _UNDECODABLE = re.compile(
     r"Invalid data found|Error when loading first segment|does not contain any stream|moov atom not found"
     r"|changing packet size|matches no streams|not allowed|Not yet implemented|need zlib"
+    r"|bitstream error, startcode missing"  # what comes as the picture is none: of each frame, so it is noise as well
 )
 # What no more waiting mends: FFmpeg does not speak the protocol, has no decoder, its decoder has given up, or MPEG-TS has no
 # place for what comes.
@@ -65,6 +69,7 @@ _WHATEVER = re.compile(r"I/O error|Input/output error")
 _NOISE = re.compile(
     r"non-existing [PS]PS|no frame!|decode_slice_header|Last message repeated|Consider increasing|^frame="
     r"|PPS id out of range|Error parsing NAL|Could not find ref|Packet corrupt|corrupt input packet|changing packet size"
+    r"|startcode missing|Timestamps are unset"
 )
 
 
@@ -89,6 +94,7 @@ class Report:
         self.finite = False  # the source says how long it is: a file
         self.start_s: float | None = None  # the source's own timestamp of its first media; output starts anew near 0
         self.closed = False  # the server ended the body
+        self.sound_has_begun = False  # a stream of sound that the source did not announce when it was described
         self.unknown_option: str | None = None  # this FFmpeg does not know it
         self.unplayable: str | None = None  # why it can never be sent, whatever else comes
         self.is_sizeless = False  # the picture's size was not known in time
@@ -108,29 +114,46 @@ class Report:
 
     @property
     def streams(self) -> Streams:
-        """What the source sends, as far as the agent takes it: the first video of the best program, and its default audio."""
-        video = next((each.codec for each in self._taken if each.kind == "Video"), None)
-        audios = [each for each in self._taken if each.kind == "Audio"]
-        audio = audios[self.audio_track] if audios else None
-        return Streams(video, audio.codec, audio.channels) if audio else Streams(video, None, 0)
+        """What the source sends, as far as the agent takes it: the first video of the best program, and its default audio; no
+        audio where that has not come."""
+        audio = None if self._sound is None or self._sound.is_absent else self._sound
+        return Streams(
+            self._picture.codec if self._picture else None, audio.codec if audio else None, audio.channels if audio else 0
+        )
+
+    @property
+    def lacks_sound(self) -> bool:
+        """Whether the source announces sound of which nothing came while FFmpeg looked."""
+        return self._sound is not None and self._sound.is_absent
+
+    @property
+    def lacks_picture(self) -> bool:
+        """Whether the source announces a picture of which no keyframe came while FFmpeg looked."""
+        return self._picture is not None and self._picture.is_absent
 
     @property
     def audio_track(self) -> int:
         """Which of the program's audio streams, from 0: the one that the source calls the default (of HLS renditions:
         DEFAULT=YES, RFC 8216, 4.3.4.1), else the first."""
-        audios = [each for each in self._taken if each.kind == "Audio"]
-        return next((place for place, each in enumerate(audios) if each.is_default), 0)
-
-    @property
-    def _taken(self) -> "list[_Stream]":
-        numbers = self._best.streams if self._best else sorted(self._streams)
-        return [self._streams[number] for number in numbers]
+        return next((place for place, each in enumerate(self._of("Audio")) if each.is_default), 0)
 
     @property
     def he_aac(self) -> str | None:
         """The codec (RFC 6381) of that audio where it is HE-AAC; None: it is not."""
-        audios = [each for each in self._taken if each.kind == "Audio"]
-        return audios[self.audio_track].he_aac if audios else None
+        return self._sound.he_aac if self._sound else None
+
+    @property
+    def _picture(self) -> "_Stream | None":
+        return next(iter(self._of("Video")), None)
+
+    @property
+    def _sound(self) -> "_Stream | None":
+        audios = self._of("Audio")
+        return audios[self.audio_track] if audios else None
+
+    def _of(self, kind: str) -> "list[_Stream]":
+        numbers = self._best.streams if self._best else sorted(self._streams)
+        return [self._streams[number] for number in numbers if self._streams[number].kind == kind]
 
     @property
     def program(self) -> int | None:
@@ -206,7 +229,8 @@ class Report:
             layout = _LAYOUT.search(text)
             channels = _channels(layout[1]) if layout else 0
             he_aac = _HE_AAC_CODECS[profile[1]] if (profile := _HE_AAC.search(text)) else None
-            self._streams[int(stream[1])] = _Stream(stream[2], stream[3], channels, "(default)" in text, he_aac)
+            absent = bool(_ABSENT_SOUND.search(text) or _ABSENT_PICTURE.search(text))
+            self._streams[int(stream[1])] = _Stream(stream[2], stream[3], channels, "(default)" in text, he_aac, absent)
             if self._programs:
                 self._programs[-1].streams.append(int(stream[1]))
         elif self._programs and (bitrate := _BITRATE.search(text)):
@@ -239,6 +263,9 @@ class Report:
             self.unplayable = "this FFmpeg does not speak the source's protocol"
         elif _NO_HEADER.search(text):
             self.unplayable = self.unplayable or f"it cannot be put into MPEG-TS; {text}"
+        elif _NEW_SOUND.search(text):
+            self.sound_has_begun = True
+            return
         elif _CLOSED.search(text):
             self.closed = True
         elif _REFUSED.search(text):
@@ -272,6 +299,7 @@ class _Stream(NamedTuple):
     channels: int
     is_default: bool
     he_aac: str | None  # its codec (RFC 6381), where it is HE-AAC
+    is_absent: bool  # it is announced, and had not come when it was described
 
 
 class _Program:

@@ -9,7 +9,8 @@ import select
 import signal
 import time
 
-from transcoder.argv import OPTIONAL, Lesson, Plan, Unplayable, ffmpeg_argv, plan
+from transcoder.announced import Announced
+from transcoder.argv import LOOK_S, OPTIONAL, Lesson, Plan, Unplayable, ffmpeg_argv, plan
 from transcoder.attempt_log import AttemptLog
 from transcoder.ending import Ending
 from transcoder.ffmpeg_process import FfmpegProcess
@@ -17,6 +18,7 @@ from transcoder.job import Job, Slate, Streams
 from transcoder.lanes import Lanes
 from transcoder.log_lane import LogLane
 from transcoder.publisher import Publisher
+from transcoder.reach import Reach
 from transcoder.redaction import Redaction
 from transcoder.report import Report
 from transcoder.store import PostSegment, Stored
@@ -56,13 +58,16 @@ class Attempt:
         signal.signal(signal.SIGINT, self._on_term)
         signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
         now_s = self._now_s()
-        self._take = Take(job, first, process, self._epoch_s + process.started_s)
+        self._started_s = now_s
+        self._reach = Reach(job.target_duration_s, job.start_limit_s, first=job.attempt == 1)
+        self._take = Take(job, first, process, self._epoch_s + process.started_s, self._reach)
         self._publisher = Publisher(job.session, job.attempt, job.target_duration_s, job.window_s, self._log)
         self._lanes = Lanes(job, self._wake_in)
         self._log_lane = LogLane(job, self._log, now_s)
         self._limits = Limits(job.start_limit_s, job.stall_limit_s)
         self._lesson = Lesson()
         self._corrections = 0
+        self._announced = Announced()
         self._accepted_for: Streams | None = None
         self._looked_s = self._awake_since_s = now_s
         self._last_chance_s: float | None = None
@@ -102,6 +107,8 @@ class Attempt:
         self._read(now_s)
         verdict = self._verdict(now_s)
         if verdict is None:
+            self._listen_again(now_s)
+            self._decide_reach(now_s)
             self._publish(now_s)
             self._log_lane.look(now_s)
         return verdict
@@ -181,16 +188,24 @@ class Attempt:
             return None
         if not (take.report.complete and publisher.joined):
             return None
-        streams = take.report.streams
+        streams, lacks = take.report.streams, take.report.lacks_sound
         try:
-            needed = plan(self._job.profile, streams, publisher.sending, self._job.hevc)
+            needed = plan(self._job.profile, streams, publisher.sending, self._job.hevc, mute=lacks)
         except Unplayable as error:
             return Verdict(Ending.SOURCE_UNDECODABLE, f"cannot be played: {error}")
-        needed = needed._replace(program=take.report.program, paced=take.report.finite, audio_track=take.report.audio_track)
+        report = take.report
+        needed = needed._replace(
+            program=report.program, paced=report.finite, audio_track=report.audio_track, look_s=take.plan.look_s
+        )
         self._log(
             f"source is {take.report.format}{' (a file)' if take.report.finite else ''}: {_named(streams)}; "
             f"session sends {_named(publisher.sending) if publisher.sending else 'nothing yet'}"
         )
+        if look_s := self._announced.longer_look_s(take.report, self._limits):
+            self._start_again(needed._replace(look_s=look_s), now_s, keep=False)
+            return None
+        if lacks and not self._job.last_resort:
+            return Verdict(Ending.SOURCE_STALLED, "its announced sound does not come")
         if needed != take.plan:
             self._corrections += 1
             if self._corrections > _CORRECTIONS:
@@ -200,7 +215,18 @@ class Attempt:
         # An ADTS header does not tell HE-AAC; FFmpeg, which decodes a frame, does.
         publisher.begin_sending(needed.sending(streams), take.report.he_aac if needed.audio == "copy" else None)
         take.accepted, self._accepted_for = True, publisher.sending
+        if lacks:
+            again_s = self._announced.silence_stands_in(now_s)
+            self._log(f"its announced sound does not come: silence in its place; listening again in {again_s:g} s")
         return None
+
+    def _listen_again(self, now_s: float) -> None:
+        """Where silence is in the place of the source's sound, FFmpeg is started anew when that may have come."""
+        take = self._take
+        mute = take.accepted and take.plan.audio == "silence" and not take.clock.is_slates
+        if mute and self._announced.may_be_there(take.report, now_s):
+            self._corrections = 0
+            self._start_again(take.plan._replace(look_s=LOOK_S), now_s, keep=True)
 
     def _start_again(self, needed: Plan, now_s: float, keep: bool) -> None:
         """A new take in place; `keep`: what the old one sent is listed first."""
@@ -212,7 +238,19 @@ class Attempt:
             self._publisher.withdraw(self._take.clock)
         self._log(f"FFmpeg anew: {_described(needed)}")
         process = FfmpegProcess(ffmpeg_argv(self._ffmpeg, self._job, needed, self._lesson))
-        self._take = Take(self._job, needed, process, self._epoch_s + process.started_s, follows=keep)
+        self._take = Take(self._job, needed, process, self._epoch_s + process.started_s, self._reach, follows=keep)
+
+    def _decide_reach(self, now_s: float, ends: bool = False) -> None:
+        """The playlist's target duration is the session's; before there is a playlist, the first keyframes decide."""
+        reach, publisher, take = self._reach, self._publisher, self._take
+        if not publisher.joined:
+            return
+        if (listed_s := publisher.listed_target_duration_s) is not None:
+            reach.follow(listed_s)
+            return
+        waited_s = float("inf") if ends else now_s - self._started_s
+        if take.accepted and not reach.decided and take.look_for_reach(now_s, waited_s):
+            publisher.begin_with(reach.target_duration_s)
 
     def _publish(self, now_s: float) -> None:
         publisher, take = self._publisher, self._take
@@ -220,7 +258,9 @@ class Attempt:
         takes_over = not publisher.listed and publisher.listed_end_s is not None
         if (overdue or takes_over) and publisher.idle and take.accepted and take.clock.settled(now_s):
             publisher.tell(take.clock)
-            take.cut_overdue(now_s, _TAKEOVER_LAG_S if takes_over else _OVERDUE_S)
+            # Who takes over lists all there is. From then on what comes in bursts is listed a burst later, as it was before:
+            # cut at the end of each, segments would begin with the frames that FFmpeg held back, never with a keyframe.
+            take.cut_overdue(now_s, _TAKEOVER_LAG_S if takes_over else _OVERDUE_S + take.explained_s)
         self._offer()
         for request in publisher.requests(now_s):
             self._lanes.carry(request)
@@ -232,7 +272,7 @@ class Attempt:
 
     def _offer(self) -> None:
         take = self._take
-        if take.accepted:
+        if take.accepted and self._reach.decided:
             for segment in take.closed:
                 self._publisher.offer(segment, take.clock)
             take.closed.clear()
@@ -243,6 +283,7 @@ class Attempt:
         deadline_s = self._now_s() + _LAST_LISTING_S
         for line in self._take.stop(self._now_s()):
             self._log.ffmpeg(line)
+        self._decide_reach(self._now_s(), ends=True)
         self._offer()
         publisher = self._publisher
         while not publisher.over and publisher.joined and not publisher.idle and self._now_s() < deadline_s:

@@ -1,8 +1,9 @@
 """Cuts one MPEG-TS byte sequence into media segments.
 
-Laws: no segment's EXTINF rounds to more than the target duration (RFC 8216, 4.3.3.1), whatever the source's GOP;
-every segment starts with PAT and PMT (3.2); all segments one after the other are one valid transport stream; from the
-first keyframe on no packet is lost; time never goes back.
+Laws: no segment's EXTINF rounds to more than the target duration (RFC 8216, 4.3.3.1), whatever the source's GOP; a segment
+begins with a keyframe wherever the source has one within the target duration, for players join at segments; every segment
+starts with PAT and PMT (3.2); all segments one after the other are one valid transport stream; from the first keyframe on no
+packet is lost; time never goes back.
 
 Python looks only at the packets that matter: tables, and those that start a PES packet of the stream that cuts are
 made by. They are found by striding and searching at C speed. The syntax is that of ISO/IEC 13818-1: 2.4.3.2 (packet),
@@ -21,9 +22,11 @@ _WRAP = 1 << 33
 _HOLE = _HZ  # a longer way from one frame to the next is a hole
 _GAP = 4 * _HZ // 10  # and a longer one than this, and than the one before twice, is a loss
 _EARLY = _HZ // 20  # a keyframe that comes up to this much too early is in time
+_LEAST = _HZ // 5  # a shorter segment is not worth a request of the player's
 _ROUNDING = 45 * _HZ // 100  # EXTINF may exceed the target duration by less than one half
 
 _VIDEO = frozenset((0x01, 0x02, 0x10, 0x1B, 0x20, 0x21, 0x24, 0x33, 0x42, 0xD1, 0xEA))  # stream_type, Table 2-34
+_WITH_START_CODES = frozenset((0x1B, 0x24))  # H.264, HEVC
 _AUDIO = frozenset((0x03, 0x04, 0x0F, 0x11, 0x1C, 0x81, 0x87))
 
 
@@ -43,9 +46,10 @@ class Segment(NamedTuple):
 class Segmenter:
     """Takes the bytes as they come and gives the segments as they close.
 
-    A segment closes at the first keyframe after `segment_s` (audio alone: at the first PES packet), and anywhere
-    before its EXTINF would round to more than `target_duration_s`. `first_segment_s`: the first one closes anywhere
-    at that length already, so that a session on a source without backlog starts early. Time is that of the first
+    A segment closes at the first keyframe after `segment_s` (audio alone: at the first PES packet). Before its EXTINF would
+    round to more than `target_duration_s` it closes at the last keyframe in it; anywhere, where there is none. One that does
+    not begin with a keyframe closes at the next. `first_segment_s`: the first one closes anywhere
+    at that length already, so that a session on a source without backlog goes on early. Time is that of the first
     video stream, else the first audio stream: DTS, unwrapped; a hole or a step back closes the segment and makes the
     next one a discontinuity.
     """
@@ -54,7 +58,8 @@ class Segmenter:
         if not 0 < segment_s <= target_duration_s:
             raise ValueError(f"segment_s {segment_s} is not within the target duration {target_duration_s}")
         self._wanted = round(segment_s * _HZ) - _EARLY
-        self._limit = target_duration_s * _HZ
+        self._limit = 0
+        self.reach(target_duration_s)
         self._first_wanted = None if first_segment_s is None else round(first_segment_s * _HZ) - _EARLY
 
         self._buffer = bytearray()  # the open segment, then what has not been looked at
@@ -65,11 +70,15 @@ class Segmenter:
         self._pmt = _Table()
         self._tables = {0: self._pat}  # by PID
         self._cut_pid: int | None = None
-        self._cut_is_video = False
+        self._cut_is_video = self._has_start_codes = False
+        self._sound_pid: int | None = None  # of the first audio stream beside video
+        self._sound_raw: int | None = None  # the newest PTS of it, as it came
+        self.sounds = 0  # how often sound has come
         self._layout()
 
         self._raw = 0  # the newest DTS as it came
         self._newest: int | None = None  # the same on the unwrapped timeline
+        self._first = 0  # the first one
         self._spacing = _HZ // 25  # from one frame to the next
         self.losses = 0  # how often media were missing
         self._lost = 0  # and how much
@@ -79,6 +88,9 @@ class Segmenter:
         self._head: list[tuple[_Table, bytes]] = []  # table packets to put before the open segment
         self._table_offsets: list[tuple[int, _Table]] = []  # table packets inside it
         self._frame = (0, False)  # where the newest frame starts, and whether it is a keyframe
+        self._passed: tuple[int, int] | None = None  # the last keyframe in the open segment: where it starts, and when
+        self._keyframe_at: int | None = None  # the newest
+        self._apart = 0  # the longest way from one keyframe to the next
 
     @property
     def newest_s(self) -> float | None:
@@ -89,6 +101,26 @@ class Segmenter:
     def lost_s(self) -> float:
         """How much media were missing between frames so far."""
         return self._lost / _HZ
+
+    @property
+    def soundless_s(self) -> float:
+        """How far the newest picture is past the newest sound; 0 where there is no picture, or where no sound is announced."""
+        if self._sound_pid is None or self._newest is None:
+            return 0.0
+        if self._sound_raw is None:
+            return (self._newest - self._first) / _HZ
+        return max(0, _step(self._sound_raw, self._raw)) / _HZ
+
+    @property
+    def keyframes_apart_s(self) -> float | None:
+        """The longest way from one keyframe to the next so far; None before the second. Sound can be cut anywhere."""
+        if self._cut_pid is not None and not self._cut_is_video:
+            return 0.0
+        return self._apart / _HZ if self._apart else None
+
+    def reach(self, target_duration_s: int) -> None:
+        """From now on no segment rounds to more than this."""
+        self._limit = target_duration_s * _HZ
 
     @property
     def pending_s(self) -> float:
@@ -153,8 +185,11 @@ class Segmenter:
         for n in sorted(n for wanted in self._wanted_headers for n in _found(headers, wanted)):
             offset = base + n * _PACKET
             packet = bytes(buffer[offset : offset + _PACKET])
-            table = self._tables.get((packet[1] & 0x1F) << 8 | packet[2])
-            if table is None:
+            pid = (packet[1] & 0x1F) << 8 | packet[2]
+            table = self._tables.get(pid)
+            if pid == self._sound_pid:
+                self._take_sound(packet)
+            elif table is None:
                 if segment := self._take_frame(offset, packet):
                     closed.append(segment)
             else:
@@ -176,13 +211,25 @@ class Segmenter:
         audio = [pid for kind, pid in streams if kind in _AUDIO] or [pid for _, pid in streams]
         self._cut_pid = next(iter(video or audio), None)
         self._cut_is_video = bool(video)
+        self._has_start_codes = bool(video) and next(kind for kind, pid in streams if pid == video[0]) in _WITH_START_CODES
+        sound_pid = next((pid for kind, pid in streams if video and kind in _AUDIO), None)
+        if sound_pid != self._sound_pid:
+            self._sound_pid, self._sound_raw = sound_pid, None
         self._wanted_headers = [bytes((start | pid >> 8, pid & 255)) for pid in self._tables for start in (0, _STARTS)]
-        if self._cut_pid is not None:
-            self._wanted_headers.append(bytes((_STARTS | self._cut_pid >> 8, self._cut_pid & 255)))
+        for pid in (self._cut_pid, self._sound_pid):
+            if pid is not None:
+                self._wanted_headers.append(bytes((_STARTS | pid >> 8, pid & 255)))
+
+    def _take_sound(self, packet: bytes) -> None:
+        raw = _dts(_payload(packet))
+        if raw is not None:
+            self._sound_raw = raw
+            self.sounds += 1
 
     def _take_frame(self, offset: int, packet: bytes) -> Segment | None:
-        raw = _dts(_payload(packet))
-        if raw is None:
+        payload = _payload(packet)
+        raw = _dts(payload)
+        if raw is None or (self._has_start_codes and not _begins_with_start_code(payload)):
             return None
         keyframe = not self._cut_is_video or _random_access(packet)
         previous = self._newest
@@ -190,6 +237,10 @@ class Segmenter:
         self._frame = (offset, keyframe)
         newest = self._newest
         assert newest is not None
+        if keyframe and self._cut_is_video:
+            if self._keyframe_at is not None and continuous:
+                self._apart = max(self._apart, newest - self._keyframe_at)
+            self._keyframe_at = newest
         if self._opened_at is None or previous is None:
             if keyframe:
                 self._open(offset, False, newest, keyframe, False)
@@ -198,7 +249,11 @@ class Segmenter:
         if length > self._limit + _ROUNDING:
             continuous = False  # frames came apart more than expected
         if continuous and not self._due(length, keyframe):
+            if keyframe:
+                self._passed = (offset, newest)
             return None
+        if continuous and not keyframe and self._passed is not None and self._is_full(length):
+            return self._cut_at_passed(*self._passed)
         cut = self._before_tables(offset)
         segment = self._close(cut, newest if continuous else previous + self._spacing)
         self._open(cut, cut != offset, newest, keyframe, not continuous)
@@ -208,9 +263,9 @@ class Segmenter:
         """Moves the timeline on to a new DTS; False where the media before do not reach up to it, or it lies before
         them."""
         if self._newest is None:
-            self._raw = self._newest = raw
+            self._raw = self._newest = self._first = raw
             return True
-        step = (raw - self._raw + _WRAP // 2) % _WRAP - _WRAP // 2
+        step = _step(self._raw, raw)
         self._raw = raw
         self._newest += step if step >= 0 else self._spacing
         if step > max(_GAP, 2 * self._spacing):
@@ -221,25 +276,36 @@ class Segmenter:
         self._spacing = step or self._spacing
         return True
 
+    def _cut_at_passed(self, offset: int, at: int) -> Segment:
+        """The segment up to a keyframe that it went on beyond; what has come since begins the next one."""
+        cut = self._before_tables(offset)
+        segment = self._close(cut, at)
+        self._open(cut, cut != offset, at, True, False)
+        return segment
+
+    def _is_full(self, length: int) -> bool:
+        return length >= self._limit or length + self._spacing > self._limit + _ROUNDING
+
     def _due(self, length: int, keyframe: bool) -> bool:
-        if length >= self._limit or length + self._spacing > self._limit + _ROUNDING:
+        if self._is_full(length):
             return True
         if self._first_wanted is not None and length >= self._first_wanted:
             return True
         # What does not start with a keyframe ends early, so that the next one does again.
-        return keyframe and length >= (self._wanted if self._independent else self._wanted // 2)
+        return keyframe and length >= (self._wanted if self._independent else _LEAST)
 
     def _before_tables(self, offset: int) -> int:
         """Where to cut before a frame: in front of the PAT and PMT if they stand right before it."""
         wanted = [self._pat] + [self._pmt] * len(self._pmt.packets)
-        last = self._table_offsets[-len(wanted) :]
+        # Those that are right before the frame, of which others may have followed.
+        last = [each for each in self._table_offsets if each[0] < offset][-len(wanted) :]
         first = offset - len(wanted) * _PACKET
         if last == [(first + n * _PACKET, table) for n, table in enumerate(wanted)] and first > self._start:
             return first
         return offset
 
     def _open(self, start: int, has_tables: bool, at: int, independent: bool, discontinuity: bool) -> None:
-        self._start, self._opened_at = start, at
+        self._start, self._opened_at, self._passed = start, at, None
         self._independent, self._discontinuity = independent, discontinuity
         self._head = [(table, p) for table in (self._pat, self._pmt) for p in table.packets] if not has_tables else []
         self._table_offsets = [each for each in self._table_offsets if each[0] >= start]
@@ -263,6 +329,8 @@ class Segmenter:
         self._start = 0
         self._scanned -= gone
         self._frame = (self._frame[0] - gone, self._frame[1])
+        if self._passed is not None:
+            self._passed = (self._passed[0] - gone, self._passed[1])
         self._table_offsets = [(offset - gone, table) for offset, table in self._table_offsets if offset >= gone]
 
 
@@ -325,6 +393,18 @@ def _dts(pes: bytes) -> int | None:
         return None
     b = pes[14:19] if pes[7] & 0x40 else pes[9:14]
     return (b[0] >> 1 & 7) << 30 | b[1] << 22 | b[2] >> 1 << 15 | b[3] << 7 | b[4] >> 1
+
+
+def _begins_with_start_code(pes: bytes) -> bool:
+    """Whether what follows the PES header begins as a picture of H.264 or HEVC does (Annex B of both). What does not is
+    something else: an encoder may give the PID of its picture to its sound, and FFmpeg copies on."""
+    begin = 9 + pes[8]
+    return len(pes) < begin + 3 or pes[begin : begin + 2] == b"\0\0"
+
+
+def _step(before: int, after: int) -> int:
+    """The way from one timestamp to another, across the wrap if that is shorter."""
+    return (after - before + _WRAP // 2) % _WRAP - _WRAP // 2
 
 
 def _programs(pat: bytes) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from transcoder.ending import Ending
 from transcoder.ffmpeg_process import FfmpegProcess
 from transcoder.job import Job, Slate
 from transcoder.programme_clock import ProgrammeClock
+from transcoder.reach import Reach
 from transcoder.report import Report
 from transcoder.segmenter import Segment, Segmenter
 from transcoder.watchdog import Observation
@@ -21,7 +22,9 @@ _WORTH_LISTING_S = 0.2  # less than that is not worth a request of the player's
 class Take:
     """A running FFmpeg and all that is known of what it sends."""
 
-    def __init__(self, job: Job, plan: Plan, process: FfmpegProcess, started_s: float, follows: bool = False) -> None:
+    def __init__(
+        self, job: Job, plan: Plan, process: FfmpegProcess, started_s: float, reach: Reach, follows: bool = False
+    ) -> None:
         self.plan = plan
         self.process = process
         self.report = Report()
@@ -30,6 +33,7 @@ class Take:
         self.accepted = False  # what FFmpeg does is what the session needs
         self.closed: list[Segment] = []  # segments for the publisher to take
         self._job = job
+        self._reach = reach
         self._follows = follows  # an earlier take has been listed: this one's timeline is another
         self._segmenter: Segmenter | None = None
         self._started_s = started_s
@@ -37,6 +41,8 @@ class Take:
         self._media_start_s = 0.0
         self._newest_s: float | None = None
         self._came_s = started_s  # when media last came
+        self._heard_s = started_s  # when sound last came
+        self._sounds = 0
         self._segments_came = 0.0  # the source's own: those that were asked for when media last came
         self._arrivals = Arrivals()
         self._exit_code: int | None = None
@@ -50,6 +56,22 @@ class Take:
         if self._newest_s is None or not self._segments_came or self._arrivals.usual:
             return self._arrivals.cadence_s
         return (self._newest_s - self._media_start_s) / self._segments_came
+
+    def look_for_reach(self, now_s: float, waited_s: float) -> bool:
+        """Whether the target duration is decided: by the keyframes that have come, or, after too long without a second one,
+        without; what has come is then listed."""
+        apart_s = self._segmenter.keyframes_apart_s if self._segmenter else None
+        if self.plan.video not in ("copy", "drop"):
+            apart_s = self._job.segment_s  # the encoder's
+        self._reach.look(apart_s if self.clock.settled(now_s) else None, waited_s)
+        if self._reach.decided and apart_s is None and self._segmenter and (segment := self._segmenter.flush()):
+            self._close(segment)
+        return self._reach.decided
+
+    @property
+    def explained_s(self) -> float:
+        """How far apart the source's media come by its own playlist, or, where that is longer, by what has been seen."""
+        return max(self.cadence_s, self._job.cadence_s or 0.0)
 
     @property
     def waited_s(self) -> float | None:
@@ -102,7 +124,8 @@ class Take:
             first_media_s=self._first_media_s,
             silent_s=now_s - max(self._came_s, awake_since_s),
             lag_s=min(self.clock.lag_s(now_s), now_s - awake_since_s),
-            cadence_s=self.cadence_s,
+            cadence_s=self.explained_s,
+            soundless_s=self._soundless_s(now_s, awake_since_s),
             fault=self.report.fault,
             playlists_lost=self.report.playlists_lost,
             segments_lost=self.report.segments_lost,
@@ -110,6 +133,13 @@ class Take:
             closed=self.report.closed,
             exit_code=self._exit_code,
         )
+
+    def _soundless_s(self, now_s: float, awake_since_s: float) -> float:
+        """By media time or by the clock, whichever says less: sound that is late all the time is there, and between two
+        bursts nothing is missing."""
+        if self._segmenter is None:
+            return 0.0
+        return min(self._segmenter.soundless_s, now_s - max(self._heard_s, awake_since_s))
 
     @property
     def _is_rubbish(self) -> bool:
@@ -120,8 +150,11 @@ class Take:
     def _feed(self, data: bytes, now_s: float) -> None:
         if self._segmenter is None:
             self._segmenter = self._new_segmenter()
+        self._segmenter.reach(self._reach.target_duration_s)
         for segment in self._segmenter.feed(data):
             self._close(segment)
+        if self._segmenter.sounds != self._sounds:
+            self._sounds, self._heard_s = self._segmenter.sounds, now_s
         newest_s = self._segmenter.newest_s
         if newest_s is None or newest_s == self._newest_s:
             return
@@ -151,10 +184,12 @@ class Take:
 
     def _new_segmenter(self) -> Segmenter:
         job = self._job
-        # A source without backlog gives one segment's media in one segment's time: the first is cut short.
+        # A source without backlog gives one segment's media in one segment's time: the first is cut short. Not where a session
+        # begins with a copied picture: that waits for the second keyframe all the same.
         backlog = self.report.format.startswith("hls") or self.plan.paced
+        begins = job.attempt == 1 and self.plan.video == "copy" and self.report.streams.video is not None
         return Segmenter(
             segment_s=job.segment_s,
-            target_duration_s=job.target_duration_s,
-            first_segment_s=None if backlog else job.segment_s / 2,
+            target_duration_s=self._reach.target_duration_s,
+            first_segment_s=None if backlog or begins else job.segment_s / 2,
         )

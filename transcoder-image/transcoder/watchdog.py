@@ -35,7 +35,8 @@ class Observation(NamedTuple):
     first_media_s: float | None  # when media first came; None: not yet
     silent_s: float  # since media last came
     lag_s: float  # how far the media are behind where they should be
-    cadence_s: float  # the length of the source's own segments, or of its bursts; 0: it sends steadily
+    cadence_s: float  # the length of the source's own segments, declared or seen, or of its bursts; 0: it sends steadily
+    soundless_s: float  # for how long no sound has come beside the picture; 0 where none is announced
     fault: Fault | None  # the weightiest since media last came
     playlists_lost: int  # reloads that failed since media last came
     segments_lost: int  # segments given up since media last came
@@ -70,6 +71,8 @@ def judge(seen: Observation, limits: Limits) -> Verdict | None:
         return _blamed(seen, Ending.SOURCE_STALLED, f"silent for {seen.silent_s:.1f} s")
     if seen.lag_s > max(patience, seen.cadence_s + limits.stall_s):
         return _blamed(seen, Ending.SOURCE_STALLED, f"media are {seen.lag_s:.1f} s behind")
+    if seen.soundless_s > limits.stall_s:
+        return _blamed(seen, Ending.SOURCE_STALLED, f"no sound for {seen.soundless_s:.1f} s, while the picture goes on")
     return None
 
 

@@ -1,0 +1,46 @@
+"""A source whose segments differ in length: never late by its own playlist, so never stalled."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from lab import Lab, Recipe
+from orchestrator.adapters.object_store import MinioObjectStore
+from tests.servers import Seaweed
+from tests.support import eventually
+from tests.transcoder.rig import Agent, Session, store_settings
+from transcoder.ending import Ending
+
+NewSession = Callable[[], Session]
+
+
+@pytest.fixture
+async def session(seaweed: Seaweed) -> AsyncIterator[NewSession]:
+    store = MinioObjectStore(store_settings(seaweed))
+    await store.prepare()
+    yield lambda: Session(store, seaweed)
+    await store.close()
+
+
+async def test_patience_is_never_below_what_the_playlist_declares(session: NewSession) -> None:
+    recipe = Recipe(width=320, height=180, bitrate_bps=200_000, segment_s=1.0, pattern=(1, 1, 1, 1, 5))
+    async with Lab(names=("a",), recipe=recipe) as lab:
+        s = session()
+        async with Agent(
+            s.job(
+                lab["a"].hls_url,
+                target_duration_s=5,
+            )
+        ) as agent:
+            first_s = (await s.until(segments=1))[0].program_date_time
+
+            async def twice_round() -> bool:
+                playlist = await s.look()
+                return playlist is not None and (playlist.end_s or 0.0) > first_s + 22
+
+            await eventually(twice_round, 30, 0.1, "two rounds of the pattern")
+            assert await agent.end() == Ending.BY_REQUEST, "after three short ones the long one is no silence"
+        assert s.broken == []
+        assert await s.plays() == ""

@@ -1,0 +1,43 @@
+"""What a source announces and does not send: how long it is waited for, and when it is looked for again. Pure.
+
+Law: a stream is not missing before it has had as long to come as it may be away while it plays. What FFmpeg knows of a source's
+streams it says at its start alone, so to look again is to start it anew.
+"""
+
+from transcoder.argv import LOOK_S
+from transcoder.report import Report
+from transcoder.watchdog import Limits
+
+_LISTEN_AFTER_S, _LISTEN_AFTER_AT_MOST_S = 30.0, 300.0  # a new start costs a live source's newest second
+
+
+class Announced:
+    """What one attempt knows of it, over all starts of FFmpeg."""
+
+    def __init__(self) -> None:
+        self._waited_for_picture = self._waited_for_sound = False
+        self._listen_at_s, self._listen_after_s = float("inf"), _LISTEN_AFTER_S
+
+    def longer_look_s(self, report: Report, limits: Limits) -> float | None:
+        """How long FFmpeg is to look for what had not come when it first looked; None where nothing is missing, or where it has
+        looked that long."""
+        if report.lacks_picture and not self._waited_for_picture:
+            self._waited_for_picture = True
+            return max(LOOK_S, limits.start_s - 0.5)  # the first keyframe is the first medium
+        if report.lacks_sound and not self._waited_for_sound:
+            self._waited_for_sound = True
+            return max(LOOK_S, limits.stall_s)
+        return None
+
+    def silence_stands_in(self, now_s: float) -> float:
+        """Silence is sent in the place of announced sound; in how many seconds the sound is looked for."""
+        self._listen_at_s = now_s + self._listen_after_s
+        return self._listen_after_s
+
+    def may_be_there(self, report: Report, now_s: float) -> bool:
+        """Whether to look for sound now: it has been long enough, or FFmpeg has seen a stream of it begin. Each time it takes
+        longer until the next."""
+        if now_s < self._listen_at_s and not report.sound_has_begun:
+            return False
+        self._listen_at_s, self._listen_after_s = float("inf"), min(2 * self._listen_after_s, _LISTEN_AFTER_AT_MOST_S)
+        return True

@@ -28,12 +28,7 @@ async def test_patience_is_never_below_what_the_playlist_declares(session: NewSe
     recipe = Recipe(width=320, height=180, bitrate_bps=200_000, segment_s=1.0, pattern=(1, 1, 1, 1, 5))
     async with Lab(names=("a",), recipe=recipe) as lab:
         s = session()
-        async with Agent(
-            s.job(
-                lab["a"].hls_url,
-                target_duration_s=5,
-            )
-        ) as agent:
+        async with Agent(s.job(lab["a"].hls_url, target_duration_s=5, cadence_s=5.0)) as agent:
             first_s = (await s.until(segments=1))[0].program_date_time
 
             async def twice_round() -> bool:

@@ -56,9 +56,11 @@ def launch(
         "last_resort": last_resort,
         "store": store.sign(session.id, number),
     }
+    # Said only where they are not what an agent does by itself: images of before these fields refuse a job that has them.
     if channel.policy.hevc != "copy":
-        # Said only where it is not what an agent does by itself: images of before this field refuse a job that has it.
         job["hevc"] = channel.policy.hevc
+    if media and media.target_duration_s and media.target_duration_s <= session.target_duration_s:
+        job["target_duration_fits"] = True
     # A hundred channels that lose their sources at once start a hundred encoders: no programme may suffer for that.
     return Launch(session_id=session.id, attempt=number, job=msgspec.json.encode(job).decode(), gives_way=source is None)
 

@@ -52,11 +52,13 @@ def launch(
         "start_limit_s": settings.start_limit_s,
         "stall_limit_s": settings.stall_limit_s,
         "store_limit_s": settings.store_limit_s,
-        "cadence_s": _declared_s(media),
-        "last_resort": last_resort,
         "store": store.sign(session.id, number),
     }
     # Said only where they are not what an agent does by itself: images of before these fields refuse a job that has them.
+    if (cadence_s := _declared_s(media)) is not None:
+        job["cadence_s"] = cadence_s
+    if last_resort:
+        job["last_resort"] = True
     if channel.policy.hevc != "copy":
         job["hevc"] = channel.policy.hevc
     if media and media.target_duration_s and media.target_duration_s <= session.target_duration_s:

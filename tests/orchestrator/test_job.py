@@ -125,7 +125,7 @@ def written(source: Source, **more: Any) -> Any:
 
 def test_it_knows_what_the_sources_playlist_declares() -> None:
     assert written(replace(SOURCES[0], media=replace(MEDIA, cadence_s=5.0)))["cadence_s"] == 5.0
-    assert written(SOURCES[0])["cadence_s"] is None
+    assert "cadence_s" not in written(SOURCES[0])
     assert written(replace(SOURCES[0], media=replace(MEDIA, cadence_s=1e9)))["cadence_s"] == 60.0, "nobody waits for that"
 
 
@@ -137,7 +137,7 @@ def test_it_knows_whether_the_sources_keyframes_fit(seen_s: int | None, fits: bo
 
 @pytest.mark.parametrize("last_resort", [True, False])
 def test_it_knows_whether_there_is_a_better_source(last_resort: bool) -> None:
-    assert written(SOURCES[0], last_resort=last_resort)["last_resort"] is last_resort
+    assert written(SOURCES[0], last_resort=last_resort).get("last_resort", False) is last_resort
 
 
 def test_a_source_is_the_last_resort_where_every_other_one_fails_or_has_failed() -> None:

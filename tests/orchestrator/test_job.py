@@ -147,3 +147,10 @@ def test_a_source_is_the_last_resort_where_every_other_one_fails_or_has_failed()
     failed = tuple(replace(each, status=SourceStatus.PROBLEMATIC) for each in SOURCES)
     assert is_last_resort(SESSION, Observation(sources=failed), "a")
     assert is_last_resort(SESSION, Observation(sources=SOURCES[:1]), "a")
+
+
+def test_a_better_source_that_the_session_cannot_have_makes_no_other_one_wait_for_its_sound() -> None:
+    refused = replace(SESSION, refused=(SOURCES[0].address, SOURCES[2].address))
+    assert is_last_resort(refused, Observation(sources=SOURCES), "b"), "the agent refuses their jobs"
+    full = {"a": "in use", "c": "in use"}
+    assert is_last_resort(SESSION, Observation(sources=SOURCES, full=full), "b"), "there is no connection for them"

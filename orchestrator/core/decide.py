@@ -237,7 +237,8 @@ def source_has_moved(session: Session, seen: Observation, now: float, policy: Po
         return None
     if now < _swap_at(session):
         return None
-    source = next((each for each in choose.enabled(seen.sources) if each.id == attempt.source_id), None)
+    usable = choose.not_refused(session, choose.enabled(seen.sources))
+    source = next((each for each in usable if each.id == attempt.source_id), None)
     if source is None or attempt.address in (None, source.address) or is_held_off(source, now, policy):
         return None
     return steps.swap(session, seen, source, CHANGED, now, policy)

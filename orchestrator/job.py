@@ -61,8 +61,6 @@ def launch(
         job["last_resort"] = True
     if channel.policy.hevc != "copy":
         job["hevc"] = channel.policy.hevc
-    if media and media.target_duration_s and media.target_duration_s <= session.target_duration_s:
-        job["target_duration_fits"] = True
     # A hundred channels that lose their sources at once start a hundred encoders: no programme may suffer for that.
     return Launch(session_id=session.id, attempt=number, job=msgspec.json.encode(job).decode(), gives_way=source is None)
 

@@ -59,7 +59,7 @@ class Attempt:
         signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
         now_s = self._now_s()
         self._started_s = now_s
-        self._reach = Reach(job.target_duration_s, job.start_limit_s, first=job.attempt == 1, fits=job.target_duration_fits)
+        self._reach = Reach(job.target_duration_s, job.start_limit_s, first=job.attempt == 1)
         self._take = Take(job, first, process, self._epoch_s + process.started_s, self._reach)
         self._publisher = Publisher(job.session, job.attempt, job.target_duration_s, job.window_s, self._log)
         self._lanes = Lanes(job, self._wake_in)

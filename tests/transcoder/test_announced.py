@@ -33,10 +33,17 @@ def test_sound_of_which_nothing_came_is_none() -> None:
 
 def test_each_is_waited_for_once_and_for_as_long_as_it_may_be_away() -> None:
     announced = Announced()
-    assert announced.longer_look_s(report(PICTURE, SOUND), LIMITS) is None
-    assert announced.longer_look_s(report(NO_PICTURE, SOUND), LIMITS) == 7.5
-    assert announced.longer_look_s(report(PICTURE, NO_SOUND), LIMITS) == 3.0
-    assert announced.longer_look_s(report(NO_PICTURE, NO_SOUND), LIMITS) is None
+    assert announced.longer_look_s(report(PICTURE, SOUND), LIMITS, 1.5) is None
+    assert announced.longer_look_s(report(PICTURE, NO_SOUND), LIMITS, 1.5) == 3.0
+    assert announced.longer_look_s(report(NO_PICTURE, SOUND), LIMITS, 3.0) == 7.5
+    assert announced.longer_look_s(report(NO_PICTURE, NO_SOUND), LIMITS, 1.5) is None
+
+
+def test_what_has_been_waited_for_already_is_not_waited_for_again() -> None:
+    announced = Announced()
+    assert announced.longer_look_s(report(NO_PICTURE, NO_SOUND), LIMITS, 1.5) == 7.5
+    assert announced.longer_look_s(report(PICTURE, NO_SOUND), LIMITS, 7.5) is None, "that was for both"
+    assert Announced().longer_look_s(report(PICTURE, NO_SOUND), LIMITS, 7.5) is None, "FFmpeg has learned to look for longer"
 
 
 def test_sound_is_looked_for_again_ever_more_rarely_and_at_once_where_it_is_seen_to_begin() -> None:
@@ -49,6 +56,10 @@ def test_sound_is_looked_for_again_ever_more_rarely_and_at_once_where_it_is_seen
         now_s += waited_s[-1]
         assert announced.may_be_there(mute, now_s)
     assert waited_s == [30, 60, 120, 240, 300, 300]
-    announced.silence_stands_in(now_s)
-    mute.feed(b"[in#0/mpegts @ 0x1] [warning] New audio stream with index 2 at pos:1 and DTS:2s\n")
-    assert announced.may_be_there(mute, now_s)
+
+
+def test_a_stream_that_begins_soon_after_every_start_is_looked_for_ever_more_rarely() -> None:
+    announced, begins = Announced(), report(PICTURE)
+    begins.feed(b"[in#0/mpegts @ 0x1] [warning] New audio stream with index 2 at pos:1 and DTS:2s\n")
+    looks = [now_s for now_s in range(1, 1000) if announced.may_be_there(begins, now_s)]
+    assert looks == [1, 31, 91, 211, 451, 751], "at once, and then as where it does not come at all"

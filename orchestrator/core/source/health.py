@@ -90,6 +90,10 @@ def after(source: Source, happening: Happening, now: float) -> Source:
         case ProbeSucceeded(media):
             status = _AFTER_SUCCESS.get(source.status, source.status)
             since = now if source.healthy_since is None else source.healthy_since
+            if (
+                media.cadence_s is None and source.media is not None
+            ):  # its playlist did not answer this time: what it declared holds
+                media = replace(media, cadence_s=source.media.cadence_s)
             return replace(source, status=status, media=media, healthy_since=since, healthy_at=now, last_checked_at=now)
         case ProbeFailed(reason):
             return replace(_problematic(source, reason, now), last_checked_at=now)

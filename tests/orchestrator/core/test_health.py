@@ -71,6 +71,15 @@ def test_healthy_since_lasts_over_successes_and_ends_with_a_failure() -> None:
     assert (failed.healthy_since, failed.healthy_at) == (None, None)
 
 
+def test_a_probe_that_could_not_read_the_playlist_does_not_forget_what_it_declares() -> None:
+    known = health.after(SOURCE, health.ProbeSucceeded(Media(video="h264", cadence_s=6.0)), 5.0)
+    assert health.after(known, SEEN, 6.0).media == Media(video="h264", cadence_s=6.0)
+    assert health.after(known, health.ProbeSucceeded(Media(video="hevc", cadence_s=2.0)), 6.0).media == Media(
+        video="hevc", cadence_s=2.0
+    )
+    assert health.edited(known, 7.0, url="http://b/").media is None
+
+
 def test_another_address_is_judged_anew() -> None:
     known = health.after(health.after(SOURCE, SEEN, 5.0), FAILED, 6.0)
     moved = health.edited(known, 7.0, url="http://b/")

@@ -57,7 +57,7 @@ def launch(
     # Said only where they are not what an agent does by itself: images of before these fields refuse a job that has them.
     if (cadence_s := _declared_s(media)) is not None:
         job["cadence_s"] = cadence_s
-    if last_resort:
+    if last_resort and source is not None:
         job["last_resort"] = True
     if channel.policy.hevc != "copy":
         job["hevc"] = channel.policy.hevc

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from transcoder.announced import Announced
+from transcoder.argv import Plan
 from transcoder.job import Streams
 from transcoder.report import Report
 from transcoder.watchdog import Limits
 
 LIMITS = Limits(start_s=8.0, stall_s=3.0)
+PLAN = Plan("copy", "copy", 0)
 PICTURE = "  Stream #0:0[0x100]: Video: h264 ([27][0][0][0] / 0x001B), yuv420p(progressive), 640x360, 25 fps"
 NO_PICTURE = "  Stream #0:0[0x100]: Video: h264 ([27][0][0][0] / 0x001B), none, 90k tbn"
 SOUND = "  Stream #0:1[0x101]: Audio: aac (LC) ([15][0][0][0] / 0x000F), 48000 Hz, stereo, fltp, 98 kb/s"
@@ -33,17 +35,25 @@ def test_sound_of_which_nothing_came_is_none() -> None:
 
 def test_each_is_waited_for_once_and_for_as_long_as_it_may_be_away() -> None:
     announced = Announced()
-    assert announced.longer_look_s(report(PICTURE, SOUND), LIMITS, 1.5) is None
-    assert announced.longer_look_s(report(PICTURE, NO_SOUND), LIMITS, 1.5) == 3.0
-    assert announced.longer_look_s(report(NO_PICTURE, SOUND), LIMITS, 3.0) == 7.5
-    assert announced.longer_look_s(report(NO_PICTURE, NO_SOUND), LIMITS, 1.5) is None
+    assert announced.longer_look_s(report(PICTURE, SOUND), LIMITS, PLAN, 1.5) is None
+    assert announced.longer_look_s(report(PICTURE, NO_SOUND), LIMITS, PLAN, 1.5) == 3.0
+    assert announced.longer_look_s(report(NO_PICTURE, SOUND), LIMITS, PLAN, 3.0) == 7.5
+    assert announced.longer_look_s(report(NO_PICTURE, NO_SOUND), LIMITS, PLAN, 1.5) is None
 
 
 def test_what_has_been_waited_for_already_is_not_waited_for_again() -> None:
     announced = Announced()
-    assert announced.longer_look_s(report(NO_PICTURE, NO_SOUND), LIMITS, 1.5) == 7.5
-    assert announced.longer_look_s(report(PICTURE, NO_SOUND), LIMITS, 7.5) is None, "that was for both"
-    assert Announced().longer_look_s(report(PICTURE, NO_SOUND), LIMITS, 7.5) is None, "FFmpeg has learned to look for longer"
+    assert announced.longer_look_s(report(NO_PICTURE, NO_SOUND), LIMITS, PLAN, 1.5) == 7.5
+    assert announced.longer_look_s(report(PICTURE, NO_SOUND), LIMITS, PLAN, 7.5) is None, "that was for both"
+    assert Announced().longer_look_s(report(PICTURE, NO_SOUND), LIMITS, PLAN, 7.5) is None, (
+        "FFmpeg has learned to look for longer"
+    )
+
+
+def test_what_the_session_does_not_send_is_not_waited_for() -> None:
+    nothing = report(NO_PICTURE, NO_SOUND)
+    assert Announced().longer_look_s(nothing, LIMITS, PLAN._replace(audio="drop"), 1.5) == 7.5
+    assert Announced().longer_look_s(nothing, LIMITS, PLAN._replace(video="drop"), 1.5) == 3.0
 
 
 def test_sound_is_looked_for_again_ever_more_rarely_and_at_once_where_it_is_seen_to_begin() -> None:

@@ -4,7 +4,7 @@ Law: a stream is not missing before it has had as long to come as it may be away
 streams it says at its start alone, so to look again is to start it anew.
 """
 
-from transcoder.argv import LOOK_S, longest_look_s
+from transcoder.argv import LOOK_S, Plan, longest_look_s
 from transcoder.report import Report
 from transcoder.watchdog import Limits
 
@@ -19,14 +19,14 @@ class Announced:
         self._listen_at_s, self._listen_after_s = float("inf"), _LISTEN_AFTER_S
         self._rests_until_s = -float("inf")
 
-    def longer_look_s(self, report: Report, limits: Limits, looked_s: float) -> float | None:
-        """How long FFmpeg is to look for what had not come in `looked_s`; None where nothing is missing, or where it has looked
-        that long."""
+    def longer_look_s(self, report: Report, limits: Limits, needed: Plan, looked_s: float) -> float | None:
+        """How long FFmpeg is to look for what had not come in `looked_s`; None where nothing is missing that the session sends,
+        or where it has looked that long."""
         wanted_s = 0.0
-        if report.lacks_picture and not self._waited_for_picture:
+        if report.lacks_picture and needed.video != "drop" and not self._waited_for_picture:
             self._waited_for_picture = True
             wanted_s = longest_look_s(limits.start_s)  # the first keyframe is the first medium
-        if report.lacks_sound and not self._waited_for_sound:
+        if report.lacks_sound and needed.audio != "drop" and not self._waited_for_sound:
             self._waited_for_sound = True
             wanted_s = max(wanted_s, LOOK_S, limits.stall_s)
         return wanted_s if wanted_s > looked_s else None

@@ -202,9 +202,10 @@ class Attempt:
             f"session sends {_named(publisher.sending) if publisher.sending else 'nothing yet'}"
         )
         looked_s = look_s(self._job, take.plan, self._lesson)
-        if longer_s := self._announced.longer_look_s(report, self._limits, looked_s):
+        if longer_s := self._announced.longer_look_s(report, self._limits, needed, looked_s):
             self._start_again(needed._replace(look_s=longer_s), now_s, keep=False)
             return None
+        lacks = lacks and needed.audio != "drop"  # a session without sound misses none
         if lacks and not self._job.last_resort:
             return Verdict(Ending.SOURCE_STALLED, "its announced sound does not come")
         if needed != take.plan:

@@ -43,8 +43,8 @@ def test_each_is_waited_for_once_and_for_as_long_as_it_may_be_away() -> None:
 
 def test_what_has_been_waited_for_already_is_not_waited_for_again() -> None:
     announced = Announced()
-    assert announced.longer_look_s(report(NO_PICTURE, NO_SOUND), LIMITS, PLAN, 1.5) == 7.5
-    assert announced.longer_look_s(report(PICTURE, NO_SOUND), LIMITS, PLAN, 7.5) is None, "that was for both"
+    assert announced.longer_look_s(report(NO_PICTURE, NO_SOUND), LIMITS, PLAN, 1.5) == 3.0, "behind the first keyframe"
+    assert announced.longer_look_s(report(NO_PICTURE, NO_SOUND), LIMITS, PLAN, 3.0) is None, "that was for both"
     assert Announced().longer_look_s(report(PICTURE, NO_SOUND), LIMITS, PLAN, 7.5) is None, (
         "FFmpeg has learned to look for longer"
     )

@@ -23,12 +23,14 @@ class Announced:
         """How long FFmpeg is to look for what had not come in `looked_s`; None where nothing is missing that the session sends,
         or where it has looked that long."""
         wanted_s = 0.0
-        if report.lacks_picture and needed.video != "drop" and not self._waited_for_picture:
+        if report.lacks_sound and needed.audio != "drop":
+            # FFmpeg counts from the first keyframe: this long behind that one, and not as long as for the picture alone.
+            if not self._waited_for_sound:
+                self._waited_for_sound = True
+                wanted_s = max(LOOK_S, limits.stall_s)
+        elif report.lacks_picture and needed.video != "drop" and not self._waited_for_picture:
             self._waited_for_picture = True
             wanted_s = longest_look_s(limits.start_s)  # the first keyframe is the first medium
-        if report.lacks_sound and needed.audio != "drop" and not self._waited_for_sound:
-            self._waited_for_sound = True
-            wanted_s = max(wanted_s, LOOK_S, limits.stall_s)
         return wanted_s if wanted_s > looked_s else None
 
     def silence_stands_in(self, now_s: float) -> float:

@@ -317,7 +317,8 @@ def learned(before: Lesson, report: Report) -> Lesson:
     return Lesson(
         lacks=before.lacks | {unknown} if unknown in OPTIONAL else before.lacks,
         is_hls=before.is_hls or report.is_oddly_named_hls,
-        slow=before.slow or report.is_sizeless,
+        # Where the sound has not come either there is another way to look for both (announced.py).
+        slow=before.slow or (report.is_sizeless and not report.lacks_sound),
     )
 
 

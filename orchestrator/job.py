@@ -57,12 +57,10 @@ def launch(
     # Said only where they are not what an agent does by itself: images of before these fields refuse a job that has them.
     if (cadence_s := _declared_s(media)) is not None:
         job["cadence_s"] = cadence_s
-    if last_resort:
+    if last_resort and source is not None:
         job["last_resort"] = True
     if channel.policy.hevc != "copy":
         job["hevc"] = channel.policy.hevc
-    if media and media.target_duration_s and media.target_duration_s <= session.target_duration_s:
-        job["target_duration_fits"] = True
     # A hundred channels that lose their sources at once start a hundred encoders: no programme may suffer for that.
     return Launch(session_id=session.id, attempt=number, job=msgspec.json.encode(job).decode(), gives_way=source is None)
 

@@ -78,8 +78,10 @@ def for_retry(sources: Iterable[Source], tried: tuple[str, ...], now: float, pol
 
 
 def is_last_resort(session: Session, seen: Observation, source_id: str) -> bool:
-    """Whether no other source is known to work that the session has not tried in vain: what this one lacks is put up with."""
-    return all(each.id == source_id or each.id in session.tried for each in _working(seen.sources))
+    """Whether no other source is known to work that the session can have and has not tried in vain: what this one lacks is put
+    up with."""
+    within_reach = not_refused(session, with_connection(seen))
+    return all(each.id == source_id or each.id in session.tried for each in _working(within_reach))
 
 
 def healed_since(at: float, sources: Sequence[Source], now: float, policy: Policy) -> Source | None:

@@ -135,8 +135,7 @@ def has_gone_live(session: Session, seen: Observation, now: float, policy: Polic
             "gap_ms": round(seen.playlist.gap_s * 1000),
         }
         event = Happened(EventType.STREAM_RECOVERED if recovered else EventType.STREAM_SWITCH, switch)
-    begun_s = seen.playlist.target_duration_s if session.phase is Phase.STARTING else None
-    records: list[Record] = [AttemptLive(attempt.number, attempt.source_id, begun_s), event]
+    records: list[Record] = [AttemptLive(attempt.number, attempt.source_id), event]
     if session.previous is not None:
         records.append(AttemptEnded(session.previous.number, None, f"replaced: {session.reason}"))
     swapped = session.previous is not None and not slate.is_slate(session.previous)
@@ -237,7 +236,8 @@ def source_has_moved(session: Session, seen: Observation, now: float, policy: Po
         return None
     if now < _swap_at(session):
         return None
-    source = next((each for each in choose.enabled(seen.sources) if each.id == attempt.source_id), None)
+    usable = choose.not_refused(session, choose.enabled(seen.sources))
+    source = next((each for each in usable if each.id == attempt.source_id), None)
     if source is None or attempt.address in (None, source.address) or is_held_off(source, now, policy):
         return None
     return steps.swap(session, seen, source, CHANGED, now, policy)

@@ -49,7 +49,6 @@ class Media(Struct, frozen=True):
     height: int | None = None
     bitrate_bps: int | None = None
     cadence_s: float | None = None  # how far apart the media arrive: an HLS source's target duration
-    target_duration_s: int | None = None  # which fitted its keyframes when a session last began with it; not of a probe
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -292,7 +291,6 @@ class AttemptStarted(Struct, frozen=True, tag=True, tag_field="record"):
 class AttemptLive(Struct, frozen=True, tag=True, tag_field="record"):
     attempt: int
     source_id: str  # a source whose media were listed is healthy
-    target_duration_s: int | None = None  # of the playlist, where this attempt has begun it
 
 
 class AttemptSteady(Struct, frozen=True, tag=True, tag_field="record"):

@@ -118,7 +118,7 @@ def unavailable(
         fields: Fields = {"reason": failure.reason, "sources": reasons}
         records = (*records, Happened(EventType.STREAM_UNAVAILABLE, fields | {"slate": True} if slate else fields))
     tried = once(*session.tried, attempt.source_id)
-    if all(each.id in tried for each in choose.enabled(seen.sources)):
+    if all(each.id in tried for each in choose.not_refused(session, choose.enabled(seen.sources))):
         tried = ()  # the next round
     retry_at = now + policy.retry_delay_s(session.retries)
     waiting = replace(

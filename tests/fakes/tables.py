@@ -253,10 +253,9 @@ class FakeCatalogue:
         channel = self._channels.get(channel_id)
         return "copy" if channel is None else channel.policy.profile
 
-    def played(self, channel_id: str, record: AttemptLive, now: float) -> None:
-        """What the record says of the source and its channel."""
-        source_id = record.source_id
-        self.happened(source_id, health.Listed(record.target_duration_s), now)
+    def played(self, channel_id: str, source_id: str, now: float) -> None:
+        """What an AttemptLive record says of the source and its channel."""
+        self.happened(source_id, health.Listed(), now)
         source, channel = self._sources.get(source_id), self._channels.get(channel_id)
         if source is not None and channel is not None and source.channel_id == channel_id:
             self._channels[channel_id] = replace(channel, active_source_id=source_id)
@@ -498,7 +497,7 @@ class FakeSessions:
                     row = self._attempts.get((session_id, record.attempt))
                     if row is not None and row.first_segment_at is None:
                         self._attempts[session_id, record.attempt] = replace(row, first_segment_at=now)
-                    self._catalogue.played(channel_id, record, now)
+                    self._catalogue.played(channel_id, record.source_id, now)
                 case AttemptSteady():
                     self._catalogue.happened(record.source_id, health.PlayedSteadily(), now)
                 case AttemptEnded():

@@ -129,12 +129,6 @@ def test_it_knows_what_the_sources_playlist_declares() -> None:
     assert written(replace(SOURCES[0], media=replace(MEDIA, cadence_s=1e9)))["cadence_s"] == 60.0, "nobody waits for that"
 
 
-@pytest.mark.parametrize(("seen_s", "fits"), [(None, False), (5, True), (4, True), (6, False)])
-def test_it_knows_whether_the_sources_keyframes_fit(seen_s: int | None, fits: bool) -> None:
-    made = written(replace(SOURCES[0], media=replace(MEDIA, target_duration_s=seen_s)))
-    assert made.get("target_duration_fits", False) is fits
-
-
 @pytest.mark.parametrize("last_resort", [True, False])
 def test_it_knows_whether_there_is_a_better_source(last_resort: bool) -> None:
     assert written(SOURCES[0], last_resort=last_resort).get("last_resort", False) is last_resort
@@ -147,3 +141,10 @@ def test_a_source_is_the_last_resort_where_every_other_one_fails_or_has_failed()
     failed = tuple(replace(each, status=SourceStatus.PROBLEMATIC) for each in SOURCES)
     assert is_last_resort(SESSION, Observation(sources=failed), "a")
     assert is_last_resort(SESSION, Observation(sources=SOURCES[:1]), "a")
+
+
+def test_a_better_source_that_the_session_cannot_have_makes_no_other_one_wait_for_its_sound() -> None:
+    refused = replace(SESSION, refused=(SOURCES[0].address, SOURCES[2].address))
+    assert is_last_resort(refused, Observation(sources=SOURCES), "b"), "the agent refuses their jobs"
+    full = {"a": "in use", "c": "in use"}
+    assert is_last_resort(SESSION, Observation(sources=SOURCES, full=full), "b"), "there is no connection for them"

@@ -16,7 +16,9 @@ from lab import Fault, Lab, Recipe
 from orchestrator.adapters.object_store import MinioObjectStore
 from tests.servers import Seaweed
 from tests.support import eventually
+from tests.transcoder.ordinary import Page, serving
 from tests.transcoder.rig import FFPROBE, Agent, Session, store_settings
+from tests.transcoder.test_ordinary_sources import H264, PICTURE, RATE, TONE, TS, made
 from transcoder.ending import Ending
 from transcoder.media_playlist import Sending
 
@@ -106,5 +108,21 @@ async def test_a_session_that_begins_without_the_announced_sound_has_silence_unt
             count = len(s.of(1))
             await s.until(segments=count + 3)
             assert await agent.end() == Ending.BY_REQUEST
+        assert s.broken == []
+        assert await s.plays() == ""
+
+
+async def test_silence_stands_in_as_well_where_the_first_keyframe_is_late(session: NewSession) -> None:
+    """FFmpeg counts how long it looks from the first keyframe on: 4 s, and the limit for the first media is 8 s."""
+    media = await made(*PICTURE, *TONE, "-t", "24", *H264, *RATE, "-g", "125", "-c:a", "aac", "-ac", "2", *TS)
+    async with serving({"/mid-gop.ts": Page(media, "video/mp2t", 24.0, from_s=1.0, silent_s=60.0)}) as address:
+        s = session()
+        async with Agent(s.job(f"{address}/mid-gop.ts", last_resort=True)) as agent:
+            await s.until(segments=1, timeout_s=20)
+            assert await agent.end() == Ending.BY_REQUEST
+        await s.look()
+        frames = await asyncio.to_thread(decoded, s, 1)
+        assert frames["video"] / 25 == pytest.approx(listed_s(s, 1), abs=0.2)
+        assert frames["audio"] * AAC_S == pytest.approx(listed_s(s, 1), abs=0.5)
         assert s.broken == []
         assert await s.plays() == ""

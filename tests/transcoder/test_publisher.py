@@ -437,6 +437,21 @@ def test_the_multivariant_playlist_follows_the_bit_rate(store: StoreModel) -> No
     assert len(store.index_writers) <= 5
 
 
+def test_the_peak_is_that_of_the_target_duration_that_was_decided(store: StoreModel) -> None:
+    """Segments of the length of a group of pictures, ten seconds: each is a run that counts (RFC 8216, 4.1)."""
+    side = Side(store, 1)
+    side.settle()
+    side.publisher.begin_with(10)
+    for size_bytes in (10_000_000, 1_000_000):
+        side.store.now_s += 10.0
+        side.clock.observe(side.store.now_s, side.media_s + 10.0)
+        side.publisher.offer(Segment(bytes(size_bytes), side.media_s, 10.0, True, False), side.clock)
+        side.media_s += 10.0
+    side.settle()
+    assert len(side.listed) == 2
+    assert variant(store).bandwidth >= 8_000_000
+
+
 def test_the_multivariant_playlist_follows_a_swap_and_no_attempt_that_was_fenced_changes_it(store: StoreModel) -> None:
     first, second = Side(store, 1), Side(store, 2)
     heavy(first, 8.0, 250_000)

@@ -38,8 +38,3 @@ def test_a_job_may_ask_for_more_than_the_cap() -> None:
     reach = Reach(20, 8.0, first=True)
     reach.look(2.0, 0.1)
     assert reach.target_duration_s == 20
-
-
-def test_keyframes_that_are_known_to_fit_are_not_waited_for() -> None:
-    reach = Reach(3, 8.0, first=True, fits=True)
-    assert (reach.decided, reach.target_duration_s) == (True, 3)

@@ -52,6 +52,7 @@ _ONE_PROGRAM = ("-scan_all_pmts", "0")
 
 # How long FFmpeg looks for streams at first: enough for nearly every source, and no start is held up for longer.
 LOOK_S = 1.5
+_BEFORE_THE_LIMIT_S = 0.5  # it begins to send so long before the first media are too late
 
 
 class Unplayable(Exception):
@@ -145,6 +146,16 @@ class Lesson(NamedTuple):
     slow: bool = False
 
 
+def longest_look_s(start_limit_s: float) -> float:
+    """How long FFmpeg may look for streams, if the first media may take so long."""
+    return max(LOOK_S, start_limit_s - _BEFORE_THE_LIMIT_S)
+
+
+def look_s(job: Job, plan: Plan, lesson: Lesson) -> float:
+    """How long FFmpeg looks for streams."""
+    return max(plan.look_s, longest_look_s(job.start_limit_s)) if lesson.slow else plan.look_s
+
+
 def ffmpeg_argv(ffmpeg: str, job: Job, plan: Plan, lesson: Lesson = Lesson()) -> list[str]:  # noqa: B008 - it cannot change
     """The whole command line. `ffmpeg`: the binary's name or path."""
     return [ffmpeg, *without(lesson.lacks, _arguments(job, plan, lesson))]
@@ -234,7 +245,7 @@ def _input(job: Job, source: Source, plan: Plan, lesson: Lesson) -> list[str]:
         *request_flags(source, job.start_limit_s + 1.0, lesson.is_hls),
         # Codec parameters are known after the first keyframe; a stream that is announced and never sent must not hold
         # up the start for the default of 5 s (7 s for MPEG-TS). Where the first keyframe takes longer, it is waited for.
-        *("-analyzeduration", f"{round((job.start_limit_s if lesson.slow else plan.look_s) * 1e6)}"),
+        *("-analyzeduration", f"{round(look_s(job, plan, lesson) * 1e6)}"),
         # Frames read to guess a frame rate: a copy needs none, and at a live source they take as long as they last.
         *("-fpsprobesize", "0"),
     ]

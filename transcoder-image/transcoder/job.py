@@ -85,7 +85,6 @@ class Job(NamedTuple):
     store_limit_s: float
     cadence_s: float | None  # how far apart an HLS source declares its segments to be; None: not known
     last_resort: bool  # nothing better is there: without its sound the source is better than nothing
-    target_duration_fits: bool  # the source's keyframes are known to be no further apart than target_duration_s
     segments: Upload
     index_playlist: Address
     main_playlist: Address
@@ -126,7 +125,6 @@ def parse(text: str) -> Job:
         # An orchestrator of an earlier release does not know these.
         cadence_s=root.optional("cadence_s", 0, 24 * 3600),
         last_resort=root.has("last_resort") and root.flag("last_resort"),
-        target_duration_fits=root.has("target_duration_fits") and root.flag("target_duration_fits"),
         segments=Upload(segments.http("url"), segments.texts("fields"), segments.text("prefix")),
         index_playlist=_address(_Fields(playlists.take("index"), "store.playlists.index")),
         main_playlist=_address(_Fields(playlists.take("main"), "store.playlists.main")),

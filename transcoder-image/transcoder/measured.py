@@ -27,7 +27,7 @@ class Measured:
     """One attempt's media, segment by segment."""
 
     def __init__(self, target_duration_s: float, window_s: float) -> None:
-        self._target_duration_s, self._window_s = target_duration_s, window_s
+        self.target_duration_s, self._window_s = target_duration_s, window_s  # the playlist's, which may be decided late
         self._segments: deque[tuple[int, float]] = deque()  # bits and seconds of those in the window
         self._peak_bps = 0.0
         self._video: str | None = None
@@ -93,9 +93,9 @@ class Measured:
         bits, length_s = 0, 0.0
         for each_bits, each_s in reversed(self._segments):
             bits, length_s = bits + each_bits, length_s + each_s
-            if length_s > 1.5 * self._target_duration_s:
+            if length_s > 1.5 * self.target_duration_s:
                 break
-            if length_s >= 0.5 * self._target_duration_s:
+            if length_s >= 0.5 * self.target_duration_s:
                 peak_bps = max(peak_bps, bits / length_s)
         return peak_bps
 

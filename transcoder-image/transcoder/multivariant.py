@@ -58,9 +58,10 @@ class Multivariant:
         measured.sound = sound
         measured.has_video, measured.has_sound = self.sending.video is not None, self.sending.audio is not None
 
-    def measure(self, size_bytes: int, duration_s: float, seen: Description) -> None:
-        """The next segment that is to be listed."""
+    def measure(self, size_bytes: int, duration_s: float, seen: Description, target_duration_s: float) -> None:
+        """The next segment that is to be listed, and the target duration of the playlist that lists it."""
         self._changed = True
+        self._target_duration_s = self._measured.target_duration_s = target_duration_s
         self._measured.take(size_bytes, duration_s, seen)
 
     def forget(self) -> None:

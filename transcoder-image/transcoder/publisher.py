@@ -109,7 +109,8 @@ class Publisher:
     def offer(self, segment: Segment, clock: ProgrammeClock) -> None:
         """Takes the next segment; `clock` is the one of the timeline that it stands on."""
         seen = describe(segment.data)
-        self._index.measure(len(segment.data), segment.duration_s, seen)
+        target_duration_s = self._playlist.target_duration_s if self._playlist else self._target_duration_s
+        self._index.measure(len(segment.data), segment.duration_s, seen, target_duration_s)
         self._backlog.append(segment, clock, seen.independent)
 
     def tell(self, clock: ProgrammeClock) -> None:

@@ -2,8 +2,7 @@
 
 Laws: a playlist's target duration never changes (RFC 8216, 6.2.1), so it is decided before anything is listed; what is listed
 has decided it. A session that begins waits for the second keyframe: where that comes later than the target duration that the
-job asks for, segments would begin without one, and a player that joins there has nothing to decode. It does not wait where an
-earlier session has shown that the source's keyframes fit.
+job asks for, segments would begin without one, and a player that joins there has nothing to decode.
 """
 
 from math import ceil
@@ -14,14 +13,13 @@ _DECIDED_WITHIN_S = 3.0  # after the time that the first media may take: well be
 
 
 class Reach:
-    """One attempt's target duration. `wanted_s`: the job's; `first`: nobody can have listed anything before this attempt.
-    `fits`: the source's keyframes are known to be no further apart than `wanted_s`."""
+    """One attempt's target duration. `wanted_s`: the job's; `first`: nobody can have listed anything before this attempt."""
 
-    def __init__(self, wanted_s: int, start_limit_s: float, first: bool, fits: bool = False) -> None:
+    def __init__(self, wanted_s: int, start_limit_s: float, first: bool) -> None:
         self._wanted_s = wanted_s
         self._limit_s = start_limit_s + _DECIDED_WITHIN_S
-        self.target_duration_s = max(wanted_s, MOST_S) if first and not fits else wanted_s
-        self.decided = fits
+        self.target_duration_s = max(wanted_s, MOST_S) if first else wanted_s
+        self.decided = False
 
     def follow(self, listed_s: int) -> None:
         """The playlist has one."""

@@ -10,7 +10,7 @@ import signal
 import time
 
 from transcoder.announced import Announced
-from transcoder.argv import LOOK_S, OPTIONAL, Lesson, Plan, Unplayable, ffmpeg_argv, plan
+from transcoder.argv import LOOK_S, OPTIONAL, Lesson, Plan, Unplayable, ffmpeg_argv, look_s, plan
 from transcoder.attempt_log import AttemptLog
 from transcoder.ending import Ending
 from transcoder.ffmpeg_process import FfmpegProcess
@@ -59,7 +59,7 @@ class Attempt:
         signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
         now_s = self._now_s()
         self._started_s = now_s
-        self._reach = Reach(job.target_duration_s, job.start_limit_s, first=job.attempt == 1, fits=job.target_duration_fits)
+        self._reach = Reach(job.target_duration_s, job.start_limit_s, first=job.attempt == 1)
         self._take = Take(job, first, process, self._epoch_s + process.started_s, self._reach)
         self._publisher = Publisher(job.session, job.attempt, job.target_duration_s, job.window_s, self._log)
         self._lanes = Lanes(job, self._wake_in)
@@ -188,22 +188,24 @@ class Attempt:
             return None
         if not (take.report.complete and publisher.joined):
             return None
-        streams, lacks = take.report.streams, take.report.lacks_sound
+        report = take.report
+        streams, lacks = report.streams, report.lacks_sound
         try:
             needed = plan(self._job.profile, streams, publisher.sending, self._job.hevc, mute=lacks)
         except Unplayable as error:
             return Verdict(Ending.SOURCE_UNDECODABLE, f"cannot be played: {error}")
-        report = take.report
         needed = needed._replace(
             program=report.program, paced=report.finite, audio_track=report.audio_track, look_s=take.plan.look_s
         )
         self._log(
-            f"source is {take.report.format}{' (a file)' if take.report.finite else ''}: {_named(streams)}; "
+            f"source is {report.format}{' (a file)' if report.finite else ''}: {_named(streams)}; "
             f"session sends {_named(publisher.sending) if publisher.sending else 'nothing yet'}"
         )
-        if look_s := self._announced.longer_look_s(take.report, self._limits):
-            self._start_again(needed._replace(look_s=look_s), now_s, keep=False)
+        looked_s = look_s(self._job, take.plan, self._lesson)
+        if longer_s := self._announced.longer_look_s(report, self._limits, needed, looked_s):
+            self._start_again(needed._replace(look_s=longer_s), now_s, keep=False)
             return None
+        lacks = lacks and needed.audio != "drop"  # a session without sound misses none
         if lacks and not self._job.last_resort:
             return Verdict(Ending.SOURCE_STALLED, "its announced sound does not come")
         if needed != take.plan:
@@ -315,7 +317,8 @@ def learned(before: Lesson, report: Report) -> Lesson:
     return Lesson(
         lacks=before.lacks | {unknown} if unknown in OPTIONAL else before.lacks,
         is_hls=before.is_hls or report.is_oddly_named_hls,
-        slow=before.slow or report.is_sizeless,
+        # Where the sound has not come either there is another way to look for both (announced.py).
+        slow=before.slow or (report.is_sizeless and not report.lacks_sound),
     )
 
 

@@ -43,7 +43,7 @@ def write_records(
                 own = {"own": session_id, "of": record.attempt}
                 connection.execute(_LIVE, own | {"first_segment_at": now})
                 connection.execute(_PLAYS, {"channel": channel_id, "source": record.source_id})
-                of_sources[record.source_id].append(health.Listed(record.target_duration_s))
+                of_sources[record.source_id].append(health.Listed())
             case AttemptSteady():
                 of_sources[record.source_id].append(health.PlayedSteadily())
             case AttemptEnded():

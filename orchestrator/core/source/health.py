@@ -25,10 +25,7 @@ FIELDS = (
 
 
 class Listed(Struct, frozen=True, tag=True):
-    """A session's playlist lists its first segment of the source. `target_duration_s`: the playlist's, where it began with
-    this source and so fits its keyframes."""
-
-    target_duration_s: int | None = None
+    """A session's playlist lists its first segment of the source."""
 
 
 class PlayedSteadily(Struct, frozen=True, tag=True):
@@ -79,9 +76,8 @@ Happening = Listed | PlayedSteadily | Failed | ProbeSucceeded | ProbeFailed | Pr
 def after(source: Source, happening: Happening, now: float) -> Source:
     """The source after this has happened at `now` (unix seconds). Changes the fields in `FIELDS` alone."""
     match happening:
-        case Listed(target_duration_s):
-            healthy = replace(source, status=_unless_disabled(source, SourceStatus.HEALTHY), last_checked_at=now)
-            return healthy if target_duration_s is None else _fitted(healthy, source.media or Media(), target_duration_s)
+        case Listed():
+            return replace(source, status=_unless_disabled(source, SourceStatus.HEALTHY), last_checked_at=now)
         case PlayedSteadily():
             return replace(after(source, Listed(), now), failures_in_a_row=0)
         case Failed(reason, stalled, in_a_row):
@@ -94,8 +90,11 @@ def after(source: Source, happening: Happening, now: float) -> Source:
         case ProbeSucceeded(media):
             status = _AFTER_SUCCESS.get(source.status, source.status)
             since = now if source.healthy_since is None else source.healthy_since
-            seen = replace(source, status=status, healthy_since=since, healthy_at=now, last_checked_at=now)
-            return _fitted(seen, media, source.media.target_duration_s if source.media else None)
+            if (
+                media.cadence_s is None and source.media is not None
+            ):  # its playlist did not answer this time: what it declared holds
+                media = replace(media, cadence_s=source.media.cadence_s)
+            return replace(source, status=status, media=media, healthy_since=since, healthy_at=now, last_checked_at=now)
         case ProbeFailed(reason):
             return replace(_problematic(source, reason, now), last_checked_at=now)
         case ProbeInconclusive():
@@ -113,10 +112,6 @@ def after(source: Source, happening: Happening, now: float) -> Source:
 
 # A source that plays again is healthy; one that only answers a probe has yet to prove itself (hold_off.is_on_probation).
 _AFTER_SUCCESS = {SourceStatus.UNKNOWN: SourceStatus.HEALTHY, SourceStatus.PROBLEMATIC: SourceStatus.RECOVERED}
-
-
-def _fitted(source: Source, media: Media, target_duration_s: int | None) -> Source:
-    return replace(source, media=replace(media, target_duration_s=target_duration_s))
 
 
 def _unless_disabled(source: Source, status: SourceStatus) -> SourceStatus:

@@ -330,8 +330,8 @@ class Playbook:
 
     def _write(self, record: Record) -> None:
         match record:
-            case AttemptLive(_, source, target_duration_s):
-                self._happens(source, health.Listed(target_duration_s))
+            case AttemptLive(_, source):
+                self._happens(source, health.Listed())
             case AttemptSteady(_, source):
                 self._happens(source, health.PlayedSteadily())
             case SourceFailed(source, reason, stalled, in_a_row):

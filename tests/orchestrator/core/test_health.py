@@ -71,12 +71,13 @@ def test_healthy_since_lasts_over_successes_and_ends_with_a_failure() -> None:
     assert (failed.healthy_since, failed.healthy_at) == (None, None)
 
 
-def test_a_probe_does_not_forget_what_a_session_has_shown_of_the_keyframes() -> None:
-    played = health.after(SOURCE, health.Listed(target_duration_s=5), 5.0)
-    assert played.media == Media(target_duration_s=5)
-    assert health.after(played, SEEN, 6.0).media == Media(video="h264", target_duration_s=5)
-    assert health.after(played, health.Listed(), 6.0).media == played.media, "a later attempt has not begun its playlist"
-    assert health.edited(played, 7.0, url="http://b/").media is None
+def test_a_probe_that_could_not_read_the_playlist_does_not_forget_what_it_declares() -> None:
+    known = health.after(SOURCE, health.ProbeSucceeded(Media(video="h264", cadence_s=6.0)), 5.0)
+    assert health.after(known, SEEN, 6.0).media == Media(video="h264", cadence_s=6.0)
+    assert health.after(known, health.ProbeSucceeded(Media(video="hevc", cadence_s=2.0)), 6.0).media == Media(
+        video="hevc", cadence_s=2.0
+    )
+    assert health.edited(known, 7.0, url="http://b/").media is None
 
 
 def test_another_address_is_judged_anew() -> None:

@@ -109,3 +109,22 @@ def test_a_planned_swap_that_is_refused_is_not_planned_again() -> None:
             refuses(play, play.session.last_attempt).look()
             play.engine_answers(2)
     assert swapped
+
+
+def test_an_edit_to_what_the_agent_refuses_is_tried_once_while_the_old_address_plays_on() -> None:
+    play = Playbook("a").live()
+    play.source("a", url="http://elsewhere/").look()
+    assert play.session.attempt is not None
+    assert play.session.attempt.number == 2
+    refuses(play.runs(2), 2).look()
+    play.engine_answers(1)
+    for _ in range(100):
+        play.after(60.0).answers("a").lists(1).nothing()
+
+
+def test_a_round_of_retries_ends_without_the_one_that_is_refused() -> None:
+    play = Playbook("a", "b").starting()
+    refuses(play, 1).look()
+    play.goes_live().after(60.0).lists(2).exits(2, Ending.SOURCE_STALLED).look()
+    assert play.session.phase is Phase.UNAVAILABLE
+    assert play.session.tried == (), "the next round"

@@ -39,6 +39,7 @@ from api import (
     watch,
 )
 from api.address_bound import AddressBound
+from api.disclosure import Disclosure
 from api.kept import Kept
 from api.limits import BODY_BYTES
 from api.logos import Logos
@@ -109,6 +110,7 @@ def create_app(
             "world": Provide(_world, sync_to_thread=False),
             "metrics": Provide(_metrics, sync_to_thread=False),
             "row": Provide(auth.authorised, sync_to_thread=False),
+            "disclosure": Provide(_disclosure, sync_to_thread=False),
         },
         state=State(
             {
@@ -182,6 +184,10 @@ def world_of(
 def _world(state: State) -> World:
     world: World = state.world
     return world
+
+
+def _disclosure(state: State, scope: Scope) -> Disclosure:
+    return Disclosure(state.world, auth.authorised(scope), operator=auth.by_operator(scope))
 
 
 def _metrics(state: State) -> metrics.Metrics:

@@ -140,6 +140,7 @@ async def session(connection: AnyConnection, _: BaseRouteHandler) -> None:
     if not is_admin and (hashed is None or row.lease is None or not hmac.compare_digest(hashed, row.lease.token_hash)):
         raise Unauthorized("the session's token is needed")
     connection.scope["state"]["session"] = row
+    connection.scope["state"]["operator"] = is_admin
 
 
 def authorised(scope: Scope) -> SessionRow:
@@ -147,6 +148,11 @@ def authorised(scope: Scope) -> SessionRow:
     row = scope["state"]["session"]
     assert isinstance(row, SessionRow)
     return row
+
+
+def by_operator(scope: Scope) -> bool:
+    """Whether the guard `session` has let in an operator; with a token in the query beside the key, one who also watches."""
+    return bool(scope["state"]["operator"])
 
 
 def is_operator(connection: AnyConnection) -> bool:

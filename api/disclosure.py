@@ -36,10 +36,11 @@ class Audience(Enum):
 class Disclosure:
     """Of one session, to one audience."""
 
-    def __init__(self, world: World, row: SessionRow) -> None:
+    def __init__(self, world: World, row: SessionRow, *, operator: bool = False) -> None:
+        """`operator`: the admin key was presented, perhaps with the token of a viewer that is to be kept watching."""
         self._keys = world.keys
         self._session_id = row.session.id
-        self.audience = _audience(row)
+        self.audience = Audience.OPERATOR if operator else _audience(row)
 
     def source(self, source_id: str | None) -> str | None:
         """The source's id, or its label for whoever may not know it."""

@@ -119,6 +119,7 @@ async def stream_events(
     world: NamedDependency[World],
     metrics: NamedDependency[Metrics],
     row: NamedDependency[SessionRow],
+    disclosure: NamedDependency[Disclosure],
     after: After = None,
     last_event_id: LastEventId = None,
 ) -> Response[Any]:
@@ -130,7 +131,7 @@ async def stream_events(
     seen = seen_by(after, last_event_id) or 0
     if row.session.phase is Phase.ENDED and not await world.sessions.events(row.session.id, seen, 1):
         return Response(None, status_code=204)
-    return ServerSentEvent(_messages(world, metrics, row, seen), headers={"Cache-Control": "no-store"})
+    return ServerSentEvent(_messages(world, metrics, row, disclosure, seen), headers={"Cache-Control": "no-store"})
 
 
 def seen_by(after: int | None, last_event_id: str | None) -> int | None:
@@ -140,8 +141,9 @@ def seen_by(after: int | None, last_event_id: str | None) -> int | None:
     return after
 
 
-async def _messages(world: World, metrics: Metrics, row: SessionRow, after: int) -> AsyncIterator[ServerSentEventMessage]:
-    seen = Disclosure(world, row)
+async def _messages(
+    world: World, metrics: Metrics, row: SessionRow, disclosure: Disclosure, after: int
+) -> AsyncIterator[ServerSentEventMessage]:
     async with contextlib.aclosing(follow(world, row, after)) as events:  # type: ignore[type-var]
         async for event in events:
             if event is None:
@@ -151,7 +153,7 @@ async def _messages(world: World, metrics: Metrics, row: SessionRow, after: int)
                 yield ServerSentEventMessage(
                     id=event.id,
                     event=event.type.value,
-                    data=payload.encode(seen.event(event), world.origin_url),
+                    data=payload.encode(disclosure.event(event), world.origin_url),
                     retry=RETRY_MS,
                 )
 
@@ -161,11 +163,15 @@ async def _messages(world: World, metrics: Metrics, row: SessionRow, after: int)
     summary="Events of a session so far",
     answer=History([SWITCHED]),
 )
-async def read_history(world: NamedDependency[World], row: NamedDependency[SessionRow], after: After = None) -> History:
+async def read_history(
+    world: NamedDependency[World],
+    row: NamedDependency[SessionRow],
+    disclosure: NamedDependency[Disclosure],
+    after: After = None,
+) -> History:
     """The same without waiting, for whoever polls: at most 1,000 events, oldest first."""
-    seen = Disclosure(world, row)
     events = await world.sessions.events(row.session.id, after or 0, _PAGE)
-    return History([payload.document(seen.event(event), world.origin_url) for event in events])
+    return History([payload.document(disclosure.event(event), world.origin_url) for event in events])
 
 
 @websocket("/v1/sessions/{session_id:str}/ws")
@@ -174,19 +180,19 @@ async def socket_events(
     world: NamedDependency[World],
     metrics: NamedDependency[Metrics],
     row: NamedDependency[SessionRow],
+    disclosure: NamedDependency[Disclosure],
     after: After = None,
 ) -> None:
     """The same over WebSocket: one JSON text message for each event. A refusal is a close code, 4000 and the HTTP status, and a
     reason (refused_sockets.py)."""
     await socket.accept()
-    seen = Disclosure(world, row)
 
     async def send() -> None:
         async with contextlib.aclosing(follow(world, row, after or 0)) as events:  # type: ignore[type-var]
             async for event in events:
                 if event is not None:
                     metrics.delivered(event)
-                    await socket.send_text(payload.encode(seen.event(event), world.origin_url).decode())
+                    await socket.send_text(payload.encode(disclosure.event(event), world.origin_url).decode())
 
     async def listen() -> None:
         with contextlib.suppress(WebSocketDisconnect):

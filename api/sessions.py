@@ -196,10 +196,11 @@ async def switch_session(
     security=auth.SESSION,
     answer=[ATTEMPT],
 )
-async def list_attempts(world: NamedDependency[World], row: NamedDependency[SessionRow]) -> list[AttemptView]:
+async def list_attempts(
+    world: NamedDependency[World], row: NamedDependency[SessionRow], disclosure: NamedDependency[Disclosure]
+) -> list[AttemptView]:
     """With the admin key reasons are words; to a viewer they are a class, as those of its events."""
-    seen = Disclosure(world, row)
-    return [AttemptView.of(attempt, seen) for attempt in await world.sessions.attempts(row.session.id)]
+    return [AttemptView.of(attempt, disclosure) for attempt in await world.sessions.attempts(row.session.id)]
 
 
 @get(

@@ -50,7 +50,7 @@ _LOG_BYTES = 2 << 20  # twice what an agent keeps
 _ANSWER_BYTES = 16 << 20  # of an answer of the store itself: a page of a thousand keys has some hundred kilobytes
 _SEGMENT_HEADERS = {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}
 _PLAYLIST_HEADERS = {"Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "public, max-age=1"}
-_FINISH_TRIES = 5
+_FINISH_TRIES = 20
 _PREPARED = "prepared"
 
 # Players in any page may read; nobody may write from one.

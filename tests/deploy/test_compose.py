@@ -373,10 +373,12 @@ async def test_it_is_taken_down_and_nothing_is_left(composed: Composed, watching
     """As the documentation says it, by somebody who has not named the demo's profile."""
     down = documented.block("deploy.md", "failover sessions stop --all")
     by_hand = documented.block("deploy.md", "docker rm --force")
-    told = await asyncio.to_thread(composed.shell, down, COMPOSE_PROFILES="")
+    stop, take_down = down.strip().splitlines()
+    told = await asyncio.to_thread(composed.shell, stop, COMPOSE_PROFILES="")
     assert re.match(r"ended: [12]\n", told)
     assert composed.sessions() == []
     await eventually(lambda: watching.viewer.playlist and watching.viewer.playlist.ended, what="the playlist's end")
+    await asyncio.to_thread(composed.shell, take_down, COMPOSE_PROFILES="")
     assert composed.compose("ps", "--all", "--quiet") == ""
     for kind in ("network", "container"):
         assert composed.shell(f"docker {kind} ls --quiet --filter label=com.docker.compose.project={composed.project}") == ""

@@ -151,8 +151,9 @@ def authorised(scope: Scope) -> SessionRow:
 
 
 def by_operator(scope: Scope) -> bool:
-    """Whether the guard `session` has let in an operator; with a token in the query beside the key, one who also watches."""
-    return bool(scope["state"]["operator"])
+    """Whether the guard `session` has let in an operator; with a token in the query beside the key, one who also watches. On
+    routes that it does not guard: no."""
+    return bool(scope["state"].get("operator", False))
 
 
 def is_operator(connection: AnyConnection) -> bool:

@@ -4,6 +4,7 @@ thousands of sources a look finds a few that are different.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -19,11 +20,13 @@ from orchestrator.core.policy import Policy
 from orchestrator.ports import ChannelRow
 
 _POLICY: Final = Policy()  # of hold-offs, which no setting changes
+# http://host/USER/PASSWORD and rtmp://host/live/KEY end otherwise
+_NAME: Final = re.compile(r"[\w.-]{1,40}\.(?:m3u8?|ts|mpd|mp4|m4s|aac|flv|sdp)|\d{1,10}", re.ASCII)
 
 
 class SourceGlance(Struct, kw_only=True):
     id: str
-    label: str  # host and last part of the path
+    label: str  # host and, where it is a file's name or a number, the last part of the path
     priority: int
     enabled: bool
     status: SourceStatus
@@ -144,11 +147,12 @@ def _glance(source: Source, in_use: int, until: float | None) -> SourceGlance:
 
 
 def label_of(url: str) -> str:
-    """What a person knows a source by: no user info, no query, and of the path, which may hold an account, the last part."""
+    """What a person knows a source by: no user info, no query, and of the path, in which accounts stand, the last part alone,
+    where that is a file's name or a number."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return "not an address"
     host = parts.netloc.rpartition("@")[2]
     name = parts.path.rstrip("/").rpartition("/")[2]
-    return f"{host}/{name}" if name else host
+    return f"{host}/{name}" if _NAME.fullmatch(name) else host

@@ -7,6 +7,7 @@ from typing import Any, Self
 from litestar.connection import ASGIConnection
 from msgspec import Struct
 
+from api import auth
 from api.disclosure import Disclosure
 from api.world import World
 from orchestrator.core.model import Channel, Desired, Phase
@@ -54,6 +55,7 @@ class SessionView(Struct, kw_only=True):
         """`channel` is None where it has been deleted."""
         session = row.session
         base_url = f"{world.base_url(connection)}/v1/sessions/{session.id}"
+        to = Disclosure(world, row, operator=auth.by_operator(connection.scope))
         return cls(
             id=session.id,
             viewer=session.viewer if row.lease is None else row.lease.viewer,
@@ -63,7 +65,7 @@ class SessionView(Struct, kw_only=True):
             ),
             phase=session.phase,
             desired=session.desired,
-            source_id=Disclosure(world, row).source(session.attempt.source_id) if session.attempt else None,
+            source_id=to.source(session.attempt.source_id) if session.attempt else None,
             attempt=session.attempt.number if session.attempt else None,
             playlist_url=playlist_url(world.origin_url, session.id),
             events_url=f"{base_url}/events",

@@ -183,7 +183,7 @@ async def list_for_players(
     """Enabled channels, by number, then name."""
     base_url = world.base_url(request)
     entries = [
-        _entry(channel, f"{base_url}/watch/{channel.slug}{PLAYLIST}")
+        _entry(channel, f"{base_url}/watch/{channel.slug}")
         async for channel in _enabled(world)
         if group in (None, channel.group)
     ]
@@ -244,13 +244,15 @@ def _cookie(request: AnyRequest) -> str | None:
     return cookie if len(cookie) == 32 and cookie.replace("-", "").replace("_", "").isalnum() else None
 
 
-def _entry(channel: Channel, url: str) -> m3u.Entry:
+def _entry(channel: Channel, address: str) -> m3u.Entry:
+    """A logo at an address with a query or user info, where a provider's account may stand, is to be had from us."""
+    private = channel.logo is not None and any(sign in channel.logo for sign in "?@")
     return m3u.Entry(
         name=channel.name,
-        url=url,
+        url=f"{address}{PLAYLIST}",
         tvg_id=channel.tvg_id or channel.slug,
         tvg_name=channel.tvg_name or channel.name,
-        logo=channel.logo,
+        logo=f"{address}/logo" if private else channel.logo,
         number=channel.number,
         group=channel.group,
     )

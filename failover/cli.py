@@ -101,7 +101,9 @@ def _at_least_one(text: str) -> int:
 def main(argv: Sequence[str] | None = None) -> None:
     """The entry point. Exit code 0: done; 1: it could not be done, and one line says why; 2: wrong words; 130: Ctrl-C."""
     arguments = _parser().parse_args(argv)
-    as_json = False
+    as_json = os.environ.get(f"{settings_module.PREFIX}LOG_FORMAT") == "json"
+    if as_json:  # what is wrong with the other settings is said so, too
+        log_lines.begin(Settings(log_format="json"))
     try:
         if arguments.command == "doctor":  # it is what tells of them
             arguments.unknown = settings_module.unknown(os.environ)
@@ -109,7 +111,6 @@ def main(argv: Sequence[str] | None = None) -> None:
                 del os.environ[variable]
         settings = settings_module.read(os.environ)
         log_lines.begin(settings)
-        as_json = settings.log_format == "json"
         sys.exit(asyncio.run(_command(arguments, settings)))
     except KeyboardInterrupt:
         sys.exit(130)

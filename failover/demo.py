@@ -93,10 +93,8 @@ async def demo(settings: Settings, data_dir: Path | None, urls: Sequence[str], *
         if lab is not None:
             urls = [lab["a"].hls_url, lab["b"].hls_url]
         async with playing(settings, data_dir, "demo", "Demo", urls) as (serving, client, channel, session):
-            names = {
-                source["id"]: f"{letter} ({source['url']})"
-                for letter, source in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", channel["sources"], strict=False)
-            }
+            letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+            names = {id: f"{letter} ({label})" for letter, (id, label) in zip(letters, client.names.items(), strict=False)}
             seat = Seat(client, session, names)
             console.print(f"page      {serving.api_url}/watch/{channel['slug']}", soft_wrap=True)
             console.print(f"playlist  {session['playlist_url']}", soft_wrap=True)

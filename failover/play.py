@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 
 from api.glances import label_of
 from failover.stack import Stack
@@ -121,7 +122,7 @@ async def play(settings: Settings, data_dir: Path | None, urls: Sequence[str], p
         try:
             async for event in client.events(session):
                 own = {name: value for name, value in event.items() if name not in _COMMON}
-                console.print(f"{event['at']}  {event['type']:<20} {in_words(own, client.names)}", soft_wrap=True)
+                console.print(f"{event['at']}  {event['type']:<20} {escape(in_words(own, client.names))}", soft_wrap=True)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             assert task is not None

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from failover import data_dir as stacks
@@ -95,7 +96,7 @@ async def show_all(settings: Settings, data_dir: Path | None, *, ended_too: bool
                 str(attempt.number if attempt else session.last_attempt),
                 attempt.source_id if attempt else "-",
                 _age(session.created_at),
-                session.end_reason or session.reason or "-",
+                escape(session.end_reason or session.reason or "-"),  # a provider's name may stand there
             )
         console.print(table if shown else "no session")
     return 0
@@ -118,14 +119,14 @@ async def show(settings: Settings, data_dir: Path | None, session_id: str) -> in
                 f"{row.first_segment_at - row.started_at:.2f} s" if row.first_segment_at else "-",
                 timestamp(row.ended_at) if row.ended_at else "-",
                 "-" if row.exit_code is None else str(row.exit_code),
-                row.start_reason or "-",
-                row.end_reason or "-",
+                escape(row.start_reason or "-"),
+                escape(row.end_reason or "-"),
             )
         console.print(table)
         console.print("[dim]events[/]")
         for event in await tables.sessions.events(session_id):
             fields = "  ".join(f"{name}={value}" for name, value in event.fields.items())
-            console.print(f"{event.id:>4}  {timestamp(event.at)}  {event.type.value:<20} {fields}", soft_wrap=True)
+            console.print(f"{event.id:>4}  {timestamp(event.at)}  {event.type.value:<20} {escape(fields)}", soft_wrap=True)
     return 0
 
 

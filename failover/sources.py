@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from failover import data_dir as stacks
 from failover.sessions import opened_bus, opened_tables, somebody_is_there
@@ -75,7 +76,7 @@ async def recover(settings: Settings, data_dir: Path | None) -> int:
 
 def _verdict(answer: ProbeAnswer) -> str:
     if answer.refused is not None:
-        return f"[yellow]not probed[/]: {answer.refused}"
+        return f"[yellow]not probed[/]: {escape(answer.refused)}"
     if answer.source.status is SourceStatus.PROBLEMATIC:
-        return f"[red]still problematic[/]: {answer.source.last_failure_reason}"
+        return f"[red]still problematic[/]: {escape(answer.source.last_failure_reason or '')}"
     return "[green]recovered[/]"

@@ -43,7 +43,10 @@ _WORDS: Final = {
     **{each.words: _OF_ENDING.get(each, ViewerReason.SERVICE) for each in Ending},
     **dict.fromkeys(
         ("requested", "operator", "failback", "failback failed", "rolled", "source changed", "source removed",
-         "signatures run out", "slate", "slate switched off", "retry", "replaced"),
+         "signatures run out", "slate", "slate switched off", "retry", "replaced",
+         # A switch that was asked for, and that cannot be
+         "no other source", "nothing plays", "the source is disabled",
+         "no longer a source of the channel, nor of those behind it"),
         ViewerReason.PLANNED,
     ),
     **dict.fromkeys(
@@ -57,24 +60,32 @@ _WORDS: Final = {
     ),
     "the server refuses (4xx)": ViewerReason.REFUSED,
     "its playlist does not advance": ViewerReason.STALLED,
-    **dict.fromkeys(("empty playlist", "no video or audio", "not media"), ViewerReason.UNPLAYABLE),
+    **dict.fromkeys(
+        ("empty playlist", "no video or audio", "not media", "not an address", "leads to a protocol that is not let in"),
+        ViewerReason.UNPLAYABLE,
+    ),
     "its provider's connections were in use": ViewerReason.BUSY,
 }  # fmt: skip
 _FORMS: Final = (
-    (re.compile(r"4\d\d\b|HTTP status 4\d\d\b"), ViewerReason.REFUSED),
-    (re.compile(r"5\d\d\b|HTTP status 5\d\d\b|no (answer|media) within "), ViewerReason.UNREACHABLE),
+    (re.compile(r"(HTTP status )?5\d\d\b|no (answer|media) within "), ViewerReason.UNREACHABLE),
+    (re.compile(r"(HTTP status )?\d{3}\b"), ViewerReason.REFUSED),
     (
-        re.compile(r"not media |protected by |encrypted by |DASH |a (playlist|compressed answer) |this FFmpeg cannot decode "),
+        re.compile(
+            r"not media |protected by |encrypted by |DASH |a (playlist|compressed answer) |this FFmpeg cannot decode "
+            r"|(\w+: )?this FFmpeg does not speak the protocol$|only .* sources are let in$"
+        ),
         ViewerReason.UNPLAYABLE,
     ),
-    (re.compile(r"provider .* in use$", re.DOTALL), ViewerReason.BUSY),
-    (re.compile(r"container\b"), ViewerReason.SERVICE),
+    (re.compile(r"container\b|bad job: "), ViewerReason.SERVICE),
     (re.compile(r"replaced: |ended for its successor "), ViewerReason.PLANNED),
 )
+_BUSY: Final = re.compile(r"provider .* in use$", re.DOTALL)  # whatever stands in the provider's name
 
 
 def of(reason: str) -> ViewerReason:
     """The class of a reason. What was passed over for want of a connection stands behind a semicolon, and is no viewer's."""
+    if _BUSY.match(reason):
+        return ViewerReason.BUSY
     cause = reason.partition(";")[0]
     known = _WORDS.get(cause)
     if known is not None:

@@ -13,7 +13,7 @@ from litestar import Litestar
 
 from api.disclosure import OPEN
 from orchestrator.core.model import EventType, Provider
-from tests.api.stage import Stage
+from tests.api.stage import KEY, Stage
 from tests.api.test_events import Served, take
 from tests.support import eventually
 
@@ -67,6 +67,43 @@ async def test_an_anonymous_viewer_reads_labels(
     first, second = (source["id"] for source in channel["sources"])
     assert (seen[1]["from"], seen[1]["to"], seen[1]["reason"]) == (first, second, f"operator; {ACME}")
     assert (await admin.get(path)).json()["source_id"] == first
+
+
+@pytest.mark.parametrize("way", ["named", "open"])
+async def test_the_admin_key_beside_a_token_reads_words(
+    app: Litestar, client: httpx.AsyncClient, admin: httpx.AsyncClient, stage: Stage, way: str
+) -> None:
+    """Who follows a session as a viewer does, to know why (`failover play`), and renews its lease by that."""
+    channel = await stage.channel()
+    session = await stage.session(viewer="alice") if way == "named" else (await client.post("/watch/news/session")).json()
+    first, second = (source["id"] for source in channel["sources"])
+    await stage.go_live(session["id"])
+    await stage.tell(session["id"], EventType.STREAM_SWITCH, **{"from": first, "to": second, "reason": ACME})
+    path, own = f"/v1/sessions/{session['id']}", {"token": session["token"]}
+    key = {"Authorization": admin.headers["Authorization"]}
+    history = (await admin.get(f"{path}/history", params=own)).json()["events"]
+    async with Served(app) as served:
+        async with served.events(session, headers=key) as source:
+            streamed = [json.loads(event.data) for event in await take(source.aiter_sse(), 2)]
+        address = f"ws://127.0.0.1:{served.port}{path}/ws?token={session['token']}"
+        async with websockets.connect(address, proxy=None, additional_headers=key) as ws:
+            socket = [json.loads(await asyncio.wait_for(ws.recv(), 5)) for _ in range(2)]
+    for told in (history, streamed, socket):
+        assert (told[1]["from"], told[1]["to"], told[1]["reason"]) == (first, second, ACME)
+    attempts = (await admin.get(f"{path}/attempts", params=own)).json()
+    assert (attempts[0]["source_id"], attempts[0]["start_reason"]) == (first, "requested")
+    assert (await admin.get(path, params=own)).json()["source_id"] == first
+
+
+async def test_a_viewer_s_page_in_an_operator_s_browser_reads_classes(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, stage: Stage
+) -> None:
+    """The console's cookie is sent by itself: the watch page shows everybody the same."""
+    channel, session = await watched(client, stage)
+    assert (await client.post("/console/login", json={"key": KEY})).status_code == 204
+    events = (await client.get(f"/v1/sessions/{session['id']}/history", params={"token": session["token"]})).json()["events"]
+    assert events[1]["reason"] == "planned"
+    assert channel["sources"][0]["id"] not in json.dumps(events)
 
 
 async def test_labels_differ_from_session_to_session(client: httpx.AsyncClient, stage: Stage) -> None:

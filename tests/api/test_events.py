@@ -52,10 +52,14 @@ class Served:
 
     @contextlib.asynccontextmanager
     async def events(
-        self, session: dict[str, Any], after: int | None = None, last_event_id: str | None = None
+        self,
+        session: dict[str, Any],
+        after: int | None = None,
+        last_event_id: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> AsyncIterator[EventSource]:
         params: dict[str, str | int] = {"token": session["token"]} | ({} if after is None else {"after": after})
-        headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
+        headers = (headers or {}) | ({} if last_event_id is None else {"Last-Event-ID": last_event_id})
         async with aconnect_sse(
             self.http, "GET", f"/v1/sessions/{session['id']}/events", params=params, headers=headers
         ) as source:

@@ -141,7 +141,10 @@ async def test_no_address_of_a_source_is_in_it(admin: httpx.AsyncClient, stage: 
     ("url", "label"),
     [
         ("http://user:secret@one.test:8080/live/account/password/7.ts?token=x#y", "one.test:8080/7.ts"),
-        ("http://user:p@ss@one.test/a/", "one.test/a"),
+        ("http://user:p@ss@one.test/a/", "one.test"),
+        ("http://one.test/account/password/4711", "one.test/4711"),
+        ("http://one.test/account/password", "one.test"),
+        ("rtmp://one.test/live/key", "one.test"),
         ("rtmp://one.test", "one.test"),
         ("udp://@239.0.0.1:1234", "239.0.0.1:1234"),
         ("http://[::1/", "not an address"),

@@ -237,6 +237,14 @@ async def test_the_list_for_players_has_every_enabled_channel(
     ]
 
 
+@pytest.mark.parametrize("logo", ["http://logo.test/a.png?user=joe&password=hunter2", "http://joe:hunter2@logo.test/a.png"])
+async def test_the_list_for_players_has_no_account_of_a_logo_s(client: httpx.AsyncClient, stage: Stage, logo: str) -> None:
+    await stage.channel(logo=logo)
+    told = (await client.get("/playlist.m3u")).text
+    assert "hunter2" not in told
+    assert 'tvg-logo="http://api.test/watch/news/logo"' in told
+
+
 @pytest.mark.parametrize("by", ["header", "query"])
 async def test_the_replaced_systems_client_gets_what_it_plays(
     client: httpx.AsyncClient, stage: Stage, store: FakeObjectStore, by: str

@@ -31,6 +31,7 @@ class Edge:
         self._directory = Path(tempfile.mkdtemp(prefix="failover-edge-"))
         self._directory.chmod(0o755)
         self.log = self._directory / "access.log"
+        self.output = self._directory / "output"  # what it says of errors
         self.run = self._directory / "run"
         for name in ("cache", "run", "run/lock"):
             (self._directory / name).mkdir()
@@ -56,7 +57,7 @@ class Edge:
             if os.geteuid() == 0:
                 for path in self._directory.rglob("*"):
                     shutil.chown(path, "www-data")
-        with (self._directory / "output").open("wb") as output:
+        with self.output.open("wb") as output:
             self._process = subprocess.Popen(
                 argv, env={**os.environ, **self._environ}, stdout=output, stderr=output, start_new_session=True
             )
@@ -76,7 +77,7 @@ class Edge:
         """Fails where it has ended."""
         assert self._process is not None
         if self._process.poll() is not None:
-            raise RuntimeError((self._directory / "output").read_text())
+            raise RuntimeError(self.output.read_text())
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 

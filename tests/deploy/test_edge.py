@@ -356,6 +356,22 @@ async def test_a_plain_player_goes_on_while_the_store_is_away(http: httpx.AsyncC
         await asyncio.sleep(0.4)
 
 
+async def test_no_log_has_a_key_or_a_token(edge: Edge, http: httpx.AsyncClient, watched: Origin) -> None:
+    """Also where the API does not answer, which is an error to tell of."""
+    watched.tokens.add("s3cret")
+    asked = (f"{PLAYER}?token=s3cret", "/v1/sessions/s-1?token=s3cret", "/stream/channel/news/request?key=s3cret")
+    for path in asked:
+        await http.get(path)
+    await watched.close()
+    for _ in range(2):
+        answers = [(await http.get(path)).status_code for path in (*asked, f"{PLAYER}?token=other-s3cret")]
+        assert answers[1:3] in ([502, 502], [503, 503])
+        await asyncio.sleep(2.1)  # beyond the lease's life at the edge
+    await eventually(lambda: edge.log.read_text().count("/stream/channel/news/request") == 3, what="the log")
+    said = edge.log.read_text() + edge.output.read_text() + "".join(each.read_text() for each in edge.run.glob("error.log"))
+    assert "s3cret" not in said
+
+
 async def test_what_the_api_says_in_headers_arrives(http: httpx.AsyncClient, watched: Origin) -> None:
     """And its cookies are its own: the console's login comes by one."""
     answer = await http.get("/v1/sessions/s-1?token=bad", headers={"Origin": "https://page.example"})

@@ -129,9 +129,12 @@ async def test_every_part_says_json_and_nothing_else(tmp_path: Path, part: str, 
     assert {"at", "level", "room", "message"} <= set.intersection(*(set(each) for each in found))
 
 
-async def test_what_keeps_a_part_from_starting_is_json_too(tmp_path: Path) -> None:
-    found = await spoken("-m", "failover", "api", env=environ(tmp_path, FAILOVER_S3_SECRET_KEY=""))
-    assert [(each["level"], "FAILOVER_S3_SECRET_KEY" in each["message"]) for each in found] == [("ERROR", True)]
+@pytest.mark.parametrize(
+    ("variable", "text"), [("FAILOVER_S3_SECRET_KEY", ""), ("FAILOVER_PORT", "eighty"), ("FAILOVER_PROT", "80")]
+)
+async def test_what_keeps_a_part_from_starting_is_json_too(tmp_path: Path, variable: str, text: str) -> None:
+    found = await spoken("-m", "failover", "api", env=environ(tmp_path, **{variable: text}))
+    assert [(each["level"], variable in each["message"]) for each in found] == [("ERROR", True)]
 
 
 CRASHES = """

@@ -19,7 +19,7 @@ from orchestrator.settings import Settings
 from tests.fakes.prober import WORKS
 from tests.support import eventually
 
-FULL = "provider Acme TV: its only connection is in use"
+FULL = "provider Acme [tv] [/x]: its only connection is in use"
 
 
 @pytest.fixture

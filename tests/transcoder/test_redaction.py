@@ -73,6 +73,13 @@ def test_a_common_word_in_an_address_is_no_secret() -> None:
     assert Redaction("http://tv.test/live/audio/index.m3u8", {})(line) == line
 
 
+def test_a_stream_s_number_hides_no_status() -> None:
+    """An operator would read "... Not Found", and a viewer that it is unknown why."""
+    own = Redaction("http://tv.test/JOE/HUNTER2/404")
+    assert own("404 Not Found") == "404 Not Found"
+    assert own("HTTP error 404 for JOE/HUNTER2/404") == "HTTP error 404 for ..."
+
+
 WORD = st.text("abcXYZ019-._~%", min_size=8, max_size=20).map(lambda word: "S3CRET" + word + "0")
 AROUND = st.sampled_from(
     ["{}", "'{}'", "[http @ 0x1] {} failed", "error: {}: Input/output error", '{{"url": "{}"}}', "a {}, b"]

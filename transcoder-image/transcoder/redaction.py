@@ -117,6 +117,8 @@ def _parts(url: str, headers: dict[str, str]) -> Iterator[str]:
 
 
 def _is_telling(part: str) -> bool:
+    if len(part) == _SHORTEST and part.isdecimal():  # stream 404: to say what a server has answered matters more
+        return False
     return len(part) >= _SHORTEST and part.lower() not in _OF_THE_FIELD and not _FILE.fullmatch(part)
 
 

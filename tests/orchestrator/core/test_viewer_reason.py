@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +30,14 @@ CLASSES = {each.value for each in ViewerReason}
         ("HTTP status 509", "unreachable"),
         ("no answer within 5 s", "unreachable"),
         ("no media within 5 s", "unreachable"),
+        ("HTTP status 999", "refused"),
         ("not media (text/html)", "unplayable"),
+        ("a compressed answer (gzip) that is broken", "unplayable"),
+        ("SRT: this FFmpeg does not speak the protocol", "unplayable"),
+        ("only http, https, rtmp sources are let in", "unplayable"),
+        ("bad job: channels: must be a number", "service"),
+        ("provider A; B: all 3 connections are in use", "busy"),
+        ("no other source", "planned"),
         ("provider Acme: its only connection is in use", "busy"),
         ("provider Acme: all 3 connections are in use", "busy"),
         ("requested; provider Acme: its only connection is in use", "planned"),
@@ -54,10 +65,73 @@ def test_every_ending_has_a_class(ending: Ending) -> None:
     assert (told is ViewerReason.SERVICE) is not ending.blames_source
 
 
-@pytest.mark.parametrize("reason", {words for _, words in ffprobe._REASONS} | {"no video or audio"})
-def test_every_reason_of_a_probe_that_can_be_told_apart_has_a_class(reason: str) -> None:
-    unknown = {"not media", "leads to a protocol that is not let in", "this FFmpeg does not speak the protocol"}
-    assert viewer_reason.of(reason) is not ViewerReason.FAILED or reason in unknown
+ROOT = Path(__file__).parents[3]
+SAID_IN = (
+    "orchestrator/adapters/bounded_http.py",
+    "orchestrator/adapters/ffprobe.py",
+    "orchestrator/adapters/hls_source.py",
+    "orchestrator/core/blame.py",
+    "orchestrator/core/choose.py",
+    "orchestrator/core/decide.py",
+    "orchestrator/core/slate.py",
+    "orchestrator/core/steps.py",
+    "orchestrator/core/wish.py",
+)
+# Whose argument or result is a reason, and which names are given to one
+CALLS = {"ProbeResult", "Look", "Unreadable", "_NotAPlaylist", "Failure", "Patience", "AttemptEnded"}
+FUNCTIONS = {"_reason", "_why", "_why_not", "_why_none", "_what_it_is", "_encryption", "_lacks_a_decoder", "status_words"}
+NAMES = {"reason", "refusal", "complaint", "_REASONS", "NO_PROTOCOL", "NOT_MEDIA", "FAILBACK", "FAILBACK_FAILED", "CHANGED",
+         "OPERATOR", "ROLLED", "REQUESTED", "RENEWAL"}  # fmt: skip
+UNKNOWN = {"cannot be read", "does not work"}  # by their very words
+
+
+def words_of(node: ast.AST) -> Iterator[str]:
+    """The sentences in an expression; "458" stands for what is known only when they are said."""
+    match node:
+        case ast.Constant(value=str(text)) if " " in text or text.isalpha():
+            yield text
+        case ast.JoinedStr(values=parts):
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "458" for part in parts)
+            if any(map(str.isalpha, text)):
+                yield text
+        case ast.Tuple(elts=[ast.Constant(value=str()), told]):  # what FFmpeg says, and what is said for it
+            yield from words_of(told)
+        case ast.Compare() | ast.Subscript():
+            pass
+        case ast.Call() as call:
+            for argument in (*call.args, *(each.value for each in call.keywords)):
+                yield from words_of(argument)
+        case ast.IfExp(body=body, orelse=orelse):
+            yield from (*words_of(body), *words_of(orelse))
+        case _:
+            for child in ast.iter_child_nodes(node):
+                yield from words_of(child)
+
+
+def said(path: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in CALLS:
+                yield from words_of(node)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if name in FUNCTIONS:
+                for each in ast.walk(node):
+                    if isinstance(each, ast.Return) and each.value is not None:
+                        yield from words_of(each.value)
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in NAMES:
+                yield from words_of(value)
+
+
+@pytest.mark.parametrize(("path", "reason"), [(path, each) for path in SAID_IN for each in sorted(set(said(path)))])
+def test_every_reason_that_is_written_down_anywhere_has_a_class(path: str, reason: str) -> None:
+    """Read from the source text: a reason that somebody adds is found here without being listed."""
+    assert (viewer_reason.of(reason) is ViewerReason.FAILED) is (reason in UNKNOWN)
+
+
+def test_reasons_are_found() -> None:
+    found = {each for path in SAID_IN for each in said(path)}
+    assert {words for _, words in ffprobe._REASONS} <= found
+    assert {"playlist stalled", "DASH (an MPD), not HLS", "protected by 458", "no other source"} <= found
+    assert len(found) > 50
 
 
 @given(st.text() | st.text().map(lambda text: f"provider {text}: in use") | st.text().map(lambda text: f"404 {text}"))

@@ -5,7 +5,7 @@ export type Phase = "requested" | "starting" | "live" | "switching" | "unavailab
 
 export interface WireSource {
   readonly id: string;
-  /** Host and last part of the path: no credentials, no query. */
+  /** Host and, where it is a file's name or a number, the last part of the path: no credentials. */
   readonly label: string;
   readonly priority: number;
   readonly enabled: boolean;

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from api.strips import NOTHING
 from orchestrator.core.hold_off import held_off_until
-from orchestrator.core.model import Failback, Session, Sharing, Source, SourceStatus
+from orchestrator.core.model import Failback, Hevc, Profile, Session, Sharing, Source, SourceStatus
 from orchestrator.core.payload import timestamp
 from orchestrator.core.policy import Policy
 from orchestrator.ports import ChannelRow
@@ -53,6 +53,8 @@ class ChannelGlance(Struct, kw_only=True):
     group: str | None
     logo: str | None
     enabled: bool
+    profile: Profile
+    hevc: Hevc
     sharing: Sharing
     failback: Failback
     slate: bool
@@ -92,6 +94,8 @@ class Glances:
                 group=channel.group,
                 logo=channel.logo,
                 enabled=channel.enabled,
+                profile=channel.policy.profile,
+                hevc=channel.policy.hevc,
                 sharing=channel.policy.sharing,
                 failback=channel.policy.failback,
                 slate=channel.policy.slate,

@@ -98,7 +98,8 @@ EXAMPLE = Overview(
     channels=[
         ChannelGlance(
             id="c-3f8w2n6r", slug="news", name="News", number=1, group="Information", logo=None, enabled=True,
-            sharing="viewer", failback="when_stable", slate=True, failovers=[], sessions=1, strip="." * 95 + "g",
+            profile="copy", hevc="copy", sharing="viewer", failback="when_stable", slate=True, failovers=[], sessions=1,
+            strip="." * 95 + "g",
             sources=[
                 SourceGlance(
                     id="x-9m2k4q7t", label="cdn.example.com/index.m3u8", priority=1, enabled=True, status=SourceStatus.HEALTHY,

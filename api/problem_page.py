@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from litestar import Request
 
 from api.assets import page
+from orchestrator.core.viewer_reason import ViewerReason
 
 if TYPE_CHECKING:
     from api.problems import Problem
@@ -31,6 +32,19 @@ _DETAILS: Final[dict[int, str]] = {
     429: "Try again in a moment.",
     500: "The log says more. Trying again may help.",
     503: "Try again in a moment.",
+}
+
+
+_REASONS: Final[dict[str, str]] = {  # of sources, as the watch page says them (web/src/watch/words.ts)
+    ViewerReason.UNREACHABLE: "It does not answer.",
+    ViewerReason.REFUSED: "It refuses to be played.",
+    ViewerReason.UNPLAYABLE: "What it sends cannot be played.",
+    ViewerReason.STALLED: "It stopped sending.",
+    ViewerReason.ENDED: "It has ended.",
+    ViewerReason.BUSY: "As many watch it already as may.",
+    ViewerReason.PLANNED: "It is not used at the moment.",
+    ViewerReason.SERVICE: "The service could not start it.",
+    ViewerReason.FAILED: "It does not work.",
 }
 
 
@@ -88,7 +102,7 @@ def _way(problem: Problem, base: str) -> tuple[str, str]:
 def _reasons(problem: Problem) -> str:
     """Each once, and how many sources share it; parts of the system by their names."""
     lines = [f"{part}: {why}" for part, why in (problem.parts or {}).items()]
-    for reason, count in Counter((problem.sources or {}).values()).items():
+    for reason, count in Counter(_REASONS.get(each, each) for each in (problem.sources or {}).values()).items():
         lines.append(f"{reason} ({count} sources)" if count > 1 else reason)
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f'<ul class="reasons">{items}</ul>' if items else ""

@@ -6,13 +6,17 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 from litestar import Litestar
 from msgspec.structs import replace
 
+from api import problem_page
 from api.app import world_of
+from api.problems import Problem
+from orchestrator.core.viewer_reason import ViewerReason
 from tests.api.conftest import SETTINGS
 from tests.api.stage import Stage, calling
 from tests.api.test_bad_input import assert_problem
@@ -27,6 +31,9 @@ BROWSERS = (  # as they come: Chromium, Firefox, Safari
 )
 PROGRAMS = ("", "*/*", "application/json", "application/json, text/plain, */*", "text/html;q=0.5, application/json",
             "text/html;q=0, */*", "text/event-stream", "text/html;q=, application/problem+json")  # fmt: skip
+
+
+WORDS = (Path(problem_page.__file__).parent / "web/src/watch/words.ts").read_text()
 
 
 @pytest.fixture
@@ -90,6 +97,15 @@ async def test_each_refusal_has_words_of_its_own(
         answer = await person.get(path)
         assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (status, "text/html"), path
         assert words in answer.text and "secret" not in answer.text, path
+
+
+@pytest.mark.parametrize("reason", ViewerReason)
+async def test_a_viewer_reads_of_sources_what_the_watch_page_says(reason: ViewerReason) -> None:
+    """A class alone is a program's word."""
+    problem = Problem(type="urn:x", title="No source works", status=503, sources={"x-1": reason.value, "x-2": reason.value})
+    page = problem_page.render(problem, "").decode()
+    said = re.findall(r"<li>(.+?) \(2 sources\)</li>", page)
+    assert [f'  {reason.value}: "{each}",' for each in said] == re.findall(rf'^  {reason.value}: ".+",$', WORDS, re.MULTILINE)
 
 
 async def test_what_is_sent_is_answered_by_a_document(person: httpx.AsyncClient) -> None:

@@ -89,7 +89,8 @@ async def test_everything_at_a_glance(
     admin: httpx.AsyncClient, stage: Stage, tables: FakeTables, store: FakeObjectStore
 ) -> None:
     sport = await stage.channel("sport", "Sport", enabled=False)
-    news = await stage.channel(number=7, group="Information", logo="http://logo.test/1.png", policy={"sharing": "channel"})
+    policy = {"sharing": "channel", "hevc": "h264"}
+    news = await stage.channel(number=7, group="Information", logo="http://logo.test/1.png", policy=policy)
     await admin.put("/v1/channels/news/failovers", json={"channels": ["sport"]})
     await admin.patch(f"/v1/sources/{news['sources'][1]['id']}", json={"enabled": False})
     session = await stage.session(viewer="alice")
@@ -110,8 +111,8 @@ async def test_everything_at_a_glance(
     assert strip.strip(".") in ("g", "gg")  # the quarter may just have changed
     assert first == {
         "id": news["id"], "slug": "news", "name": "News", "number": 7, "group": "Information", "logo": "http://logo.test/1.png",
-        "enabled": True, "sharing": "channel", "failback": "when_stable", "slate": True, "failovers": [sport["id"]],
-        "sessions": 1,
+        "enabled": True, "profile": "copy", "hevc": "h264", "sharing": "channel", "failback": "when_stable", "slate": True,
+        "failovers": [sport["id"]], "sessions": 1,
     }  # fmt: skip
     playing, disabled = sources
     assert playing.pop("last_checked_at")

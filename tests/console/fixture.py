@@ -144,7 +144,8 @@ class Fixture:
         return {
             "id": f"c-{number:05d}", "slug": f"channel-{number}", "name": name, "number": number, "group": group, "logo": None,
             "enabled": number % 97 != 0, "sharing": "channel" if number % 3 == 0 else "viewer", "failback": "when_stable",
-            "slate": number % 11 != 0, "failovers": [], "sessions": 0, "strip": self._strip(number),
+            "profile": "copy", "hevc": "h264" if number % 10 == 0 else "copy", "slate": number % 11 != 0, "failovers": [],
+            "sessions": 0, "strip": self._strip(number),
             "sources": [self._source(number, place) for place in range(1, count + 1)],
         }  # fmt: skip
 

@@ -135,8 +135,8 @@ class Mock:
             case ["providers", name]:
                 return next((each for each in fixture.providers if each["id"] == name), None)
             case ["channels", name] if channel := fixture.channel(name):
-                policy = {"profile": "copy", "failback_stable_s": 60.0}
-                return channel | {"policy": policy | {each: channel[each] for each in ("sharing", "failback", "slate")}}
+                policy = {each: channel[each] for each in ("profile", "hevc", "sharing", "failback", "slate")}
+                return channel | {"policy": policy | {"failback_stable_s": 60.0}}
             case ["sources", name] if source := fixture.source(name):
                 url = f"http://user:secret@{source['label']}"
                 return source | {"url": url, "user_agent": None, "headers": {"Referer": "https://www.example.com/"}}

@@ -255,7 +255,7 @@ async def test_a_channel_and_a_provider_are_administered(console: Console, lab: 
 
     await page.locator(".sources > li").nth(0).get_by_role("button", name="Edit").click()
     await console.button("Delete source").click()
-    await dialog.last.get_by_role("button", name="Delete").click()
+    await dialog.last.get_by_role("button", name="Delete", exact=True).click()
     await expect(page.locator(".sources > li")).to_have_count(1)
     await expect(console.button("Add source")).to_be_focused()
 
@@ -263,7 +263,7 @@ async def test_a_channel_and_a_provider_are_administered(console: Console, lab: 
     await page.get_by_role("row", name=re.compile("Beta TV")).get_by_role("button", name="Edit").click()
     await console.button("Delete provider").click()
     await expect(dialog.last).to_contain_text("Its 1 source in 1 channel")
-    await dialog.last.get_by_role("button", name="Delete").click()
+    await dialog.last.get_by_role("button", name="Delete", exact=True).click()
     await expect(page.get_by_role("row", name=re.compile("Beta TV"))).to_have_count(0)
     await console.go(f"/console/channels/{saved['id']}")
     await expect(page.get_by_text("It has no source. Nothing can play.")).to_be_visible()

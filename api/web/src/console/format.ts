@@ -67,11 +67,6 @@ export function initials(name: string): string {
   return letters.toUpperCase();
 }
 
-/** Where it is sent as it is, a browser without a decoder for it shows nothing. */
-export function isHevc(of: { readonly video: string | null }): boolean {
-  return of.video === "hevc";
-}
-
 /** `1280×720 h264, aac`; empty where nothing is known. */
 export function media(of: {
   readonly video: string | null;

@@ -34,6 +34,8 @@ export interface WireChannel {
   readonly group: string | null;
   readonly logo: string | null;
   readonly enabled: boolean;
+  readonly profile: string;
+  readonly hevc: string;
   readonly sharing: string;
   readonly failback: string;
   readonly slate: boolean;
@@ -142,7 +144,7 @@ export interface WireChannelDocument extends Readonly<Record<string, unknown>> {
   readonly number: number | null;
   readonly group: string | null;
   readonly logo: string | null;
-  readonly policy: { readonly sharing: string; readonly failback: string; readonly slate: boolean };
+  readonly policy: Pick<WireChannel, "profile" | "hevc" | "sharing" | "failback" | "slate">;
 }
 
 export interface WireHistory {

@@ -12,7 +12,7 @@ import {
   valuesOf,
 } from "../../src/console/admin/fields";
 import { faultOf, words } from "../../src/console/admin/refusal";
-import { told, UNUSED, usesOf } from "../../src/console/admin/use";
+import { isFull, told, UNUSED, usesOf } from "../../src/console/admin/use";
 import { EMPTY, loaded, removed } from "../../src/console/state";
 import { channel, overview, session, source } from "./overview";
 
@@ -82,6 +82,8 @@ test("a document becomes a form and the form a document again", () => {
     policy: { failback_stable_s: 2.5 },
   });
   expect(changed(fields, values, values, document)).toEqual({});
+  const read = (text: string) => bodyOf(PROVIDER, { name: "Acme", max_connections: text }).body["max_connections"];
+  expect(["86,400", "1,234,567", "2,5", "0,125", "1000"].map(read)).toEqual([86400, 1234567, 2.5, 0.125, 1000]);
 });
 
 test("headers, addresses and numbers as a person writes them", () => {
@@ -124,6 +126,12 @@ test("a deletion says what is lost and who is watching", () => {
   expect(losses(of, sport, [shared]).points[1]).toBe("40 viewers in 1 session will see it end.");
   expect(removed(of, "news").channels.has("news")).toBe(false);
   expect(removed(of, "nowhere")).toBe(of);
+});
+
+test("a provider is full also where its limit was lowered", () => {
+  const of = (max_connections: number | null, connections_in_use: number) =>
+    isFull({ id: "p-1", name: "Acme", max_connections, connections_in_use });
+  expect([of(2, 1), of(2, 2), of(2, 3), of(null, 40)]).toEqual([false, true, true, false]);
 });
 
 test("of a fresh list the provider's row says what works", () => {

@@ -36,6 +36,8 @@ export function channel(id: string, change: Partial<WireChannel> = {}): WireChan
     logo: null,
     enabled: true,
     sharing: "viewer",
+    profile: "copy",
+    hevc: "copy",
     failback: "when_stable",
     slate: true,
     failovers: [],

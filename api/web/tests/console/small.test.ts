@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { ago, clock, count, initials, isHevc, media, rate, span, until } from "../../src/console/format";
+import { hevcMark, picture } from "../../src/console/codecs";
+import { ago, clock, count, initials, media, rate, span, until } from "../../src/console/format";
 import { addresses, isEmpty, lines, summary } from "../../src/console/preview";
 import { dropped, keyed, moved } from "../../src/console/reorder";
 import { routeOf } from "../../src/console/route";
@@ -38,8 +39,21 @@ test("times, rates and names as an operator reads them", () => {
   expect(initials("arte")).toBe("AR");
   expect(initials("…")).toBe("?");
   expect(media({ video: "h264", audio: "aac", width: 1280, height: 720 })).toBe("1280×720 h264, aac");
-  expect([isHevc({ video: "hevc" }), isHevc({ video: "h264" }), isHevc({ video: null })]).toEqual([true, false, false]);
   expect(media({ video: null, audio: "mp3", width: null, height: null })).toBe("mp3");
+});
+
+test("HEVC is marked by what the channel makes of it", () => {
+  const copied = { profile: "copy", hevc: "copy" };
+  const hevc = { video: "hevc" };
+  expect(hevcMark(hevc, copied)).toBe("HEVC: not every browser plays it");
+  expect(hevcMark(hevc, { ...copied, hevc: "h264" })).toBe("HEVC, sent as H.264");
+  expect(hevcMark(hevc, { ...copied, profile: "h264" })).toBe("HEVC, sent as H.264");
+  expect([hevcMark({ video: "h264" }, copied), hevcMark({ video: null }, copied)]).toEqual(["", ""]);
+  expect([picture(copied), picture({ ...copied, hevc: "h264" }), picture({ profile: "h264", hevc: "copy" })]).toEqual([
+    "as the source sends it",
+    "as the source sends it, but HEVC transcoded to H.264",
+    "transcoded to H.264",
+  ]);
 });
 
 test("a strip is one path for each letter, as high as it is bad", () => {

@@ -25,8 +25,9 @@ export function EditChannel({ channel }: { readonly channel: Channel }) {
             onClose={close}
             save={async (_, change) => {
               const { name, number, group, logo, policy } = await client.changeChannel(channel.id, change);
-              const { sharing, failback, slate } = policy;
-              state.value = edited(state.value, channel.id, { name, number, group, logo, sharing, failback, slate });
+              const { profile, hevc, sharing, failback, slate } = policy;
+              const shown = { name, number, group, logo, profile, hevc, sharing, failback, slate };
+              state.value = edited(state.value, channel.id, shown);
               return `${name} saved`;
             }}
           />

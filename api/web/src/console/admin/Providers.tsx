@@ -9,7 +9,7 @@ import { state } from "../store";
 import type { WireProvider } from "../wire";
 import { ActionButton, why } from "../parts/Action";
 import { PROVIDER, valuesOf } from "./fields";
-import { told, UNUSED, usesOf, type Use } from "./use";
+import { isFull, told, UNUSED, usesOf, type Use } from "./use";
 import { DialogButton, FormDialog } from "./FormDialog";
 
 const ADD = "add-provider";
@@ -63,12 +63,12 @@ export function Providers() {
           </thead>
           <tbody>
             {providers.value.map((each) => (
-              <tr key={each.id} class={each.connections_in_use === each.max_connections ? "full" : ""}>
+              <tr key={each.id} class={isFull(each) ? "full" : ""}>
                 <td class="provider-name">{each.name}</td>
                 <td>
                   {each.connections_in_use}
                   {each.max_connections === null ? " in use, no limit" : ` of ${each.max_connections} in use`}
-                  {each.connections_in_use === each.max_connections && " · full"}
+                  {isFull(each) && " · full"}
                 </td>
                 <td>
                   {number((use.value.get(each.id) ?? UNUSED).sources)}

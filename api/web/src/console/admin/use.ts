@@ -3,6 +3,7 @@
 import { number } from "../format";
 import { lampOf } from "../standing";
 import type { Channel } from "../state";
+import type { WireProvider } from "../wire";
 
 export interface Use {
   readonly sources: number;
@@ -16,6 +17,11 @@ export interface Use {
 }
 
 export const UNUSED: Use = { sources: 0, channels: 0, in_use: 0, failing: 0, unknown: 0, off: 0 };
+
+/** It allows no further connection. Where its limit was lowered, more are in use than it allows. */
+export function isFull({ max_connections, connections_in_use }: WireProvider): boolean {
+  return max_connections !== null && connections_in_use >= max_connections;
+}
 
 /** By provider. */
 export function usesOf(channels: Iterable<Channel>): ReadonlyMap<string, Use> {

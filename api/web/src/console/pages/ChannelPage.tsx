@@ -6,6 +6,7 @@ import { DeleteChannel, EditChannel } from "../admin/Channels";
 import { PlayAddresses } from "../admin/PlayAddress";
 import { AddSource } from "../admin/Sources";
 import { client } from "../client";
+import { picture } from "../codecs";
 import { clock, count, ms } from "../format";
 import { sessionsOf } from "../listing";
 import { onEvents } from "../live";
@@ -116,6 +117,10 @@ function Shown({ channel }: { readonly channel: Channel }) {
           </div>
           <Failovers channel={channel} />
           <dl class="policy">
+            <div>
+              <dt>Picture</dt>
+              <dd>{picture(channel)}</dd>
+            </div>
             <div>
               <dt>Sharing</dt>
               <dd>{channel.sharing === "channel" ? "one session for all viewers" : "a session for each viewer"}</dd>

@@ -67,7 +67,8 @@ export function Login({ onDone }: { readonly onDone: () => void }) {
           </button>
         </p>
         <p class="hint">
-          It is <code>FAILOVER_ADMIN_KEY</code>, or <code>admin_key</code> in the data directory’s <code>settings.json</code>.
+          It is <code>FAILOVER_ADMIN_KEY</code>; beside <code>failover serve</code> it stands in the data directory’s{" "}
+          <code>settings.json</code>.
         </p>
       </form>
     </main>

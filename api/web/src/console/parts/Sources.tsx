@@ -5,7 +5,8 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { EditSource } from "../admin/Sources";
 import { client } from "../client";
-import { isHevc, media, rate } from "../format";
+import { hevcMark } from "../codecs";
+import { media, rate } from "../format";
 import { dropped, keyed, moved } from "../reorder";
 import { LAMP_WORDS, lampOf } from "../standing";
 import { edited, editedSource, type Channel, type Source } from "../state";
@@ -127,7 +128,7 @@ export function Sources({ channel }: { readonly channel: Channel }) {
             <LampSign of={source} />
             <span class="title">
               <span class="name">{source.label}</span>
-              <Detail of={source} />
+              <Detail of={source} channel={channel} />
             </span>
             <span class="counters">
               <span>
@@ -158,10 +159,10 @@ export function Sources({ channel }: { readonly channel: Channel }) {
 }
 
 const HEVC =
-  "Televisions, VLC, Kodi and Safari play HEVC (H.265); many other browsers cannot. The channel's policy hevc: h264 has it " +
-  "transcoded for sessions that begin with it, which costs about a core and 220 MB for each, instead of 0.02 and 45 MB.";
+  "Televisions, VLC, Kodi and Safari play HEVC (H.265); many other browsers cannot. The channel’s “Edit” says what is sent of it.";
 
-function Detail({ of }: { readonly of: Source }) {
+function Detail({ of, channel }: { readonly of: Source; readonly channel: Channel }) {
+  const hevc = hevcMark(of, channel);
   const held = of.held_off_until !== null && Date.parse(of.held_off_until) > now_ms.value;
   const lamp = lampOf(of);
   return (
@@ -179,7 +180,7 @@ function Detail({ of }: { readonly of: Source }) {
         </span>
       )}
       {lamp !== "failing" && media(of) !== "" && <span>{media(of)}</span>}
-      {isHevc(of) && <span title={HEVC}>HEVC: not every browser plays it</span>}
+      {hevc !== "" && <span title={HEVC}>{hevc}</span>}
       {lamp !== "failing" && of.bitrate_bps !== null && <span>{rate(of.bitrate_bps)}</span>}
       {lamp !== "failing" && of.last_failure_reason !== null && (
         <span class="past">

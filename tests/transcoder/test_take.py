@@ -51,3 +51,20 @@ def test_a_segment_that_is_only_asked_for_makes_the_cadence_no_shorter(encode: E
     process.plays(messages=opening(3))  # late, and on its way
     take.read(10.0)
     assert take.cadence_s == pytest.approx(7.2, abs=0.1)
+
+
+@pytest.mark.parametrize(("attempt", "listed", "cut_early"), [(1, False, False), (2, False, False), (2, True, True)])
+def test_only_where_something_is_listed_the_first_segment_ends_before_the_second_keyframe(
+    encode: Encode, attempt: int, listed: bool, cut_early: bool
+) -> None:
+    store = GOOD["store"] | {"segments": GOOD["store"]["segments"] | {"prefix": f"segments/{GOOD['session']}/{attempt}/"}}
+    job = parse(json.dumps(GOOD | {"attempt": attempt, "store": store}))
+    process, reach = Played(), Reach(4, 8.0, first=attempt == 1)
+    take = Take(job, Plan("copy", "copy", 2), process, 0.0, reach)
+    if listed:
+        reach.follow(4)
+    picture = "[info]   Stream #0:0[0x100]: Video: h264, yuv420p, 320x180, 25 fps"
+    process.plays(encode("television"), f"[info] Input #0, mpegts, from 'x':\n{picture}\n[info] Stream mapping:\n")
+    take.read(0.1)
+    assert (take.closed[0].duration_s < 0.6 * job.segment_s) is cut_early
+    assert take.closed[1].independent is not cut_early

@@ -187,7 +187,8 @@ class Take:
         # A source without backlog gives one segment's media in one segment's time: the first is cut short. Not where a session
         # begins with a copied picture: that waits for the second keyframe all the same.
         backlog = self.report.format.startswith("hls") or self.plan.paced
-        begins = job.attempt == 1 and self.plan.video == "copy" and self.report.streams.video is not None
+        nothing_listed = job.attempt == 1 or not self._reach.decided
+        begins = nothing_listed and self.plan.video == "copy" and self.report.streams.video is not None
         return Segmenter(
             segment_s=job.segment_s,
             target_duration_s=self._reach.target_duration_s,

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, expect
 
 from lab.chromium import EXECUTABLE, chromium
 from tests.console.axe import violations
-from tests.console.fixture import Fixture
+from tests.console.fixture import Fixture, stamp
 from tests.console.mock import DIST, TROUBLE, Mock
 from tests.console.pictures import SHOTS, Shot, dressed, stood
 from tests.support import require
@@ -23,6 +23,13 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.browser, pyt
 EVENTS = 50
 EVERY_S = 0.1  # each is drawn for itself
 FRAME_S = 0.016
+_LIMIT_BY_THE_CLOCK = """
+AbortSignal.timeout = (ms) => {
+  const limit = new AbortController();
+  setTimeout(() => limit.abort(), ms);
+  return limit.signal;
+};
+"""  # the browser's own keeps a clock that no test can turn
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -224,6 +231,29 @@ async def test_what_is_lost_is_said_and_comes_back(browser: Browser) -> None:
         mock.emit(mock.switch(mock.fixture.sessions[0]))
         await expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=15_000)
         await expect(page.locator(".tile.backup .n")).to_have_text("1")
+        await page.close()
+
+
+async def test_a_server_that_hangs_is_not_called_live(browser: Browser) -> None:
+    """It answers nothing and refuses nothing; afterwards the console looks again by itself, whatever became of its question."""
+    mock = Mock(fixture := Fixture(time.time(), 20, 10))
+    with mock.running():
+        page = await browser.new_page()
+        await page.clock.install()
+        await page.add_init_script(_LIMIT_BY_THE_CLOCK)
+        await page.goto(f"{mock.url}/console")
+        live = page.get_by_text("Live", exact=True)
+        await expect(live).to_be_visible()
+        async with page.expect_request("**/v1/overview"):
+            mock.delay_s = 3600.0
+        await page.clock.fast_forward(13_000)
+        await expect(page.locator(".bar").get_by_text("No answer")).to_be_visible()
+        await expect(live).to_be_hidden()
+        mock.delay_s = 0.0
+        fixture.draining_since = stamp(time.time())
+        await page.clock.fast_forward(30_000)
+        await expect(page.get_by_role("heading", name="No new session starts")).to_be_visible(timeout=15_000)
+        await expect(live).to_be_visible()
         await page.close()
 
 

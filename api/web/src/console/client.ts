@@ -18,8 +18,18 @@ import type {
 /** Which a form on another site cannot set. */
 const OURS = { "X-Console": "1" };
 
-async function ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Response> {
+/** A server that hangs may never end an answer, nor does a network that has gone: the console would not look again. */
+const OVERVIEW_LIMIT_MS = 30_000;
+
+async function ask(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+  limit_ms?: number,
+): Promise<Response> {
   const sent: RequestInit = { method, headers: { ...headers, ...(method === "GET" ? {} : OURS) } };
+  if (limit_ms !== undefined) sent.signal = AbortSignal.timeout(limit_ms);
   if (typeof body === "string" || body instanceof Blob) sent.body = body;
   else if (body !== undefined) {
     sent.body = JSON.stringify(body);
@@ -49,7 +59,7 @@ export const client = {
   login: (key: string) => done("POST", "/console/login", { key }),
   logout: () => done("POST", "/console/logout"),
 
-  overview: () => json<WireOverview>("GET", "/v1/overview"),
+  overview: async () => (await (await ask("GET", "/v1/overview", undefined, {}, OVERVIEW_LIMIT_MS)).json()) as WireOverview,
   session: (id: string) => json<WireSessionView>("GET", `/v1/sessions/${at(id)}`),
   attempts: (id: string) => json<readonly WireAttempt[]>("GET", `/v1/sessions/${at(id)}/attempts`),
   events: async (id: string) =>

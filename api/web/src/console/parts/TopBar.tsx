@@ -56,7 +56,7 @@ export function TopBar({ onHelp }: { readonly onHelp: () => void }) {
 }
 
 function LinkState() {
-  switch (link.value) {
+  switch (stale_ms.value > 0 ? "lost" : link.value) {
     case "live":
       return (
         <span class="link live" title="Events come as they happen">

@@ -49,10 +49,10 @@ def test_another_source_plays_and_the_refused_one_is_not_failed_back_to(monkeypa
         first = world.row("a").url
         launched = job.launch
 
-        def launch(session: Any, source: Any, *rest: Any) -> Any:
+        def launch(session: Any, source: Any, *rest: Any, **more: Any) -> Any:
             bad = source is not None and source.url == first
             monkeypatch.setattr(job, "expected", (lambda media: {"channels": None}) if bad else whole)
-            return launched(session, source, *rest)
+            return launched(session, source, *rest, **more)
 
         monkeypatch.setattr(job, "launch", launch)
         session_id = world.live()

@@ -223,15 +223,19 @@ async def test_a_channel_and_a_provider_are_administered(console: Console, lab: 
     await refused("Name", "This cannot be empty.")
     for label, text in (("Name", "Renamed"), ("Number", "17"), ("Group", "Tests"), ("Logo", "http://logo.test/1.png")):
         await dialog.get_by_label(label, exact=True).fill(text)
+    hevc = dialog.get_by_label("HEVC sources")
+    await expect(hevc).to_have_accessible_description(re.compile("costs about a core and 220 MB a session"))
+    await hevc.select_option(label="transcoded to H.264")
     await dialog.get_by_label("Sessions").select_option(label="one for all viewers")
     await dialog.get_by_label("After a failure").select_option(label="stay with what plays")
     await dialog.get_by_label("Show the slate when no source works").uncheck()
     assert await violations(page) == []
     await console.button("Save").click()
     await expect(page.get_by_role("heading", name="Renamed")).to_be_visible()
+    await expect(page.get_by_text("as the source sends it, but HEVC transcoded to H.264")).to_be_visible()
     saved = await console.get("/v1/channels/passing")
     assert [saved[each] for each in ("name", "number", "group", "logo")] == ["Renamed", 17, "Tests", "http://logo.test/1.png"]
-    changed = {"sharing": "channel", "failback": "never", "slate": False}
+    changed = {"hevc": "h264", "sharing": "channel", "failback": "never", "slate": False}
     assert {each: saved["policy"][each] for each in changed} == changed
 
     await console.button("Add source").click()
@@ -270,6 +274,7 @@ async def test_a_channel_and_a_provider_are_administered(console: Console, lab: 
     await console.button("Delete channel").click()
     await expect(dialog).to_contain_text("Nobody is watching.")
     await dialog.get_by_role("button", name="Delete").click()
+    await expect(page.locator(".headline h1")).to_be_visible()  # it is done
     await expect(page.get_by_role("link", name=re.compile("Renamed"))).to_have_count(0)
     assert "passing" not in {each["slug"] for each in (await console.get("/v1/channels"))["items"]}
 

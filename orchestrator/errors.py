@@ -36,7 +36,7 @@ class CorruptPlaylist(StoreUnavailable):
 class EngineUnavailable(Temporary):
     """The container engine did not answer, or failed on its own side."""
 
-    title = "The container engine does not answer"
+    title = "The container engine does not answer, or has failed"
 
 
 class FramesUnavailable(Temporary):

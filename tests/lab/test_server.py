@@ -278,6 +278,9 @@ ENDS = {
     Fault.TRICKLE: "open",
     Fault.GARBAGE: "open",
     Fault.TIMESTAMP_JUMP: "open",
+    Fault.AUDIO_STOPS: "open",
+    Fault.AUDIO_LEAVES: "open",
+    Fault.AUDIO_FOR_VIDEO: "open",
 }
 
 
@@ -302,6 +305,20 @@ async def test_an_open_ts_suffers_at_once(lab: Lab, fault: Fault) -> None:
             assert rest.body[::188].count(0x47) < len(rest.body) // 188 // 4
         case Fault.TIMESTAMP_JUMP:
             assert len(rest.body) > usual / 3
+        case Fault.AUDIO_STOPS | Fault.AUDIO_LEAVES:
+            assert (VIDEO in pids(rest.body)) and (AUDIO not in pids(rest.body))
+        case Fault.AUDIO_FOR_VIDEO:
+            assert VIDEO in pids(rest.body), "on which the sound comes"
+            assert len(rest.body) < usual / 3, "the picture is most of it"
+
+
+VIDEO, AUDIO = 0x100, 0x101
+
+
+def pids(packets: bytes) -> set[int]:
+    """Of the second half: what was on its way when the fault began has been sent."""
+    starts = range(len(packets) // 188 // 2 * 188, len(packets) - 187, 188)
+    return {(packets[at + 1] & 0x1F) << 8 | packets[at + 2] for at in starts}
 
 
 async def test_a_stalled_ts_goes_on_from_a_keyframe_when_healed(lab: Lab) -> None:

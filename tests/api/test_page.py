@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, expect
 
 from api.app import create_app
 from lab import default_ffmpeg
@@ -248,6 +248,21 @@ async def test_a_phones_first_tap_shows_the_controls_and_they_are_in_sight(
         assert controls is not None and controls["y"] + controls["height"] <= height, (width, height)
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     await context.close()
+
+
+async def test_the_playing_channel_is_in_sight_and_the_picture_stays(browser: Browser, served: Served, stage: Stage) -> None:
+    """Where the list has a place of its own it is moved to the channel's row; on a phone nothing moves."""
+    for number in range(1, 31):
+        await stage.channel(slug=f"c-{number}", name=f"Channel {number}", number=number)
+    for (width, height), moves in (((1280, 800), True), ((844, 390), False), ((390, 844), False)):
+        page = await browser.new_page(viewport={"width": width, "height": height})
+        await page.goto(f"http://127.0.0.1:{served.port}/watch/c-28")
+        await page.wait_for_selector("#channels [aria-current]")
+        seen = await page.evaluate("[scrollY, document.querySelector('#channels').scrollTop > 0]")
+        assert seen == [0, moves], (width, height)
+        if moves:
+            await expect(page.locator("#channels [aria-current]")).to_be_in_viewport(ratio=1)
+        await page.close()
 
 
 async def test_the_list_of_channels_is_for_fingers_and_keys(browser: Browser, served: Served, stage: Stage) -> None:

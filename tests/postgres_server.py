@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -9,11 +10,13 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 
 from orchestrator.migrations import upgrade
+from tests.support import require
 
 # No test outlives a power cut; but a commit must outlive the server's process, as it does in life
 _SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=16MB")
@@ -99,3 +102,16 @@ class PostgresServer:
         self.stop()
         self._log.close()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """A server of its own; skips the test, or fails it, where none is installed."""
+    found = binaries()
+    require("PostgreSQL", found, "no server under /usr/lib/postgresql or on PATH")
+    assert found is not None
+    server = PostgresServer(found)
+    try:
+        yield server
+    finally:
+        server.close()

@@ -7,6 +7,7 @@ import pytest
 from bench.requests import measure
 
 
+@pytest.mark.stack
 @pytest.mark.timeout(180)
 async def test_requests() -> None:
     for row in await measure(rate_hz=5.0, seconds=2.0):

@@ -18,7 +18,7 @@ from lab.chromium import EXECUTABLE
 from orchestrator.app.settings import Settings
 from tests.support import require
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.stack]
 
 SEGMENT_S = 1.0
 

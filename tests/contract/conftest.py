@@ -13,7 +13,7 @@ from orchestrator.ports import Tables
 from tests.fakes.tables import FakeTables
 
 
-@pytest.fixture(params=["fake", "sqlite", "postgresql"])
+@pytest.fixture(params=["fake", "sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Tables]:
     tables: Tables
     match request.param:

@@ -20,7 +20,7 @@ HOME = "203.0.113.7"
 BOUND = Bound(sessions=2, new_per_minute=5)
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
 async def places(request: pytest.FixtureRequest) -> AsyncIterator[AddressPlaces]:
     if request.param == "memory":
         yield MemoryAddressPlaces(time.monotonic)

@@ -30,7 +30,7 @@ class Rig(NamedTuple):
     come_back: Callable[[], None]
 
 
-@pytest.fixture(params=["fake", "redis"])
+@pytest.fixture(params=["fake", pytest.param("redis", marks=pytest.mark.redis)])
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     if request.param == "fake":
         fake = FakeEventBus()

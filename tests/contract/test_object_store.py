@@ -76,7 +76,7 @@ async def store(settings: Settings, client: Minio) -> AsyncIterator[MinioObjectS
         client.remove_object(settings.s3_bucket, item.object_name or "")
 
 
-@pytest.fixture(params=["fake", "seaweedfs"])
+@pytest.fixture(params=["fake", pytest.param("seaweedfs", marks=pytest.mark.s3)])
 def rig(request: pytest.FixtureRequest) -> Rig:
     if request.param == "fake":
         fake = FakeObjectStore()

@@ -281,7 +281,7 @@ async def test_the_schemas_revision_is_this_releases(tables: Tables) -> None:
     assert await tables.operation.revision() == head()
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 async def test_a_database_in_which_nothing_was_migrated_has_no_revision(
     engine: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

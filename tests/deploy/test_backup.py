@@ -13,7 +13,7 @@ from orchestrator.adapters.sql import open_tables
 from orchestrator.core.model import Channel
 from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource
-from tests.postgres_server import PostgresServer, binaries
+from tests.postgres_server import PostgresServer, binaries, running_postgres
 from tests.support import require
 
 pytestmark = pytest.mark.postgres
@@ -23,11 +23,8 @@ DOCUMENTATION = Path(__file__).parents[2] / "docs" / "deploy.md"
 
 @pytest.fixture
 def fresh_server(postgres: PostgresServer) -> Iterator[PostgresServer]:
-    found = binaries()
-    assert found is not None
-    server = PostgresServer(found)
-    yield server
-    server.close()
+    with running_postgres() as server:
+        yield server
 
 
 def documented(program: str) -> list[str]:

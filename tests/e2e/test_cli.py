@@ -145,6 +145,7 @@ def test_a_mistake_is_answered_in_words(shell: Shell, words: str, settings: dict
     assert len(done.err.splitlines()) < 12
 
 
+@pytest.mark.stack
 def test_a_stack_is_served_and_steered(shell: Shell, lab: LabProcess) -> None:
     port = _free_port()
     with shell.start("serve", "--data-dir", "d", "--port", str(port)) as serving:
@@ -218,6 +219,7 @@ def test_probe_tells_what_a_source_sends(shell: Shell, lab: LabProcess) -> None:
     assert "works: video h264 640x360, audio aac 2 ch" in done.out
 
 
+@pytest.mark.stack
 def test_play_prints_an_address_that_plays(shell: Shell, lab: LabProcess) -> None:
     with shell.start("play", lab["a"].hls_url, lab["b"].ts_url, "--data-dir", "d") as playing:
         url = playing.says(r"playlist +(\S+)")
@@ -237,6 +239,7 @@ def test_play_prints_an_address_that_plays(shell: Shell, lab: LabProcess) -> Non
     _nothing_is_left_of(shell.directory / "d", saved["FAILOVER_RUNTIME"], saved["FAILOVER_DEPLOYMENT"])
 
 
+@pytest.mark.stack
 def test_the_demo_keeps_its_promise_with_each_runtime(runtime: str, tmp_path: Path) -> None:
     """At the same time: they must not know of each other."""
     kinds = dict.fromkeys((runtime, "process"))

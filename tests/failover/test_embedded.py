@@ -65,6 +65,7 @@ async def read_log(settings: Settings) -> str | None:
         await store.close()
 
 
+@pytest.mark.s3
 async def test_everything_that_is_not_named_runs_and_survives_a_restart(tmp_path: Path) -> None:
     data_dir = tmp_path / "new" / "directory"
     async with Embedded(Settings(), data_dir) as first:
@@ -110,6 +111,7 @@ async def test_a_named_store_needs_its_keys(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.redis
 async def test_keys_are_nobody_elses(tmp_path: Path) -> None:
     async with Embedded(STORE_ELSEWHERE, tmp_path / "data"):
         assert (tmp_path / "data").stat().st_mode & 0o077 == 0
@@ -117,6 +119,7 @@ async def test_keys_are_nobody_elses(tmp_path: Path) -> None:
         assert (tmp_path / "data" / "redis" / "redis.conf").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.redis
 async def test_redis_wants_its_password(tmp_path: Path) -> None:
     async with Embedded(STORE_ELSEWHERE, tmp_path) as complete:
         assert complete.redis_url is not None
@@ -134,6 +137,7 @@ def listening(pid: int) -> set[tuple[str, int]]:
     return {(address, int(port, 16)) for address, port in found}
 
 
+@pytest.mark.s3
 async def test_every_port_is_on_loopback_and_none_takes_orders_without_a_key(tmp_path: Path) -> None:
     """Sessions' containers on the host's network reach loopback. PutIdentity was taken on S3's gRPC port."""
     stack = Embedded(Settings(), tmp_path)
@@ -159,6 +163,7 @@ async def test_every_port_is_on_loopback_and_none_takes_orders_without_a_key(tmp
             await asyncio.to_thread(stranger.list_buckets)
 
 
+@pytest.mark.redis
 async def test_a_server_that_dies_comes_back_where_it_was(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     stack = Embedded(STORE_ELSEWHERE, tmp_path)
     async with stack as complete:
@@ -196,6 +201,7 @@ def test_one_data_directory_serves_one_stack(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.s3
 async def test_a_killed_stack_leaves_nothing_behind(tmp_path: Path) -> None:
     program = f"""
 import asyncio
@@ -222,6 +228,7 @@ asyncio.run(main())
         pass
 
 
+@pytest.mark.redis
 async def test_a_server_that_cannot_start_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "_weed", lambda: "/bin/false")
     stack = Embedded(Settings(), tmp_path)

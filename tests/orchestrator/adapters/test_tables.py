@@ -35,8 +35,8 @@ from orchestrator.core.model import (
 from orchestrator.errors import BadSetting, DatabaseUnavailable, InvalidInput, Stale
 from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource
-from tests.postgres_server import PostgresServer, binaries
-from tests.support import eventually, require
+from tests.postgres_server import PostgresServer, running_postgres
+from tests.support import eventually
 
 BUSY_LIMIT_S = 0.8
 
@@ -351,12 +351,8 @@ async def test_what_is_closed_is_unavailable_and_finishes_what_had_begun(tables:
 @pytest.fixture
 def own_postgres() -> Iterator[PostgresServer]:
     """A server that may be hurt."""
-    found = binaries()
-    require("PostgreSQL", found, "no server under /usr/lib/postgresql or on PATH")
-    assert found is not None
-    server = PostgresServer(found)
-    yield server
-    server.close()
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.mark.usefixtures("impatient")

@@ -53,7 +53,7 @@ def test_the_class_of_a_reason(reason: str, told: str) -> None:
     assert viewer_reason.of(reason) == told
 
 
-@pytest.mark.parametrize("reason", PLANNED)
+@pytest.mark.parametrize("reason", sorted(PLANNED))
 def test_what_was_planned_is_no_failure(reason: str) -> None:
     assert viewer_reason.of(reason) is ViewerReason.PLANNED
 

@@ -36,6 +36,7 @@ class Observer:
         census: Census,
         renewals: Renewals,
         with_refused: Refused,
+        engine_is_silent: Callable[[], None],
     ) -> None:
         self._catalogue = catalogue
         self._runtime = runtime
@@ -44,7 +45,7 @@ class Observer:
         self._census = census
         self._renewals = renewals
         self._with_refused = with_refused
-        self.engine_is_silent: Callable[[], None] = lambda: None
+        self._engine_is_silent = engine_is_silent
 
     async def observe(self, row: SessionRow) -> Observation:
         """Raises DatabaseUnavailable."""
@@ -112,6 +113,6 @@ class Observer:
             await self._census.take()
             seen = await self._runtime.containers(session_id)
         except EngineUnavailable as error:
-            self.engine_is_silent()
+            self._engine_is_silent()
             return Unknown(str(error))
         return self._with_refused(session_id, seen)

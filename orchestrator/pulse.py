@@ -7,8 +7,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
+
+from orchestrator.app.task_group import TaskGroup
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +24,9 @@ async def pulse(path: str | None) -> AsyncIterator[None]:
     if path is None:
         yield
         return
-    beating = asyncio.create_task(_beat(Path(path).touch), name="pulse")
-    try:
+    async with TaskGroup() as tasks:
+        tasks.keep_running(partial(_beat, Path(path).touch), "health file")
         yield
-    finally:
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
 
 
 async def _beat(touch: Callable[[], None]) -> None:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
+from orchestrator.control.probe_scheduler import ProbeScheduler
 from orchestrator.core.model import Source, SourceStatus
 from orchestrator.core.recovering import is_due
-from orchestrator.interpreter import Interpreter
 from orchestrator.ports import Catalogue
 
 _PROBES_AT_ONCE = 8  # a hung source holds its place for seconds; new sessions' probes must not queue behind all of them
@@ -21,7 +21,7 @@ class Recovery:
     def __init__(
         self,
         catalogue: Catalogue,
-        interpreter: Interpreter,
+        scheduler: ProbeScheduler,
         *,
         interval_s: float,
         awaited: Callable[[], Mapping[str, tuple[Source, float]]],
@@ -29,7 +29,7 @@ class Recovery:
         now: Callable[[], float],
     ) -> None:
         self._catalogue = catalogue
-        self._interpreter = interpreter
+        self._scheduler = scheduler
         self._interval_s = interval_s
         self._awaited = awaited
         self._tell = tell
@@ -60,7 +60,7 @@ class Recovery:
 
         async def probe(source: Source) -> Source | None:
             async with few:
-                probed = await self._interpreter.probe(source)
+                probed = await self._scheduler.probe(source)
             if probed is not None:
                 self._tell(probed)
             return probed

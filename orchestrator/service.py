@@ -11,10 +11,15 @@ import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Final
 
+from orchestrator.app.task_group import RestartDelay, TaskGroup
 from orchestrator.asked_probes import AskedProbes
 from orchestrator.census import Census
 from orchestrator.connections import Connections
+from orchestrator.control.probe_scheduler import ProbeScheduler
+from orchestrator.control.wake_ups import WakeUps
 from orchestrator.core.policy import Policy
 from orchestrator.errors import FailoverError, NotLeading, Temporary
 from orchestrator.first_looks import FirstLooks
@@ -35,6 +40,8 @@ from orchestrator.supervisor import Supervisor
 from orchestrator.sweep import Sweep
 
 log = logging.getLogger(__name__)
+
+_EVERY_SECOND: Final = RestartDelay(1.0, 1.0)
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -66,28 +73,31 @@ async def orchestrate(
     heartbeat = Heartbeat(tables.operation, now)
     leadership = Leadership(tables.operation, heartbeat.id, heartbeat.node, now, displaced, own_process())
     await leadership.begin()
-    connections = Connections()
+    tasks, wake_ups = TaskGroup(), WakeUps()
+    connections = Connections(wake_ups.wake)
+    probes = ProbeScheduler(
+        catalogue=tables.catalogue, prober=prober, connections=connections, tasks=tasks, wake=wake_ups.wake, now=now
+    )
     interpreter = Interpreter(
-        settings=settings, catalogue=tables.catalogue, runtime=runtime, store=store, bus=bus, prober=prober,
-        connections=connections, may_act=leadership.confirm, now=now,
+        settings=settings, catalogue=tables.catalogue, runtime=runtime, store=store, bus=bus, probes=probes, tasks=tasks,
+        may_act=leadership.confirm, wake=wake_ups.wake,
     )  # fmt: skip
-    sweep = Sweep(store, lambda session_id: supervisor.glance(session_id), now)
+    sweep = Sweep(store, tasks, wake_ups.glance, now)
     census, renewals = Census(connections, tables.providers, runtime), Renewals(tables.sessions, now)
     observer = Observer(
         catalogue=tables.catalogue, runtime=runtime, sweep=sweep, connections=connections, census=census,
-        renewals=renewals, with_refused=interpreter.with_refused,
+        renewals=renewals, with_refused=interpreter.with_refused, engine_is_silent=wake_ups.engine_is_silent,
     )  # fmt: skip
     supervisor = Supervisor(
         tables=tables, runtime=runtime, sweep=sweep, observer=observer, interpreter=interpreter, connections=connections,
-        census=census, policy=policy_of(settings), may_act=leadership.confirm, now=now,
+        census=census, wake_ups=wake_ups, tasks=tasks, policy=policy_of(settings), may_act=leadership.confirm, now=now,
     )  # fmt: skip
-    interpreter.woken = connections.woken = supervisor.wake
     asked_probes = AskedProbes(
-        tables.probes, interpreter, connections=connections, census=census, bus=bus, tell=supervisor.tell,
+        tables.probes, probes, connections=connections, census=census, bus=bus, tasks=tasks, tell=supervisor.tell,
         may_act=leadership.confirm, now=now,
     )  # fmt: skip
     first_looks = FirstLooks(
-        tables.probes, interpreter, connections=connections, census=census, tell=supervisor.tell,
+        tables.probes, probes, connections=connections, census=census, tasks=tasks, tell=supervisor.tell,
         may_act=leadership.confirm, now=now,
     )  # fmt: skip
     jobs = Jobs(
@@ -97,7 +107,7 @@ async def orchestrate(
         renewals=renewals,
         recovery=Recovery(
             tables.catalogue,
-            interpreter,
+            probes,
             interval_s=settings.recovery_interval_s,
             awaited=supervisor.awaited,
             tell=supervisor.tell,
@@ -113,12 +123,11 @@ async def orchestrate(
         runtime=runtime,
         now=now,
     )
-    background = [
-        asyncio.create_task(_prepare(store), name="prepare-store"),
-        asyncio.create_task(_check(runtime), name="check-engine"),
-        asyncio.create_task(_follow_nudges(bus, supervisor, asked_probes), name="nudges"),
-        asyncio.create_task(supervisor.follow_containers(), name="engine-events"),
-    ]
+    tasks.keep_running(store.prepare, "store", until_it_returns=True, delay=_EVERY_SECOND)
+    tasks.start(_check(runtime), "engine check")
+    tasks.keep_running(partial(_follow_nudges, bus, supervisor, asked_probes), "nudges")
+    tasks.keep_running(supervisor.follow_wake_ups, "wake-ups")
+    tasks.keep_running(supervisor.follow_containers, "engine events", delay=_EVERY_SECOND)
     jobs.start()
     try:
         with contextlib.suppress(Temporary):  # the jobs come back to it in a moment
@@ -130,14 +139,8 @@ async def orchestrate(
         yield supervisor
     finally:
         jobs.close()
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
-        await supervisor.close()
-        await asked_probes.close()
-        await first_looks.close()
-        await interpreter.close()
-        await sweep.close()
+        await tasks.close()
+        supervisor.close()
         await leadership.step_down()
         await heartbeat.leave()
 
@@ -196,20 +199,6 @@ async def run(settings: Settings) -> None:
         log.info("orchestrator stops; sessions play on")
         if displaced.done():
             raise displaced.result()
-
-
-async def _prepare(store: ObjectStore) -> None:
-    """The bucket, its CORS and its read policy, as soon as the store answers."""
-    while True:
-        try:
-            await store.prepare()
-        except Temporary as error:
-            log.warning("store: %s", error)
-        except Exception:
-            log.exception("store")
-        else:
-            return
-        await asyncio.sleep(1.0)
 
 
 async def _check(runtime: ContainerRuntime) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
@@ -48,11 +49,11 @@ class TaskGroup:
     def closed(self) -> bool:
         return self._closed
 
-    def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Runs it once. What it raises is logged, whether or not anybody awaits the task."""
+    def start(self, work: Coroutine[Any, Any, T], name: str, *, awaited: bool = False) -> asyncio.Task[T]:
+        """Runs it once. What it raises is logged, unless it is `awaited`: then whoever awaits the task handles that."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, awaited))
         if self._closed:
             task.cancel()
         return task
@@ -121,11 +122,12 @@ class TaskGroup:
             await asyncio.sleep(min(delay.first_s * 2.0 ** min(failures, _MAX_DOUBLINGS), delay.longest_s))
             failures += 1
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _ended(self, awaited: bool, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if self._singles.get(task.get_name()) is task:
             del self._singles[task.get_name()]
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not awaited:
             log.error("%s failed", task.get_name(), exc_info=error)
 
 

@@ -24,9 +24,8 @@ class Ledger(Connections):
     """Counted, of one provider with this limit."""
 
     def __init__(self, limit: int | None) -> None:
-        super().__init__()
         self.woken_sessions: list[str] = []
-        self.woken = self.woken_sessions.append
+        super().__init__(self.woken_sessions.append)
         self.set(limit)
         self.count({})
 
@@ -86,7 +85,7 @@ def test_a_source_that_is_given_a_provider_counts_from_then_on() -> None:
 
 
 def test_what_ran_before_is_counted_and_until_then_nothing_is_probed() -> None:
-    ledger = Connections()
+    ledger = Connections(lambda _: None)
     ledger.limit([Provider(id="p", name="Acme", max_connections=2)])
     assert not ledger.take_for_probe(A)
     assert ledger.take_for_probe(FREE)

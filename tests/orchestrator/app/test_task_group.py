@@ -132,6 +132,18 @@ def test_one_that_fails_is_logged_and_the_others_go_on(loop: SimulatedLoop, capl
     assert caplog.records[0].getMessage() == "failing failed"
 
 
+def test_the_failure_of_one_that_is_awaited_is_its_owners_to_handle(
+    loop: SimulatedLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with TaskGroup() as tasks:
+            with pytest.raises(ValueError, match="a bug"):
+                await tasks.start(_fails(), "failing", awaited=True)
+
+    loop.run_until_complete(main())
+    assert caplog.records == []
+
+
 def test_while_one_of_the_name_runs_it_is_shared(loop: SimulatedLoop) -> None:
     async def main() -> list[str]:
         begun: list[str] = []

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection
 from msgspec.structs import replace
 
 from orchestrator.app.task_group import TaskGroup
-from orchestrator.connections import Connections
+from orchestrator.control.connection_ledger import Connections
 from orchestrator.core.model import Source
 from orchestrator.errors import NotFound, Temporary
 from orchestrator.ports import Catalogue, Prober, ProbeResult

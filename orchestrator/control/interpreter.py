@@ -1,0 +1,193 @@
+"""Applies what was decided, after it was committed. Every action is idempotent: a crash here is repaired by observing again.
+
+What an engine refuses is kept in memory and shown to the next observation as a refused container, so that `decide` answers it
+like any other failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import assert_never
+
+from orchestrator.app.settings import Settings
+from orchestrator.app.task_group import TaskGroup
+from orchestrator.control import job
+from orchestrator.control.probe_scheduler import ProbeScheduler
+from orchestrator.core.model import (
+    SLATE,
+    Action,
+    AttemptEnded,
+    Container,
+    ContainerState,
+    Decision,
+    Event,
+    FinishPlaylist,
+    Observation,
+    ProbeSources,
+    Record,
+    Session,
+    Source,
+    StartAttempt,
+    StopAttempt,
+)
+from orchestrator.core.reading import event_payload
+from orchestrator.core.session import choice
+from orchestrator.errors import BusUnavailable, FailoverError, Temporary
+from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore
+from transcoder.ending import Ending
+
+log = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+
+
+class Interpreter:
+    """`wake` is called with a session's id when something that it waits for has been done."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        catalogue: Catalogue,
+        runtime: ContainerRuntime,
+        store: ObjectStore,
+        bus: EventBus,
+        probes: ProbeScheduler,
+        tasks: TaskGroup,
+        may_act: Callable[[], Awaitable[None]],
+        wake: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._runtime = runtime
+        self._store = store
+        self._bus = bus
+        self._probes = probes
+        self._tasks = tasks
+        self._may_act = may_act
+        self._wake = wake
+        self._refused: dict[tuple[str, int], Container] = {}
+        self._bad_jobs_told: set[str] = set()
+
+    async def apply(self, decision: Decision, seen: Observation, events: Sequence[Event]) -> bool:
+        """Starts before anything else; stops beside; tells the clients meanwhile. Whether looking again at once shows something
+        new. Raises NotLeading, DatabaseUnavailable: nothing was done then.
+        """
+        self._tell_bad_jobs(decision.session, decision.records)
+        if decision.actions:
+            await self._may_act()
+        actions = [self._act(action, decision.session, seen) for action in decision.actions]
+        done, _ = await asyncio.gather(asyncio.gather(*actions), self._tell(events))
+        return any(done)
+
+    def with_refused(self, session_id: str, seen: tuple[Container, ...]) -> tuple[Container, ...]:
+        """The observed containers, and those that the engine would not start or that nobody asked it to: the agent would have
+        refused their jobs."""
+        present = {container.attempt for container in seen}
+        refused = (
+            container
+            for (session, attempt), container in self._refused.items()
+            if session == session_id and attempt not in present
+        )
+        return (*seen, *refused)
+
+    def forget(self, session_id: str) -> None:
+        for key in [key for key in self._refused if key[0] == session_id]:
+            del self._refused[key]
+
+    # --- one action ---------------------------------------------------------------------------------------------------
+
+    async def _act(self, action: Action, session: Session, seen: Observation) -> bool:
+        match action:
+            case StartAttempt(_, source_id):
+                own = None if source_id == SLATE else next(each for each in seen.sources if each.id == source_id)
+                await self._start(session, own, action, last_resort=choice.is_last_resort(session, seen, source_id))
+                return True
+            case StopAttempt(attempt, grace_s):
+                self._stop(session.id, attempt, grace_s)
+                return False
+            case ProbeSources(source_ids):
+                for source in seen.sources:
+                    if source.id in source_ids:
+                        self._probes.start_for_session(session.id, source)
+                return False
+            case FinishPlaylist():
+                try:
+                    await self._store.finish_playlist(session.id)
+                except Temporary as error:
+                    log.warning("%s: playlist not finished: %s", session.id, error)
+                    return False
+                return True
+            case _:
+                assert_never(action)
+
+    async def _start(self, session: Session, source: Source | None, action: StartAttempt, *, last_resort: bool) -> None:
+        """`source`: None for the slate."""
+        attempt = action.attempt
+        try:
+            if source is not None:
+                await self._make_room(session.id, source, action)
+            channel = await self._catalogue.channel(session.channel_id)
+            launch = job.launch(session, source, channel, self._store, self._settings, last_resort=last_resort)
+            if fault := job.fault(launch):
+                self._refuse(session.id, attempt, fault, exit_code=Ending.BAD_JOB)
+            else:
+                await self._runtime.start(launch)
+        except FailoverError as error:
+            log.error("%s: attempt %s did not start: %s", session.id, attempt, error)
+            self._refuse(session.id, attempt, error.title[:1].lower() + error.title[1:])  # its words are for the log
+
+    def _refuse(self, session_id: str, attempt: int, detail: str, exit_code: int | None = None) -> None:
+        """Seen as a container that the engine would not start; or, with an exit code, that has ended at once."""
+        state = ContainerState.REFUSED if exit_code is None else ContainerState.EXITED
+        self._refused[session_id, attempt] = Container(
+            id="", session_id=session_id, attempt=attempt, state=state, exit_code=exit_code, detail=detail
+        )
+
+    def _tell_bad_jobs(self, session: Session, records: Sequence[Record]) -> None:
+        """Each field once in this process's life: it is the same fault of ours in every session that meets it."""
+        for record in records:
+            if (
+                isinstance(record, AttemptEnded)
+                and record.exit_code == Ending.BAD_JOB
+                and record.reason not in self._bad_jobs_told
+            ):
+                self._bad_jobs_told.add(record.reason)
+                log.error(
+                    "%s: the agent refuses the job of attempt %s (%s): a fault of this software, not of the source; told once",
+                    session.id, record.attempt, record.reason,
+                )  # fmt: skip
+
+    def _stop(self, session_id: str, attempt: int, grace_s: float) -> None:
+        """Beside the session's work: a container that will not die must not keep its successor waiting."""
+        self._refused.pop((session_id, attempt), None)
+
+        async def stop() -> None:
+            try:
+                await self._runtime.stop(session_id, attempt, grace_s)
+            except Temporary as error:
+                log.warning("%s: attempt %s not stopped: %s", session_id, attempt, error)
+                await asyncio.sleep(_RETRY_S)  # it is asked for again as long as it is seen
+            finally:
+                self._wake(session_id)
+
+        self._tasks.start_unless_running(stop, f"stop of {session_id}-{attempt}")
+
+    async def _make_room(self, session_id: str, source: Source, action: StartAttempt) -> None:
+        """End what has the connection that was taken for this attempt. Raises EngineUnavailable."""
+        cancelled = self._probes.preempt_for_attempt(source)
+        for number in action.after:
+            await self._runtime.stop(session_id, number, action.grace_s)
+        if cancelled:
+            await asyncio.wait(cancelled)
+
+    async def _tell(self, events: Sequence[Event]) -> None:
+        """Best effort: the rows are written, whoever missed the message reads them (law 1)."""
+        origin_url = self._settings.origin_url or ""
+        for event in events:
+            try:
+                await self._bus.publish(event, event_payload.encode(event, origin_url))
+            except BusUnavailable as error:
+                log.warning("event %s of %s not published: %s", event.id, event.session_id, error)

@@ -29,7 +29,7 @@ from orchestrator.core.session import slate
 from orchestrator.core.source.first_probes import room
 
 
-class Connections:
+class ConnectionLedger:
     """`wake` is called with the id of each session that waits for a connection when one becomes free."""
 
     def __init__(self, wake: Callable[[str], None]) -> None:

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from orchestrator.app.task_group import TaskGroup
-from orchestrator.control.connection_inventory import Census
-from orchestrator.control.connection_ledger import Connections
+from orchestrator.control.connection_inventory import ConnectionInventory
+from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.control.probe_scheduler import ProbeScheduler
 from orchestrator.core.model import Source, SourceStatus
 from orchestrator.core.source.first_probes import next_looks
@@ -28,7 +28,7 @@ CUT_OFF_S: Final = 30.0  # nor one that made room
 _ROWS = 500  # in one look
 
 
-class FirstLooks:
+class FirstProbes:
     """`tell` is called with each source whose probe has news."""
 
     def __init__(
@@ -36,8 +36,8 @@ class FirstLooks:
         probes: Probes,
         scheduler: ProbeScheduler,
         *,
-        connections: Connections,
-        census: Census,
+        ledger: ConnectionLedger,
+        inventory: ConnectionInventory,
         tasks: TaskGroup,
         tell: Callable[[Source], None],
         may_act: Callable[[], Awaitable[None]],
@@ -45,8 +45,8 @@ class FirstLooks:
     ) -> None:
         self._probes = probes
         self._scheduler = scheduler
-        self._connections = connections
-        self._census = census
+        self._ledger = ledger
+        self._inventory = inventory
         self._tasks = tasks
         self._tell = tell
         self._may_act = may_act
@@ -68,7 +68,7 @@ class FirstLooks:
             limited = {each.provider_id for each in unseen if each.provider_id is not None}
             if limited:
                 await self._count()
-            spare = self._connections.spare()
+            spare = self._ledger.spare()
             asked = await self._probes.asked()
             spare |= {each.provider_id: 0 for each in asked if each.provider_id in spare}
             wanted = {each.id for each in asked}
@@ -89,8 +89,8 @@ class FirstLooks:
     async def _count(self) -> None:
         """Limits as they are now. While the engine is silent, limited providers' sources wait."""
         with contextlib.suppress(EngineUnavailable):
-            await self._census.take()
-        await self._census.limits()
+            await self._inventory.take()
+        await self._inventory.limits()
 
     def _begin(self, source: Source) -> None:
         probe = self._scheduler.start_preemptible(source)

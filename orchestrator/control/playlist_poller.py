@@ -52,7 +52,7 @@ class _Followed:
         self.seen, self.etag, self.at = Absent(since=since, at=asked_at), None, asked_at
 
 
-class Sweep:
+class PlaylistPoller:
     """`woken` is called with the id of each session whose playlist shows a new attempt."""
 
     def __init__(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection
 from msgspec.structs import replace
 
 from orchestrator.app.task_group import TaskGroup
-from orchestrator.control.connection_ledger import Connections
+from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.core.model import Source
 from orchestrator.errors import NotFound, Temporary
 from orchestrator.ports import Catalogue, Prober, ProbeResult
@@ -48,14 +48,14 @@ class ProbeScheduler:
         *,
         catalogue: Catalogue,
         prober: Prober,
-        connections: Connections,
+        ledger: ConnectionLedger,
         tasks: TaskGroup,
         wake: Callable[[str], None],
         now: Callable[[], float],
     ) -> None:
         self._catalogue = catalogue
         self._prober = prober
-        self._connections = connections
+        self._ledger = ledger
         self._tasks = tasks
         self._wake = wake
         self._now = now
@@ -108,7 +108,7 @@ class ProbeScheduler:
             probe.sessions.add(session_id)
             probe.preemptible = False
             return
-        self._connections.wait(session_id, (source,))
+        self._ledger.wait(session_id, (source,))
         if self._preempt_one(source) is not None:
             return
         for other in self._running.values():
@@ -119,7 +119,7 @@ class ProbeScheduler:
     def preempt_for_attempt(self, source: Source) -> Collection[asyncio.Task[ProbeResult]]:
         """Cancels as many probes as are in the way of the connection that an attempt on this source has taken, those that
         nobody waits for first. Returns what has to end before the connection is free."""
-        in_the_way = self._connections.probes_in_the_way(source)
+        in_the_way = self._ledger.probes_in_the_way(source)
         probes = [each for each in self._running.values() if each.source.provider_id == source.provider_id]
         probes.sort(key=lambda each: (bool(each.sessions), not each.preemptible))
         cancelled = [each.answer for each in probes[:in_the_way]]
@@ -139,7 +139,7 @@ class ProbeScheduler:
     def _running_or_started(self, source: Source) -> _RunningProbe | None:
         """None: there is no connection for it."""
         probe = self._running.get(source.id)
-        if probe is None and self._connections.take_for_probe(source):
+        if probe is None and self._ledger.take_for_probe(source):
             answer = self._tasks.start(self._prober.probe(source), f"probe of {source.id}", awaited=True)
             task = self._tasks.start(self._record(source, answer), f"result of the probe of {source.id}")
             probe = self._running[source.id] = _RunningProbe(source, answer, task)
@@ -172,6 +172,6 @@ class ProbeScheduler:
 
     def _ended(self, source_id: str) -> None:
         sessions = self._running.pop(source_id).sessions
-        self._connections.probed(source_id)
+        self._ledger.probed(source_id)
         for session_id in sessions:
             self._wake(session_id)

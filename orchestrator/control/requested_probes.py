@@ -15,8 +15,8 @@ from typing import Final
 
 from orchestrator.app.settings import Settings
 from orchestrator.app.task_group import TaskGroup
-from orchestrator.control.connection_inventory import Census
-from orchestrator.control.connection_ledger import Connections
+from orchestrator.control.connection_inventory import ConnectionInventory
+from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.control.probe_scheduler import ProbeScheduler
 from orchestrator.core.model import Source
 from orchestrator.errors import BusUnavailable, EngineUnavailable, Temporary
@@ -34,7 +34,7 @@ def answer_limit_s(settings: Settings) -> float:
     return settings.probe_timeout_s + _SLOW_S
 
 
-class AskedProbes:
+class RequestedProbes:
     """`tell` is called with each source whose probe has news."""
 
     def __init__(
@@ -42,8 +42,8 @@ class AskedProbes:
         probes: Probes,
         scheduler: ProbeScheduler,
         *,
-        connections: Connections,
-        census: Census,
+        ledger: ConnectionLedger,
+        inventory: ConnectionInventory,
         bus: EventBus,
         tasks: TaskGroup,
         tell: Callable[[Source], None],
@@ -52,8 +52,8 @@ class AskedProbes:
     ) -> None:
         self._probes = probes
         self._scheduler = scheduler
-        self._connections = connections
-        self._census = census
+        self._ledger = ledger
+        self._inventory = inventory
         self._bus = bus
         self._tasks = tasks
         self._tell = tell
@@ -80,7 +80,7 @@ class AskedProbes:
                 await self._count()
             refused = False
             for source in asked:
-                why = self._connections.refuses_probe(source)
+                why = self._ledger.refuses_probe(source)
                 if why is None:
                     self._begin(source)
                 elif self._now() - self._full_since.setdefault(source.id, self._now()) >= PATIENCE_S:
@@ -93,8 +93,8 @@ class AskedProbes:
     async def _count(self) -> None:
         """A limit may just have been edited, by whoever asks. While the engine is silent, limited providers' sources wait."""
         with contextlib.suppress(EngineUnavailable):
-            await self._census.take()
-        await self._census.limits()
+            await self._inventory.take()
+        await self._inventory.limits()
 
     def _begin(self, source: Source) -> None:
         self._full_since.pop(source.id, None)

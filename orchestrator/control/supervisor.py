@@ -16,11 +16,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from msgspec.structs import replace
 
 from orchestrator.app.task_group import TaskGroup
-from orchestrator.control.connection_inventory import Census
-from orchestrator.control.connection_ledger import Connections
+from orchestrator.control.connection_inventory import ConnectionInventory
+from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.control.interpreter import Interpreter
 from orchestrator.control.observer import Observer
-from orchestrator.control.playlist_poller import Sweep
+from orchestrator.control.playlist_poller import PlaylistPoller
 from orchestrator.control.wake_ups import WakeUps
 from orchestrator.core.catalogue import failover_channels
 from orchestrator.core.model import (
@@ -70,11 +70,11 @@ class Supervisor:
         *,
         tables: Tables,
         runtime: ContainerRuntime,
-        sweep: Sweep,
+        poller: PlaylistPoller,
         observer: Observer,
         interpreter: Interpreter,
-        connections: Connections,
-        census: Census,
+        ledger: ConnectionLedger,
+        inventory: ConnectionInventory,
         wake_ups: WakeUps,
         tasks: TaskGroup,
         policy: Policy,
@@ -83,11 +83,11 @@ class Supervisor:
     ) -> None:
         self._tables = tables
         self._runtime = runtime
-        self._sweep = sweep
+        self._poller = poller
         self._observer = observer
         self._interpreter = interpreter
-        self._connections = connections
-        self._census = census
+        self._ledger = ledger
+        self._inventory = inventory
         self._wake_ups = wake_ups
         self._tasks = tasks
         self._policy = policy
@@ -162,13 +162,13 @@ class Supervisor:
 
         Returns those of no session that this process works on, for the orphan sweep. Raises EngineUnavailable.
         """
-        await self._census.take()  # also where there is no session: recovery must know what is in use
+        await self._inventory.take()  # also where there is no session: recovery must know what is in use
         by_session: dict[str, list[Container]] = {}
         for container in await self._runtime.containers():
             by_session.setdefault(container.session_id, []).append(container)
-        for session_id in self._connections.sessions:
+        for session_id in self._ledger.sessions:
             if session_id not in self._works:
-                self._connections.observed(session_id, by_session.get(session_id, ()))
+                self._ledger.observed(session_id, by_session.get(session_id, ()))
         for session_id, work in tuple(self._works.items()):
             seen = tuple(by_session.pop(session_id, ()))
             if work.observation is not None and _differs(work.observation.containers, seen):
@@ -184,7 +184,7 @@ class Supervisor:
     async def resync_channels(self) -> None:
         """Find what was edited behind running sessions: their channels, the sources that they may come to use, the order of
         these, and their providers' limits. Raises DatabaseUnavailable."""
-        await self._census.limits()
+        await self._inventory.limits()
         works = [(session_id, work) for session_id, work in self._works.items() if work.session and work.observation]
         lineups = await self._tables.catalogue.lineups({work.session.channel_id for _, work in works if work.session})
         for session_id, work in works:
@@ -249,14 +249,14 @@ class Supervisor:
         work.asked_at = work.asked_at or now
         seen = work.observation = replace(seen, asked_at=work.asked_at)
         decision = decide(session, seen, now, self._policy)
-        self._connections.decided(decision, seen)  # before anything is awaited: who decides meanwhile finds it taken
+        self._ledger.decided(decision, seen)  # before anything is awaited: who decides meanwhile finds it taken
         changed = decision.session != session or bool(decision.records)
         if changed:
             try:
                 await self._may_act()
                 events = await self._tables.sessions.commit(session, decision, now)
             except BaseException:
-                self._connections.undone(decision)
+                self._ledger.undone(decision)
                 raise
             work.session = replace(decision.session, version=session.version + 1)
             _log_step(session, decision)
@@ -295,13 +295,13 @@ class Supervisor:
         """Tell the sweep whom to hurry for."""
         attempt = session.attempt
         if attempt is None or attempt.live_at is not None:
-            self._sweep.no_longer_wait_for(session.id)
+            self._poller.no_longer_wait_for(session.id)
             return
-        match self._sweep.playlist(session.id):
+        match self._poller.playlist(session.id):
             case Playlist(attempt=listed) if listed >= attempt.number:
-                self._sweep.no_longer_wait_for(session.id)
+                self._poller.no_longer_wait_for(session.id)
             case Playlist() | Absent() | Unknown():
-                self._sweep.wait_for(session.id, attempt.number)
+                self._poller.wait_for(session.id, attempt.number)
 
     def _wake_at(self, session_id: str, work: _Work, at: float | None) -> None:
         if work.timer is not None:
@@ -338,9 +338,9 @@ class Supervisor:
         if work.timer is not None:
             work.timer.cancel()
         self._works.pop(session_id, None)
-        self._sweep.forget(session_id)
+        self._poller.forget(session_id)
         self._interpreter.forget(session_id)
-        self._connections.no_longer_waits(session_id)  # what its containers hold, they hold until they are seen to be gone
+        self._ledger.no_longer_waits(session_id)  # what its containers hold, they hold until they are seen to be gone
 
 
 def _is_idle(session: Session, decision: Decision) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from orchestrator.app.task_group import TaskGroup
-from orchestrator.control.playlist_poller import Sweep, takeover_gap_s
+from orchestrator.control.playlist_poller import PlaylistPoller, takeover_gap_s
 from orchestrator.core.model import Absent, Corrupt, Playlist, Unknown
 from orchestrator.ports import Stamp
 from tests.fakes.object_store import FakeObjectStore
@@ -61,7 +61,7 @@ class Rig:
         self.woken: list[str] = []
         self.now = T
         self.tasks = TaskGroup()
-        self.sweep = Sweep(self.store, self.tasks, self.woken.append, lambda: self.now)
+        self.sweep = PlaylistPoller(self.store, self.tasks, self.woken.append, lambda: self.now)
 
     async def look(self, after_s: float = 1.0) -> None:
         self.now += after_s
@@ -209,7 +209,7 @@ class Poisoned(Store):
 async def test_one_poisoned_session_never_stops_the_look_at_others(caplog: pytest.LogCaptureFixture) -> None:
     rig = Rig()
     rig.store = Poisoned()
-    rig.sweep = Sweep(rig.store, rig.tasks, rig.woken.append, lambda: rig.now)
+    rig.sweep = PlaylistPoller(rig.store, rig.tasks, rig.woken.append, lambda: rig.now)
     for session_id in ("poisoned", "s"):
         rig.store.lists_segment(session_id, 1, 0)
         await rig.sweep.look_at(session_id)

@@ -47,7 +47,7 @@ from api.on_air import OnAir
 from api.posters import Posters
 from api.strips import Strips
 from api.world import World
-from orchestrator.app import machine
+from orchestrator.app import node_limits
 from orchestrator.app.settings import PREFIX, Settings, derived
 from orchestrator.errors import BadSetting, InvalidInput
 from orchestrator.ports import AddressPlaces, Bound, Download, EventBus, Frames, ObjectStore, Tables
@@ -165,7 +165,7 @@ def world_of(
         origin_url=origin_url,
         public_url=settings.public_url,
         settings=settings,
-        limits=machine.limits_of(settings),
+        limits=node_limits.node_limits(settings),
         addresses=AddressBound(
             Bound(sessions=settings.max_sessions_per_address, new_per_minute=settings.max_new_sessions_per_address_per_minute),
             tables.sessions,

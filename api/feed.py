@@ -26,7 +26,7 @@ from api.overview import TAG
 from api.wakes import wakes_of_all
 from api.world import World
 from orchestrator.core.reading import event_payload
-from orchestrator.core.reading.journal import Entry, position, settled
+from orchestrator.core.reading.journal import JournalEntry, position, settled
 from orchestrator.errors import Temporary
 from orchestrator.ports import ChannelRow
 
@@ -45,7 +45,7 @@ class Changed(Struct, frozen=True):
     channel_id: str
 
 
-async def follow_all(world: World, after: int | None) -> AsyncIterator[Entry | Changed | None]:
+async def follow_all(world: World, after: int | None) -> AsyncIterator[JournalEntry | Changed | None]:
     """Entries behind `after` (None: from now on) in order, and changes from now on, until the server closes; None where nothing
     has come for a while."""
     loop = asyncio.get_running_loop()
@@ -127,7 +127,7 @@ async def _messages(world: World, after: int | None) -> AsyncIterator[ServerSent
                     yield ServerSentEventMessage(data=None, comment="keep-alive")
                 case Changed(channel_id):
                     yield ServerSentEventMessage(event="change", data=_encode({"channel_id": channel_id}), retry=RETRY_MS)
-                case Entry(cursor, channel_id, event):
+                case JournalEntry(cursor, channel_id, event):
                     document = {**event_payload.document(event, world.origin_url), "channel_id": channel_id}
                     yield ServerSentEventMessage(id=cursor, event=event.type.value, data=_encode(document), retry=RETRY_MS)
 

@@ -23,7 +23,7 @@ from api.providers import TAG
 from api.world import World
 from orchestrator.app import playlist_import
 from orchestrator.core.catalogue.imported import ChannelPlan, Counts, changed_fields, counts
-from orchestrator.core.catalogue.m3u import BYTES, Fault
+from orchestrator.core.catalogue.m3u import BYTES, PlaylistFault
 from orchestrator.errors import InvalidInput
 
 MEDIA_TYPES: Final = (
@@ -72,7 +72,7 @@ class ImportView(Struct, kw_only=True):
     duplicates: int  # entries whose address their channel has already
     counts: Counts
     changed_meanwhile: int  # channels that somebody else was changing, and that were left alone
-    faults: list[Fault]  # the first 500
+    faults: list[PlaylistFault]  # the first 500
     fault_count: int
     changes: list[ChannelChanged]  # the first 500
     change_count: int
@@ -114,7 +114,7 @@ class _Sent(NewImport, kw_only=True):
         duplicates=3,
         counts=Counts(channels_added=1, sources_added=2, sources_disabled=1),
         changed_meanwhile=0,
-        faults=[Fault(17, "no address follows")],
+        faults=[PlaylistFault(17, "no address follows")],
         fault_count=1,
         changes=[
             ChannelChanged(

@@ -25,7 +25,7 @@ from api.on_air import Listed
 from api.sessions import AnyRequest
 from api.views import optional_timestamp
 from api.world import World
-from orchestrator.control.presence import is_there
+from orchestrator.control.presence import is_running
 from orchestrator.core.model import Desired, Phase, Provider, Session, SourceStatus
 from orchestrator.core.policy import Policy
 from orchestrator.core.reading.event_payload import timestamp
@@ -186,7 +186,7 @@ def _orchestrator(rows: Sequence[OrchestratorRow], now: float) -> OrchestratorGl
     last = max(rows, key=lambda row: row.seen_at, default=None)
     if last is None:
         return OrchestratorGlance(seen_at=None, runs=False)
-    return OrchestratorGlance(seen_at=timestamp(last.seen_at), runs=is_there(last, now))
+    return OrchestratorGlance(seen_at=timestamp(last.seen_at), runs=is_running(last, now))
 
 
 def _full(providers: Sequence[Provider], in_use: Mapping[str, int]) -> list[FullProvider]:

@@ -23,19 +23,19 @@ from orchestrator.errors import AlreadyExists
 
 TAG = Tag("Providers", "Accounts that sources come from, and what their playlists bring.")
 
-Connections = Annotated[int, Meta(ge=1, le=100_000, description="At the same time; null: any number.")]
+ConnectionLedger = Annotated[int, Meta(ge=1, le=100_000, description="At the same time; null: any number.")]
 
 
 class NewProvider(Struct, kw_only=True, forbid_unknown_fields=True):
     name: Name
-    max_connections: Connections | None = None
+    max_connections: ConnectionLedger | None = None
 
 
 class ProviderChange(Struct, kw_only=True, forbid_unknown_fields=True):
     """Only what is given changes."""
 
     name: Name | UnsetType = UNSET
-    max_connections: Connections | UnsetType | None = UNSET
+    max_connections: ConnectionLedger | UnsetType | None = UNSET
 
 
 class ProviderView(Struct, kw_only=True):

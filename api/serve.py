@@ -19,7 +19,7 @@ from litestar import Litestar
 from api import logos
 from api.app import create_app
 from api.world import World
-from orchestrator.app.liveness_file import pulse
+from orchestrator.app.liveness_file import keep_touched
 from orchestrator.app.settings import PREFIX, Settings
 from orchestrator.errors import BadSetting
 from orchestrator.ports import Frames
@@ -115,6 +115,6 @@ async def run(settings: Settings) -> None:
         app = create_app(settings, tables, bus, store, time.time, download, _frames(settings), logo, places)
         listener = listen(settings)
         log.info("API on http://%s:%d", *listener.getsockname()[:2])
-        await stack.enter_async_context(pulse(settings.health_file))
+        await stack.enter_async_context(keep_touched(settings.health_file))
         await serve(app, listener, stop)
         log.info("API stops; sessions play on")

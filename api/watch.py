@@ -244,10 +244,10 @@ def _cookie(request: AnyRequest) -> str | None:
     return cookie if len(cookie) == 32 and cookie.replace("-", "").replace("_", "").isalnum() else None
 
 
-def _entry(channel: Channel, address: str) -> m3u.Entry:
+def _entry(channel: Channel, address: str) -> m3u.PlaylistEntry:
     """A logo at an address with a query or user info, where a provider's account may stand, is to be had from us."""
     private = channel.logo is not None and any(sign in channel.logo for sign in "?@")
-    return m3u.Entry(
+    return m3u.PlaylistEntry(
         name=channel.name,
         url=f"{address}{PLAYLIST}",
         tvg_id=channel.tvg_id or channel.slug,

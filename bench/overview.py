@@ -23,7 +23,7 @@ from bench.stage import Stage
 from bench.table import Goal, Row
 from orchestrator.adapters.redis.event_bus import RedisEventBus
 from orchestrator.adapters.s3.object_store import MinioObjectStore
-from orchestrator.adapters.sql import Tables, open_tables, schema
+from orchestrator.adapters.sql import SqlTables, open_tables, schema
 from orchestrator.app.settings import Settings, replaced
 from orchestrator.core.model import ChannelPolicy, Desired, EventType, Media, Phase, SourceStatus
 from orchestrator.errors import FailoverError
@@ -103,7 +103,7 @@ async def _ask(app: Litestar, runs: int) -> tuple[float, list[float], list[float
     return first, anew, kept, size, sent
 
 
-async def _fill(tables: Tables, store: MinioObjectStore, count: int, running: int) -> None:
+async def _fill(tables: SqlTables, store: MinioObjectStore, count: int, running: int) -> None:
     """Rows as they are after an hour: by a few statements, for it is not their writing that is measured."""
     now = time.time()
     names = [f"{number:05}" for number in range(count)]

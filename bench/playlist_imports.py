@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.stage import Stage
 from bench.table import Goal, Row
-from orchestrator.core.catalogue.m3u import Entry, render
+from orchestrator.core.catalogue.m3u import PlaylistEntry, render
 from orchestrator.errors import FailoverError
 from orchestrator.migrations import upgrade
 
@@ -76,10 +76,10 @@ def _import(database: str, playlist: Path) -> tuple[float, float]:
     return took_s, int(peak.read_text()) / 1000
 
 
-def _entries(count: int, password: str) -> Iterator[Entry]:
+def _entries(count: int, password: str) -> Iterator[PlaylistEntry]:
     for number in range(count):
         channel, quality = divmod(number, len(_QUALITIES))
-        yield Entry(
+        yield PlaylistEntry(
             name=f"UK: Channel {channel} {_QUALITIES[quality]}",
             url=f"http://provider.test:8080/live/account/{password}/{number}.ts",
             tvg_id=f"channel{channel}.uk" if channel % 2 else None,

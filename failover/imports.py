@@ -18,7 +18,7 @@ from failover import data_dir as stacks
 from orchestrator.adapters.http.download import download
 from orchestrator.adapters.sql import open_tables
 from orchestrator.app import playlist_import
-from orchestrator.app.playlist_import import Playlist, Report
+from orchestrator.app.playlist_import import ImportReport, ParsedPlaylist
 from orchestrator.app.settings import Settings
 from orchestrator.core.catalogue.imported import changed_fields, counts
 from orchestrator.core.catalogue.m3u import BYTES
@@ -53,7 +53,7 @@ async def import_playlist(settings: Settings, data_dir: Path | None, where: str,
     return 1 if report.changed_meanwhile else 0
 
 
-async def _read(where: str, bars: Progress) -> Playlist:
+async def _read(where: str, bars: Progress) -> ParsedPlaylist:
     if where.lower().startswith(("http://", "https://")):
         task = bars.add_task("fetching", total=None)
         content = await download(where)
@@ -82,7 +82,7 @@ def _lines(path: Path) -> list[bytes]:
         raise FailoverError(f"{path}: {error.strerror}") from None
 
 
-def _parsed(lines: list[bytes], bars: Progress) -> Playlist:
+def _parsed(lines: list[bytes], bars: Progress) -> ParsedPlaylist:
     task = bars.add_task("lines", total=len(lines))
 
     def told() -> Iterator[bytes]:
@@ -96,7 +96,7 @@ def _parsed(lines: list[bytes], bars: Progress) -> Playlist:
     return playlist
 
 
-def _show(report: Report, *, dry_run: bool) -> None:
+def _show(report: ImportReport, *, dry_run: bool) -> None:
     for fault in report.faults[:_FAULTS_SHOWN]:
         console.print(f"line {fault.line}: {fault.reason}", style="yellow", markup=False)
     if report.fault_count > _FAULTS_SHOWN:

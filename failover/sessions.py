@@ -16,7 +16,7 @@ from rich.table import Table
 from failover import data_dir as stacks
 from orchestrator.adapters.redis.event_bus import RedisEventBus
 from orchestrator.adapters.s3.object_store import MinioObjectStore
-from orchestrator.adapters.sql import Tables, open_tables
+from orchestrator.adapters.sql import SqlTables, open_tables
 from orchestrator.app.runtime import open_runtime
 from orchestrator.app.settings import Settings
 from orchestrator.control import switch_request
@@ -34,7 +34,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 250)
 
 
 @contextlib.asynccontextmanager
-async def opened_tables(settings: Settings) -> AsyncIterator[Tables]:
+async def opened_tables(settings: Settings) -> AsyncIterator[SqlTables]:
     assert settings.database_url is not None
     tables = open_tables(settings.database_url)
     try:
@@ -43,7 +43,7 @@ async def opened_tables(settings: Settings) -> AsyncIterator[Tables]:
         await tables.close()
 
 
-async def somebody_is_there(tables: Tables, why: str) -> None:
+async def somebody_is_there(tables: SqlTables, why: str) -> None:
     """Raises FailoverError where no orchestrator runs; `why` one is needed."""
     absent = absence(await tables.operation.orchestrators(), time.time())
     if absent is not None:

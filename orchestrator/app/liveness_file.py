@@ -1,5 +1,7 @@
-"""A file that is touched for as long as a process's loop runs: its age is the health check of the image. It says nothing of any
-server: one that is down must not make a process look ill that is only waiting for it."""
+"""Liveness file: touched every few seconds for as long as the process's event loop runs; its age is the image's health check.
+
+It says nothing about any server: a process that only waits for one that is down is healthy, and restarting it would not help.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +9,33 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from orchestrator.app.task_group import TaskGroup
+
 log = logging.getLogger(__name__)
 
-BEAT_S: Final = 3.0
+TOUCH_INTERVAL_S: Final = 3.0
+TASK: Final = "liveness file"
 
 
 @contextlib.asynccontextmanager
-async def pulse(path: str | None) -> AsyncIterator[None]:
-    """Touch the file, where one is given, for as long as the context is open."""
+async def keep_touched(path: str | None) -> AsyncIterator[None]:
+    """Touches the file, where one is given, for as long as the context is open."""
     if path is None:
         yield
         return
-    beating = asyncio.create_task(_beat(Path(path).touch), name="pulse")
-    try:
+    async with TaskGroup() as tasks:
+        tasks.keep_running(partial(_touch_again_and_again, Path(path).touch), TASK)
         yield
-    finally:
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
 
 
-async def _beat(touch: Callable[[], None]) -> None:
+async def _touch_again_and_again(touch: Callable[[], None]) -> None:
     while True:
         try:
             touch()
         except OSError as error:  # a disk that is full now may have room later
-            log.warning("the health file cannot be touched: %s", error)
-        await asyncio.sleep(BEAT_S)
+            log.warning("the liveness file cannot be touched: %s", error)
+        await asyncio.sleep(TOUCH_INTERVAL_S)

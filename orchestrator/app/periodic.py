@@ -1,6 +1,6 @@
-"""The periodic jobs, on APScheduler: each runs once at a time, and late runs are merged into one.
+"""Periodic jobs, on APScheduler: each runs at most once at a time, and runs that are late are merged into one.
 
-A job never ends the process: what can be tried again is logged and tried at the next run.
+Law: an error in a job ends neither the process nor the job. It is logged, and the job runs again at its next time.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from orchestrator.app.settings import Settings
-from orchestrator.control.first_probes import FirstLooks
+from orchestrator.control.first_probes import FirstProbes
 from orchestrator.control.leadership import RENEW_S, Leadership
-from orchestrator.control.lease_renewals import Renewals
-from orchestrator.control.playlist_poller import Sweep
-from orchestrator.control.presence import BEAT_S, Heartbeat
-from orchestrator.control.reprobing import Recovery
-from orchestrator.control.requested_probes import AskedProbes
+from orchestrator.control.lease_renewals import LeaseRenewals
+from orchestrator.control.playlist_poller import PlaylistPoller
+from orchestrator.control.presence import ANNOUNCE_INTERVAL_S, Presence
+from orchestrator.control.reprobing import Reprobing
+from orchestrator.control.requested_probes import RequestedProbes
 from orchestrator.control.supervisor import Supervisor
 from orchestrator.core.model import Phase
 from orchestrator.errors import EngineUnavailable, NotFound, Temporary
-from orchestrator.housekeeping.history_retention import History
-from orchestrator.housekeeping.segment_retention import Retention
+from orchestrator.housekeeping.history_retention import HistoryRetention
+from orchestrator.housekeeping.segment_retention import SegmentRetention
 from orchestrator.ports import ContainerRuntime, Sessions
 
 log = logging.getLogger(__name__)
@@ -32,24 +32,24 @@ log = logging.getLogger(__name__)
 _POLL_CONTAINERS_S = 5.0
 _RESYNC_CHANNELS_S = 2.0
 _HISTORY_S = 300.0
-_LOOK_AFTER_S = 1.0  # the shortest time for which a source may have to be stable
+_FAILBACK_PROBES_S = 1.0  # the shortest time for which a source may have to be stable
 _RENEWALS_S = 5.0
 
 
-class Jobs:
+class PeriodicJobs:
     def __init__(
         self,
         *,
         settings: Settings,
         supervisor: Supervisor,
-        sweep: Sweep,
-        renewals: Renewals,
-        recovery: Recovery,
-        asked_probes: AskedProbes,
-        first_looks: FirstLooks,
-        retention: Retention,
-        history: History,
-        heartbeat: Heartbeat,
+        poller: PlaylistPoller,
+        renewals: LeaseRenewals,
+        reprobing: Reprobing,
+        requested_probes: RequestedProbes,
+        first_probes: FirstProbes,
+        segment_retention: SegmentRetention,
+        history_retention: HistoryRetention,
+        presence: Presence,
         leadership: Leadership,
         sessions: Sessions,
         runtime: ContainerRuntime,
@@ -57,30 +57,30 @@ class Jobs:
     ) -> None:
         self._settings = settings
         self._supervisor = supervisor
-        self._recovery = recovery
-        self._retention = retention
-        self._history = history
+        self._reprobing = reprobing
+        self._segment_retention = segment_retention
+        self._history_retention = history_retention
         self._sessions = sessions
         self._runtime = runtime
         self._leadership = leadership
         self._now = now
         self._scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
-        self._every("playlist sweep", settings.sweep_interval_s, sweep.look)
+        self._every("playlist poll", settings.sweep_interval_s, poller.look)
         self._every("row resync", settings.resync_interval_s, supervisor.resync)
         self._every("channel resync", _RESYNC_CHANNELS_S, supervisor.resync_channels)
         self._every("renewals", min(_RENEWALS_S, settings.idle_timeout_s / 4), renewals.look)
         self._every("container poll", _POLL_CONTAINERS_S, self._poll_containers)
-        self._every("recovery", settings.recovery_interval_s, self._acting(self._recover))
-        self._every("failback probes", _LOOK_AFTER_S, self._acting(recovery.look_after))
-        self._every("asked probes", settings.resync_interval_s, asked_probes.look)
-        self._every("first looks", settings.first_look_interval_s, first_looks.look)
+        self._every("reprobing", settings.recovery_interval_s, self._acting(self._reprobe))
+        self._every("failback probes", _FAILBACK_PROBES_S, self._acting(reprobing.probe_awaited))
+        self._every("requested probes", settings.resync_interval_s, requested_probes.look)
+        self._every("first probes", settings.first_look_interval_s, first_probes.look)
         self._every("retention", settings.retention_interval_s, self._acting(self._retain))
         self._every("history", _HISTORY_S, self._acting(self._forget))
-        self._every("heartbeat", BEAT_S, self._acting(heartbeat.beat))
+        self._every("presence", ANNOUNCE_INTERVAL_S, self._acting(presence.announce))
         self._every("leadership", RENEW_S, leadership.renew)
 
     def start(self) -> None:
-        # A run that finds the one before still going is skipped: that is what max_instances is for, and no news.
+        # APScheduler warns of each run that it skips because the one before is still going. That is intended (max_instances).
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler.start()
 
@@ -92,7 +92,7 @@ class Jobs:
             try:
                 await run()
             except asyncio.CancelledError:
-                return  # we are stopping: to the scheduler that would be an error worth a traceback
+                return  # the process is stopping; APScheduler would log a cancellation as an error
             except Temporary as error:
                 log.warning("%s: %s", name, error)
             except Exception:
@@ -101,7 +101,7 @@ class Jobs:
         self._scheduler.add_job(guarded, IntervalTrigger(seconds=interval_s), name=name, id=name)
 
     def _acting(self, run: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        """What does more than look: not without the lease."""
+        """For a job that changes something: it runs only while this orchestrator holds the leader lease."""
 
         async def confirmed() -> None:
             await self._leadership.confirm()
@@ -109,22 +109,23 @@ class Jobs:
 
         return confirmed
 
-    async def _recover(self) -> None:
-        for source in await self._recovery.sweep():
+    async def _reprobe(self) -> None:
+        for source in await self._reprobing.probe_problematic():
             log.info("source %s works again", source.id)
 
     async def _retain(self) -> None:
-        gone = await self._retention.sweep(self._now())
+        gone = await self._segment_retention.delete_unlisted(self._now())
         if gone:
             log.debug("retention: %s objects deleted", gone)
 
     async def _forget(self) -> None:
-        gone = await self._history.sweep(self._now())
+        gone = await self._history_retention.delete_old(self._now())
         if gone:
             log.info("history: %s rows of sessions that ended long ago deleted", gone)
 
     async def _poll_containers(self) -> None:
-        """Also removes containers of ours that belong to no session any more, once they are old enough to be sure."""
+        """Polls the containers, and removes those that belong to no session: at once where the session has ended, and where
+        there is no row only after a grace period, since the row may not have been read yet."""
         for container in await self._supervisor.poll_containers():
             try:
                 row = await self._sessions.get(container.session_id)
@@ -135,8 +136,10 @@ class Jobs:
                 if self._now() - container.created_at < self._settings.orphan_grace_s:
                     continue
             await self._leadership.confirm()
-            log.info("%s: container of attempt %s belongs to nobody", container.session_id, container.attempt)
+            log.info(
+                "%s: container of attempt %s belongs to no session, and is removed", container.session_id, container.attempt
+            )
             try:
                 await self._runtime.stop(container.session_id, container.attempt, 1.0)
-            except EngineUnavailable as error:  # one that cannot be removed must not keep the others
+            except EngineUnavailable as error:  # the others are removed all the same
                 log.warning("%s: attempt %s not removed: %s", container.session_id, container.attempt, error)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from orchestrator.core import bounds
 from orchestrator.core.catalogue.import_plan import plan
 from orchestrator.core.catalogue.imported import ChannelPlan, Counts, counts
-from orchestrator.core.catalogue.m3u import Entry, Fault, parse, text_lines
+from orchestrator.core.catalogue.m3u import PlaylistEntry, PlaylistFault, parse, text_lines
 from orchestrator.core.model import Provider
 from orchestrator.errors import AlreadyExists, InvalidInput, NotFound, Stale
 from orchestrator.ports import Imports, Providers
@@ -31,15 +31,15 @@ class Tables(Protocol):
     def imports(self) -> Imports: ...
 
 
-class Playlist(Struct, frozen=True):
+class ParsedPlaylist(Struct, frozen=True):
     """What was read."""
 
-    entries: list[Entry]
-    faults: list[Fault]  # the first ones
+    entries: list[PlaylistEntry]
+    faults: list[PlaylistFault]  # the first ones
     fault_count: int
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class ImportReport(Struct, frozen=True, kw_only=True):
     """What an import has done; of a dry run: what it would do."""
 
     provider: str  # its name
@@ -49,17 +49,17 @@ class Report(Struct, frozen=True, kw_only=True):
     counts: Counts
     channels: tuple[ChannelPlan, ...]  # that change
     changed_meanwhile: int  # channels that somebody else was changing, and that were left alone
-    faults: tuple[Fault, ...]
+    faults: tuple[PlaylistFault, ...]
     fault_count: int
 
 
-def read(lines: Iterable[bytes]) -> Playlist:
+def read(lines: Iterable[bytes]) -> ParsedPlaylist:
     """Blocks for as long as the lines take. Raises InvalidInput where there is no entry at all, or too many."""
-    entries: list[Entry] = []
-    faults: list[Fault] = []
+    entries: list[PlaylistEntry] = []
+    faults: list[PlaylistFault] = []
     fault_count = 0
     for each in parse(text_lines(lines)):
-        if isinstance(each, Entry):
+        if isinstance(each, PlaylistEntry):
             entries.append(each)
             if len(entries) > ENTRIES:
                 raise InvalidInput("playlist", f"more than {ENTRIES} entries")
@@ -70,17 +70,17 @@ def read(lines: Iterable[bytes]) -> Playlist:
     if not entries:  # an error page, an empty file: importing that would disable all that the provider has
         why = f" (line {faults[0].line}: {faults[0].reason})" if faults else ""
         raise InvalidInput("playlist", f"there is no entry in it{why}")
-    return Playlist(entries, faults, fault_count)
+    return ParsedPlaylist(entries, faults, fault_count)
 
 
 async def run(
     tables: Tables,
     provider: str,
-    playlist: Playlist,
+    playlist: ParsedPlaylist,
     *,
     dry_run: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Report:
+) -> ImportReport:
     """Import as `provider`, an id or a name; a name that is not known becomes a provider. `progress` is told how many of how
     many channels are written. Raises DatabaseUnavailable, InvalidInput; Stale where others change the same again and again."""
     known, is_new = await _provider(tables.providers, provider, create=not dry_run)
@@ -99,7 +99,7 @@ async def run(
                 raise
             continue
         progress(len(made.channels), len(made.channels))
-        return Report(
+        return ImportReport(
             provider=known.name,
             provider_is_new=is_new,
             entries=made.entries,

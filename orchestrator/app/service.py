@@ -11,30 +11,37 @@ import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Final
 
-from orchestrator.app.liveness_file import pulse
-from orchestrator.app.periodic import Jobs
+from orchestrator.app.liveness_file import keep_touched
+from orchestrator.app.periodic import PeriodicJobs
 from orchestrator.app.process_identity import own_process
 from orchestrator.app.settings import Settings
-from orchestrator.control.connection_inventory import Census
-from orchestrator.control.connection_ledger import Connections
-from orchestrator.control.first_probes import FirstLooks
+from orchestrator.app.task_group import RestartDelay, TaskGroup
+from orchestrator.control.connection_inventory import ConnectionInventory
+from orchestrator.control.connection_ledger import ConnectionLedger
+from orchestrator.control.first_probes import FirstProbes
 from orchestrator.control.interpreter import Interpreter
 from orchestrator.control.leadership import Leadership
-from orchestrator.control.lease_renewals import Renewals
+from orchestrator.control.lease_renewals import LeaseRenewals
 from orchestrator.control.observer import Observer
-from orchestrator.control.playlist_poller import Sweep
-from orchestrator.control.presence import Heartbeat
-from orchestrator.control.reprobing import Recovery
-from orchestrator.control.requested_probes import AskedProbes
+from orchestrator.control.playlist_poller import PlaylistPoller
+from orchestrator.control.presence import Presence
+from orchestrator.control.probe_scheduler import ProbeScheduler
+from orchestrator.control.reprobing import Reprobing
+from orchestrator.control.requested_probes import RequestedProbes
 from orchestrator.control.supervisor import Supervisor
+from orchestrator.control.wake_ups import WakeUps
 from orchestrator.core.policy import Policy
 from orchestrator.errors import FailoverError, NotLeading, Temporary
-from orchestrator.housekeeping.history_retention import History
-from orchestrator.housekeeping.segment_retention import Retention
+from orchestrator.housekeeping.history_retention import HistoryRetention
+from orchestrator.housekeeping.segment_retention import SegmentRetention
 from orchestrator.ports import PROBES, ContainerRuntime, EventBus, ObjectStore, Prober, Tables
 
 log = logging.getLogger(__name__)
+
+_EVERY_SECOND: Final = RestartDelay(1.0, 1.0)
 
 
 def policy_of(settings: Settings) -> Policy:
@@ -63,83 +70,77 @@ async def orchestrate(
 ) -> AsyncIterator[Supervisor]:
     """Run the control loop on these ports for as long as the context is open. Waits for the lease of an orchestrator that was
     killed; raises NotLeading where one lives. `displaced` is called where another one took over: this one acts no more."""
-    heartbeat = Heartbeat(tables.operation, now)
-    leadership = Leadership(tables.operation, heartbeat.id, heartbeat.node, now, displaced, own_process())
+    presence = Presence(tables.operation, now)
+    leadership = Leadership(tables.operation, presence.id, presence.node, now, displaced, own_process())
     await leadership.begin()
-    connections = Connections()
+    tasks, wake_ups = TaskGroup(), WakeUps()
+    ledger = ConnectionLedger(wake_ups.wake)
+    probes = ProbeScheduler(catalogue=tables.catalogue, prober=prober, ledger=ledger, tasks=tasks, wake=wake_ups.wake, now=now)
     interpreter = Interpreter(
-        settings=settings, catalogue=tables.catalogue, runtime=runtime, store=store, bus=bus, prober=prober,
-        connections=connections, may_act=leadership.confirm, now=now,
+        settings=settings, catalogue=tables.catalogue, runtime=runtime, store=store, bus=bus, probes=probes, tasks=tasks,
+        may_act=leadership.confirm, wake=wake_ups.wake,
     )  # fmt: skip
-    sweep = Sweep(store, lambda session_id: supervisor.glance(session_id), now)
-    census, renewals = Census(connections, tables.providers, runtime), Renewals(tables.sessions, now)
+    poller = PlaylistPoller(store, tasks, wake_ups.glance, now)
+    inventory, renewals = ConnectionInventory(ledger, tables.providers, runtime), LeaseRenewals(tables.sessions, now)
     observer = Observer(
-        catalogue=tables.catalogue, runtime=runtime, sweep=sweep, connections=connections, census=census,
-        renewals=renewals, with_refused=interpreter.with_refused,
+        catalogue=tables.catalogue, runtime=runtime, poller=poller, ledger=ledger, inventory=inventory,
+        renewals=renewals, with_refused=interpreter.with_refused, engine_is_silent=wake_ups.engine_is_silent,
     )  # fmt: skip
     supervisor = Supervisor(
-        tables=tables, runtime=runtime, sweep=sweep, observer=observer, interpreter=interpreter, connections=connections,
-        census=census, policy=policy_of(settings), may_act=leadership.confirm, now=now,
+        tables=tables, runtime=runtime, poller=poller, observer=observer, interpreter=interpreter, ledger=ledger,
+        inventory=inventory, wake_ups=wake_ups, tasks=tasks, policy=policy_of(settings), may_act=leadership.confirm, now=now,
     )  # fmt: skip
-    interpreter.woken = connections.woken = supervisor.wake
-    asked_probes = AskedProbes(
-        tables.probes, interpreter, connections=connections, census=census, bus=bus, tell=supervisor.tell,
+    requested_probes = RequestedProbes(
+        tables.probes, probes, ledger=ledger, inventory=inventory, bus=bus, tasks=tasks, tell=supervisor.tell,
         may_act=leadership.confirm, now=now,
     )  # fmt: skip
-    first_looks = FirstLooks(
-        tables.probes, interpreter, connections=connections, census=census, tell=supervisor.tell,
+    first_probes = FirstProbes(
+        tables.probes, probes, ledger=ledger, inventory=inventory, tasks=tasks, tell=supervisor.tell,
         may_act=leadership.confirm, now=now,
     )  # fmt: skip
-    jobs = Jobs(
+    periodic_jobs = PeriodicJobs(
         settings=settings,
         supervisor=supervisor,
-        sweep=sweep,
+        poller=poller,
         renewals=renewals,
-        recovery=Recovery(
+        reprobing=Reprobing(
             tables.catalogue,
-            interpreter,
+            probes,
             interval_s=settings.recovery_interval_s,
             awaited=supervisor.awaited,
             tell=supervisor.tell,
             now=now,
         ),
-        asked_probes=asked_probes,
-        first_looks=first_looks,
-        retention=Retention(store, tables.sessions, settings),
-        history=History(tables.operation, settings),
-        heartbeat=heartbeat,
+        requested_probes=requested_probes,
+        first_probes=first_probes,
+        segment_retention=SegmentRetention(store, tables.sessions, settings),
+        history_retention=HistoryRetention(tables.operation, settings),
+        presence=presence,
         leadership=leadership,
         sessions=tables.sessions,
         runtime=runtime,
         now=now,
     )
-    background = [
-        asyncio.create_task(_prepare(store), name="prepare-store"),
-        asyncio.create_task(_check(runtime), name="check-engine"),
-        asyncio.create_task(_follow_nudges(bus, supervisor, asked_probes), name="nudges"),
-        asyncio.create_task(supervisor.follow_containers(), name="engine-events"),
-    ]
-    jobs.start()
+    tasks.keep_running(store.prepare, "store", until_it_returns=True, delay=_EVERY_SECOND)
+    tasks.start(_check(runtime), "engine check")
+    tasks.keep_running(partial(_follow_nudges, bus, supervisor, requested_probes), "nudges")
+    tasks.keep_running(supervisor.follow_wake_ups, "wake-ups")
+    tasks.keep_running(supervisor.follow_containers, "engine events", delay=_EVERY_SECOND)
+    periodic_jobs.start()
     try:
         with contextlib.suppress(Temporary):  # the jobs come back to it in a moment
-            await heartbeat.beat()
-        await sweep.look()
+            await presence.announce()
+        await poller.look()
         with contextlib.suppress(Temporary):
             await supervisor.resync()
-        asked_probes.wake()
+        requested_probes.wake()
         yield supervisor
     finally:
-        jobs.close()
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
-        await supervisor.close()
-        await asked_probes.close()
-        await first_looks.close()
-        await interpreter.close()
-        await sweep.close()
+        periodic_jobs.close()
+        await tasks.close()
+        supervisor.close()
         await leadership.step_down()
-        await heartbeat.leave()
+        await presence.leave()
 
 
 @contextlib.asynccontextmanager
@@ -188,7 +189,7 @@ async def run(settings: Settings) -> None:
                 settings, tables=tables, runtime=runtime, store=store, bus=bus, prober=prober, displaced=displaced.set_result
             )
         )
-        await stack.enter_async_context(pulse(settings.health_file))
+        await stack.enter_async_context(keep_touched(settings.health_file))
         log.info("orchestrator of deployment %s runs, %s runtime", settings.deployment, type(runtime).__name__)
         stopping = asyncio.create_task(stop.wait(), name="orchestrator stop")
         await asyncio.wait((stopping, displaced), return_when=asyncio.FIRST_COMPLETED)
@@ -196,20 +197,6 @@ async def run(settings: Settings) -> None:
         log.info("orchestrator stops; sessions play on")
         if displaced.done():
             raise displaced.result()
-
-
-async def _prepare(store: ObjectStore) -> None:
-    """The bucket, its CORS and its read policy, as soon as the store answers."""
-    while True:
-        try:
-            await store.prepare()
-        except Temporary as error:
-            log.warning("store: %s", error)
-        except Exception:
-            log.exception("store")
-        else:
-            return
-        await asyncio.sleep(1.0)
 
 
 async def _check(runtime: ContainerRuntime) -> None:
@@ -220,9 +207,9 @@ async def _check(runtime: ContainerRuntime) -> None:
         log.error("runtime: %s", error)
 
 
-async def _follow_nudges(bus: EventBus, supervisor: Supervisor, asked_probes: AskedProbes) -> None:
+async def _follow_nudges(bus: EventBus, supervisor: Supervisor, requested_probes: RequestedProbes) -> None:
     async for subject in bus.nudges():
         if subject == PROBES:
-            asked_probes.wake()
+            requested_probes.wake()
         else:
             supervisor.wake(subject)

@@ -1,6 +1,7 @@
-"""Reads what the count of connections starts from: the providers' limits, and the containers that ran before this process.
+"""Connection inventory: fills the connection ledger with what ran before this process, and with the providers' limits.
 
-Law: before these are counted nothing is started (law 3: whose connections are in use is unknown, not none).
+Law: nothing is started on a limited provider before the running containers have been counted. Until then it is unknown how many
+connections are in use, which is not the same as none (law 3).
 """
 
 from __future__ import annotations
@@ -8,34 +9,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from orchestrator.control.connection_ledger import Connections
+from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.core.model import HOLDING, Source
 from orchestrator.ports import ContainerRuntime, Providers
 
 
-class Census:
-    def __init__(self, connections: Connections, providers: Providers, runtime: ContainerRuntime) -> None:
-        self._connections = connections
+class ConnectionInventory:
+    def __init__(self, ledger: ConnectionLedger, providers: Providers, runtime: ContainerRuntime) -> None:
+        self._ledger = ledger
         self._providers = providers
         self._runtime = runtime
         self._counting = asyncio.Lock()
 
     async def take(self) -> None:
-        """Once in a process. Raises EngineUnavailable, DatabaseUnavailable."""
-        async with self._counting:  # one asks for all
-            if self._connections.known:
+        """Counts the running containers, once in a process's life. Raises EngineUnavailable, DatabaseUnavailable."""
+        async with self._counting:  # single-flight: the others wait for the same answer
+            if self._ledger.known:
                 return
             seen = await self._runtime.containers()
             running = [(each.session_id, each.attempt) for each in seen if each.state in HOLDING]
             holders = await self._providers.of_attempts(running) if running else {}
-            self._connections.limit(await self._providers.all())
-            self._connections.count(holders)
+            self._ledger.limit(await self._providers.all())
+            self._ledger.count(holders)
 
     async def limits(self) -> None:
-        """As the rows have them now. Raises DatabaseUnavailable."""
-        self._connections.limit(await self._providers.all())
+        """Reads the providers' limits as the rows have them now. Raises DatabaseUnavailable."""
+        self._ledger.limit(await self._providers.all())
 
     async def know(self, sources: Iterable[Source]) -> None:
-        """The limits of these sources' providers, where one is new. Raises DatabaseUnavailable."""
-        if not self._connections.knows(sources):
+        """Reads the limits again where one of these sources has a provider that is not known yet. Raises
+        DatabaseUnavailable."""
+        if not self._ledger.knows(sources):
             await self.limits()

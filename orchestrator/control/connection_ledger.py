@@ -29,11 +29,11 @@ from orchestrator.core.session import slate
 from orchestrator.core.source.first_probes import room
 
 
-class Connections:
-    """`woken` is called with the id of each session that waits for a connection when one becomes free."""
+class ConnectionLedger:
+    """`wake` is called with the id of each session that waits for a connection when one becomes free."""
 
-    def __init__(self, woken: Callable[[str], None] = lambda _: None) -> None:
-        self.woken = woken
+    def __init__(self, wake: Callable[[str], None]) -> None:
+        self._wake_session = wake
         self.known = False  # whether what ran before this process has been counted
         self._providers: dict[str, Provider] = {}
         self._of: dict[str, dict[int, str]] = {}  # session → attempt → provider, whether it runs or not
@@ -65,7 +65,7 @@ class Connections:
             self._hold(session_id, self._held.get(session_id, set()) | {attempt})
         self.known = True
         for session_id in tuple(self._waiting):
-            self.woken(session_id)
+            self._wake_session(session_id)
 
     def observed(
         self, session_id: str, containers: Iterable[Container], current: Iterable[Attempt] = (), sources: Iterable[Source] = ()
@@ -226,4 +226,4 @@ class Connections:
     def _wake(self, provider_ids: set[str], *, but: str | None = None) -> None:
         for session_id, waits in tuple(self._waiting.items()):
             if session_id != but and not provider_ids.isdisjoint(waits.values()):
-                self.woken(session_id)
+                self._wake_session(session_id)

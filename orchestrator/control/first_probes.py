@@ -12,9 +12,10 @@ import logging
 from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
-from orchestrator.control.connection_inventory import Census
-from orchestrator.control.connection_ledger import Connections
-from orchestrator.control.interpreter import Interpreter
+from orchestrator.app.task_group import TaskGroup
+from orchestrator.control.connection_inventory import ConnectionInventory
+from orchestrator.control.connection_ledger import ConnectionLedger
+from orchestrator.control.probe_scheduler import ProbeScheduler
 from orchestrator.core.model import Source, SourceStatus
 from orchestrator.core.source.first_probes import next_looks
 from orchestrator.errors import EngineUnavailable, Temporary
@@ -27,24 +28,26 @@ CUT_OFF_S: Final = 30.0  # nor one that made room
 _ROWS = 500  # in one look
 
 
-class FirstLooks:
+class FirstProbes:
     """`tell` is called with each source whose probe has news."""
 
     def __init__(
         self,
         probes: Probes,
-        interpreter: Interpreter,
+        scheduler: ProbeScheduler,
         *,
-        connections: Connections,
-        census: Census,
+        ledger: ConnectionLedger,
+        inventory: ConnectionInventory,
+        tasks: TaskGroup,
         tell: Callable[[Source], None],
         may_act: Callable[[], Awaitable[None]],
         now: Callable[[], float],
     ) -> None:
         self._probes = probes
-        self._interpreter = interpreter
-        self._connections = connections
-        self._census = census
+        self._scheduler = scheduler
+        self._ledger = ledger
+        self._inventory = inventory
+        self._tasks = tasks
         self._tell = tell
         self._may_act = may_act
         self._now = now
@@ -52,7 +55,6 @@ class FirstLooks:
         # By source: the address that was looked at, and until when it is left
         self._not_before: dict[str, tuple[str, float]] = {}
         self._looking = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def look(self) -> None:
         """Begin what can be begun now; each that ends makes the next look. Raises DatabaseUnavailable, NotLeading."""
@@ -66,7 +68,7 @@ class FirstLooks:
             limited = {each.provider_id for each in unseen if each.provider_id is not None}
             if limited:
                 await self._count()
-            spare = self._connections.spare()
+            spare = self._ledger.spare()
             asked = await self._probes.asked()
             spare |= {each.provider_id: 0 for each in asked if each.provider_id in spare}
             wanted = {each.id for each in asked}
@@ -74,14 +76,9 @@ class FirstLooks:
             if not full.isdisjoint(limited):  # others may stand behind a long list of theirs
                 unseen = await self._due(_ROWS, but_of=full)
             free = (each for each in unseen if each.id not in wanted)
-            running = self._interpreter.probes_under_way
+            running = self._scheduler.running
             for source in next_looks(free, self._under_way.values(), probes=running, spare=spare):
                 self._begin(source)
-
-    async def close(self) -> None:
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _due(self, limit: int, but_of: Collection[str] = ()) -> tuple[Source, ...]:
         busy = frozenset(self._under_way)  # what ends while rows are read may still stand in them
@@ -92,17 +89,15 @@ class FirstLooks:
     async def _count(self) -> None:
         """Limits as they are now. While the engine is silent, limited providers' sources wait."""
         with contextlib.suppress(EngineUnavailable):
-            await self._census.take()
-        await self._census.limits()
+            await self._inventory.take()
+        await self._inventory.limits()
 
     def _begin(self, source: Source) -> None:
-        probe = self._interpreter.begin_first_look(source)
+        probe = self._scheduler.start_preemptible(source)
         if probe is None:
             return
         self._under_way[source.id] = source
-        task = asyncio.create_task(self._follow(source, probe), name="first look")
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        self._tasks.start(self._follow(source, probe), f"first look at {source.id}")
 
     async def _follow(self, source: Source, probe: asyncio.Task[Source | None]) -> None:
         try:
@@ -117,8 +112,3 @@ class FirstLooks:
         self._tell(probed)
         with contextlib.suppress(Temporary):  # the job comes back to it
             await self.look()
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a first look failed", exc_info=error)

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 BREAK_S = 10.0  # without an answer, or without an API's word, for so long: renewals may be missing
 
 
-class Renewals:
+class LeaseRenewals:
     def __init__(self, sessions: Sessions, now: Callable[[], float] = time.time) -> None:
         self._sessions = sessions
         self._now = now

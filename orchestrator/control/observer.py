@@ -11,10 +11,10 @@ from math import inf
 
 from msgspec.structs import replace
 
-from orchestrator.control.connection_inventory import Census
-from orchestrator.control.connection_ledger import Connections
-from orchestrator.control.lease_renewals import Renewals
-from orchestrator.control.playlist_poller import Sweep
+from orchestrator.control.connection_inventory import ConnectionInventory
+from orchestrator.control.connection_ledger import ConnectionLedger
+from orchestrator.control.lease_renewals import LeaseRenewals
+from orchestrator.control.playlist_poller import PlaylistPoller
 from orchestrator.core.model import Absent, Container, Desired, Observation, Playlist, Session, Unknown
 from orchestrator.errors import EngineUnavailable, NotFound
 from orchestrator.ports import Catalogue, ContainerRuntime, LineUp, SessionRow
@@ -31,20 +31,21 @@ class Observer:
         *,
         catalogue: Catalogue,
         runtime: ContainerRuntime,
-        sweep: Sweep,
-        connections: Connections,
-        census: Census,
-        renewals: Renewals,
+        poller: PlaylistPoller,
+        ledger: ConnectionLedger,
+        inventory: ConnectionInventory,
+        renewals: LeaseRenewals,
         with_refused: Refused,
+        engine_is_silent: Callable[[], None],
     ) -> None:
         self._catalogue = catalogue
         self._runtime = runtime
-        self._sweep = sweep
-        self._connections = connections
-        self._census = census
+        self._poller = poller
+        self._ledger = ledger
+        self._inventory = inventory
         self._renewals = renewals
         self._with_refused = with_refused
-        self.engine_is_silent: Callable[[], None] = lambda: None
+        self._engine_is_silent = engine_is_silent
 
     async def observe(self, row: SessionRow) -> Observation:
         """Raises DatabaseUnavailable."""
@@ -62,26 +63,26 @@ class Observer:
                 last_good=channel.active_source_id,
                 sources=lineup.sources,
             )
-        await self._census.know(seen.sources)
+        await self._inventory.know(seen.sources)
         if not isinstance(containers, Unknown):
-            self._connections.observed(session.id, containers, session.attempts, seen.sources)
+            self._ledger.observed(session.id, containers, session.attempts, seen.sources)
         return replace(self._with_connections(session.id, seen), renewed=self._renewals.of(session.id, row.renewed_at))
 
     async def glance(self, session: Session, seen: Observation, *, doubtful: bool) -> Observation:
         """What was observed, with what the engine says now, and with what has been learnt since without asking anybody.
         `doubtful`: the playlist has been silent for as long as the sweep knows; whether it is, the store is asked."""
         if doubtful:
-            await self._sweep.look_again_at(session.id)
+            await self._poller.look_again_at(session.id)
         containers = await self._containers(session.id)
         if not isinstance(containers, Unknown):
-            self._connections.observed(session.id, containers, session.attempts, seen.sources)
-        playlist = self._sweep.playlist(session.id)
+            self._ledger.observed(session.id, containers, session.attempts, seen.sources)
+        playlist = self._poller.playlist(session.id)
         renewed = self._renewals.of(session.id)
         return self._with_connections(session.id, replace(seen, containers=containers, playlist=playlist, renewed=renewed))
 
     def remembered(self, session_id: str, seen: Observation) -> Observation:
         """What was observed, with what has been learnt since without asking anybody."""
-        playlist = self._sweep.playlist(session_id)
+        playlist = self._poller.playlist(session_id)
         if not isinstance(playlist, Unknown):
             playlist = replace(playlist, at=inf)  # as if nothing had changed since somebody looked
         known = replace(seen, playlist=playlist, renewed=self._renewals.of(session_id))
@@ -90,9 +91,9 @@ class Observer:
     def _with_connections(self, session_id: str, seen: Observation) -> Observation:
         return replace(
             seen,
-            full=self._connections.full(session_id, seen.sources),
-            awaited=self._connections.awaited(session_id),
-            handed_on=self._connections.handed_on(session_id, seen.sources),
+            full=self._ledger.full(session_id, seen.sources),
+            awaited=self._ledger.awaited(session_id),
+            handed_on=self._ledger.handed_on(session_id, seen.sources),
         )
 
     async def _lineup(self, channel_id: str) -> LineUp | None:
@@ -103,15 +104,15 @@ class Observer:
             return None
 
     async def _playlist(self, session: Session) -> Playlist | Absent | Unknown:
-        if session.desired is Desired.STOP or not self._sweep.follows(session.id):
-            await self._sweep.look_at(session.id)
-        return self._sweep.playlist(session.id)
+        if session.desired is Desired.STOP or not self._poller.follows(session.id):
+            await self._poller.look_at(session.id)
+        return self._poller.playlist(session.id)
 
     async def _containers(self, session_id: str) -> tuple[Container, ...] | Unknown:
         try:
-            await self._census.take()
+            await self._inventory.take()
             seen = await self._runtime.containers(session_id)
         except EngineUnavailable as error:
-            self.engine_is_silent()
+            self._engine_is_silent()
             return Unknown(str(error))
         return self._with_refused(session_id, seen)

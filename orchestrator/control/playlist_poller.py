@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from orchestrator.app.task_group import TaskGroup
 from orchestrator.core.model import Absent, Corrupt, Playlist, Unknown
 from orchestrator.errors import CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import ObjectStore
@@ -51,11 +52,14 @@ class _Followed:
         self.seen, self.etag, self.at = Absent(since=since, at=asked_at), None, asked_at
 
 
-class Sweep:
+class PlaylistPoller:
     """`woken` is called with the id of each session whose playlist shows a new attempt."""
 
-    def __init__(self, store: ObjectStore, woken: Callable[[str], None], now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: ObjectStore, tasks: TaskGroup, woken: Callable[[str], None], now: Callable[[], float] = time.time
+    ) -> None:
         self._store = store
+        self._tasks = tasks
         self._woken = woken
         self._now = now
         self._followed: dict[str, _Followed] = {}
@@ -63,9 +67,7 @@ class Sweep:
         self._odd: set[str] = set()  # sessions whose playlist could not be looked at, for a reason nobody has thought of
         self._busy = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None  # a look that has not begun
-        self._looks: set[asyncio.Task[None]] = set()
         self._doubts = 0  # sessions that are being looked at one by one
-        self._hurry: asyncio.Task[None] | None = None
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
 
     def playlist(self, session_id: str) -> Playlist | Absent | Unknown:
@@ -79,8 +81,7 @@ class Sweep:
     def wait_for(self, session_id: str, attempt: int) -> None:
         """Hurry until this attempt has listed a segment."""
         self._followed.setdefault(session_id, _Followed()).waiting = attempt
-        if self._hurry is None or self._hurry.done():
-            self._hurry = asyncio.create_task(self._hurry_while_awaited(), name="sweep-hurry")
+        self._tasks.start_unless_running(self._hurry_while_awaited, "playlist sweep, in a hurry")
 
     def no_longer_wait_for(self, session_id: str) -> None:
         if session_id in self._followed:
@@ -93,9 +94,7 @@ class Sweep:
     async def look(self) -> None:
         """One LIST for all that are followed, for all who ask until it begins. Never raises for the store."""
         if self._next is None:
-            self._next = asyncio.create_task(self._look(), name="sweep-look")
-            self._looks.add(self._next)
-            self._next.add_done_callback(self._looks.discard)
+            self._next = self._tasks.start(self._look(), "playlist sweep", awaited=True)
         await asyncio.shield(self._next)
 
     async def _look(self) -> None:
@@ -139,12 +138,6 @@ class Sweep:
             await self.look_at(session_id)
         finally:
             self._doubts -= 1
-
-    async def close(self) -> None:
-        looking = (*self._looks, *(() if self._hurry is None else (self._hurry,)))
-        for each in looking:
-            each.cancel()
-        await asyncio.gather(*looking, return_exceptions=True)
 
     async def _read(self, session_id: str, known: _Followed) -> None:
         try:

@@ -1,27 +1,30 @@
-"""Failed sources come back: what is problematic is probed again, and marked `recovered` when it works. And what live sessions
-would return to is probed often enough to be known to be stable; what nobody waits for is left in peace."""
+"""Re-probing: problematic sources are probed again from time to time, and marked `recovered` once they work.
+
+Sources that live sessions would fail back to are probed more often, so that it is known how long they have been stable. All
+others are probed no more often than core/source/reprobe_interval.py says: a probe takes a connection at the provider.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
-from orchestrator.control.interpreter import Interpreter
+from orchestrator.control.probe_scheduler import ProbeScheduler
 from orchestrator.core.model import Source, SourceStatus
 from orchestrator.core.source.reprobe_interval import is_due
 from orchestrator.ports import Catalogue
 
-_PROBES_AT_ONCE = 8  # a hung source holds its place for seconds; new sessions' probes must not queue behind all of them
+_PROBES_AT_ONCE = 8  # a source that hangs takes seconds, and probes for new sessions must not queue behind many of those
 
 
-class Recovery:
-    """`awaited` gives the sources that sessions wait for, by id, each with how long it has to be stable; `tell` is called with
-    each source whose probe has news."""
+class Reprobing:
+    """`awaited` returns the sources that sessions would fail back to, by id, each with the time in seconds for which it has to
+    be stable. `tell` is called with each source that has been probed."""
 
     def __init__(
         self,
         catalogue: Catalogue,
-        interpreter: Interpreter,
+        scheduler: ProbeScheduler,
         *,
         interval_s: float,
         awaited: Callable[[], Mapping[str, tuple[Source, float]]],
@@ -29,22 +32,22 @@ class Recovery:
         now: Callable[[], float],
     ) -> None:
         self._catalogue = catalogue
-        self._interpreter = interpreter
+        self._scheduler = scheduler
         self._interval_s = interval_s
         self._awaited = awaited
         self._tell = tell
         self._now = now
-        self._asked_at: dict[str, float] = {}  # of the sources that are waited for
+        self._asked_at: dict[str, float] = {}  # by source that is awaited
 
-    async def sweep(self) -> tuple[Source, ...]:
-        """Probe the problematic sources; returns those that work again. Raises DatabaseUnavailable."""
+    async def probe_problematic(self) -> tuple[Source, ...]:
+        """Probes the problematic sources that are due; returns those that work again. Raises DatabaseUnavailable."""
         problematic, now = await self._catalogue.problematic_sources(), self._now()
         probed = await self._probe(each for each in problematic if is_due(each, now, self._interval_s))
         return tuple(source for source in probed if source.status is SourceStatus.RECOVERED)
 
-    async def look_after(self) -> None:
-        """Probe the sources that are waited for, each twice in the time for which it has to be stable; one that has just failed
-        is left alone for as long."""
+    async def probe_awaited(self) -> None:
+        """Probes each awaited source twice in the time for which it has to be stable. One that has just failed is not probed
+        sooner either."""
         awaited, now = self._awaited(), self._now()
         self._asked_at = {source_id: at for source_id, at in self._asked_at.items() if source_id in awaited}
         due = []
@@ -60,7 +63,7 @@ class Recovery:
 
         async def probe(source: Source) -> Source | None:
             async with few:
-                probed = await self._interpreter.probe(source)
+                probed = await self._scheduler.probe(source)
             if probed is not None:
                 self._tell(probed)
             return probed

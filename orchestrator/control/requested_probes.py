@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from orchestrator.app.settings import Settings
-from orchestrator.control.connection_inventory import Census
-from orchestrator.control.connection_ledger import Connections
-from orchestrator.control.interpreter import Interpreter
+from orchestrator.app.task_group import TaskGroup
+from orchestrator.control.connection_inventory import ConnectionInventory
+from orchestrator.control.connection_ledger import ConnectionLedger
+from orchestrator.control.probe_scheduler import ProbeScheduler
 from orchestrator.core.model import Source
 from orchestrator.errors import BusUnavailable, EngineUnavailable, Temporary
 from orchestrator.ports import EventBus, Probes
@@ -33,37 +34,38 @@ def answer_limit_s(settings: Settings) -> float:
     return settings.probe_timeout_s + _SLOW_S
 
 
-class AskedProbes:
+class RequestedProbes:
     """`tell` is called with each source whose probe has news."""
 
     def __init__(
         self,
         probes: Probes,
-        interpreter: Interpreter,
+        scheduler: ProbeScheduler,
         *,
-        connections: Connections,
-        census: Census,
+        ledger: ConnectionLedger,
+        inventory: ConnectionInventory,
         bus: EventBus,
+        tasks: TaskGroup,
         tell: Callable[[Source], None],
         may_act: Callable[[], Awaitable[None]],
         now: Callable[[], float],
     ) -> None:
         self._probes = probes
-        self._interpreter = interpreter
-        self._connections = connections
-        self._census = census
+        self._scheduler = scheduler
+        self._ledger = ledger
+        self._inventory = inventory
         self._bus = bus
+        self._tasks = tasks
         self._tell = tell
         self._may_act = may_act
         self._now = now
         self._under_way: set[str] = set()
         self._full_since: dict[str, float] = {}  # of the sources whose provider's connections are all held by sessions
         self._looking = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
         """Look now."""
-        self._spawn(self._look_quietly())
+        self._tasks.start(self._look_quietly(), "asked probes")
 
     async def look(self) -> None:
         """Begin what can be begun now; the rest waits for the next look. Raises DatabaseUnavailable, NotLeading."""
@@ -78,7 +80,7 @@ class AskedProbes:
                 await self._count()
             refused = False
             for source in asked:
-                why = self._connections.refuses_probe(source)
+                why = self._ledger.refuses_probe(source)
                 if why is None:
                     self._begin(source)
                 elif self._now() - self._full_since.setdefault(source.id, self._now()) >= PATIENCE_S:
@@ -88,25 +90,20 @@ class AskedProbes:
             if refused:
                 await self._say()
 
-    async def close(self) -> None:
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
     async def _count(self) -> None:
         """A limit may just have been edited, by whoever asks. While the engine is silent, limited providers' sources wait."""
         with contextlib.suppress(EngineUnavailable):
-            await self._census.take()
-        await self._census.limits()
+            await self._inventory.take()
+        await self._inventory.limits()
 
     def _begin(self, source: Source) -> None:
         self._full_since.pop(source.id, None)
         if len(self._under_way) >= _AT_ONCE:
             return
-        probe = self._interpreter.begin_probe(source)
+        probe = self._scheduler.start(source)
         if probe is not None:
             self._under_way.add(source.id)
-            self._spawn(self._follow(source.id, probe))
+            self._tasks.start(self._follow(source.id, probe), f"asked probe of {source.id}")
 
     async def _follow(self, source_id: str, probe: asyncio.Task[Source | None]) -> None:
         try:
@@ -130,13 +127,3 @@ class AskedProbes:
             await self.look()
         except Temporary as error:
             log.warning("asked probes: %s", error)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name="asked probes")
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("asked probes failed", exc_info=error)

@@ -28,7 +28,7 @@ class Outcome(StrEnum):
     PASSED = "passed"  # the session has ended meanwhile, or plays nothing that could be swapped
 
 
-class Rolled(Struct, frozen=True):
+class RollResult(Struct, frozen=True):
     session_id: str
     outcome: Outcome
     reason: str = ""
@@ -47,10 +47,10 @@ async def roll(
     at_once: int,
     limit_s: float,
     now: Callable[[], float] = time.monotonic,
-) -> AsyncIterator[Rolled]:
+) -> AsyncIterator[RollResult]:
     """Tells of each as it is done. Ends early where as many swaps have failed in a row as run at once: the rest would too."""
     waiting = list(reversed(chosen))
-    swapping: set[asyncio.Task[Rolled]] = set()
+    swapping: set[asyncio.Task[RollResult]] = set()
     failed_in_a_row = 0
     try:
         while swapping or (waiting and failed_in_a_row < at_once):
@@ -71,7 +71,7 @@ async def roll(
 
 async def _swap(
     sessions: Sessions, session: Session, nudge: Callable[[str], Awaitable[None]], limit_s: float, now: Callable[[], float]
-) -> Rolled:
+) -> RollResult:
     before = session.last_attempt
     deadline = now() + limit_s
     asked = False
@@ -83,26 +83,26 @@ async def _swap(
                 await nudge(session.id)
             verdict = await _verdict(sessions, (await sessions.get(session.id)).session, before)
         except NotFound:
-            return Rolled(session.id, Outcome.PASSED, "its row has gone")
+            return RollResult(session.id, Outcome.PASSED, "its row has gone")
         except Temporary:
             verdict = None  # says nothing; look again
         if verdict is not None:
             return verdict
         await asyncio.sleep(_LOOK_S)
-    return Rolled(session.id, Outcome.FAILED, f"not done within {limit_s:.0f} s")
+    return RollResult(session.id, Outcome.FAILED, f"not done within {limit_s:.0f} s")
 
 
-async def _verdict(sessions: Sessions, session: Session, before: int) -> Rolled | None:
+async def _verdict(sessions: Sessions, session: Session, before: int) -> RollResult | None:
     """None: under way."""
     if session.phase is Phase.ENDED or session.desired is Desired.STOP:
-        return Rolled(session.id, Outcome.PASSED, session.end_reason or "it has ended")
+        return RollResult(session.id, Outcome.PASSED, session.end_reason or "it has ended")
     if session.switch_to is not None or session.phase in (Phase.STARTING, Phase.SWITCHING):
         return None
     if session.attempt is None or session.phase is not Phase.LIVE:
-        return Rolled(session.id, Outcome.PASSED, f"it is {session.phase.value}: {session.reason}")
+        return RollResult(session.id, Outcome.PASSED, f"it is {session.phase.value}: {session.reason}")
     if session.attempt.number > before:
-        return Rolled(session.id, Outcome.ROLLED)
+        return RollResult(session.id, Outcome.ROLLED)
     if session.last_attempt == before:
-        return Rolled(session.id, Outcome.PASSED, "its source may not be started any more")
+        return RollResult(session.id, Outcome.PASSED, "its source may not be started any more")
     tried = next((row for row in await sessions.attempts(session.id) if row.number == session.last_attempt), None)
-    return Rolled(session.id, Outcome.FAILED, (tried and tried.end_reason) or "the new attempt did not take over")
+    return RollResult(session.id, Outcome.FAILED, (tried and tried.end_reason) or "the new attempt did not take over")

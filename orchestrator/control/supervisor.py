@@ -11,16 +11,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec.structs import replace
 
-from orchestrator.control.connection_inventory import Census
-from orchestrator.control.connection_ledger import Connections
+from orchestrator.app.task_group import TaskGroup
+from orchestrator.control.connection_inventory import ConnectionInventory
+from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.control.interpreter import Interpreter
 from orchestrator.control.observer import Observer
-from orchestrator.control.playlist_poller import Sweep
+from orchestrator.control.playlist_poller import PlaylistPoller
+from orchestrator.control.wake_ups import WakeUps
 from orchestrator.core.catalogue import failover_channels
 from orchestrator.core.model import (
     Absent,
@@ -69,31 +70,31 @@ class Supervisor:
         *,
         tables: Tables,
         runtime: ContainerRuntime,
-        sweep: Sweep,
+        poller: PlaylistPoller,
         observer: Observer,
         interpreter: Interpreter,
-        connections: Connections,
-        census: Census,
+        ledger: ConnectionLedger,
+        inventory: ConnectionInventory,
+        wake_ups: WakeUps,
+        tasks: TaskGroup,
         policy: Policy,
         may_act: Callable[[], Awaitable[None]],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._tables = tables
         self._runtime = runtime
-        self._sweep = sweep
+        self._poller = poller
         self._observer = observer
-        observer.engine_is_silent = self._engine_is_silent
         self._interpreter = interpreter
-        self._connections = connections
-        self._census = census
+        self._ledger = ledger
+        self._inventory = inventory
+        self._wake_ups = wake_ups
+        self._tasks = tasks
         self._policy = policy
         self._may_act = may_act
         self._now = now
         self._works: dict[str, _Work] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._first_looks = asyncio.Semaphore(_FIRST_LOOKS)
-        self._engine_awaited: asyncio.Task[None] | None = None
-        self._closed = False
 
     # --- waking -------------------------------------------------------------------------------------------------------
 
@@ -106,13 +107,22 @@ class Supervisor:
         self._wake(session_id, outdated=False)
 
     def _wake(self, session_id: str, *, outdated: bool) -> None:
-        if self._closed:
+        if self._tasks.closed:
             return
         work = self._works.setdefault(session_id, _Work())
         work.pending = True
         work.outdated = work.outdated or outdated
         if work.task is None or work.task.done():
-            work.task = self._spawn(self._work(session_id, work), f"session-{session_id}")
+            work.task = self._tasks.start(self._work(session_id, work), f"session-{session_id}")
+
+    async def follow_wake_ups(self) -> None:
+        """Looks at whatever the other parts of the control loop have woken, for ever."""
+        while True:
+            woken = await self._wake_ups.take()
+            for session_id, outdated in woken.sessions.items():
+                self._wake(session_id, outdated=outdated)
+            if woken.engine_is_silent:
+                self._tasks.start_unless_running(self._await_engine, "wait for the engine")
 
     def tell(self, source: Source) -> None:
         """A probe has seen this source: whoever may use it decides with that, and is woken where something follows."""
@@ -152,13 +162,13 @@ class Supervisor:
 
         Returns those of no session that this process works on, for the orphan sweep. Raises EngineUnavailable.
         """
-        await self._census.take()  # also where there is no session: recovery must know what is in use
+        await self._inventory.take()  # also where there is no session: recovery must know what is in use
         by_session: dict[str, list[Container]] = {}
         for container in await self._runtime.containers():
             by_session.setdefault(container.session_id, []).append(container)
-        for session_id in self._connections.sessions:
+        for session_id in self._ledger.sessions:
             if session_id not in self._works:
-                self._connections.observed(session_id, by_session.get(session_id, ()))
+                self._ledger.observed(session_id, by_session.get(session_id, ()))
         for session_id, work in tuple(self._works.items()):
             seen = tuple(by_session.pop(session_id, ()))
             if work.observation is not None and _differs(work.observation.containers, seen):
@@ -166,21 +176,15 @@ class Supervisor:
         return tuple(container for containers in by_session.values() for container in containers)
 
     async def follow_containers(self) -> None:
-        """Wakes sessions by the engine's events, for ever; a broken event stream is replaced, the poll covers the hole."""
-        while True:
-            try:
-                async for event in self._runtime.events():
-                    self.glance(event.session_id)
-            except EngineUnavailable as error:
-                log.warning("engine events: %s", error)
-            except Exception:
-                log.exception("engine events")
-            await asyncio.sleep(_RETRY_S)
+        """Wakes sessions by the engine's events until the event stream breaks; the container poll finds what is missed until it
+        is followed again. Raises EngineUnavailable."""
+        async for event in self._runtime.events():
+            self.glance(event.session_id)
 
     async def resync_channels(self) -> None:
         """Find what was edited behind running sessions: their channels, the sources that they may come to use, the order of
         these, and their providers' limits. Raises DatabaseUnavailable."""
-        await self._census.limits()
+        await self._inventory.limits()
         works = [(session_id, work) for session_id, work in self._works.items() if work.session and work.observation]
         lineups = await self._tables.catalogue.lineups({work.session.channel_id for _, work in works if work.session})
         for session_id, work in works:
@@ -189,14 +193,11 @@ class Supervisor:
                 if lineup != _signature(work.observation):
                     self.wake(session_id)
 
-    async def close(self) -> None:
-        self._closed = True
+    def close(self) -> None:
+        """No timer fires any more; the tasks are the group's to end."""
         for work in self._works.values():
             if work.timer is not None:
                 work.timer.cancel()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
     def phases(self) -> dict[Phase, int]:
@@ -248,14 +249,14 @@ class Supervisor:
         work.asked_at = work.asked_at or now
         seen = work.observation = replace(seen, asked_at=work.asked_at)
         decision = decide(session, seen, now, self._policy)
-        self._connections.decided(decision, seen)  # before anything is awaited: who decides meanwhile finds it taken
+        self._ledger.decided(decision, seen)  # before anything is awaited: who decides meanwhile finds it taken
         changed = decision.session != session or bool(decision.records)
         if changed:
             try:
                 await self._may_act()
                 events = await self._tables.sessions.commit(session, decision, now)
             except BaseException:
-                self._connections.undone(decision)
+                self._ledger.undone(decision)
                 raise
             work.session = replace(decision.session, version=session.version + 1)
             _log_step(session, decision)
@@ -282,12 +283,8 @@ class Supervisor:
         self._wake_at(session_id, work, decision.wake_at)
         return True
 
-    def _engine_is_silent(self) -> None:
-        if self._engine_awaited is None or self._engine_awaited.done():
-            self._engine_awaited = self._spawn(self._await_engine(), "await-engine")
-
     async def _await_engine(self) -> None:
-        """One asks for all; who could not look is woken by the answer."""
+        """Asks until the engine answers; the answer wakes the sessions whose containers are other than was known."""
         while True:
             await asyncio.sleep(_RETRY_S)
             with contextlib.suppress(EngineUnavailable):
@@ -298,19 +295,19 @@ class Supervisor:
         """Tell the sweep whom to hurry for."""
         attempt = session.attempt
         if attempt is None or attempt.live_at is not None:
-            self._sweep.no_longer_wait_for(session.id)
+            self._poller.no_longer_wait_for(session.id)
             return
-        match self._sweep.playlist(session.id):
+        match self._poller.playlist(session.id):
             case Playlist(attempt=listed) if listed >= attempt.number:
-                self._sweep.no_longer_wait_for(session.id)
+                self._poller.no_longer_wait_for(session.id)
             case Playlist() | Absent() | Unknown():
-                self._sweep.wait_for(session.id, attempt.number)
+                self._poller.wait_for(session.id, attempt.number)
 
     def _wake_at(self, session_id: str, work: _Work, at: float | None) -> None:
         if work.timer is not None:
             work.timer.cancel()
             work.timer = None
-        if at is None or self._closed:
+        if at is None or self._tasks.closed:
             return
         delay_s = max(0.0, at - self._now())
         work.timer = asyncio.get_running_loop().call_later(delay_s, self._timer_fired, session_id, work)
@@ -341,20 +338,9 @@ class Supervisor:
         if work.timer is not None:
             work.timer.cancel()
         self._works.pop(session_id, None)
-        self._sweep.forget(session_id)
+        self._poller.forget(session_id)
         self._interpreter.forget(session_id)
-        self._connections.no_longer_waits(session_id)  # what its containers hold, they hold until they are seen to be gone
-
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("%s failed", task.get_name(), exc_info=error)
+        self._ledger.no_longer_waits(session_id)  # what its containers hold, they hold until they are seen to be gone
 
 
 def _is_idle(session: Session, decision: Decision) -> bool:

@@ -25,7 +25,7 @@ class Tables(Protocol):
     def providers(self) -> Providers: ...
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class SwitchAnswer(Struct, frozen=True, kw_only=True):
     """`refusal`: why what plays was left as it is; None: it was done."""
 
     source_id: str | None = None
@@ -54,16 +54,16 @@ async def check(tables: Tables, session: Session, source_id: str) -> None:
         raise NoConnectionLeft(provider.in_use)
 
 
-def answer(events: Iterable[Event]) -> Answer | None:
+def answer(events: Iterable[Event]) -> SwitchAnswer | None:
     """What the events that came after the question say; None: nothing yet."""
     for event in events:
         reason = str(event.fields.get("reason") or "")
         if event.type is EventType.SWITCH_REFUSED:
-            return Answer(refusal=reason)
+            return SwitchAnswer(refusal=reason)
         if event.type is EventType.SESSION_ENDED:
-            return Answer(refusal=f"the session has ended: {reason}")
+            return SwitchAnswer(refusal=f"the session has ended: {reason}")
         if event.type in _PLAYS and choice.cause(reason) == choice.OPERATOR:
-            return Answer(source_id=str(event.fields.get("to")), attempt=int(str(event.fields.get("attempt"))))
+            return SwitchAnswer(source_id=str(event.fields.get("to")), attempt=int(str(event.fields.get("attempt"))))
     return None
 
 
@@ -75,7 +75,7 @@ async def last_event(sessions: Sessions, session_id: str) -> int:
     return after
 
 
-async def answered(sessions: Sessions, session_id: str, after: int, limit_s: float) -> Answer:
+async def answered(sessions: Sessions, session_id: str, after: int, limit_s: float) -> SwitchAnswer:
     """Waits for the answer among the events after this one. Raises FailoverError where none comes in time."""
     now = asyncio.get_running_loop().time
     deadline = now() + limit_s

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from orchestrator.app.settings import PREFIX
-from orchestrator.control.presence import is_there
+from orchestrator.control.presence import is_running
 from orchestrator.doctor.consistency import confirmed, passing
 from orchestrator.doctor.findings import Facts, Finding, Level
 from orchestrator.ports import EngineReport, StoreReport
@@ -197,7 +197,7 @@ def _machine(facts: Facts) -> Iterator[Finding]:
 
 
 def _orchestrators(facts: Facts) -> Iterator[Finding]:
-    there = [row for row in facts.orchestrators if is_there(row, facts.now)]
+    there = [row for row in facts.orchestrators if is_running(row, facts.now)]
     if not there:
         last = max((row.seen_at for row in facts.orchestrators), default=None)
         ever = "and none ever was" if last is None else f"the last was seen {facts.now - last:.0f} s ago"

@@ -1,10 +1,11 @@
-"""Deletes what nobody can be asked to fetch any more, in bulk, and nothing earlier.
+"""Segment retention: deletes objects from the store, in bulk, once no player can ask for them any more.
 
-A segment goes when it has been out of the window for so long that no player can hold a playlist that lists it (RFC 8216,
-6.2.2). What exists is read from the store; what is remembered is only since when a segment has been out, so a crash does no
-more than put things off. A session's playlists, segments and logs go together, some time after it has ended.
+Law: a segment is deleted only after it has been out of the playlist's window for so long that no player can hold a playlist
+that lists it (RFC 8216, 6.2.2). A session's playlists, segments and logs are deleted together, some time after it has ended.
 
-What a container wrote for one session never keeps the others' turn from coming.
+Which objects exist is read from the store in each pass. Kept in memory is only since when a segment has been out of the window,
+so a restart delays deletions and does nothing else. Whatever one session's container has written, the other sessions get their
+turn.
 """
 
 from __future__ import annotations
@@ -21,23 +22,24 @@ from transcoder.media_playlist import MediaPlaylist
 
 log = logging.getLogger(__name__)
 
-_PREFIXES = ("segments/", "logs/", "playlists/")  # the playlists last: while they are there, an interrupted pass is taken up
+# Playlists last: as long as they exist, the next pass finds what an interrupted one has left
+_PREFIXES = ("segments/", "logs/", "playlists/")
 
-_REFUSALS = 3  # sessions one after the other whose objects the store does not give: it is the store
+_REFUSALS = 3  # so many sessions in a row whose objects cannot be read: the store itself is at fault
 
 Place = tuple[int, int]
-"""Of a segment in its session: attempt and number. Listed ones go up."""
+"""A segment's place in its session: attempt and number. In a playlist places ascend."""
 
 
-class Retention:
+class SegmentRetention:
     def __init__(self, store: ObjectStore, sessions: Sessions, settings: Settings) -> None:
         self._store = store
         self._sessions = sessions
         self._settings = settings
         self._firsts: dict[str, deque[tuple[float, Place]]] = {}  # session -> (seen at, the first place that was listed)
 
-    async def sweep(self, now: float) -> int:
-        """One pass; returns how many objects went. Raises StoreUnavailable, DatabaseUnavailable."""
+    async def delete_unlisted(self, now: float) -> int:
+        """One pass; returns how many objects were deleted. Raises StoreUnavailable, DatabaseUnavailable."""
         segments: dict[str, list[str]] = defaultdict(list)
         newest: dict[str, float] = {}
         for prefix in _PREFIXES:
@@ -75,7 +77,7 @@ class Retention:
         try:
             found = await self._store.read_playlist(session_id)
         except CorruptPlaylist:
-            return 0  # what it listed nobody knows; its own end takes it all, and the others' turn comes now
+            return 0  # which segments it lists is not known; they are deleted when the session has ended
         if found is None or not found[0].segments:
             return 0
         playlist = found[0]
@@ -91,7 +93,8 @@ class Retention:
         return len(out)
 
     def _kept_s(self, playlist: MediaPlaylist) -> float:
-        """How long a segment stays after it has left: as long as the longest playlist that listed it, and its own length."""
+        """How long a segment is kept after it has left the window: the duration of the longest playlist that listed it, plus
+        its own (RFC 8216, 6.2.2)."""
         window_s = max(self._settings.window_s, 3.0 * playlist.target_duration_s)
         return max(self._settings.segment_retention_s, window_s + playlist.target_duration_s)
 
@@ -99,7 +102,7 @@ class Retention:
         try:
             session = (await self._sessions.get(session_id)).session
         except NotFound:
-            return True  # of nobody, and nobody has written for long
+            return True  # there is no such session, and nothing has been written for it for long
         return session.phase is Phase.ENDED and (session.ended_at or 0.0) <= now - self._settings.ended_retention_s
 
     async def _whole_session(self, session_id: str) -> int:
@@ -113,8 +116,8 @@ class Retention:
 
 
 def _place(key: str) -> Place:
-    """Of a segment's key, or of the URI that lists it: `…segments/{session}/{attempt}/{variant}/{n}.ts`. A container may write
-    what it likes below its attempt: what has no number comes before all that has."""
+    """The place that a segment's key, or the URI that lists it, names: `…segments/{session}/{attempt}/{variant}/{n}.ts`. A
+    container may write any key below its own attempt's prefix: one without a number sorts before all that have one."""
     parts = key.partition("segments/")[2].split("/")
     numbers = (parts[1] if len(parts) > 1 else "", parts[-1].partition(".")[0])
     attempt, number = (int(each) if each.isascii() and each.isdecimal() and len(each) < 19 else -1 for each in numbers)

@@ -18,7 +18,7 @@ from orchestrator.ports.playlist_imports import Download, Imports
 from orchestrator.ports.prober import Prober, ProbeResult
 from orchestrator.ports.probes import PROBES, ProbeAnswer, Probes
 from orchestrator.ports.providers import Providers
-from orchestrator.ports.sessions import FRESH_S, LEASE_KEPT_S, AttemptRow, Lease, Renewals, SessionRow, Sessions
+from orchestrator.ports.sessions import FRESH_S, LEASE_KEPT_S, AttemptRow, LatestRenewals, Lease, SessionRow, Sessions
 from orchestrator.ports.tables import Tables
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "Full",
     "Imports",
     "Journal",
+    "LatestRenewals",
     "Launch",
     "Leader",
     "Lease",
@@ -56,7 +57,6 @@ __all__ = [
     "Prober",
     "Probes",
     "Providers",
-    "Renewals",
     "SessionRow",
     "Sessions",
     "Stamp",

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Protocol
 
 from orchestrator.core.model import Event
-from orchestrator.core.reading.journal import Entry
+from orchestrator.core.reading.journal import JournalEntry
 from orchestrator.core.reading.timeline import Delivery
 
 
 class Journal(Protocol):
     """Events of all sessions, and what became of a channel. All raise DatabaseUnavailable."""
 
-    async def entries(self, after: int, limit: int = 1000) -> tuple[Entry, ...]:
+    async def entries(self, after: int, limit: int = 1000) -> tuple[JournalEntry, ...]:
         """In order, cursors greater than `after`. What is behind a gap may not be settled yet (core/reading/journal.py)."""
 
-    async def newest(self, limit: int = 100) -> tuple[Entry, ...]:
+    async def newest(self, limit: int = 100) -> tuple[JournalEntry, ...]:
         """The last ones, in order."""
 
     async def of_channel(self, channel_id: str, limit: int = 100) -> tuple[Event, ...]:

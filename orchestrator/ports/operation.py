@@ -45,7 +45,7 @@ DRAINING = "the deployment is draining: it takes no new sessions"
 class Operation(Protocol):
     """What concerns the whole deployment. All raise DatabaseUnavailable."""
 
-    async def beat(self, orchestrator: OrchestratorRow) -> None:
+    async def announce(self, orchestrator: OrchestratorRow) -> None:
         """It is there: a new row, or the same one's `seen_at`. Rows of a day ago go."""
 
     async def leave(self, orchestrator_id: str) -> None:

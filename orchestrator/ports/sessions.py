@@ -45,7 +45,7 @@ class SessionRow(Struct, frozen=True, kw_only=True):
     lease: Lease | None = None  # of whoever asks
 
 
-class Renewals(Struct, frozen=True, kw_only=True):
+class LatestRenewals(Struct, frozen=True, kw_only=True):
     """What the rows say of who watches."""
 
     last_at: Mapping[str, float]  # id of each session that has not ended → the latest renewal of all its leases
@@ -103,7 +103,7 @@ class Sessions(Protocol):
     async def can_renew(self, now: float) -> None:
         """An API says that it can write renewals: whoever does not renew from now on does not want to."""
 
-    async def renewals(self) -> Renewals:
+    async def renewals(self) -> LatestRenewals:
         """Of all sessions that have not ended."""
 
     async def commit(self, before: Session, decision: Decision, now: float) -> tuple[Event, ...]:

@@ -18,7 +18,7 @@ from litestar import Litestar
 from msgspec.structs import replace
 
 from orchestrator.adapters.http.download import download
-from orchestrator.core.catalogue.m3u import BYTES, Entry, parse
+from orchestrator.core.catalogue.m3u import BYTES, PlaylistEntry, parse
 from orchestrator.errors import InvalidInput
 from tests.api.stage import Stage
 from tests.api.test_bad_input import assert_problem
@@ -253,11 +253,11 @@ async def test_other_addresses_are_not_fetched(url: str) -> None:
 
 async def test_what_players_get_is_read_by_our_own_parser(admin: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
     await upload(admin)
-    one = Entry(
+    one = PlaylistEntry(
         name="One", url="http://api.test/watch/one.m3u8", tvg_id="one", tvg_name="One", number=7,
         logo="http://l.test/1.png", group="News",
     )  # fmt: skip
-    two = Entry(name="Two", url="http://api.test/watch/two.m3u8", tvg_id="two", tvg_name="Two", group="Sport, Live")
+    two = PlaylistEntry(name="Two", url="http://api.test/watch/two.m3u8", tvg_id="two", tvg_name="Two", group="Sport, Live")
 
     async def listed(**query: str) -> list[Any]:
         answer = await client.get("/playlist.m3u", params=query)

@@ -14,7 +14,7 @@ import websockets
 from litestar import Litestar
 
 from api.app import world_of
-from orchestrator.app.machine import limits_of, memory_mb
+from orchestrator.app.node_limits import memory_mb, node_limits
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import SHARED, Desired
 from orchestrator.core.session.limits import Limits
@@ -316,9 +316,9 @@ async def test_a_plain_player_is_refused_like_everybody(
 
 
 def test_what_is_not_set_is_the_machine_s_own() -> None:
-    own = limits_of(Settings())
+    own = node_limits(Settings())
     assert own.node_cpus is not None and own.node_cpus >= 1
     assert own.node_memory_mb == memory_mb()
     assert own.node_memory_mb is not None and own.node_memory_mb > 100
-    given = limits_of(Settings(node_cpus=3.5, node_memory_mb=900.0, max_sessions=7, idle_timeout_s=20.0))
+    given = node_limits(Settings(node_cpus=3.5, node_memory_mb=900.0, max_sessions=7, idle_timeout_s=20.0))
     assert given == Limits(node_cpus=3.5, node_memory_mb=900.0, max_sessions=7, lease_s=20.0)

@@ -185,7 +185,7 @@ async def test_the_doctor_is_asked_over_http(
 ) -> None:
     assert_problem(await client.get("/v1/doctor"), 401)
     now = time.time()
-    await tables.operation.beat(OrchestratorRow(id="o-1", node="here", started_at=now, seen_at=now))
+    await tables.operation.announce(OrchestratorRow(id="o-1", node="here", started_at=now, seen_at=now))
     sound = (await admin.get("/v1/doctor")).json()
     assert sound == {"healthy": True, "findings": []}
 
@@ -207,7 +207,7 @@ async def test_the_doctor_answers_while_a_part_is_down(
     admin: httpx.AsyncClient, tables: FakeTables, store: FakeObjectStore, down: str
 ) -> None:
     now = time.time()
-    await tables.operation.beat(OrchestratorRow(id="o-1", node="here", started_at=now, seen_at=now))
+    await tables.operation.announce(OrchestratorRow(id="o-1", node="here", started_at=now, seen_at=now))
     tables.refusing, store.refusing = down == "database", down == "store"
     answer = (await admin.get("/v1/doctor")).json()
     assert [each["check"] for each in answer["findings"]] == [down]

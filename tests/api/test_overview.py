@@ -61,9 +61,9 @@ async def test_what_keeps_all_from_being_well_is_told(
     await admin.post("/v1/providers", json={"name": "Roomy", "max_connections": 2})
     await admin.patch(f"/v1/sources/{channel['sources'][0]['id']}", json={"provider_id": acme["id"]})
     now = time.time()
-    await tables.operation.beat(OrchestratorRow(id="o-1", node="node", started_at=now, seen_at=now - 900.0))
+    await tables.operation.announce(OrchestratorRow(id="o-1", node="node", started_at=now, seen_at=now - 900.0))
     assert await told() == (False, True, []), "one that was seen a quarter of an hour ago"
-    await tables.operation.beat(OrchestratorRow(id="o-2", node="node", started_at=now, seen_at=now))
+    await tables.operation.announce(OrchestratorRow(id="o-2", node="node", started_at=now, seen_at=now))
     assert await told() == (True, True, [])
     session = await stage.session()
     await stage.go_live(session["id"])
@@ -96,7 +96,7 @@ async def test_everything_at_a_glance(
     session = await stage.session(viewer="alice")
     await stage.go_live(session["id"])
     listed(store, session["id"])
-    await tables.operation.beat(OrchestratorRow(id="o-1", node="node", started_at=1.0, seen_at=1000.5))
+    await tables.operation.announce(OrchestratorRow(id="o-1", node="node", started_at=1.0, seen_at=1000.5))
     await tables.operation.drain(2000.0)
     found = await overview(admin)
     assert (found["orchestrator"], found["draining_since"]) == (

@@ -105,7 +105,7 @@ async def test_who_is_answered_by_nobody_is_told_why_and_it_is_still_asked_for(
     if seen_s_ago is not None:
         now = time.time()
         row = OrchestratorRow(id="o-1", node="here", started_at=now - 90.0, seen_at=now - seen_s_ago)
-        await tables.operation.beat(row)
+        await tables.operation.announce(row)
     problem = assert_problem(await admin.post(path(source)), 503)
     assert (problem["title"], problem["detail"]) == ("The source has not been probed yet", said)
     assert await tables.probes.asked() == (source,)

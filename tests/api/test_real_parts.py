@@ -12,7 +12,7 @@ import pytest
 
 from api.app import create_app
 from orchestrator.adapters.redis.event_bus import RedisEventBus
-from orchestrator.adapters.sql import Tables, open_tables
+from orchestrator.adapters.sql import SqlTables, open_tables
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import EventType
 from tests.api.stage import KEY, ORIGIN, Stage, calling
@@ -23,7 +23,7 @@ from tests.support import eventually
 
 
 @pytest.fixture
-async def tables(database_url: str) -> AsyncIterator[Tables]:
+async def tables(database_url: str) -> AsyncIterator[SqlTables]:
     tables = open_tables(database_url)
     yield tables
     await tables.close()
@@ -38,7 +38,7 @@ async def bus(redis_server: RedisServer) -> AsyncIterator[RedisEventBus]:
 
 
 @pytest.fixture
-async def served(tables: Tables, bus: RedisEventBus) -> AsyncIterator[Served]:
+async def served(tables: SqlTables, bus: RedisEventBus) -> AsyncIterator[Served]:
     settings = Settings(admin_key=KEY, origin_url=ORIGIN)
     app = create_app(settings, tables, bus, FakeObjectStore(), time.time)
     async with Served(app) as served:
@@ -52,7 +52,7 @@ async def admin(served: Served) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def stage(tables: Tables, bus: RedisEventBus, admin: httpx.AsyncClient) -> Stage:
+def stage(tables: SqlTables, bus: RedisEventBus, admin: httpx.AsyncClient) -> Stage:
     return Stage(tables, bus, admin)
 
 

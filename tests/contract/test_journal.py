@@ -23,7 +23,7 @@ from orchestrator.core.model import (
     Record,
     Session,
 )
-from orchestrator.core.reading.journal import Entry, position, settled
+from orchestrator.core.reading.journal import JournalEntry, position, settled
 from orchestrator.core.reading.timeline import Run
 from orchestrator.ports import ChannelRow, NewSource, Tables
 from tests.postgres_server import PostgresServer
@@ -51,7 +51,7 @@ async def end(tables: Tables, session: Session, at: float, **more: Any) -> None:
     await tables.sessions.commit(before, Decision(session=after, records=(Happened(EventType.SESSION_ENDED),)), at)
 
 
-def told(entries: tuple[Entry, ...]) -> list[tuple[str, int]]:
+def told(entries: tuple[JournalEntry, ...]) -> list[tuple[str, int]]:
     return [(entry.event.session_id, entry.event.id) for entry in entries]
 
 
@@ -168,8 +168,8 @@ async def test_a_commit_that_comes_late_is_missed_by_no_reader(postgres: Postgre
     await tables.close()
 
 
-def entry(cursor: int, at: float) -> Entry:
-    return Entry(cursor, "c-1", Event(id=1, session_id="s-1", type=LIVE.type, at=at))
+def entry(cursor: int, at: float) -> JournalEntry:
+    return JournalEntry(cursor, "c-1", Event(id=1, session_id="s-1", type=LIVE.type, at=at))
 
 
 @pytest.mark.parametrize(

@@ -37,24 +37,24 @@ def orchestrator(name: str, seen_at: float, started_at: float = 100.0) -> Orches
 
 async def test_an_orchestrator_is_seen_as_long_as_it_says_so(tables: Tables) -> None:
     assert await tables.operation.orchestrators() == ()
-    await tables.operation.beat(orchestrator("one", 100.0))
-    await tables.operation.beat(orchestrator("two", 101.0))
-    await tables.operation.beat(orchestrator("one", 103.0))
+    await tables.operation.announce(orchestrator("one", 100.0))
+    await tables.operation.announce(orchestrator("two", 101.0))
+    await tables.operation.announce(orchestrator("one", 103.0))
     assert await tables.operation.orchestrators() == (orchestrator("one", 103.0), orchestrator("two", 101.0))
 
 
 async def test_who_leaves_is_gone_and_may_leave_twice(tables: Tables) -> None:
-    await tables.operation.beat(orchestrator("one", 100.0))
+    await tables.operation.announce(orchestrator("one", 100.0))
     await tables.operation.leave("one")
     await tables.operation.leave("one")
     assert await tables.operation.orchestrators() == ()
 
 
 async def test_who_was_killed_is_forgotten_a_day_later(tables: Tables) -> None:
-    await tables.operation.beat(orchestrator("killed", 100.0))
-    await tables.operation.beat(orchestrator("soon", 100.0 + 3600.0))
+    await tables.operation.announce(orchestrator("killed", 100.0))
+    await tables.operation.announce(orchestrator("soon", 100.0 + 3600.0))
     assert len(await tables.operation.orchestrators()) == 2
-    await tables.operation.beat(orchestrator("later", 100.0 + 25 * 3600.0))
+    await tables.operation.announce(orchestrator("later", 100.0 + 25 * 3600.0))
     assert [row.id for row in await tables.operation.orchestrators()] == ["later", "soon"]
 
 
@@ -107,7 +107,7 @@ async def test_a_lease_that_was_given_back_is_anybodys(tables: Tables) -> None:
 
 
 async def test_whose_lease_was_taken_over_is_not_seen_any_more(tables: Tables) -> None:
-    await tables.operation.beat(orchestrator("killed", 100.0))
+    await tables.operation.announce(orchestrator("killed", 100.0))
     await tables.operation.lead("killed", "here", 0.05)
 
     async def next_leads() -> bool:

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.core.catalogue.import_plan import plan
-from orchestrator.core.catalogue.imported import ChannelPlan, KnownChannel, Plan
-from orchestrator.core.catalogue.m3u import Entry
+from orchestrator.core.catalogue.imported import ChannelPlan, ImportPlan, KnownChannel
+from orchestrator.core.catalogue.m3u import PlaylistEntry
 from orchestrator.core.model import (
     Attempt,
     AttemptEnded,
@@ -25,19 +25,21 @@ from orchestrator.errors import AlreadyExists, NotFound, Stale
 from orchestrator.ports import NewSource, ProbeResult, Tables
 
 ENTRIES = (
-    Entry(
+    PlaylistEntry(
         line=1, name="One HD", url="http://p.test/1", tvg_id="one", logo="http://l.test/1", number=2, group="G", tvg_name="O"
     ),
-    Entry(line=2, name="One Backup", url="http://p.test/2", tvg_id="one", user_agent="A", headers={"Referer": "http://é.test"}),
-    Entry(line=3, name="Two", url="rtmp://p.test/3"),
+    PlaylistEntry(
+        line=2, name="One Backup", url="http://p.test/2", tvg_id="one", user_agent="A", headers={"Referer": "http://é.test"}
+    ),
+    PlaylistEntry(line=3, name="Two", url="rtmp://p.test/3"),
 )
 
 
-async def planned(tables: Tables, provider: Provider, *entries: Entry) -> Plan:
+async def planned(tables: Tables, provider: Provider, *entries: PlaylistEntry) -> ImportPlan:
     return plan(await tables.imports.lineup(), provider.id, entries)
 
 
-async def imported(tables: Tables, provider: Provider, *entries: Entry) -> int:
+async def imported(tables: Tables, provider: Provider, *entries: PlaylistEntry) -> int:
     made = await planned(tables, provider, *entries)
     return await tables.imports.apply(provider.id, made.channels)
 
@@ -86,7 +88,7 @@ async def test_a_deleted_provider_takes_its_sources_and_what_it_brought(tables: 
     own = await tables.catalogue.add_channel(Channel(id="", slug="own", name="Own"), [NewSource(url="http://o.test")])
     await tables.catalogue.add_source(own.id, NewSource(url="http://p.test/o", provider_id=provider.id), 1)
     await imported(tables, provider, *ENTRIES)
-    await imported(tables, other, Entry(name="One", url="http://q.test/1", tvg_id="one"))
+    await imported(tables, other, PlaylistEntry(name="One", url="http://q.test/1", tvg_id="one"))
     await tables.providers.delete(provider.id)
     left = {each.slug: [(s.priority, s.url) for s in await tables.catalogue.sources(each.id)] for each in await all_of(tables)}
     assert left == {"own": [(1, "http://o.test")], "one": [(1, "http://q.test/1")]}
@@ -129,7 +131,7 @@ async def test_an_import_again_updates_adds_and_disables(tables: Tables) -> None
     again = (
         replace(ENTRIES[0], url="http://p.test/new", group="H"),
         ENTRIES[1],
-        Entry(line=4, name="One 4K", url="http://p.test/4k"),
+        PlaylistEntry(line=4, name="One 4K", url="http://p.test/4k"),
     )
     assert await imported(tables, provider, *again) == 2
     one, two = await all_of(tables)

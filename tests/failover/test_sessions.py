@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from failover import sessions
 from failover.cli import main
-from orchestrator.adapters.sql import Tables, open_tables
+from orchestrator.adapters.sql import SqlTables, open_tables
 from orchestrator.app.settings import Settings
-from orchestrator.control.switch_request import Answer, answer
+from orchestrator.control.switch_request import SwitchAnswer, answer
 from orchestrator.core.model import (
     Attempt,
     Channel,
@@ -42,7 +42,7 @@ def settings(tmp_path: Path) -> Settings:
 class Deployment:
     """One session that plays the first of two sources, and an orchestrator as far as rows go."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: SqlTables) -> None:
         self.tables = tables
         self.session_id = ""
         self.sources: list[str] = []
@@ -59,7 +59,7 @@ class Deployment:
             lambda before: replace(before, phase=Phase.LIVE, attempt=attempt, last_attempt=1),
             Happened(EventType.SESSION_LIVE, {"source": self.sources[0], "attempt": 1}),
         )
-        await self.tables.operation.beat(OrchestratorRow(id="o-1", node="here", started_at=1.0, seen_at=time.time()))
+        await self.tables.operation.announce(OrchestratorRow(id="o-1", node="here", started_at=1.0, seen_at=time.time()))
 
     async def session(self) -> Session:
         return (await self.tables.sessions.get(self.session_id)).session
@@ -174,8 +174,8 @@ def test_the_answer_is_the_operators_switch_and_no_other() -> None:
     recovered = event(3, EventType.STREAM_RECOVERED, to="x-2", reason="operator", attempt=4)
     assert answer([]) is None
     assert answer([failover]) is None
-    assert answer([failover, own]) == Answer(source_id="x-2", attempt=3)
-    assert answer([recovered]) == Answer(source_id="x-2", attempt=4)
+    assert answer([failover, own]) == SwitchAnswer(source_id="x-2", attempt=3)
+    assert answer([recovered]) == SwitchAnswer(source_id="x-2", attempt=4)
 
 
 async def test_a_stop_waits_for_the_end(settings: Settings, deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from failover import sources
-from orchestrator.adapters.sql import Tables, open_tables
+from orchestrator.adapters.sql import SqlTables, open_tables
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Channel
 from orchestrator.errors import FailoverError
@@ -30,14 +30,14 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def tables(settings: Settings) -> AsyncIterator[Tables]:
+async def tables(settings: Settings) -> AsyncIterator[SqlTables]:
     assert settings.database_url is not None
     tables = open_tables(settings.database_url)
     yield tables
     await tables.close()
 
 
-async def three_problematic(tables: Tables) -> list[str]:
+async def three_problematic(tables: SqlTables) -> list[str]:
     new = [NewSource(url=f"http://{name}.test/") for name in "abcd"]
     channel = await tables.catalogue.add_channel(Channel(id="", slug="news", name="News"), new)
     ids = [source.id for source in await tables.catalogue.sources(channel.id)]
@@ -46,12 +46,12 @@ async def three_problematic(tables: Tables) -> list[str]:
     return ids[:3]
 
 
-async def beat(tables: Tables, seen_at: float) -> None:
-    await tables.operation.beat(OrchestratorRow(id="o-1", node="here", started_at=1.0, seen_at=seen_at))
+async def beat(tables: SqlTables, seen_at: float) -> None:
+    await tables.operation.announce(OrchestratorRow(id="o-1", node="here", started_at=1.0, seen_at=seen_at))
 
 
 async def test_every_problematic_source_is_asked_for_and_each_answer_is_printed(
-    settings: Settings, tables: Tables, capsys: pytest.CaptureFixture[str]
+    settings: Settings, tables: SqlTables, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a, b, c = await three_problematic(tables)
     await beat(tables, time.time())
@@ -76,7 +76,7 @@ async def test_every_problematic_source_is_asked_for_and_each_answer_is_printed(
     assert said.count("\n") == 3
 
 
-async def test_where_no_orchestrator_runs_it_says_so_and_asks_for_nothing(settings: Settings, tables: Tables) -> None:
+async def test_where_no_orchestrator_runs_it_says_so_and_asks_for_nothing(settings: Settings, tables: SqlTables) -> None:
     await three_problematic(tables)
     with pytest.raises(FailoverError, match="no orchestrator runs, and probes are its work"):
         await sources.recover(settings, None)
@@ -86,7 +86,7 @@ async def test_where_no_orchestrator_runs_it_says_so_and_asks_for_nothing(settin
     assert await tables.probes.asked() == ()
 
 
-async def test_it_does_not_wait_for_an_orchestrator_that_has_gone(settings: Settings, tables: Tables) -> None:
+async def test_it_does_not_wait_for_an_orchestrator_that_has_gone(settings: Settings, tables: SqlTables) -> None:
     await three_problematic(tables)
     await beat(tables, time.time())
     recovering = asyncio.create_task(sources.recover(settings, None))

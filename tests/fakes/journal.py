@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import convert
 
 from orchestrator.core.model import Event
-from orchestrator.core.reading.journal import Entry
+from orchestrator.core.reading.journal import JournalEntry
 from orchestrator.core.reading.timeline import Delivery, Run
 from orchestrator.errors import DatabaseUnavailable
 
@@ -24,10 +24,10 @@ class FakeJournal:
         self.refused = 0
         self._sessions = sessions
 
-    async def entries(self, after: int, limit: int = 1000) -> tuple[Entry, ...]:
+    async def entries(self, after: int, limit: int = 1000) -> tuple[JournalEntry, ...]:
         return tuple(entry for entry in self._all() if entry.cursor > after)[:limit]
 
-    async def newest(self, limit: int = 100) -> tuple[Entry, ...]:
+    async def newest(self, limit: int = 100) -> tuple[JournalEntry, ...]:
         return self._all()[-limit:]
 
     async def of_channel(self, channel_id: str, limit: int = 100) -> tuple[Event, ...]:
@@ -54,13 +54,13 @@ class FakeJournal:
             if channel_id in (None, session.channel_id) and (session.ended_at is None or session.ended_at > since)
         )
 
-    def _all(self) -> tuple[Entry, ...]:
+    def _all(self) -> tuple[JournalEntry, ...]:
         if self.refusing:
             self.refused += 1
             raise DatabaseUnavailable("refusing")
         kept = self._sessions()
         return tuple(
-            Entry(cursor, kept._rows[event.session_id].session.channel_id, event)
+            JournalEntry(cursor, kept._rows[event.session_id].session.channel_id, event)
             for cursor, event in enumerate(kept._journal, start=1)
             if event.session_id in kept._rows
         )

@@ -32,7 +32,7 @@ class FakeOperation:
         self._leader: Leader | None = None
         self._refused_at = 0.0
 
-    async def beat(self, orchestrator: OrchestratorRow) -> None:
+    async def announce(self, orchestrator: OrchestratorRow) -> None:
         self._answer()
         before = self._orchestrators.get(orchestrator.id, orchestrator)
         self._orchestrators[orchestrator.id] = replace(before, seen_at=orchestrator.seen_at)

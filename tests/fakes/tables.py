@@ -46,11 +46,11 @@ from orchestrator.ports import (
     LEASE_KEPT_S,
     AttemptRow,
     ChannelRow,
+    LatestRenewals,
     Lease,
     LineUp,
     NewSource,
     ProbeResult,
-    Renewals,
     SessionRow,
 )
 from tests.fakes.journal import FakeJournal
@@ -431,9 +431,9 @@ class FakeSessions:
         self._answer()
         self._can_renew_at = now
 
-    async def renewals(self) -> Renewals:
+    async def renewals(self) -> LatestRenewals:
         unended = await self.unended()
-        return Renewals(
+        return LatestRenewals(
             last_at={session.id: self._get(session.id).renewed_at for session in unended}, written_at=self._can_renew_at
         )
 

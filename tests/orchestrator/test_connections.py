@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.control.connection_ledger import Connections
+from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.core.model import Attempt, Container, ContainerState, Provider, Source
 
 ONE_LEFT = "provider Acme: its only connection is in use"
@@ -20,13 +20,12 @@ def runs(attempt: int, state: ContainerState = ContainerState.RUNNING) -> Contai
     return Container(id="", session_id="s", attempt=attempt, state=state)
 
 
-class Ledger(Connections):
+class Ledger(ConnectionLedger):
     """Counted, of one provider with this limit."""
 
     def __init__(self, limit: int | None) -> None:
-        super().__init__()
         self.woken_sessions: list[str] = []
-        self.woken = self.woken_sessions.append
+        super().__init__(self.woken_sessions.append)
         self.set(limit)
         self.count({})
 
@@ -86,7 +85,7 @@ def test_a_source_that_is_given_a_provider_counts_from_then_on() -> None:
 
 
 def test_what_ran_before_is_counted_and_until_then_nothing_is_probed() -> None:
-    ledger = Connections()
+    ledger = ConnectionLedger(lambda _: None)
     ledger.limit([Provider(id="p", name="Acme", max_connections=2)])
     assert not ledger.take_for_probe(A)
     assert ledger.take_for_probe(FREE)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.app.periodic import Jobs
+from orchestrator.app.periodic import PeriodicJobs
 from orchestrator.app.settings import Settings
 from orchestrator.errors import DatabaseUnavailable, NotLeading
 from tests.fakes.runtime import FakeRuntime
@@ -50,25 +50,25 @@ class Rooms:
         if not self.leads:
             raise NotLeading("another one does")
 
-    def jobs(self) -> Jobs:
+    def jobs(self) -> PeriodicJobs:
         supervisor: Any = SimpleNamespace(
             resync=self.work("resync"),
             resync_channels=self.work("channels"),
             poll_containers=self.work("poll", ()),
         )
-        sweep: Any = SimpleNamespace(look=self.work("look"))
-        recovery: Any = SimpleNamespace(sweep=self.work("recovery", ()), look_after=self.work("failback"))
-        asked_probes: Any = SimpleNamespace(look=self.work("asked"))
-        first_looks: Any = SimpleNamespace(look=self.work("first looks"))
+        poller: Any = SimpleNamespace(look=self.work("look"))
+        reprobing: Any = SimpleNamespace(probe_problematic=self.work("reprobing", ()), probe_awaited=self.work("failback"))
+        requested_probes: Any = SimpleNamespace(look=self.work("requested"))
+        first_probes: Any = SimpleNamespace(look=self.work("first probes"))
         renewals: Any = SimpleNamespace(look=self.work("renewals"))
-        retention: Any = SimpleNamespace(sweep=self.work("retention", 0))
-        history: Any = SimpleNamespace(sweep=self.work("history", 0))
-        heartbeat: Any = SimpleNamespace(beat=self.work("heartbeat"))
+        segment_retention: Any = SimpleNamespace(delete_unlisted=self.work("retention", 0))
+        history_retention: Any = SimpleNamespace(delete_old=self.work("history", 0))
+        presence: Any = SimpleNamespace(announce=self.work("presence"))
         leadership: Any = SimpleNamespace(confirm=self.confirm, renew=self.work("leadership"))
-        return Jobs(
-            settings=OFTEN, supervisor=supervisor, sweep=sweep, recovery=recovery, retention=retention, history=history,
-            heartbeat=heartbeat, leadership=leadership, renewals=renewals, asked_probes=asked_probes,
-            first_looks=first_looks,
+        return PeriodicJobs(
+            settings=OFTEN, supervisor=supervisor, poller=poller, reprobing=reprobing, segment_retention=segment_retention,
+            history_retention=history_retention, presence=presence, leadership=leadership, renewals=renewals,
+            requested_probes=requested_probes, first_probes=first_probes,
             sessions=FakeTables().sessions, runtime=FakeRuntime(), now=lambda: 0.0,
         )  # fmt: skip
 
@@ -82,11 +82,11 @@ async def test_every_job_goes_on_whatever_happens_in_it(
 ) -> None:
     rooms = Rooms()
     rooms.error = error
-    jobs = rooms.jobs()
-    jobs.start()
-    often = ("look", "resync", "recovery", "retention")
+    periodic_jobs = rooms.jobs()
+    periodic_jobs.start()
+    often = ("look", "resync", "reprobing", "retention")
     await eventually(lambda: all(rooms.runs.get(name, 0) >= 3 for name in often), every_s=0.01)
-    jobs.close()
+    periodic_jobs.close()
     assert {record.levelno for record in caplog.records if record.name == "orchestrator.app.periodic"} == (
         {level} if level else set()
     )
@@ -95,19 +95,19 @@ async def test_every_job_goes_on_whatever_happens_in_it(
 async def test_a_job_that_takes_long_is_not_run_beside_itself() -> None:
     rooms = Rooms()
     rooms.takes_s = 0.15
-    jobs = rooms.jobs()
-    jobs.start()
+    periodic_jobs = rooms.jobs()
+    periodic_jobs.start()
     await eventually(lambda: rooms.runs.get("look", 0) >= 3, every_s=0.01)
-    jobs.close()
+    periodic_jobs.close()
     assert rooms.most_at_once == 1
 
 
 async def test_closed_jobs_run_no_more() -> None:
     rooms = Rooms()
-    jobs = rooms.jobs()
-    jobs.start()
+    periodic_jobs = rooms.jobs()
+    periodic_jobs.start()
     await eventually(lambda: rooms.runs.get("look"), every_s=0.01)
-    jobs.close()
+    periodic_jobs.close()
     await asyncio.sleep(0.0)
     runs = dict(rooms.runs)
     await asyncio.sleep(0.1)

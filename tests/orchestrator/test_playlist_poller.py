@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from orchestrator.control.playlist_poller import Sweep, takeover_gap_s
+from orchestrator.app.task_group import TaskGroup
+from orchestrator.control.playlist_poller import PlaylistPoller, takeover_gap_s
 from orchestrator.core.model import Absent, Corrupt, Playlist, Unknown
 from orchestrator.ports import Stamp
 from tests.fakes.object_store import FakeObjectStore
@@ -59,7 +60,8 @@ class Rig:
         self.store = Store()
         self.woken: list[str] = []
         self.now = T
-        self.sweep = Sweep(self.store, self.woken.append, lambda: self.now)
+        self.tasks = TaskGroup()
+        self.sweep = PlaylistPoller(self.store, self.tasks, self.woken.append, lambda: self.now)
 
     async def look(self, after_s: float = 1.0) -> None:
         self.now += after_s
@@ -151,7 +153,7 @@ async def test_a_takeover_is_read_where_somebody_waits_for_it(rig: Rig) -> None:
     rig.store.lists_segment("s", 2, 1, T + 6.5)
     await rig.look()
     assert rig.playlist().gap_s == pytest.approx(0.5), "the gap is the takeover's"
-    await rig.sweep.close()
+    await rig.tasks.close()
 
 
 async def test_an_ended_playlist_is_seen_by_looking_at_it(rig: Rig) -> None:
@@ -207,7 +209,7 @@ class Poisoned(Store):
 async def test_one_poisoned_session_never_stops_the_look_at_others(caplog: pytest.LogCaptureFixture) -> None:
     rig = Rig()
     rig.store = Poisoned()
-    rig.sweep = Sweep(rig.store, rig.woken.append, lambda: rig.now)
+    rig.sweep = PlaylistPoller(rig.store, rig.tasks, rig.woken.append, lambda: rig.now)
     for session_id in ("poisoned", "s"):
         rig.store.lists_segment(session_id, 1, 0)
         await rig.sweep.look_at(session_id)
@@ -300,7 +302,7 @@ async def test_many_who_wait_are_looked_at_by_one_list(rig: Rig) -> None:
     assert rig.store.reads == []
     rig.store.lists_segment("s-7", 1, 0)
     await eventually(lambda: rig.woken == ["s-7"], timeout_s=1.0, every_s=0.01)
-    await rig.sweep.close()
+    await rig.tasks.close()
 
 
 async def test_who_no_longer_waits_is_not_hurried_for(rig: Rig) -> None:
@@ -312,13 +314,13 @@ async def test_who_no_longer_waits_is_not_hurried_for(rig: Rig) -> None:
     assert len(rig.store.reads) <= 1
     rig.sweep.wait_for("s", 2)
     await eventually(lambda: rig.store.reads[-1:] == ["s"], every_s=0.01)
-    await rig.sweep.close()
+    await rig.tasks.close()
 
 
 async def test_a_closed_sweep_leaves_no_task(rig: Rig) -> None:
     rig.sweep.wait_for("s", 1)
     await asyncio.sleep(0.0)
-    await rig.sweep.close()
+    await rig.tasks.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 

@@ -6,17 +6,17 @@ import asyncio
 
 import pytest
 
-from orchestrator.control.roll import Outcome, Rolled, roll, to_roll
+from orchestrator.control.roll import Outcome, RollResult, roll, to_roll
 from orchestrator.core.model import Phase
 from orchestrator.errors import DatabaseUnavailable
 from tests.orchestrator.simulated.agent import Fault
 from tests.orchestrator.simulated.world import World
 
 
-def rolled(world: World, *, at_once: int = 2, limit_s: float = 60.0) -> list[Rolled]:
+def rolled(world: World, *, at_once: int = 2, limit_s: float = 60.0) -> list[RollResult]:
     """All that a roll tells."""
 
-    async def run() -> list[Rolled]:
+    async def run() -> list[RollResult]:
         chosen = await to_roll(world.tables.sessions)
         told = roll(world.tables.sessions, chosen, world.bus.nudge, at_once=at_once, limit_s=limit_s, now=lambda: world.now)
         return [each async for each in told]
@@ -85,13 +85,13 @@ def test_what_is_not_live_is_left_alone_and_what_ends_meanwhile_is_passed() -> N
         world.run(world.tables.sessions.stop(leaves, "left"))
         assert [each.id for each in world.run(to_roll(world.tables.sessions))] == [stays]
 
-        async def run() -> dict[str, Rolled]:
+        async def run() -> dict[str, RollResult]:
             told = roll(world.tables.sessions, chosen, world.bus.nudge, at_once=4, limit_s=60.0, now=lambda: world.now)
             return {each.session_id: each async for each in told}
 
         told = world.run(run())
         assert told[stays].outcome is Outcome.ROLLED
-        assert told[leaves] == Rolled(leaves, Outcome.PASSED, "left")
+        assert told[leaves] == RollResult(leaves, Outcome.PASSED, "left")
 
 
 def test_a_source_that_is_down_fails_the_swap_and_the_old_attempt_plays_on() -> None:
@@ -109,7 +109,7 @@ def test_without_an_orchestrator_a_roll_ends_at_its_limit() -> None:
         session_id = world.live()
         world.pass_s(5.0)
         world.stop_orchestrator()
-        assert rolled(world, limit_s=20.0) == [Rolled(session_id, Outcome.FAILED, "not done within 20 s")]
+        assert rolled(world, limit_s=20.0) == [RollResult(session_id, Outcome.FAILED, "not done within 20 s")]
         world.start_orchestrator()
         world.until(lambda: world.listed(session_id) == 2, 10.0)  # the intent is still there
 
@@ -126,4 +126,4 @@ def test_tables_that_do_not_answer_are_asked_again(monkeypatch: pytest.MonkeyPat
             await switch(session, source_id)
 
         monkeypatch.setattr(world.tables.sessions, "switch", locked)
-        assert rolled(world) == [Rolled(session_id, Outcome.ROLLED)]
+        assert rolled(world) == [RollResult(session_id, Outcome.ROLLED)]

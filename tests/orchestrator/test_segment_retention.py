@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Decision, Phase
 from orchestrator.errors import DatabaseUnavailable, StoreUnavailable
-from orchestrator.housekeeping.history_retention import History
-from orchestrator.housekeeping.segment_retention import Retention
+from orchestrator.housekeeping.history_retention import HistoryRetention
+from orchestrator.housekeeping.segment_retention import SegmentRetention
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
 from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_key, segment_uri
@@ -28,7 +28,7 @@ class Shelf:
     def __init__(self, tables: FakeTables | None = None, store: FakeObjectStore | None = None) -> None:
         self.tables = tables or FakeTables()
         self.store = store or FakeObjectStore()
-        self.retention = Retention(self.store, self.tables.sessions, SETTINGS)
+        self.retention = SegmentRetention(self.store, self.tables.sessions, SETTINGS)
         self.now = T
         self.playlist = MediaPlaylist(3, 0, 0, (), False)
         self.left_at: dict[str, float] = {}
@@ -84,7 +84,7 @@ async def test_a_segment_stays_while_it_is_listed_and_long_enough_after() -> Non
     stored = []
     for _ in range(60):
         stored.append(shelf.publish())
-        await shelf.retention.sweep(shelf.now)
+        await shelf.retention.delete_unlisted(shelf.now)
         for key in stored:
             if key in shelf.listed or shelf.now - shelf.left_at[key] < KEPT_S:
                 assert key in shelf.segments
@@ -102,7 +102,7 @@ async def test_no_history_loses_what_a_player_may_still_ask_for(history: list[tu
         attempt += swap
         shelf.publish(attempt, seconds, listed=listed)
         if sweeps:
-            await shelf.retention.sweep(shelf.now)
+            await shelf.retention.delete_unlisted(shelf.now)
         promised = shelf.listed | {key for key, left_at in shelf.left_at.items() if shelf.now - left_at < KEPT_S}
         assert promised <= shelf.segments
 
@@ -112,13 +112,13 @@ async def test_what_left_the_window_after_a_pause_stays_though_it_is_old() -> No
     shelf = await Shelf().requested()
     for _ in range(10):
         shelf.publish()
-    await shelf.retention.sweep(shelf.now)
+    await shelf.retention.delete_unlisted(shelf.now)
     listed = shelf.listed
     shelf.now += 600.0
     for _ in range(6):
         shelf.publish()
     assert not listed & shelf.listed
-    await shelf.retention.sweep(shelf.now)
+    await shelf.retention.delete_unlisted(shelf.now)
     assert listed <= shelf.segments
 
 
@@ -132,7 +132,7 @@ async def test_segments_that_were_never_listed_go_when_the_window_has_passed_the
     for _ in range(30):
         shelf.publish(3)
         on_its_way = shelf.publish(3, 0.0, listed=False)
-        await shelf.retention.sweep(shelf.now)
+        await shelf.retention.delete_unlisted(shelf.now)
     assert not {odd, skipped, *failed} & shelf.segments
     assert on_its_way in shelf.segments, "stored, and about to be listed"
 
@@ -141,12 +141,12 @@ async def test_a_restart_only_puts_deletions_off() -> None:
     shelf = await Shelf().requested()
     for _ in range(60):
         shelf.publish()
-        shelf.retention = Retention(shelf.store, shelf.tables.sessions, SETTINGS)
-        await shelf.retention.sweep(shelf.now)
+        shelf.retention = SegmentRetention(shelf.store, shelf.tables.sessions, SETTINGS)
+        await shelf.retention.delete_unlisted(shelf.now)
     assert len(shelf.segments) == 60
     for _ in range(20):
         shelf.publish()
-        await shelf.retention.sweep(shelf.now)
+        await shelf.retention.delete_unlisted(shelf.now)
     assert len(shelf.segments) < 30
 
 
@@ -156,7 +156,7 @@ async def test_the_longest_target_duration_is_respected() -> None:
     stored = []
     for _ in range(80):
         stored.append(shelf.publish())
-        await shelf.retention.sweep(shelf.now)
+        await shelf.retention.delete_unlisted(shelf.now)
         kept = [key for key in stored if key in shelf.listed or shelf.now - shelf.left_at[key] < 3 * 12 + 12]
         assert set(kept) <= shelf.segments
 
@@ -169,10 +169,10 @@ async def test_an_ended_sessions_objects_go_together_some_time_later() -> None:
     before = shelf.keys
     await shelf.end()
     shelf.now += 590.0
-    assert await shelf.retention.sweep(shelf.now) == 0
+    assert await shelf.retention.delete_unlisted(shelf.now) == 0
     assert shelf.keys == before
     shelf.now += 15.0
-    assert await shelf.retention.sweep(shelf.now) == len(before)
+    assert await shelf.retention.delete_unlisted(shelf.now) == len(before)
     assert shelf.keys == set()
 
 
@@ -181,7 +181,7 @@ async def test_a_session_that_never_listed_anything_leaves_nothing_either() -> N
     shelf.publish(listed=False)
     shelf.put(f"logs/{shelf.session_id}/1.log")
     await shelf.end()
-    await shelf.retention.sweep(shelf.now + 700.0)
+    await shelf.retention.delete_unlisted(shelf.now + 700.0)
     assert shelf.keys == set()
 
 
@@ -193,7 +193,7 @@ async def test_a_session_that_runs_for_long_keeps_what_was_written_once() -> Non
     shelf.put(f"logs/{shelf.session_id}/1.log")
     for _ in range(10):
         shelf.publish(2)
-        await shelf.retention.sweep(shelf.now)
+        await shelf.retention.delete_unlisted(shelf.now)
     assert f"playlists/{shelf.session_id}/index.m3u8" in shelf.keys
     assert f"logs/{shelf.session_id}/1.log" in shelf.keys
 
@@ -202,10 +202,10 @@ async def test_what_belongs_to_no_session_goes_when_nobody_has_written_it_for_lo
     shelf = await Shelf().requested()
     shelf.publish()
     shelf.tables = FakeTables()  # the rows are gone
-    shelf.retention = Retention(shelf.store, shelf.tables.sessions, SETTINGS)
-    await shelf.retention.sweep(shelf.now + 500.0)
+    shelf.retention = SegmentRetention(shelf.store, shelf.tables.sessions, SETTINGS)
+    await shelf.retention.delete_unlisted(shelf.now + 500.0)
     assert shelf.keys
-    await shelf.retention.sweep(shelf.now + 700.0)
+    await shelf.retention.delete_unlisted(shelf.now + 700.0)
     assert shelf.keys == set()
 
 
@@ -217,7 +217,7 @@ async def test_sessions_are_judged_each_by_itself() -> None:
     await one.end()
     other.now += 700.0
     other.publish()
-    await one.retention.sweep(other.now)
+    await one.retention.delete_unlisted(other.now)
     assert one.keys == set()
     assert len(other.segments) == 2
 
@@ -230,7 +230,7 @@ async def test_what_does_not_answer_deletes_nothing(part: str, error: type[Excep
     broken = getattr(shelf, part)
     broken.refusing = True
     with pytest.raises(error):
-        await shelf.retention.sweep(shelf.now + 1e6)
+        await shelf.retention.delete_unlisted(shelf.now + 1e6)
     broken.refusing = False
     assert shelf.keys == before
 
@@ -243,7 +243,7 @@ async def test_a_playlist_that_cannot_be_read_keeps_its_session_and_no_other_one
     before = one.keys
     for _ in range(40):
         other.publish()
-        await other.retention.sweep(other.now)
+        await other.retention.delete_unlisted(other.now)
     assert one.keys == before
     assert len(other.segments) < 30
 
@@ -252,11 +252,11 @@ async def test_history_goes_when_it_is_old_and_never_before_the_objects_that_it_
     shelf = await Shelf().requested()
     await shelf.end()
     for kept_s in (SETTINGS.ended_retention_s + SETTINGS.retention_interval_s, 86_400.0):
-        history = History(shelf.tables.operation, replace(SETTINGS, history_retention_s=max(1.0, kept_s - 1e-6)))
-        assert await history.sweep(shelf.now + kept_s - 1.0) == 0
-    history = History(shelf.tables.operation, replace(SETTINGS, history_retention_s=1.0))
-    assert await history.sweep(shelf.now + SETTINGS.ended_retention_s) == 0
-    assert await history.sweep(shelf.now + SETTINGS.ended_retention_s + SETTINGS.retention_interval_s + 1.0) == 1
+        history = HistoryRetention(shelf.tables.operation, replace(SETTINGS, history_retention_s=max(1.0, kept_s - 1e-6)))
+        assert await history.delete_old(shelf.now + kept_s - 1.0) == 0
+    history = HistoryRetention(shelf.tables.operation, replace(SETTINGS, history_retention_s=1.0))
+    assert await history.delete_old(shelf.now + SETTINGS.ended_retention_s) == 0
+    assert await history.delete_old(shelf.now + SETTINGS.ended_retention_s + SETTINGS.retention_interval_s + 1.0) == 1
     assert await shelf.tables.sessions.recent() == ()
 
 
@@ -289,14 +289,14 @@ async def test_one_poisoned_session_never_stops_the_retention_of_others(poison: 
         for _ in range(20):
             shelf.publish()
         now = max(now, shelf.now)
-    await retention.sweep(now)
+    await retention.delete_unlisted(now)
     for shelf in shelves:
         for _ in range(20):
             shelf.publish()
-    await retention.sweep(now + KEPT_S + 20.0)
+    await retention.delete_unlisted(now + KEPT_S + 20.0)
     gone = [key for key in first if key not in store.objects_by_key]
     assert gone == first[1:], "all but the poisoned one's"
-    await retention.sweep(now + SETTINGS.ended_retention_s + 1000.0)
+    await retention.delete_unlisted(now + SETTINGS.ended_retention_s + 1000.0)
     assert not ended.keys, "the ended one is gone as a whole"
 
 
@@ -307,7 +307,7 @@ async def test_a_store_that_gives_nobodys_playlist_is_left_in_peace() -> None:
         shelf.publish()
         store.raises[shelf.session_id] = StoreUnavailable("no answer within 8 s")
     with pytest.raises(StoreUnavailable):
-        await shelves[0].retention.sweep(T + 10.0)
+        await shelves[0].retention.delete_unlisted(T + 10.0)
 
 
 async def test_a_place_of_5000_digits_is_none() -> None:
@@ -315,4 +315,4 @@ async def test_a_place_of_5000_digits_is_none() -> None:
     shelf.publish()
     text = shelf.playlist.render().replace("/1/main/0.ts", f"/{'9' * 5000}/main/{'9' * 5000}.ts")
     shelf.put(f"playlists/{shelf.session_id}/main.m3u8", text.encode())
-    assert await shelf.retention.sweep(shelf.now) == 0
+    assert await shelf.retention.delete_unlisted(shelf.now) == 0

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Decision, Phase
-from orchestrator.housekeeping.segment_retention import Retention
+from orchestrator.housekeeping.segment_retention import SegmentRetention
 from tests.fakes.tables import FakeTables
 from tests.servers import Seaweed
 from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_key, segment_uri
@@ -72,11 +72,11 @@ async def test_more_than_a_page_goes_and_what_is_young_or_listed_stays(settings:
     await tables.sessions.commit(session, Decision(session=ended), newest)
     assert len(before) == MANY + 1 + len(gone)
 
-    retention = Retention(store, tables.sessions, settings)
-    assert await retention.sweep(newest + settings.ended_retention_s - 60.0) == 0, "what is young stays"
+    retention = SegmentRetention(store, tables.sessions, settings)
+    assert await retention.delete_unlisted(newest + settings.ended_retention_s - 60.0) == 0, "what is young stays"
     assert await keys(store) == before
     later = newest + settings.ended_retention_s + 60.0  # the window's first segment has been known for long enough
-    went = await retention.sweep(later)
+    went = await retention.delete_unlisted(later)
     assert went == MANY - 10 + len(gone)
     kept = {segment_key(running, 1, "main", n) for n in range(MANY - 10, MANY)} | {f"playlists/{running}/main.m3u8"}
     assert await keys(store) == kept

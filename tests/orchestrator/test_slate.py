@@ -57,7 +57,7 @@ def test_a_probe_that_succeeds_ends_it_at_once(world: World) -> None:
     world.pass_s(120.0)  # retries have become rare
     world.sources["a"].fault = None
     assert world.supervisor is not None
-    world.run(world.supervisor._interpreter.probe(world.row("a")))
+    world.run(world.supervisor._interpreter._probes.probe(world.row("a")))
     world.nudge(session_id)
     world.until(lambda: world.playing(session_id) == "a", 2.0 + SEGMENT_S)
 

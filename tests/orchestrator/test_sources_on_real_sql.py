@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.adapters.sql import Tables, open_tables
+from orchestrator.adapters.sql import SqlTables, open_tables
 from orchestrator.app.service import orchestrate
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Channel, ChannelPolicy, Phase, Session, SourceStatus
@@ -66,13 +66,13 @@ class ListingRuntime(FakeRuntime):
 
 
 @pytest.fixture
-async def tables(database_url: str) -> AsyncIterator[Tables]:
+async def tables(database_url: str) -> AsyncIterator[SqlTables]:
     tables = open_tables(database_url)
     yield tables
     await tables.close()
 
 
-async def test_failover_channel_failback_and_edits_on_real_sql(tables: Tables) -> None:
+async def test_failover_channel_failback_and_edits_on_real_sql(tables: SqlTables) -> None:
     catalogue = tables.catalogue
     policy = ChannelPolicy(failback_stable_s=2.0)
     news = await catalogue.add_channel(Channel(id="", slug="news", name="News", policy=policy), [NewSource(url=OWN)])

@@ -49,7 +49,7 @@ class _Tags(msgspec.Struct, frozen=True):
     variant_bitrate: str | None = None  # of an HLS source: as its multivariant playlist says
 
 
-class _Stream(msgspec.Struct, frozen=True):
+class _ProbedStream(msgspec.Struct, frozen=True):
     codec_type: str = ""
     codec_name: str | None = None
     width: int | None = None
@@ -66,7 +66,7 @@ class _Format(msgspec.Struct, frozen=True):
 
 
 class _Output(msgspec.Struct, frozen=True):
-    streams: tuple[_Stream, ...] = ()
+    streams: tuple[_ProbedStream, ...] = ()
     format: _Format = _Format()
 
 
@@ -121,7 +121,7 @@ class FfprobeProber:
             host = urlsplit(source.url).netloc.rpartition("@")[2]
         except ValueError:
             return ProbeResult(None, "not an address")
-        async with bounded_http.Visitor(self._pool) as visitor:
+        async with bounded_http.BoundedClient(self._pool) as visitor:
             async with self._places.one(host):
                 result, look = await self._probe(upstream, visitor)
             if source.status is not SourceStatus.PROBLEMATIC or await hls_source.advances(upstream, look, visitor):
@@ -131,7 +131,7 @@ class FfprobeProber:
     async def close(self) -> None:
         await self._pool.aclose()
 
-    async def _probe(self, source: job.Source, visitor: bounded_http.Visitor) -> tuple[ProbeResult, hls_source.Look]:
+    async def _probe(self, source: job.Source, visitor: bounded_http.BoundedClient) -> tuple[ProbeResult, hls_source.Look]:
         if is_playlist(source):
             looking = hls_source.look(source, visitor, self._timeout_s)
             (output, said), look = await asyncio.gather(self._run(source), looking)
@@ -152,7 +152,7 @@ class FfprobeProber:
         return ProbeResult(media), look
 
     async def _why_not(
-        self, source: job.Source, said: str | None, look: hls_source.Look, visitor: bounded_http.Visitor
+        self, source: job.Source, said: str | None, look: hls_source.Look, visitor: bounded_http.BoundedClient
     ) -> ProbeResult:
         reason = look.complaint or _reason(said) or f"no media within {self._timeout_s:g} s"
         if reason == NO_PROTOCOL:
@@ -270,11 +270,11 @@ def _positive(number: int | None) -> int | None:
     return number if number is not None and number > 0 else None
 
 
-def _variant_bps(stream: _Stream) -> int:
+def _variant_bps(stream: _ProbedStream) -> int:
     return _number(stream.tags.variant_bitrate) or 0
 
 
-def _bitrate_bps(seen: _Output, video: _Stream | None) -> int | None:
+def _bitrate_bps(seen: _Output, video: _ProbedStream | None) -> int | None:
     if seen.format.format_name == "hls":  # of which ffprobe measures the playlist's own text
         return max((_variant_bps(each) for each in seen.streams), default=0) or None
     return _number(seen.format.bit_rate) or (_number(video.bit_rate) if video else None)

@@ -25,7 +25,7 @@ class Unreadable(Exception):
     """The answer is encoded in a way that is not understood; in words for an operator."""
 
 
-class Answer(NamedTuple):
+class BoundedAnswer(NamedTuple):
     """`body`: no more than the limit; `complete`: all of it. `url`: where it came from, after redirects."""
 
     url: str
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
     complete: bool
 
 
-class Visitor:
+class BoundedClient:
     """Asks for a few pages as one client: a cookie that a server sets is sent back to it, and forgotten with the visitor.
 
     Use as an async context manager. `pool` is shared by visitors: connections are, cookies are not.
@@ -55,7 +55,7 @@ class Visitor:
 
     async def get(
         self, url: str, headers: Mapping[str, str], *, limit_bytes: int, goes_on: Callable[[bytes], bool] = lambda _: True
-    ) -> Answer:
+    ) -> BoundedAnswer:
         """Reads to the end, to the limit, or until `goes_on` says of what has come that the rest is not wanted.
 
         Raises Unreadable, httpx.HTTPError, httpx.InvalidURL. In time it is bounded by the caller.
@@ -73,7 +73,7 @@ class Visitor:
         raise httpx.TooManyRedirects(f"more than {_REDIRECTS} redirects", request=request)
 
 
-async def _read(answer: httpx.Response, limit_bytes: int, goes_on: Callable[[bytes], bool]) -> Answer:
+async def _read(answer: httpx.Response, limit_bytes: int, goes_on: Callable[[bytes], bool]) -> BoundedAnswer:
     coding = answer.headers.get("content-encoding", "").strip().lower()
     if coding not in _CODINGS:
         raise Unreadable(f"a compressed answer ({coding if coding in _TOLD else 'of another kind'})")
@@ -87,7 +87,7 @@ async def _read(answer: httpx.Response, limit_bytes: int, goes_on: Callable[[byt
             complete = False
             break
     kind = answer.headers.get("content-type", "").partition(";")[0].strip()
-    return Answer(str(answer.url), answer.status_code, kind, bytes(body), complete)
+    return BoundedAnswer(str(answer.url), answer.status_code, kind, bytes(body), complete)
 
 
 def pool() -> httpx.AsyncHTTPTransport:

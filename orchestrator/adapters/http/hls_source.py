@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from orchestrator.adapters.http.bounded_http import Answer, Unreadable, Visitor
+from orchestrator.adapters.http.bounded_http import BoundedAnswer, BoundedClient, Unreadable
 from transcoder import job
 
 _LIMIT_BYTES = 8 << 20  # a day of two-second segments; what comes after is not looked at
@@ -61,7 +61,7 @@ def status_words(status: int) -> str:
         return f"HTTP status {status}"
 
 
-async def look(source: job.Source, visitor: Visitor, timeout_s: float) -> Look:
+async def look(source: job.Source, visitor: BoundedClient, timeout_s: float) -> Look:
     """Reads the media playlist, through one multivariant playlist if need be."""
     refusal = None
     try:
@@ -84,7 +84,7 @@ async def look(source: job.Source, visitor: Visitor, timeout_s: float) -> Look:
     return Look(_cadence_s(text), None, refusal, answer.url, _mark(answer), ended)
 
 
-async def name(source: job.Source, visitor: Visitor, timeout_s: float) -> str | None:
+async def name(source: job.Source, visitor: BoundedClient, timeout_s: float) -> str | None:
     """What it is that is no media: DASH, a page, an error. None: it has no name."""
     try:
         async with asyncio.timeout(timeout_s):
@@ -96,7 +96,7 @@ async def name(source: job.Source, visitor: Visitor, timeout_s: float) -> str | 
     return None
 
 
-async def advances(source: job.Source, before: Look, visitor: Visitor) -> bool:
+async def advances(source: job.Source, before: Look, visitor: BoundedClient) -> bool:
     """Whether the media playlist changes while a live one must (RFC 8216, 6.2.2); one that has ended need not."""
     if not before.mark or before.cadence_s is None or before.ended:
         return True
@@ -116,7 +116,7 @@ class _NotAPlaylist(Exception):
     """What the server answered instead."""
 
 
-async def _read(source: job.Source, url: str, visitor: Visitor) -> tuple[Answer, str]:
+async def _read(source: job.Source, url: str, visitor: BoundedClient) -> tuple[BoundedAnswer, str]:
     """The answer, and the beginning of its text."""
     headers = {"User-Agent": source.user_agent or "Lavf", **source.headers}
     try:
@@ -135,7 +135,7 @@ def _may_be_a_playlist(begun: bytes) -> bool:
     return b"#EXTM3U".startswith(begun[:7])
 
 
-def _what_it_is(answer: Answer) -> str:
+def _what_it_is(answer: BoundedAnswer) -> str:
     body, kind = answer.body[:4096], answer.content_type
     if body.startswith(_BOM + b"#EXTM3U"):
         return "a playlist that begins with a byte order mark, which HLS forbids (RFC 8216, 4.1)"
@@ -169,7 +169,7 @@ def _cadence_s(text: str) -> float | None:
     return cadence_s if 0.0 < cadence_s <= _LONGEST_CADENCE_S else None
 
 
-def _mark(answer: Answer) -> bytes:
+def _mark(answer: BoundedAnswer) -> bytes:
     """Of which segments are listed. Not of the whole text: a server that signs its addresses writes others each time that it
     is asked, while nothing is added."""
     body = answer.body

@@ -35,7 +35,7 @@ class Target(Protocol):
         """Of a policy for the first attempt's segments, as a container gets it."""
 
 
-class Probes(NamedTuple):
+class TestObjects(NamedTuple):
     """The keys that an examination writes; its caller deletes them."""
 
     session_id: str
@@ -57,11 +57,11 @@ class Probes(NamedTuple):
         return (self.playlist, self.segment, self.log)
 
 
-def probes() -> Probes:
-    return Probes(f"doctor-{secrets.token_hex(6)}")
+def probes() -> TestObjects:
+    return TestObjects(f"doctor-{secrets.token_hex(6)}")
 
 
-def examine(http: urllib3.PoolManager, target: Target, probe: Probes) -> StoreReport:
+def examine(http: urllib3.PoolManager, target: Target, probe: TestObjects) -> StoreReport:
     """Blocks. Raises urllib3's errors where the store does not answer."""
 
     def put(key: str, **headers: str) -> Any:

@@ -30,7 +30,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class SqlTables:
     """The ports over one connection pool; `close` ends the pool."""
 
     catalogue: SqlCatalogue
@@ -46,13 +46,13 @@ class Tables:
         await self.sessions.close()
 
 
-def open_tables(database_url: str) -> Tables:
+def open_tables(database_url: str) -> SqlTables:
     """The tables at a SQLAlchemy URL, already migrated (`orchestrator.migrations.upgrade`).
 
     Connects on first use, so it works while the database is down. Raises BadSetting for a URL of another engine.
     """
     database = Database(database_url)
-    return Tables(
+    return SqlTables(
         catalogue=SqlCatalogue(database),
         providers=SqlProviders(database),
         imports=SqlImports(database),

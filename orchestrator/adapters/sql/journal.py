@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select
 from orchestrator.adapters.sql.database import Database
 from orchestrator.adapters.sql.schema import attempts, events, journal, sessions
 from orchestrator.core.model import Event, Phase
-from orchestrator.core.reading.journal import Entry
+from orchestrator.core.reading.journal import JournalEntry
 from orchestrator.core.reading.timeline import Delivery, Run
 
 _EVENT = tuple(events.c[field.name] for field in fields(Event))
@@ -28,11 +28,11 @@ class SqlJournal:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def entries(self, after: int, limit: int = 1000) -> tuple[Entry, ...]:
+    async def entries(self, after: int, limit: int = 1000) -> tuple[JournalEntry, ...]:
         query = _ENTRY.where(journal.c.cursor > after).order_by(journal.c.cursor).limit(limit)
         return await self._database.read(lambda connection: tuple(map(_entry, connection.execute(query))))
 
-    async def newest(self, limit: int = 100) -> tuple[Entry, ...]:
+    async def newest(self, limit: int = 100) -> tuple[JournalEntry, ...]:
         query = _ENTRY.order_by(journal.c.cursor.desc()).limit(limit)
         return await self._database.read(lambda connection: tuple(map(_entry, connection.execute(query)))[::-1])
 
@@ -82,6 +82,6 @@ def _run(row: Any) -> dict[str, Any]:
     return values
 
 
-def _entry(row: Any) -> Entry:
+def _entry(row: Any) -> JournalEntry:
     values: dict[str, Any] = row._asdict()
-    return Entry(values.pop("cursor"), values.pop("channel_id"), Event(**values))
+    return JournalEntry(values.pop("cursor"), values.pop("channel_id"), Event(**values))

@@ -34,7 +34,7 @@ class SqlOperation:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def beat(self, orchestrator: OrchestratorRow) -> None:
+    async def announce(self, orchestrator: OrchestratorRow) -> None:
         seen = update(orchestrators).where(orchestrators.c.id == orchestrator.id).values(seen_at=orchestrator.seen_at)
         long_gone = delete(orchestrators).where(orchestrators.c.seen_at < orchestrator.seen_at - _FORGET_S)
 

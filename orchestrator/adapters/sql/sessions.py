@@ -26,7 +26,7 @@ from orchestrator.core.model import SHARED, Decision, Desired, Event, Phase, Pro
 from orchestrator.core.session.limits import NO_LIMITS, Limits
 from orchestrator.core.session.operator_switch import NEXT
 from orchestrator.errors import NotFound, Stale
-from orchestrator.ports import AttemptRow, Lease, Renewals, SessionRow
+from orchestrator.ports import AttemptRow, LatestRenewals, Lease, SessionRow
 
 _FIXED = frozenset({"id", "channel_id", "viewer", "created_at"})
 _LEASE = (leases.c.viewer, leases.c.token_hash, leases.c.renewed_at)
@@ -136,12 +136,12 @@ class SqlSessions:
     async def can_renew(self, now: float) -> None:
         await self._database.write(lambda connection: holding.mark_can_renew(connection, now))
 
-    async def renewals(self) -> Renewals:
+    async def renewals(self) -> LatestRenewals:
         query = select(sessions.c.id, RENEWED_AT).where(sessions.c.phase.in_(_UNENDED))
 
-        def work(connection: Connection) -> Renewals:
+        def work(connection: Connection) -> LatestRenewals:
             last_at = {row.id: row.renewed_at for row in connection.execute(query)}
-            return Renewals(last_at=last_at, written_at=holding.can_renew_marked_at(connection))
+            return LatestRenewals(last_at=last_at, written_at=holding.can_renew_marked_at(connection))
 
         return await self._database.read(work)
 

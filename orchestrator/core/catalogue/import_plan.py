@@ -23,18 +23,18 @@ from orchestrator.core.catalogue.imported import (
     ChannelPlan,
     ImportedChannel,
     ImportedSource,
+    ImportPlan,
     KnownChannel,
     KnownSource,
-    Plan,
     SourceFields,
 )
-from orchestrator.core.catalogue.m3u import Entry, Fault
+from orchestrator.core.catalogue.m3u import PlaylistEntry, PlaylistFault
 from orchestrator.core.catalogue.same_channel import is_backup, known_by, without_quality
 
 F = TypeVar("F", ChannelFields, SourceFields)
 
 
-def plan(known: Iterable[KnownChannel], provider_id: str, entries: Iterable[Entry]) -> Plan:
+def plan(known: Iterable[KnownChannel], provider_id: str, entries: Iterable[PlaylistEntry]) -> ImportPlan:
     """What an import of these entries does to these channels: all that there are."""
     lineup = _Lineup(known, provider_id)
     given = list(entries)
@@ -45,16 +45,16 @@ def plan(known: Iterable[KnownChannel], provider_id: str, entries: Iterable[Entr
     return lineup.plan()
 
 
-class _Draft:
+class _ChannelDraft:
     """A channel while its entries are found."""
 
     def __init__(self, known: KnownChannel | None) -> None:
         self.known = known
         self.tvg_ids: set[str] = set()
         self.countries: set[str] = set()
-        self.entries: list[Entry] = []
-        self.found: dict[str, Entry] = {}  # source id → the entry that it is
-        self.added: list[Entry] = []
+        self.entries: list[PlaylistEntry] = []
+        self.found: dict[str, PlaylistEntry] = {}  # source id → the entry that it is
+        self.added: list[PlaylistEntry] = []
         self.urls: set[str] = set()  # that it has, but for those of sources that the playlist may still change
 
 
@@ -63,17 +63,17 @@ class _Lineup:
 
     def __init__(self, known: Iterable[KnownChannel], provider_id: str) -> None:
         self._provider_id = provider_id
-        self._drafts = [_Draft(channel) for channel in known]
-        self._faults: list[Fault] = []
+        self._drafts = [_ChannelDraft(channel) for channel in known]
+        self._faults: list[PlaylistFault] = []
         self._duplicates = 0
         self._entries = 0
-        self._by_tvg_id: dict[str, _Draft] = {}
-        self._by_name: dict[tuple[str, str | None], _Draft] = {}
-        self._without_tvg_id: dict[tuple[str, str | None], _Draft] = {}
-        self._by_address: dict[tuple[str, str], _Draft] = {}  # and name, or tvg-id
+        self._by_tvg_id: dict[str, _ChannelDraft] = {}
+        self._by_name: dict[tuple[str, str | None], _ChannelDraft] = {}
+        self._without_tvg_id: dict[tuple[str, str | None], _ChannelDraft] = {}
+        self._by_address: dict[tuple[str, str], _ChannelDraft] = {}  # and name, or tvg-id
         # This provider's sources that no entry has been found for yet
-        self._exact: dict[tuple[str, str | None, str], deque[tuple[_Draft, KnownSource]]] = defaultdict(deque)
-        self._named: dict[tuple[str, str | None], deque[tuple[_Draft, KnownSource]]] = defaultdict(deque)
+        self._exact: dict[tuple[str, str | None, str], deque[tuple[_ChannelDraft, KnownSource]]] = defaultdict(deque)
+        self._named: dict[tuple[str, str | None], deque[tuple[_ChannelDraft, KnownSource]]] = defaultdict(deque)
         for own in (True, False):  # what this provider calls a channel goes before what others do
             for draft in self._drafts:
                 assert draft.known is not None
@@ -90,20 +90,20 @@ class _Lineup:
             assert draft.known is not None
             self._know(draft, draft.known.fields.name, draft.known.fields.tvg_id)
 
-    def as_it_was(self, entry: Entry) -> bool:
+    def as_it_was(self, entry: PlaylistEntry) -> bool:
         """A source that came from an entry with this name, tvg-id and address."""
         return self._claim(self._exact[entry.name, entry.tvg_id, entry.url], entry)
 
-    def under_its_name(self, entry: Entry) -> bool:
+    def under_its_name(self, entry: PlaylistEntry) -> bool:
         """A source that came from an entry with this name and tvg-id: its address has changed."""
         return self._claim(self._named[entry.name, entry.tvg_id], entry)
 
-    def by_the_rules(self, entry: Entry) -> None:
+    def by_the_rules(self, entry: PlaylistEntry) -> None:
         """A source with the same address in the channel that it belongs to, else a new one there, else in a new channel."""
         self._entries += 1
         draft = self._same(entry)
         if draft is None:
-            draft = _Draft(None)
+            draft = _ChannelDraft(None)
             self._drafts.append(draft)
         self._know(draft, entry.name, entry.tvg_id, entry.url)
         renamed = next((source for source in self._missing(draft) if _base(source).fields.url == entry.url), None)
@@ -113,16 +113,16 @@ class _Lineup:
         elif entry.url in draft.urls:
             self._duplicates += 1
         elif len(draft.added) + len(draft.known.sources if draft.known else ()) >= bounds.SOURCES:
-            self._faults.append(Fault(entry.line, f"its channel has {bounds.SOURCES} sources already"))
+            self._faults.append(PlaylistFault(entry.line, f"its channel has {bounds.SOURCES} sources already"))
         else:
             draft.urls.add(entry.url)
             draft.added.append(entry)
             draft.entries.append(entry)
 
-    def plan(self) -> Plan:
+    def plan(self) -> ImportPlan:
         slugs = _Slugs(draft.known.slug for draft in self._drafts if draft.known is not None)
         planned = (self._planned(draft, slugs) for draft in self._drafts)
-        return Plan(
+        return ImportPlan(
             provider_id=self._provider_id,
             entries=self._entries,
             duplicates=self._duplicates,
@@ -130,7 +130,7 @@ class _Lineup:
             faults=tuple(self._faults),
         )
 
-    def _claim(self, candidates: deque[tuple[_Draft, KnownSource]], entry: Entry) -> bool:
+    def _claim(self, candidates: deque[tuple[_ChannelDraft, KnownSource]], entry: PlaylistEntry) -> bool:
         while candidates:
             draft, source = candidates.popleft()
             if source.id not in draft.found:
@@ -141,7 +141,7 @@ class _Lineup:
                 return True
         return False
 
-    def _missing(self, draft: _Draft) -> Sequence[KnownSource]:
+    def _missing(self, draft: _ChannelDraft) -> Sequence[KnownSource]:
         """This provider's sources of the channel that no entry has been found for."""
         if draft.known is None:
             return ()
@@ -151,7 +151,7 @@ class _Lineup:
             if source.imported is not None and source.provider_id == self._provider_id and source.id not in draft.found
         ]
 
-    def _know(self, draft: _Draft, name: str, tvg_id: str | None, url: str | None = None) -> None:
+    def _know(self, draft: _ChannelDraft, name: str, tvg_id: str | None, url: str | None = None) -> None:
         title, country = known_by(name)
         if url:
             for known_as in filter(None, (tvg_id, title)):
@@ -168,7 +168,7 @@ class _Lineup:
                 if held is None or held.tvg_ids:
                     self._without_tvg_id[key] = draft
 
-    def _same(self, entry: Entry) -> _Draft | None:
+    def _same(self, entry: PlaylistEntry) -> _ChannelDraft | None:
         title, country = known_by(entry.name)
         for known_as in filter(None, (entry.tvg_id, title)):
             if draft := self._by_address.get((entry.url, known_as)):
@@ -186,7 +186,7 @@ class _Lineup:
                 return draft
         return None
 
-    def _planned(self, draft: _Draft, slugs: _Slugs) -> ChannelPlan | None:
+    def _planned(self, draft: _ChannelDraft, slugs: _Slugs) -> ChannelPlan | None:
         added = tuple(_imported(entry) for entry in sorted(draft.added, key=lambda entry: is_backup(entry.name)))
         # By the playlist's order: what a channel is called does not hang on how its entries were found
         entries = sorted(draft.entries, key=lambda entry: entry.line)
@@ -239,7 +239,7 @@ class _Slugs:
         return slug
 
 
-def _fields(entries: Sequence[Entry]) -> ChannelFields:
+def _fields(entries: Sequence[PlaylistEntry]) -> ChannelFields:
     """The first entry's name; of the rest, the first that says it."""
     return ChannelFields(
         name=without_quality(entries[0].name),
@@ -251,7 +251,7 @@ def _fields(entries: Sequence[Entry]) -> ChannelFields:
     )
 
 
-def _imported(entry: Entry) -> ImportedSource:
+def _imported(entry: PlaylistEntry) -> ImportedSource:
     fields = SourceFields(url=entry.url, user_agent=entry.user_agent, headers=entry.headers)
     return ImportedSource(entry.name, entry.tvg_id, fields)
 

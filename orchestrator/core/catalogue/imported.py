@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from orchestrator.core.catalogue.m3u import Fault
+from orchestrator.core.catalogue.m3u import PlaylistFault
 
 
 class ChannelFields(Struct, frozen=True, kw_only=True, gc=False):
@@ -89,12 +89,12 @@ class Counts(Struct, frozen=True, kw_only=True):
     sources_disabled: int = 0
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class ImportPlan(Struct, frozen=True, kw_only=True):
     provider_id: str
     entries: int  # that were read
     duplicates: int = 0  # of them: addresses that their channel has already
     channels: tuple[ChannelPlan, ...] = ()  # that change, or are new
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[PlaylistFault, ...] = ()
 
 
 F = TypeVar("F", ChannelFields, SourceFields)

@@ -23,7 +23,7 @@ LINE: Final = 16384  # characters
 HEADER: Final = "#EXTM3U"
 
 
-class Entry(Struct, frozen=True, kw_only=True, gc=False):
+class PlaylistEntry(Struct, frozen=True, kw_only=True, gc=False):
     """One address of a playlist, and what it is said to be."""
 
     line: int = 0  # of the address; from 1
@@ -38,7 +38,7 @@ class Entry(Struct, frozen=True, kw_only=True, gc=False):
     headers: dict[str, str] = {}
 
 
-class Fault(Struct, frozen=True):
+class PlaylistFault(Struct, frozen=True):
     """What could not be used, in words for an operator. Addresses are not repeated: they hold passwords."""
 
     line: int
@@ -69,16 +69,16 @@ def text_lines(lines: Iterable[bytes]) -> Iterator[str]:
             yield line.decode("latin-1")
 
 
-def parse(lines: Iterable[str]) -> Iterator[Entry | Fault]:
+def parse(lines: Iterable[str]) -> Iterator[PlaylistEntry | PlaylistFault]:
     """Entries, and what cannot be used, in the order in which they are known."""
-    draft = _Draft()
+    draft = _EntryDraft()
     number = 0
     for number, raw in enumerate(lines, start=1):
         line = raw.removeprefix("\ufeff").strip() if number == 1 else raw.strip()
         tag, _, value = line.partition(":")
         if len(line) > LINE:
-            yield Fault(number, f"longer than {LINE} characters")
-            draft = _Draft(spoiled=True)
+            yield PlaylistFault(number, f"longer than {LINE} characters")
+            draft = _EntryDraft(spoiled=True)
         elif not line:
             continue
         elif not line.startswith("#"):
@@ -86,23 +86,23 @@ def parse(lines: Iterable[str]) -> Iterator[Entry | Fault]:
             yield from draft.faults
             if entry is not None:
                 yield entry
-            draft = _Draft()
+            draft = _EntryDraft()
         elif tag.upper() == "#EXTINF":
             if draft.extinf_line:
                 yield from draft.without_address()
-                draft = _Draft()
+                draft = _EntryDraft()
             draft.extinf(number, value)
         elif tag.upper() == "#EXTGRP":
             draft.group = value
         elif tag.upper() in ("#EXTVLCOPT", "#KODIPROP"):
             draft.option(number, tag.upper(), value)
         elif tag.upper() in _HLS:
-            yield Fault(number, "this is the HLS playlist of one channel, not a list of channels")
+            yield PlaylistFault(number, "this is the HLS playlist of one channel, not a list of channels")
     if draft.extinf_line:
         yield from draft.without_address()
 
 
-def render(entries: Iterable[Entry]) -> Iterator[str]:
+def render(entries: Iterable[PlaylistEntry]) -> Iterator[str]:
     """The lines of a playlist, without their ends. `parse` reads them as they were, but for a quotation mark in an attribute,
     which the format cannot hold: it becomes an apostrophe."""
     yield HEADER
@@ -121,13 +121,13 @@ def render(entries: Iterable[Entry]) -> Iterator[str]:
         yield f"{entry.url}|{suffix}" if suffix else entry.url
 
 
-class _Draft:
+class _EntryDraft:
     """What the lines before an address have said of it."""
 
     def __init__(self, *, spoiled: bool = False) -> None:
         self.extinf_line = 0
         self.group = ""
-        self.faults: list[Fault] = []
+        self.faults: list[PlaylistFault] = []
         self._spoiled = spoiled  # reported already: its address goes with it
         self._name = ""
         self._attributes: dict[str, str] = {}
@@ -150,7 +150,7 @@ class _Draft:
         elif tag == "#KODIPROP" and name in _KODI_HEADERS:
             self._encoded_headers(line, value.strip())
 
-    def entry(self, line: int, text: str) -> Entry | None:
+    def entry(self, line: int, text: str) -> PlaylistEntry | None:
         if self._spoiled:
             return None
         url, _, suffix = text.partition("|")
@@ -160,7 +160,7 @@ class _Draft:
             return None
         self._encoded_headers(line, suffix)
         headers = dict(self._headers)
-        return Entry(
+        return PlaylistEntry(
             line=line,
             name=self._name,
             url=url,
@@ -173,7 +173,7 @@ class _Draft:
             headers=headers,
         )
 
-    def without_address(self) -> Iterator[Fault]:
+    def without_address(self) -> Iterator[PlaylistFault]:
         """What there is to say where no address comes."""
         if not self._spoiled:
             self._report(self.extinf_line, "no address follows")
@@ -215,7 +215,7 @@ class _Draft:
             self._headers[name] = value
 
     def _report(self, line: int, reason: str) -> None:
-        self.faults.append(Fault(line, reason))
+        self.faults.append(PlaylistFault(line, reason))
 
     def _spoil(self, line: int, reason: str) -> None:
         self._spoiled = True

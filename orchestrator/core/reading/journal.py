@@ -17,7 +17,7 @@ from orchestrator.core.model import Event
 SETTLED_S = 5.0  # what a transaction does after it has written its events is to commit
 
 
-class Entry(Struct, frozen=True):
+class JournalEntry(Struct, frozen=True):
     """An event and its place among all; cursors begin at 1."""
 
     cursor: int
@@ -25,7 +25,7 @@ class Entry(Struct, frozen=True):
     event: Event
 
 
-def settled(entries: Sequence[Entry], after: int, now: float) -> Sequence[Entry]:
+def settled(entries: Sequence[JournalEntry], after: int, now: float) -> Sequence[JournalEntry]:
     """The first of `entries` (in order, all behind `after`) before which nothing can appear any more."""
     for count, entry in enumerate(entries):
         if entry.cursor != after + 1 and now - entry.event.at < SETTLED_S:
@@ -34,7 +34,7 @@ def settled(entries: Sequence[Entry], after: int, now: float) -> Sequence[Entry]
     return entries
 
 
-def position(newest: Sequence[Entry], now: float) -> int:
+def position(newest: Sequence[JournalEntry], now: float) -> int:
     """Where to go on from now on, by the newest entries in order: behind all that is settled. 0: nothing has happened yet."""
     if not newest:
         return 0

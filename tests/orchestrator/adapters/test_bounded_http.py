@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from orchestrator.adapters.http.bounded_http import Answer, Unreadable, Visitor, pool
+from orchestrator.adapters.http.bounded_http import BoundedAnswer, BoundedClient, Unreadable, pool
 from tests.orchestrator.adapters.pages import page, serving
 
 LIMIT = 64 * 1024
@@ -23,15 +23,15 @@ async def connections() -> AsyncIterator[httpx.AsyncHTTPTransport]:
     await shared.aclose()
 
 
-async def get(shared: httpx.AsyncHTTPTransport, url: str, limit_bytes: int = LIMIT) -> Answer:
-    async with Visitor(shared) as visitor:
+async def get(shared: httpx.AsyncHTTPTransport, url: str, limit_bytes: int = LIMIT) -> BoundedAnswer:
+    async with BoundedClient(shared) as visitor:
         return await visitor.get(url, {}, limit_bytes=limit_bytes)
 
 
 async def test_the_bytes_are_asked_for_as_they_are(connections: httpx.AsyncHTTPTransport) -> None:
     async with serving({"/x": page(b"hello", "text/plain; charset=utf-8")}) as pages:
         answer = await get(connections, f"{pages.url}/x")
-    assert answer == Answer(f"{pages.url}/x", 200, "text/plain", b"hello", True)
+    assert answer == BoundedAnswer(f"{pages.url}/x", 200, "text/plain", b"hello", True)
     assert "accept-encoding: identity" in pages.asked[0].lower()
 
 
@@ -101,7 +101,7 @@ async def test_no_more_than_the_limit_is_read(connections: httpx.AsyncHTTPTransp
 
 
 async def test_what_is_not_wanted_is_not_read_on(connections: httpx.AsyncHTTPTransport) -> None:
-    async with serving({"/x": page(b"G" + bytes(1 << 20))}) as pages, Visitor(connections) as visitor:
+    async with serving({"/x": page(b"G" + bytes(1 << 20))}) as pages, BoundedClient(connections) as visitor:
         answer = await visitor.get(f"{pages.url}/x", {}, limit_bytes=1 << 20, goes_on=lambda begun: begun.startswith(b"#"))
     assert not answer.complete
     assert len(answer.body) < 1 << 20
@@ -109,9 +109,9 @@ async def test_what_is_not_wanted_is_not_read_on(connections: httpx.AsyncHTTPTra
 
 async def test_a_cookie_stays_with_the_visitor_that_it_was_given_to(connections: httpx.AsyncHTTPTransport) -> None:
     async with serving({"/x": page(b"", "x", "200 OK", "Set-Cookie: account=alice; Path=/")}) as pages:
-        async with Visitor(connections) as alice:
+        async with BoundedClient(connections) as alice:
             for _ in range(2):
                 await alice.get(f"{pages.url}/x", {}, limit_bytes=LIMIT)
-        async with Visitor(connections) as bob:
+        async with BoundedClient(connections) as bob:
             await bob.get(f"{pages.url}/x", {}, limit_bytes=LIMIT)
     assert ["account=alice" in asked for asked in pages.asked] == [False, True, False]

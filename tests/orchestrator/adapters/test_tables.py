@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import event, make_url
 
-from orchestrator.adapters.sql import Tables, database, open_tables
+from orchestrator.adapters.sql import SqlTables, database, open_tables
 from orchestrator.core.model import (
     Attempt,
     AttemptEnded,
@@ -49,7 +49,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def tables(database_url: str) -> AsyncIterator[Tables]:
+async def tables(database_url: str) -> AsyncIterator[SqlTables]:
     tables = open_tables(database_url)
     yield tables
     await tables.close()
@@ -85,14 +85,14 @@ def lock(request: pytest.FixtureRequest, database_url: str) -> Lock:
     return sqlite if database_url.startswith("sqlite") else postgresql
 
 
-async def a_session(tables: Tables, viewer: str = "viewer") -> Session:
+async def a_session(tables: SqlTables, viewer: str = "viewer") -> Session:
     slug = f"news-{viewer}"
     sources = [NewSource(url="http://a.test/secret"), NewSource(url="http://b.test/secret")]
     channel = await tables.catalogue.add_channel(Channel(id="", slug=slug, name=slug), sources)
     return (await tables.sessions.request(channel.id, viewer, "hash", 1000.0))[0].session
 
 
-async def next_attempt(tables: Tables, session: Session) -> Session:
+async def next_attempt(tables: SqlTables, session: Session) -> Session:
     """A commit with every kind of record: attempt n+1 takes over on the other source."""
     worse, better = await tables.catalogue.sources(session.channel_id)
     number = session.last_attempt + 1
@@ -110,7 +110,7 @@ async def next_attempt(tables: Tables, session: Session) -> Session:
     return replace(after, version=session.version + 1)
 
 
-async def assert_whole(tables: Tables, session_id: str) -> Session:
+async def assert_whole(tables: SqlTables, session_id: str) -> Session:
     """Each commit of `next_attempt` is there with all that belongs to it, or not at all."""
     session = (await tables.sessions.get(session_id)).session
     count = session.version
@@ -126,7 +126,7 @@ async def assert_whole(tables: Tables, session_id: str) -> Session:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_lock_that_stays_is_an_unavailable_database_and_nothing_is_half_written(tables: Tables, lock: Lock) -> None:
+async def test_a_lock_that_stays_is_an_unavailable_database_and_nothing_is_half_written(tables: SqlTables, lock: Lock) -> None:
     session = await next_attempt(tables, await a_session(tables))
     ticks = 0
 
@@ -158,7 +158,7 @@ async def test_a_lock_that_stays_is_an_unavailable_database_and_nothing_is_half_
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_writers_that_queue_for_a_lock_all_hear_of_it_in_time(tables: Tables, lock: Lock) -> None:
+async def test_writers_that_queue_for_a_lock_all_hear_of_it_in_time(tables: SqlTables, lock: Lock) -> None:
     sessions = [await a_session(tables, f"{number}") for number in range(30)]
     with lock():
         began = time.monotonic()
@@ -171,7 +171,7 @@ async def test_writers_that_queue_for_a_lock_all_hear_of_it_in_time(tables: Tabl
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_lock_that_goes_in_time_only_delays(tables: Tables, lock: Lock) -> None:
+async def test_a_lock_that_goes_in_time_only_delays(tables: SqlTables, lock: Lock) -> None:
     session = await a_session(tables)
     with lock():
         write = asyncio.create_task(next_attempt(tables, session))
@@ -181,7 +181,7 @@ async def test_a_lock_that_goes_in_time_only_delays(tables: Tables, lock: Lock) 
     assert await assert_whole(tables, session.id) == session
 
 
-async def test_a_cancelled_commit_is_whole_or_absent_and_frees_the_lock(tables: Tables) -> None:
+async def test_a_cancelled_commit_is_whole_or_absent_and_frees_the_lock(tables: SqlTables) -> None:
     session = await a_session(tables)
     session_id = session.id
     outcomes: list[type] = []
@@ -277,18 +277,18 @@ async def test_the_order_of_sources_stays_dense_whoever_writes_at_once(database_
     channel_id = session.channel_id
     first = await apis[0].catalogue.sources(channel_id)
 
-    async def edit(api: Tables, number: int) -> None:
+    async def edit(api: SqlTables, number: int) -> None:
         added = await api.catalogue.add_source(channel_id, NewSource(url=f"http://{number}.test"), 1)
         await api.catalogue.add_source(channel_id, NewSource(url=f"http://{number}.test"), 2)
         await api.sessions.record(session.id, [AttemptLive(1, added.id)], 1.0)
         await api.catalogue.delete_source(added.id)
 
-    async def reorder(api: Tables) -> None:
+    async def reorder(api: SqlTables) -> None:
         with suppress(InvalidInput):  # another source has come or gone since it looked
             order = [source.id for source in await api.catalogue.sources(channel_id)]
             await api.catalogue.order_sources(channel_id, order[::-1])
 
-    async def blame(api: Tables) -> None:
+    async def blame(api: SqlTables) -> None:
         await api.sessions.record(session.id, [SourceFailed(source.id, "404") for source in first], 1.0)
 
     await asyncio.gather(
@@ -312,12 +312,12 @@ async def test_failover_lists_that_name_each_other_are_edited_at_once(database_u
     others = [(await apis[0].catalogue.add_channel(Channel(id="", slug=f"c{n}", name="C"), [])).id for n in range(3)]
     ids = [one, *others]
 
-    async def edit(api: Tables, number: int) -> None:
+    async def edit(api: SqlTables, number: int) -> None:
         own, *behind = ids[number % 4 :] + ids[: number % 4]
         await api.catalogue.set_failovers(own, behind if number % 3 else behind[::-1])
         assert len(await api.catalogue.lineups(ids)) == 4
 
-    async def blame(api: Tables) -> None:
+    async def blame(api: SqlTables) -> None:
         for source in await api.catalogue.sources(one):
             await api.sessions.record(session.id, [SourceFailed(source.id, "404"), AttemptLive(1, source.id)], 1.0)
 
@@ -331,7 +331,7 @@ async def test_failover_lists_that_name_each_other_are_edited_at_once(database_u
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_what_is_closed_is_unavailable_and_finishes_what_had_begun(tables: Tables, lock: Lock) -> None:
+async def test_what_is_closed_is_unavailable_and_finishes_what_had_begun(tables: SqlTables, lock: Lock) -> None:
     session = await a_session(tables)
     with lock():
         writes = [asyncio.create_task(tables.sessions.renew(session.id, float(number))) for number in range(20)]
@@ -437,7 +437,7 @@ async def test_text_that_an_engine_cannot_hold_is_invalid_input(database_url: st
     await tables.close()
 
 
-async def test_an_attempt_is_recorded_once(tables: Tables) -> None:
+async def test_an_attempt_is_recorded_once(tables: SqlTables) -> None:
     session = await a_session(tables)
     started = AttemptStarted(1, "x-1", "start")
     await tables.sessions.record(session.id, [started], 1.0)

@@ -16,29 +16,29 @@ from orchestrator.core.catalogue.imported import (
     ChannelFields,
     ChannelPlan,
     Counts,
+    ImportPlan,
     KnownChannel,
     KnownSource,
-    Plan,
     SourceFields,
     changed_fields,
     counts,
 )
-from orchestrator.core.catalogue.m3u import Entry
+from orchestrator.core.catalogue.m3u import PlaylistEntry
 from orchestrator.core.catalogue.same_channel import is_backup, known_by, without_quality
 
 P = "p-1"
 
 
-def entry(name: str, url: str = "", **more: object) -> Entry:
-    made = Entry(name=name, url=f"http://p.test/{url or name.replace(' ', '-')}")
+def entry(name: str, url: str = "", **more: object) -> PlaylistEntry:
+    made = PlaylistEntry(name=name, url=f"http://p.test/{url or name.replace(' ', '-')}")
     return replace(made, **more)
 
 
-def listed(*entries: Entry) -> list[Entry]:
+def listed(*entries: PlaylistEntry) -> list[PlaylistEntry]:
     return [replace(each, line=line) for line, each in enumerate(entries, start=1)]
 
 
-def applied(known: Sequence[KnownChannel], planned: Plan) -> list[KnownChannel]:
+def applied(known: Sequence[KnownChannel], planned: ImportPlan) -> list[KnownChannel]:
     """What the tables hold afterwards."""
     ids = (f"i-{number}" for number in itertools.count(len(known) + sum(len(each.sources) for each in known)))
     changed = {each.before.id: each for each in planned.channels if each.before}
@@ -55,7 +55,7 @@ def _after(each: ChannelPlan, ids: Iterable[str], provider_id: str) -> KnownChan
     return KnownChannel(id=channel_id, slug=each.slug, fields=each.fields, imported=each.imported, sources=(*kept, *added))
 
 
-def after(known: Sequence[KnownChannel], *entries: Entry, provider: str = P) -> list[KnownChannel]:
+def after(known: Sequence[KnownChannel], *entries: PlaylistEntry, provider: str = P) -> list[KnownChannel]:
     return applied(known, plan(known, provider, listed(*entries)))
 
 
@@ -148,7 +148,7 @@ def test_backups() -> None:
         ([entry("HD", "a"), entry("4K", "b")], [["a"], ["b"]]),
     ],
 )
-def test_entries_that_are_the_same_channel_are_its_sources(entries: list[Entry], channels: list[list[str]]) -> None:
+def test_entries_that_are_the_same_channel_are_its_sources(entries: list[PlaylistEntry], channels: list[list[str]]) -> None:
     known = after([], *entries)
     assert [urls(channel) for channel in known] == channels
     assert plan(known, P, listed(*entries)).channels == ()
@@ -300,7 +300,7 @@ EACH_ADDRESS_ONCE = st.lists(ENTRY, max_size=10, unique_by=lambda each: each.url
 
 
 @given(st.lists(EACH_ADDRESS_ONCE, min_size=1, max_size=3))
-def test_importing_the_same_again_changes_nothing(playlists: list[list[Entry]]) -> None:
+def test_importing_the_same_again_changes_nothing(playlists: list[list[PlaylistEntry]]) -> None:
     known: list[KnownChannel] = []
     for number, entries in enumerate(playlists):
         provider = f"p-{number % 2}"
@@ -312,7 +312,7 @@ def test_importing_the_same_again_changes_nothing(playlists: list[list[Entry]]) 
 
 
 @given(EACH_ADDRESS_ONCE)
-def test_an_entry_listed_twice_is_one_source(entries: list[Entry]) -> None:
+def test_an_entry_listed_twice_is_one_source(entries: list[PlaylistEntry]) -> None:
     twice = listed(*entries, *entries)
     planned = plan([], P, twice)
     assert (planned.entries, planned.duplicates) == (2 * len(entries), len(entries))
@@ -320,7 +320,7 @@ def test_an_entry_listed_twice_is_one_source(entries: list[Entry]) -> None:
 
 
 @given(PLAYLIST, PLAYLIST, st.data())
-def test_edits_survive_every_import(first: list[Entry], second: list[Entry], data: st.DataObject) -> None:
+def test_edits_survive_every_import(first: list[PlaylistEntry], second: list[PlaylistEntry], data: st.DataObject) -> None:
     known = after([], *first)
     edits: dict[str, object] = {}
     for number, channel in enumerate(known):
@@ -343,7 +343,7 @@ def test_edits_survive_every_import(first: list[Entry], second: list[Entry], dat
 
 
 @given(PLAYLIST, PLAYLIST)
-def test_nothing_is_ever_lost_and_the_playlist_is_all_there(first: list[Entry], second: list[Entry]) -> None:
+def test_nothing_is_ever_lost_and_the_playlist_is_all_there(first: list[PlaylistEntry], second: list[PlaylistEntry]) -> None:
     known = after([], *first)
     again = after(known, *second)
     assert {source.id for channel in known for source in channel.sources} <= {s.id for c in again for s in c.sources}

@@ -8,17 +8,19 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator.core import bounds
-from orchestrator.core.catalogue.m3u import LINE, Entry, Fault, parse, render, text_lines
+from orchestrator.core.catalogue.m3u import LINE, PlaylistEntry, PlaylistFault, parse, render, text_lines
 
 URL = "http://p.test/1.ts"
 
 
-def read(text: str) -> tuple[list[Entry], list[Fault]]:
+def read(text: str) -> tuple[list[PlaylistEntry], list[PlaylistFault]]:
     said = list(parse(text_lines(text.encode().splitlines(keepends=True))))
-    return [each for each in said if isinstance(each, Entry)], [each for each in said if isinstance(each, Fault)]
+    return [each for each in said if isinstance(each, PlaylistEntry)], [
+        each for each in said if isinstance(each, PlaylistFault)
+    ]
 
 
-def one(*lines: str) -> Entry:
+def one(*lines: str) -> PlaylistEntry:
     (entry,), faults = read("\n".join(["#EXTM3U", *lines]))
     assert faults == []
     return entry
@@ -30,7 +32,7 @@ def test_every_attribute_is_read() -> None:
         'tvg-chno="101" group-title="News, All",One',
         URL,
     )
-    assert entry == Entry(
+    assert entry == PlaylistEntry(
         line=3,
         name="One",
         url=URL,
@@ -64,7 +66,7 @@ def test_every_attribute_is_read() -> None:
     ],
 )
 def test_extinf_as_it_is_written(extinf: str, expected: dict[str, object]) -> None:
-    assert one(extinf, URL) == replace(Entry(line=3, name="One", url=URL), **expected)
+    assert one(extinf, URL) == replace(PlaylistEntry(line=3, name="One", url=URL), **expected)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_no_report_repeats_an_address() -> None:
 )
 def test_encodings(data: bytes) -> None:
     (entry,) = parse(text_lines(data.splitlines(keepends=True)))
-    assert isinstance(entry, Entry)
+    assert isinstance(entry, PlaylistEntry)
     assert (entry.name, entry.url) == ("Télé", URL)
 
 
@@ -162,7 +164,7 @@ def test_encodings(data: bytes) -> None:
 def test_reading_never_fails_and_every_entry_keeps_the_bounds(lines: list[bytes]) -> None:
     for each in parse(text_lines(lines)):
         assert 1 <= each.line <= len(lines)
-        if isinstance(each, Entry):
+        if isinstance(each, PlaylistEntry):
             assert 0 < len(each.name) <= bounds.NAME
             assert len(each.url) <= bounds.URL
             assert bounds.address_fault(each.url) is None
@@ -171,7 +173,7 @@ def test_reading_never_fails_and_every_entry_keeps_the_bounds(lines: list[bytes]
 PLAIN = st.characters(blacklist_categories=("Cs", "Cc", "Zs", "Zl", "Zp"), blacklist_characters='"')
 WORD = st.text(PLAIN, min_size=1, max_size=20)
 ENTRY = st.builds(
-    Entry,
+    PlaylistEntry,
     name=WORD,
     url=st.from_regex(r"(http|https|rtmp)://[a-z]{1,9}(:[1-9][0-9]{0,3})?/[a-zA-Z0-9/?&=%.,#-]{0,30}", fullmatch=True),
     tvg_id=st.none() | WORD,
@@ -185,11 +187,11 @@ ENTRY = st.builds(
 
 
 @given(st.lists(ENTRY, max_size=5))
-def test_what_is_written_is_read_as_it_was(entries: list[Entry]) -> None:
+def test_what_is_written_is_read_as_it_was(entries: list[PlaylistEntry]) -> None:
     lines = [line.encode() for line in render(entries)]
-    assert [replace(each, line=0) for each in parse(text_lines(lines)) if isinstance(each, Entry)] == entries
+    assert [replace(each, line=0) for each in parse(text_lines(lines)) if isinstance(each, PlaylistEntry)] == entries
 
 
 def test_a_quotation_mark_becomes_an_apostrophe() -> None:
-    (_, extinf, _) = render([Entry(name='The "One"', url=URL, group='"G"')])
+    (_, extinf, _) = render([PlaylistEntry(name='The "One"', url=URL, group='"G"')])
     assert extinf == """#EXTINF:-1 group-title="'G'",The "One\""""

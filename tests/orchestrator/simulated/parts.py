@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.app.periodic import Jobs
+from orchestrator.app.periodic import PeriodicJobs
 from orchestrator.core.model import Container, Decision, Event, Session, Source
 from orchestrator.errors import EngineUnavailable, StoreUnavailable, Temporary
 from orchestrator.ports import Launch, ProbeResult, Stamp
@@ -176,7 +176,7 @@ class WatchedSessions(FakeSessions):
         return events
 
 
-class SimulatedJobs(Jobs):
+class SimulatedPeriodicJobs(PeriodicJobs):
     """The same jobs on the loop's own clock, which the scheduler's is not."""
 
     def __init__(self, **rooms: Any) -> None:

@@ -28,7 +28,7 @@ from tests.orchestrator.simulated.accounts import Accounts
 from tests.orchestrator.simulated.agent import SEGMENT_S, TICK_S, Agent, SimulatedSource
 from tests.orchestrator.simulated.laws import Laws
 from tests.orchestrator.simulated.parts import (
-    SimulatedJobs,
+    SimulatedPeriodicJobs,
     SimulatedProber,
     SimulatedRuntime,
     SimulatedStore,
@@ -73,7 +73,7 @@ class World:
 
     def __enter__(self) -> World:
         self._patches.enter_context(patch.object(supervisor_module, "decide", self.laws.decide))
-        self._patches.enter_context(patch("orchestrator.app.service.Jobs", SimulatedJobs))
+        self._patches.enter_context(patch("orchestrator.app.service.PeriodicJobs", SimulatedPeriodicJobs))
         logging.getLogger("orchestrator").addHandler(self.laws.bugs)
         self._patches.callback(logging.getLogger("orchestrator").removeHandler, self.laws.bugs)
         self.channel = self.add_channel("news", *self.sources)

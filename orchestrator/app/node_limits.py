@@ -13,7 +13,7 @@ from orchestrator.core.session.limits import Limits
 _MEMINFO = Path("/proc/meminfo")  # proc(5)
 
 
-def limits_of(settings: Settings) -> Limits:
+def node_limits(settings: Settings) -> Limits:
     """A node's limits are the machine's own where they are not given."""
     return Limits(
         max_sessions=settings.max_sessions,

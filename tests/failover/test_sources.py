@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from failover import sources
+from failover.commands import sources
 from orchestrator.adapters.tables import Tables, open_tables
 from orchestrator.core.model import Channel
 from orchestrator.errors import FailoverError

@@ -14,9 +14,9 @@ from cyclopts import CycloptsError
 
 from failover.cli import app
 from failover.usage_error import sentence
-from orchestrator import settings as settings_module
+from orchestrator.app import settings as settings_module
+from orchestrator.app.settings import Settings
 from orchestrator.errors import FailoverError, Temporary
-from orchestrator.settings import Settings
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

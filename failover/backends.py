@@ -9,11 +9,11 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
-from orchestrator.adapters.event_bus import RedisEventBus
-from orchestrator.adapters.tables import Tables, open_tables
+from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.sql import Tables, open_tables
+from orchestrator.app.settings import Settings
+from orchestrator.control.presence import absence
 from orchestrator.errors import BusUnavailable, FailoverError
-from orchestrator.heartbeat import absence
-from orchestrator.settings import Settings
 
 
 @contextlib.asynccontextmanager

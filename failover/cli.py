@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, ArgumentCollection, Group, Parameter, Token
 
-from orchestrator.settings import Settings
+from orchestrator.app.settings import Settings
 
 
 def _version() -> str:

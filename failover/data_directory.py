@@ -12,16 +12,16 @@ from pathlib import Path
 import msgspec
 
 from failover.private_file import write_private
-from orchestrator import settings as settings_module
+from orchestrator.app import settings as settings_module
+from orchestrator.app.settings import Settings
 from orchestrator.errors import BadSetting
-from orchestrator.settings import Settings
 
 DEFAULT = Path("var")
 _FILE = "settings.json"
 
 
 def save(settings: Settings, data_dir: Path) -> None:
-    """Write the settings as the environment variables that `orchestrator.settings.read` reads again."""
+    """Write the settings as the environment variables that `orchestrator.app.settings.read` reads again."""
     data_dir.mkdir(parents=True, exist_ok=True)
     path = data_dir / _FILE
     write_private(path, msgspec.json.encode(settings_module.environ_of(settings)))

@@ -25,8 +25,8 @@ from failover.commands.play import playing
 from lab import LabFault, LabProcess
 from lab.lab_process import RemoteSource
 from lab.viewer import Swap, Viewer
+from orchestrator.app.settings import Settings, replaced
 from orchestrator.errors import FailoverError
-from orchestrator.settings import Settings, replaced
 
 console = Console(highlight=False, soft_wrap=True)
 

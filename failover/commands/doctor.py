@@ -12,14 +12,14 @@ from rich.console import Console
 
 from failover import data_directory
 from failover.backends import opened_tables
-from orchestrator import doctor as rules
-from orchestrator.adapters.event_bus import RedisEventBus
-from orchestrator.adapters.object_store import MinioObjectStore
+from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.s3.object_store import MinioObjectStore
+from orchestrator.app.runtime import open_runtime
+from orchestrator.app.settings import PREFIX, Settings, derived
+from orchestrator.doctor import rules
+from orchestrator.doctor.examination import examine
+from orchestrator.doctor.findings import Finding, Level
 from orchestrator.errors import BadSetting
-from orchestrator.examination import examine
-from orchestrator.findings import Finding, Level
-from orchestrator.runtime import open_runtime
-from orchestrator.settings import PREFIX, Settings, derived
 
 console = Console(highlight=False, soft_wrap=True)
 

@@ -15,8 +15,8 @@ from rich.markup import escape
 
 from failover.api_client import ApiClient
 from failover.local_deployment import LocalDeployment
+from orchestrator.app.settings import Settings
 from orchestrator.errors import FailoverError
-from orchestrator.settings import Settings
 
 console = Console(highlight=False, soft_wrap=True)
 

@@ -10,9 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from failover import backends, data_directory
 from failover.backends import opened_bus, opened_tables, require_orchestrator
-from orchestrator import roll as rolling
-from orchestrator.roll import Outcome
-from orchestrator.settings import Settings
+from orchestrator.app.settings import Settings
+from orchestrator.control import roll as rolling
+from orchestrator.control.roll import Outcome
 
 console = Console(highlight=False, soft_wrap=True)
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from failover.embedded import seaweedfs_security
-from orchestrator.settings import Settings
+from orchestrator.app.settings import Settings
 
 _DATABASE = _USER = "failover"
 

@@ -6,8 +6,8 @@ import asyncio
 from pathlib import Path
 
 from failover import data_directory
+from orchestrator.app.settings import PREFIX, Settings, derived
 from orchestrator.errors import BadSetting
-from orchestrator.settings import PREFIX, Settings, derived
 
 
 def _complete(settings: Settings, data_dir: Path | None) -> Settings:
@@ -29,7 +29,7 @@ async def api(settings: Settings, data_dir: Path | None) -> int:
 
 async def orchestrator(settings: Settings, data_dir: Path | None) -> int:
     """Runs the orchestrator until SIGINT or SIGTERM."""
-    from orchestrator import service
+    from orchestrator.app import service
 
     await service.run(_complete(settings, data_dir))
     return 0

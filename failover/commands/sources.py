@@ -14,10 +14,10 @@ from rich.markup import escape
 
 from failover import data_directory
 from failover.backends import nudge, opened_bus, opened_tables, require_orchestrator
-from orchestrator.adapters.ffprobe import FfprobeProber
+from orchestrator.adapters.ffmpeg.ffprobe import FfprobeProber
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import Source, SourceStatus
 from orchestrator.ports import PROBES, ProbeAnswer
-from orchestrator.settings import Settings
 
 _POLL_S = 0.25
 

@@ -17,8 +17,8 @@ from failover.embedded.ports import kept_ports
 from failover.embedded.redis import redis
 from failover.embedded.seaweedfs import SEAWEEDFS_PORTS, seaweedfs
 from failover.embedded.server_process import ServerProcess
+from orchestrator.app.settings import PREFIX, Settings, replaced
 from orchestrator.errors import BadSetting, FailoverError
-from orchestrator.settings import PREFIX, Settings, replaced
 
 
 @contextlib.contextmanager

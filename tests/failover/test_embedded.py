@@ -24,10 +24,10 @@ from failover.embedded import seaweedfs
 from failover.embedded.ports import kept_ports
 from failover.embedded.server_process import ServerProcess
 from failover.embedded.servers import EmbeddedServers, locked
-from orchestrator.adapters.event_bus import RedisEventBus
-from orchestrator.adapters.object_store import MinioObjectStore
+from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.s3.object_store import MinioObjectStore
+from orchestrator.app.settings import Settings
 from orchestrator.errors import BadSetting, BusUnavailable, FailoverError
-from orchestrator.settings import Settings
 from tests.deploy import put_identity
 from tests.support import eventually
 
@@ -202,7 +202,7 @@ async def test_a_killed_stack_leaves_nothing_behind(tmp_path: Path) -> None:
 import asyncio
 from pathlib import Path
 from failover.embedded.servers import EmbeddedServers
-from orchestrator.settings import Settings
+from orchestrator.app.settings import Settings
 
 async def main():
     stack = EmbeddedServers(Settings(), Path({str(tmp_path)!r}))

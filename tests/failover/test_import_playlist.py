@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from failover.commands import import_playlist
-from orchestrator.adapters.tables import open_tables
+from orchestrator.adapters.sql import open_tables
 from orchestrator.errors import InvalidInput
 from orchestrator.migrations import upgrade
 

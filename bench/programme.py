@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from lab import MARKS_FILTER, Recipe, default_ffmpeg, marks
-from lab.media import FPS
+from lab.media.loop import FPS
 
 
 def skipped_s(old: bytes, new: bytes) -> float:

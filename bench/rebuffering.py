@@ -17,9 +17,9 @@ from playwright.async_api import Browser, Page
 
 from bench.stage import PATIENCE_S, Stage
 from bench.table import Goal, Row
-from lab import Fault
+from lab import LabFault
 from lab.chromium import chromium, longest_ms, look, shown_s, stills
-from lab.process import RemoteSource
+from lab.lab_process import RemoteSource
 from orchestrator.errors import FailoverError
 
 STILL_S: Final = 0.25  # longer, and a viewer would call it a stall
@@ -36,8 +36,8 @@ class Run(NamedTuple):
 
 async def rebuffering(stage: Stage, runs: int) -> list[Row]:
     """`runs` source kills, and half as many stalls."""
-    kills = [(Fault.REFUSE, number) for number in range(runs)]
-    stalls = [(Fault.FROZEN, number) for number in range((runs + 1) // 2)]
+    kills = [(LabFault.REFUSE, number) for number in range(runs)]
+    stalls = [(LabFault.FROZEN, number) for number in range((runs + 1) // 2)]
     async with chromium() as browser:
         done = await _runs(stage, browser, [*kills, *stalls])
     return [
@@ -57,7 +57,7 @@ def _row(name: str, what: str, done: Sequence[Run]) -> Row:
     )
 
 
-async def _runs(stage: Stage, browser: Browser, asked: Sequence[tuple[Fault, int]]) -> list[Run]:
+async def _runs(stage: Stage, browser: Browser, asked: Sequence[tuple[LabFault, int]]) -> list[Run]:
     """On as many pairs of sources at a time as the lab has."""
     lab = await stage.lab()
     waiting = list(enumerate(asked))
@@ -77,7 +77,7 @@ async def _runs(stage: Stage, browser: Browser, asked: Sequence[tuple[Fault, int
     return [done[place] for place in range(len(asked))]
 
 
-async def _run(stage: Stage, browser: Browser, first: RemoteSource, second: RemoteSource, fault: Fault, phase: float) -> Run:
+async def _run(stage: Stage, browser: Browser, first: RemoteSource, second: RemoteSource, fault: LabFault, phase: float) -> Run:
     channel = await stage.channel([first.hls_url, second.hls_url])
     context = await browser.new_context(viewport={"width": 800, "height": 600})
     try:

@@ -22,9 +22,9 @@ import msgspec
 
 from bench.stage import Stage
 from bench.table import Goal, Row
-from failover.embedded import Embedded
-from failover.play import Client
-from failover.server_process import ServerProcess, answers
+from failover.api_client import ApiClient
+from failover.embedded.server_process import ServerProcess, answers
+from failover.embedded.servers import EmbeddedServers
 from orchestrator.app.settings import Settings, derived, environ_of, replaced
 from orchestrator.migrations import upgrade
 
@@ -67,7 +67,7 @@ async def _row(engine: str, database: str | None, rate_hz: float, seconds: float
     async with _parts(settings) as (first, *others):
         posts = [Posts(http) for http in (first, *others)]
         channels = [
-            (await Client(first).add_channel(f"channel-{n}", f"Channel {n}", [f"http://source.test/{n}.m3u8"]))["id"]
+            (await ApiClient(first).add_channel(f"channel-{n}", f"Channel {n}", [f"http://source.test/{n}.m3u8"]))["id"]
             for n in range(_CHANNELS)
         ]
         loop = asyncio.get_running_loop()
@@ -146,7 +146,7 @@ async def _parts(settings: Settings) -> AsyncIterator[list[httpx.AsyncClient]]:
     """A client of each API process."""
     async with contextlib.AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-requests-", ignore_cleanup_errors=True)))
-        settings = derived(await stack.enter_async_context(Embedded(settings, directory)))
+        settings = derived(await stack.enter_async_context(EmbeddedServers(settings, directory)))
         assert settings.database_url is not None
         await asyncio.to_thread(upgrade, settings.database_url)
         ports = [_free_port() for _ in range(_API_PROCESSES)]

@@ -19,8 +19,8 @@ import httpx
 
 from bench.containers import Containers, containers_of
 from bench.timeline import moment, of_log
-from failover.play import Client
-from failover.stack import Stack
+from failover.api_client import ApiClient
+from failover.local_deployment import LocalDeployment
 from lab import LabProcess
 from lab.viewer import Viewer
 from orchestrator.app.settings import Settings
@@ -44,11 +44,11 @@ class Requested(NamedTuple):
 
 
 class Stage:
-    def __init__(self, stack: Stack, http: httpx.AsyncClient) -> None:
+    def __init__(self, stack: LocalDeployment, http: httpx.AsyncClient) -> None:
         self.settings = stack.settings
         self.runtime = stack.runtime
         self.api_url = stack.api_url
-        self.client = Client(http)
+        self.client = ApiClient(http)
         self.containers: Containers = containers_of(stack.settings)
         self._http = http
         self._origin = httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False)
@@ -145,7 +145,7 @@ class Stage:
 async def open_stage(settings: Settings) -> AsyncIterator[Stage]:
     """A stage that is warm: one session has played on it."""
     with tempfile.TemporaryDirectory(prefix="hls-failover-bench-", ignore_cleanup_errors=True) as name:
-        async with Stack(settings, Path(name), port=None) as stack:
+        async with LocalDeployment(settings, Path(name), port=None) as stack:
             headers = {"Authorization": f"Bearer {stack.settings.admin_key}"}
             limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
             async with httpx.AsyncClient(

@@ -17,15 +17,15 @@ from bench.programme import skipped_s
 from bench.stage import PATIENCE_S, Requested, Stage, came
 from bench.table import Goal, Row, median, shown
 from bench.timeline import Parts
-from lab import Fault
-from lab.process import RemoteSource
+from lab import LabFault
+from lab.lab_process import RemoteSource
 from lab.viewer import Listing
 from orchestrator.errors import FailoverError
 
 _STEADY = 3  # moments of listing: what the source had in store is listed, and it plays in its own rhythm
 _GOLDEN = 0.618  # steps of this fraction fill an interval evenly, however many there are
-_REFUSALS = (Fault.REFUSE, Fault.HTTP_404, Fault.HTTP_500, Fault.END, Fault.RESET)
-_SILENCES = (Fault.FROZEN, Fault.HANG)
+_REFUSALS = (LabFault.REFUSE, LabFault.HTTP_404, LabFault.HTTP_500, LabFault.END, LabFault.RESET)
+_SILENCES = (LabFault.FROZEN, LabFault.HANG)
 _NEEDED_BPS = 800_000  # 100 kB/s
 _TRICKLE = 16_000.0  # B/s
 
@@ -74,11 +74,11 @@ async def source_silent(stage: Stage, runs: int) -> list[Row]:
 
 
 async def source_trickles(stage: Stage, runs: int) -> list[Row]:
-    done = await _swaps(stage, runs, {"trickle": _inject(Fault.TRICKLE, _TRICKLE)}, bitrate_bps=_NEEDED_BPS)
+    done = await _swaps(stage, runs, {"trickle": _inject(LabFault.TRICKLE, _TRICKLE)}, bitrate_bps=_NEEDED_BPS)
     return _rows("trickle", "source trickles 16 kB/s of 100", Goal(median=6.0), done, stage.settings.segment_s)
 
 
-def _inject(fault: Fault, amount: float | None = None) -> Injury:
+def _inject(fault: LabFault, amount: float | None = None) -> Injury:
     async def injure(_: Requested, source: RemoteSource) -> None:
         await asyncio.to_thread(source.inject, fault, amount)
 

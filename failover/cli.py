@@ -1,199 +1,297 @@
-"""The `failover` command: words in, one clear sentence out where something is wrong. A user's mistake shows no traceback.
+"""The `failover` command line: its commands and options as typed functions. Each runs one coroutine of `failover.commands`.
 
-Each subcommand is one coroutine elsewhere; this module only knows the words.
+Law: importing this module imports nothing but the parser and the settings, so that `failover --help` and shell completion
+answer at once; each command imports inside its function what it needs.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import logging
-import os
-import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-from failover import log_lines
-from orchestrator.app import settings as settings_module
+from cyclopts import App, ArgumentCollection, Group, Parameter, Token
+
 from orchestrator.app.settings import Settings
-from orchestrator.errors import FailoverError, Temporary
-
-log = logging.getLogger(__name__)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="failover", description="HLS stream failover: one address that outlives every source."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def _version() -> str:
+    from importlib.metadata import version
 
-    def command(name: str, summary: str, within: Any = commands) -> argparse.ArgumentParser:
-        added: argparse.ArgumentParser = within.add_parser(name, help=summary, description=summary)
-        added.add_argument("--data-dir", type=Path, default=None, help="of a stack started by `failover serve` (default: var)")
-        return added
-
-    serve = command("serve", "run everything; what the settings do not point to is embedded")
-    serve.add_argument("--port", type=int, default=None, help="of the API (default: FAILOVER_PORT or 8080)")
-    command("api", "run the API alone")
-    command("orchestrator", "run the orchestrator alone")
-    command("migrate", "bring the database to the current schema; safe to repeat")
-    secret_files = command("secrets", "make the keys and passwords of a deployment that are not there yet, as files")
-    secret_files.add_argument("directory", type=Path, metavar="DIR")
-
-    play = command("play", "a channel from these addresses; plays until Ctrl-C")
-    play.add_argument("urls", nargs="+", metavar="URL")
-    play.add_argument("--profile", choices=("copy", "h264"), default="copy")
-
-    demo = command("demo", "two sources, one dies, the picture goes on")
-    demo.add_argument("urls", nargs="*", metavar="URL", help="real sources instead of the synthetic ones")
-    demo.add_argument("--once", action="store_true", help="play the story once; exit 0 only if the playlist stayed continuous")
-
-    imports = command("import", "a provider's IPTV playlist becomes channels and sources")
-    imports.add_argument("playlist", metavar="FILE|URL|-", help="a file, an http(s) address, or - for the standard input")
-    imports.add_argument("--provider", required=True, metavar="NAME", help="whose it is; a new name becomes a provider")
-    imports.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
-
-    command("doctor", "what is wrong, and what to do about it; exit 1 where something is").add_argument(
-        "--json", action="store_true", help="for programs"
-    )
-    drain = command("drain", "while it is on, no new session starts, and those that run go on")
-    drain.add_argument("wanted", choices=("on", "off", "status"))
-
-    sources = commands.add_parser("sources", help="probe sources").add_subparsers(dest="subcommand", required=True)
-    probe = command("probe", "what ffprobe says of an address", sources)
-    probe.add_argument("url", metavar="URL")
-    command("recover", "probe every problematic source now", sources)
-
-    sessions = commands.add_parser("sessions", help="look at sessions and steer them").add_subparsers(
-        dest="subcommand", required=True
-    )
-    command("list", "sessions, newest first", sessions).add_argument("--all", action="store_true", help="ended ones too")
-    roll = command("roll", "a fresh attempt for every live session, a few at a time, without a gap", sessions)
-    roll.add_argument("--at-once", type=_at_least_one, default=4, metavar="N", help="so many at a time (default 4)")
-    for name, summary in (
-        ("show", "one session: its attempts and events"),
-        ("logs", "the agent's log of the last attempt, or of --attempt"),
-        ("switch", "a planned swap to the next source, or to --source"),
-        ("stop", "end a session"),
-    ):
-        one = command(name, summary, sessions)
-        if name == "stop":
-            which = one.add_mutually_exclusive_group(required=True)
-            which.add_argument("session", metavar="SESSION", nargs="?")
-            which.add_argument("--all", action="store_true", help="every session, and wait until nothing of them runs")
-            continue
-        one.add_argument("session", metavar="SESSION")
-        if name == "logs":
-            one.add_argument("--attempt", type=int, default=None)
-        if name == "switch":
-            one.add_argument("--source", default=None)
-    return parser
+    return version("hls-failover")
 
 
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The entry point. Exit code 0: done; 1: it could not be done, and one line says why; 2: wrong words; 130: Ctrl-C."""
-    arguments = _parser().parse_args(argv)
-    as_json = os.environ.get(f"{settings_module.PREFIX}LOG_FORMAT") == "json"
-    if as_json:  # what is wrong with the other settings is said so, too
-        log_lines.begin(Settings(log_format="json"))
+def _whole_number(_: object, tokens: Sequence[Token]) -> int:
+    """Stricter than the parser's own conversion, which rounds 0.5."""
     try:
-        if arguments.command == "doctor":  # it is what tells of them
-            arguments.unknown = settings_module.unknown(os.environ)
-            for variable in arguments.unknown:
-                del os.environ[variable]
-        settings = settings_module.read(os.environ)
-        log_lines.begin(settings)
-        sys.exit(asyncio.run(_command(arguments, settings)))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except FailoverError as error:
-        what = f"{error.title}: {error}" if isinstance(error, Temporary) else str(error)
-        if as_json:
-            log.error("%s", what)
-        else:
-            print(f"failover: {what}", file=sys.stderr)
-        sys.exit(1)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: that is its right
-        sys.exit(1)
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"invalid int value: {tokens[0].value!r}") from None
 
 
-def _command(arguments: argparse.Namespace, settings: Settings) -> Coroutine[Any, Any, int]:
-    # Imported per command: `failover sources probe` must not wait for a web framework.
-    match arguments.command, getattr(arguments, "subcommand", None):
-        case "serve", _:
-            from failover import serve
+def _at_least_one(_: object, number: int) -> None:
+    if number < 1:
+        raise ValueError("must be 1 or more")
 
-            return serve.serve(settings, arguments.data_dir, arguments.port)
-        case "api", _:
-            from failover import parts
 
-            return parts.api(settings, arguments.data_dir)
-        case "orchestrator", _:
-            from failover import parts
+def _one_or_all(arguments: ArgumentCollection) -> None:
+    if len(arguments.filter_by(value_set=True)) != 1:
+        raise ValueError("give either SESSION or --all")
 
-            return parts.orchestrator(settings, arguments.data_dir)
-        case "migrate", _:
-            from failover import parts
 
-            return parts.migrate(settings, arguments.data_dir)
-        case "secrets", _:
-            from failover import secret_files
+_SERVICES = Group.create_ordered("Services")
+_TRIAL = Group.create_ordered("Trying it out")
+_OPERATION = Group.create_ordered("Operation")
+_OPTIONS = Group.create_ordered("Options")
+_STOPPED = Group("Sessions", validator=_one_or_all)
 
-            return secret_files.write(settings, arguments.directory)
-        case "play", _:
-            from failover import play
+app = App(
+    "failover",
+    help="HLS stream failover: one address that outlives every source.",
+    version=_version,
+    help_format="plaintext",
+    default_parameter=Parameter(negative=(), show_default=False),
+    group_commands=_OPERATION,
+)
+app["--help"].group = app["--version"].group = (_OPTIONS,)
+app.register_install_completion_command(add_to_startup=False, group=_OPTIONS)
+_sources = App("sources", help="Probe sources.", version_flags=())
+_sessions = App("sessions", help="Show and steer sessions.", version_flags=())
+app.command(_sources)
+app.command(_sessions)
 
-            return play.play(settings, arguments.data_dir, arguments.urls, arguments.profile)
-        case "demo", _:
-            from failover import demo
+# Not on the command line: `main` passes these two
+GivenSettings = Annotated[Settings, Parameter(parse=False)]
+UnknownVariables = Annotated[tuple[str, ...], Parameter(parse=False)]
 
-            return demo.demo(settings, arguments.data_dir, arguments.urls, once=arguments.once)
-        case "import", _:
-            from failover import imports
+DataDir = Annotated[Path | None, Parameter(help="Data directory of a `failover serve` (default: var).")]
+SessionId = Annotated[str, Parameter(name="SESSION", help="The session's id.")]
 
-            return imports.import_playlist(
-                settings, arguments.data_dir, arguments.playlist, arguments.provider, dry_run=arguments.dry_run
-            )
-        case "doctor", _:
-            from failover import operation
 
-            return operation.doctor(settings, arguments.data_dir, as_json=arguments.json, unknown=arguments.unknown)
-        case "drain", _:
-            from failover import operation
+@app.command(group=_SERVICES)
+async def serve(
+    *,
+    port: Annotated[int | None, Parameter(converter=_whole_number, help="The API's (default: FAILOVER_PORT or 8080).")] = None,
+    data_dir: DataDir = None,
+    settings: GivenSettings,
+) -> int:
+    """Run everything; embed the servers that the settings do not name."""
+    from failover.commands import serve
 
-            return operation.drain(settings, arguments.data_dir, arguments.wanted)
-        case "sessions", "roll":
-            from failover import operation
+    return await serve.serve(settings, data_dir, port)
 
-            return operation.roll(settings, arguments.data_dir, arguments.at_once)
-        case "sources", subcommand:
-            from failover import sources
 
-            if subcommand == "probe":
-                return sources.probe(settings, arguments.url)
-            return sources.recover(settings, arguments.data_dir)
-        case _, subcommand:
-            from failover import sessions
+@app.command(group=_SERVICES)
+async def api(*, data_dir: DataDir = None, settings: GivenSettings) -> int:
+    """Run the API alone."""
+    from failover.commands import services
 
-            match subcommand:
-                case "list":
-                    return sessions.show_all(settings, arguments.data_dir, ended_too=arguments.all)
-                case "show":
-                    return sessions.show(settings, arguments.data_dir, arguments.session)
-                case "logs":
-                    return sessions.logs(settings, arguments.data_dir, arguments.session, arguments.attempt)
-                case "switch":
-                    return sessions.switch(settings, arguments.data_dir, arguments.session, arguments.source)
-                case _:
-                    if arguments.all:
-                        return sessions.stop_all(settings, arguments.data_dir)
-                    return sessions.stop(settings, arguments.data_dir, arguments.session)
+    return await services.api(settings, data_dir)
+
+
+@app.command(group=_SERVICES)
+async def orchestrator(*, data_dir: DataDir = None, settings: GivenSettings) -> int:
+    """Run the orchestrator alone."""
+    from failover.commands import services
+
+    return await services.orchestrator(settings, data_dir)
+
+
+@app.command(group=_SERVICES)
+async def migrate(*, data_dir: DataDir = None, settings: GivenSettings) -> int:
+    """Bring the database to the current schema; safe to repeat."""
+    from failover.commands import services
+
+    return await services.migrate(settings, data_dir)
+
+
+@app.command(name="secrets", group=_SERVICES)
+async def secret_files(
+    directory: Annotated[Path, Parameter(name="DIR", help="Where the files are written.")],
+    /,
+    *,
+    data_dir: DataDir = None,
+    settings: GivenSettings,
+) -> int:
+    """Generate the keys and passwords of a deployment that do not exist yet, as files."""
+    from failover.commands import secret_files
+
+    return await secret_files.write(settings, directory)
+
+
+@app.command(group=_TRIAL)
+async def play(
+    urls: Annotated[list[str], Parameter(name="URL", help="The channel's sources, the preferred one first.")],
+    /,
+    *,
+    profile: Annotated[Literal["copy", "h264"], Parameter(help="Copy the streams (default) or transcode to H.264.")] = "copy",
+    data_dir: DataDir = None,
+    settings: GivenSettings,
+) -> int:
+    """Play one channel with these sources until Ctrl-C."""
+    from failover.commands import play
+
+    return await play.play(settings, data_dir, urls, profile)
+
+
+@app.command(group=_TRIAL)
+async def demo(
+    urls: Annotated[list[str] | None, Parameter(name="URL", help="Real sources instead of the synthetic ones.")] = None,
+    /,
+    *,
+    once: Annotated[bool, Parameter(help="Play the story once; exit 0 only if the playlist stayed continuous.")] = False,
+    data_dir: DataDir = None,
+    settings: GivenSettings,
+) -> int:
+    """Play two sources, let one fail, and measure that the playlist goes on."""
+    from failover.commands import demo
+
+    return await demo.demo(settings, data_dir, urls or (), once=once)
+
+
+@app.command(name="import")
+async def import_playlist(
+    playlist: Annotated[
+        str,
+        Parameter(
+            name="FILE|URL|-", allow_leading_hyphen=True, help="A file, an http(s) address, or - for the standard input."
+        ),
+    ],
+    /,
+    *,
+    provider: Annotated[str, Parameter(help="Whose playlist it is; a new name creates a provider.")],
+    dry_run: Annotated[bool, Parameter(help="Show what would change, and change nothing.")] = False,
+    data_dir: DataDir = None,
+    settings: GivenSettings,
+) -> int:
+    """Turn a provider's IPTV playlist into channels and sources."""
+    from failover.commands import import_playlist
+
+    return await import_playlist.import_playlist(settings, data_dir, playlist, provider, dry_run=dry_run)
+
+
+@app.command
+async def doctor(
+    *,
+    json: Annotated[bool, Parameter(help="Print JSON, for programs.")] = False,
+    data_dir: DataDir = None,
+    settings: GivenSettings,
+    unknown_variables: UnknownVariables = (),
+) -> int:
+    """Say what is wrong, and what to do about it; exit 1 where something is."""
+    from failover.commands import doctor
+
+    return await doctor.doctor(settings, data_dir, as_json=json, unknown=unknown_variables)
+
+
+@app.command
+async def drain(
+    wanted: Annotated[Literal["on", "off", "status"], Parameter(name="on|off|status", help="What to do or to show.")],
+    /,
+    *,
+    data_dir: DataDir = None,
+    settings: GivenSettings,
+) -> int:
+    """Start no new session while this is on; running sessions go on."""
+    from failover.commands import drain
+
+    return await drain.drain(settings, data_dir, wanted)
+
+
+@_sources.command
+async def probe(
+    url: Annotated[str, Parameter(name="URL", help="Any address.")], /, *, data_dir: DataDir = None, settings: GivenSettings
+) -> int:
+    """Say what ffprobe finds at an address."""
+    from failover.commands import sources
+
+    return await sources.probe(settings, url)
+
+
+@_sources.command
+async def recover(*, data_dir: DataDir = None, settings: GivenSettings) -> int:
+    """Probe every problematic source now."""
+    from failover.commands import sources
+
+    return await sources.recover(settings, data_dir)
+
+
+@_sessions.command(name="list")
+async def list_sessions(
+    *,
+    all: Annotated[bool, Parameter(help="Ended ones too.")] = False,
+    data_dir: DataDir = None,
+    settings: GivenSettings,
+) -> int:
+    """List the sessions, newest first."""
+    from failover.commands import sessions
+
+    return await sessions.show_all(settings, data_dir, ended_too=all)
+
+
+@_sessions.command
+async def roll(
+    *,
+    at_once: Annotated[int, Parameter(converter=_whole_number, validator=_at_least_one, help="How many (default: 4).")] = 4,
+    data_dir: DataDir = None,
+    settings: GivenSettings,
+) -> int:
+    """Give every live session a new attempt, a few at a time, without a gap."""
+    from failover.commands import roll
+
+    return await roll.roll(settings, data_dir, at_once)
+
+
+@_sessions.command
+async def show(session: SessionId, /, *, data_dir: DataDir = None, settings: GivenSettings) -> int:
+    """Show one session with its attempts and events."""
+    from failover.commands import sessions
+
+    return await sessions.show(settings, data_dir, session)
+
+
+@_sessions.command
+async def logs(
+    session: SessionId,
+    /,
+    *,
+    attempt: Annotated[int | None, Parameter(converter=_whole_number, help="Its number.")] = None,
+    data_dir: DataDir = None,
+    settings: GivenSettings,
+) -> int:
+    """Print the agent's log of the last attempt, or of --attempt."""
+    from failover.commands import sessions
+
+    return await sessions.logs(settings, data_dir, session, attempt)
+
+
+@_sessions.command
+async def switch(
+    session: SessionId,
+    /,
+    *,
+    source: Annotated[str | None, Parameter(help="Its id.")] = None,
+    data_dir: DataDir = None,
+    settings: GivenSettings,
+) -> int:
+    """Switch to the next source, or to --source, without a gap."""
+    from failover.commands import sessions
+
+    return await sessions.switch(settings, data_dir, session, source)
+
+
+@_sessions.command
+async def stop(
+    session: Annotated[str | None, Parameter(name="SESSION", group=_STOPPED, help="The session's id.")] = None,
+    /,
+    *,
+    all: Annotated[bool, Parameter(group=_STOPPED, help="Every session; waits until none of their containers runs.")] = False,
+    data_dir: DataDir = None,
+    settings: GivenSettings,
+) -> int:
+    """End one session, or all."""
+    from failover.commands import sessions
+
+    if session is None:
+        return await sessions.stop_all(settings, data_dir)
+    return await sessions.stop(settings, data_dir, session)

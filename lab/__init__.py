@@ -4,8 +4,8 @@ In process::
 
     async with Lab(cache_dir, names=("a", "b"), segment_s=2.0, bitrate_bps=400_000) as lab:
         lab["a"].hls_url, .multivariant_url, .ts_url, .vod_url, .mp4_url
-        lab["a"].fault = Fault.FROZEN             # at once, open connections included; None: well again
-        lab["a"].inject(Fault.TRICKLE, 16_000)    # with a number (bytes/s, or s: see Fault)
+        lab["a"].fault = LabFault.FROZEN             # at once, open connections included; None: well again
+        lab["a"].inject(LabFault.TRICKLE, 16_000)    # with a number (bytes/s, or s: see LabFault)
         lab["a"].requests, .last_request          # how many; the last one's method, path, headers
 
 From code without an event loop, or to keep the load out of one's own process (it dies with the process that started
@@ -13,7 +13,7 @@ it)::
 
     with LabProcess(sources=2) as lab:                # "a", "b"
         lab["a"].hls_url
-        lab["a"].fault = Fault.REFUSE
+        lab["a"].fault = LabFault.REFUSE
 
 From a shell: `python -m lab --sources 2 --control`, then `POST {control_url}/a` with `{"fault": "trickle", "amount":
 16000}` or `{"fault": null}`; `GET` tells the state.
@@ -28,21 +28,21 @@ gop_s=2)})`. Media are made once, by FFmpeg, and cached. RTMP: `async with rtmp_
 default_ffmpeg()) as url`.
 """
 
-from lab.media import Recipe, default_ffmpeg
-from lab.picture import MARKS_FILTER, Mark, marks, picture_of_colour
-from lab.process import LabProcess
-from lab.rtmp import rtmp_source
-from lab.server import Lab
-from lab.source import Fault, Source
+from lab.lab_process import LabProcess
+from lab.media.loop import Recipe, default_ffmpeg
+from lab.media.picture import MARKS_FILTER, Mark, marks, picture_of_colour
+from lab.serving.rtmp import rtmp_source
+from lab.serving.server import Lab
+from lab.serving.source import LabFault, LabSource
 
 __all__ = [
     "MARKS_FILTER",
-    "Fault",
     "Lab",
+    "LabFault",
     "LabProcess",
+    "LabSource",
     "Mark",
     "Recipe",
-    "Source",
     "default_ffmpeg",
     "marks",
     "picture_of_colour",

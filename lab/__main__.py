@@ -9,7 +9,7 @@ import os
 import signal
 from pathlib import Path
 
-from lab.server import Lab
+from lab.serving.server import Lab
 
 _NAMES = "abcdefgh"
 

@@ -13,19 +13,20 @@ from types import TracebackType
 from typing import Self
 
 
+class GateState(StrEnum):
+    OPEN = "open"
+    SHUT = "shut"  # connections are refused, and those that were open have been reset
+    DUMB = "dumb"  # connections are accepted, and nothing is answered
+
+
 class Gate:
     """Forwards 127.0.0.1:`port` to `host:port` of `behind`. Use as an async context manager."""
-
-    class State(StrEnum):
-        OPEN = "open"
-        SHUT = "shut"  # connections are refused, and those that were open have been reset
-        DUMB = "dumb"  # connections are accepted, and nothing is answered
 
     def __init__(self, behind: str) -> None:
         host, _, port = behind.rpartition(":")
         self._behind = (host, int(port))
         self._server: asyncio.Server | None = None
-        self._state = Gate.State.OPEN
+        self._state = GateState.OPEN
         self._forwarding: set[asyncio.Task[None]] = set()
         self.port = 0
 
@@ -42,13 +43,13 @@ class Gate:
     ) -> None:
         await self._close()
 
-    async def set(self, state: Gate.State) -> None:
+    async def set(self, state: GateState) -> None:
         """At once, for open connections too."""
         if state is self._state:
             return
         self._state = state
         await self._close()
-        if state is not Gate.State.SHUT:
+        if state is not GateState.SHUT:
             await self._listen()
 
     async def _listen(self) -> None:
@@ -70,7 +71,7 @@ class Gate:
         assert task is not None
         self._forwarding.add(task)
         try:
-            if self._state is Gate.State.DUMB:
+            if self._state is GateState.DUMB:
                 await asyncio.Event().wait()
             there_reader, there_writer = await asyncio.open_connection(*self._behind)
             try:

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from failover.embedded import SEAWEEDFS_PORTS, kept_ports, redis, seaweedfs
-from failover.server_process import ServerProcess
+from failover.embedded.ports import kept_ports
+from failover.embedded.redis import redis
+from failover.embedded.seaweedfs import SEAWEEDFS_PORTS, seaweedfs
+from failover.embedded.server_process import ServerProcess
 
 # A key that may write to one bucket and not change its rules, as a cloud's policy for the store's writer would have it.
 WRITER_BUCKET, WRITER_ACCESS_KEY, WRITER_SECRET_KEY = "of-somebody-else", "test-writer-key", "test-writer-secret"

@@ -6,7 +6,7 @@ import pytest
 
 from bench.programme import skipped_s
 from lab import Recipe, default_ffmpeg
-from lab.media import Loop, default_cache_dir, make
+from lab.media.loop import Loop, default_cache_dir, make
 
 
 @pytest.fixture(scope="module")

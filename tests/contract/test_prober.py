@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lab import Fault, Lab
+from lab import Lab, LabFault
 from orchestrator.adapters.ffmpeg.ffprobe import FfprobeProber
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Source
@@ -43,8 +43,8 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
         timer.cancel()
         return
     async with Lab(names=("works", "gone", "hung"), segment_s=1.0) as lab:
-        lab["gone"].fault = Fault.HTTP_404
-        lab["hung"].fault = Fault.HANG
+        lab["gone"].fault = LabFault.HTTP_404
+        lab["hung"].fault = LabFault.HANG
         prober = FfprobeProber(Settings(probe_timeout_s=TIMEOUT_S, probe_concurrency=2))
         yield Rig(prober, lab["works"].hls_url, lab["gone"].hls_url, lab["hung"].hls_url)
         await prober.close()

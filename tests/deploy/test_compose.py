@@ -24,7 +24,7 @@ import pytest
 import pytest_asyncio
 import websockets
 
-from failover.play import Client
+from failover.api_client import ApiClient
 from lab.viewer import Viewer
 from orchestrator.errors import FailoverError
 from tests.deploy import documented, put_identity
@@ -67,7 +67,7 @@ def composed(
 class Watching:
     """A session that is watched through the edge, by someone who sees every listing."""
 
-    def __init__(self, client: Client, granted: Any) -> None:
+    def __init__(self, client: ApiClient, granted: Any) -> None:
         self.client = client
         self.granted = granted
         self.id: str = granted["id"]
@@ -99,7 +99,7 @@ class Watching:
 async def watching(composed: Composed) -> AsyncIterator[Watching]:
     headers = {"Authorization": f"Bearer {composed.admin_key()}"}
     async with httpx.AsyncClient(base_url=composed.url, headers=headers, timeout=40.0, trust_env=False) as http:
-        client = Client(http)
+        client = ApiClient(http)
         channel = await client.add_channel("news", "News", SOURCES)
         granted: Any = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from failover import secret_files
+from failover.commands import secret_files
 from orchestrator.app.settings import Settings, read
 
 

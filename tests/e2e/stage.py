@@ -15,8 +15,8 @@ from typing import Any, Self
 
 import httpx
 
-from failover.play import Client
-from failover.stack import Stack
+from failover.api_client import ApiClient
+from failover.local_deployment import LocalDeployment
 from lab.gate import Gate
 from lab.viewer import Viewer
 from orchestrator.app.settings import Settings
@@ -31,7 +31,7 @@ _SSE_AGAIN_S = 0.2
 class Stage:
     """A running stack, and what can be taken away from it."""
 
-    def __init__(self, stack: Stack, client: Client, http: httpx.AsyncClient, store: Gate, redis: Gate) -> None:
+    def __init__(self, stack: LocalDeployment, client: ApiClient, http: httpx.AsyncClient, store: Gate, redis: Gate) -> None:
         self.stack = stack
         self.client = client
         self.http = http
@@ -58,13 +58,13 @@ class Stage:
                 # What a test's source sees comes from the test alone
                 "first_look_interval_s": 3600.0,
             }  # fmt: skip
-            async with Stack(Settings(**chosen | settings), data_dir, port=_free_port()) as stack:
+            async with LocalDeployment(Settings(**chosen | settings), data_dir, port=_free_port()) as stack:
                 headers = {"Authorization": f"Bearer {stack.settings.admin_key}"}
                 limits = httpx.Limits(max_connections=None)
                 async with httpx.AsyncClient(
                     base_url=stack.api_url, headers=headers, timeout=40.0, trust_env=False, limits=limits
                 ) as http:
-                    stage = cls(stack, Client(http), http, store, redis)
+                    stage = cls(stack, ApiClient(http), http, store, redis)
                     try:
                         yield stage
                     finally:

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 import websockets
 
-from lab import Lab, Source
+from lab import Lab, LabSource
 from tests.e2e.stage import Stage
 from tests.support import eventually
 
@@ -29,7 +29,7 @@ SECRETS = (USER, PASSWORD, OTHER_USER, OTHER_PASSWORD)
 class Account:
     """A provider's server: `/live/USER/PASSWORD/{case}/...` is a lab's source as long as the case has no fault."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: LabSource) -> None:
         self._source = source
         self.faults: dict[str, str] = {}
         self.port = 0

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from lab import Fault, LabProcess
+from lab import LabFault, LabProcess
 from lab.viewer import Viewer
 from tests.e2e.attempts import attempts_of
 from tests.support import eventually_sync
@@ -194,7 +194,7 @@ def test_a_stack_is_served_and_steered(shell: Shell, lab: LabProcess) -> None:
             assert "attempt 2: copy" in so_far, "the one that runs says what it does"
 
             assert "no source is problematic" in shell.run("sources", "recover", *here).out
-            lab["b"].fault = Fault.HTTP_404
+            lab["b"].fault = LabFault.HTTP_404
             eventually_sync(lambda: view()["source_id"] == a, 15)
             again = shell.run("sources", "recover", *here)
             assert f"{b}  still problematic" in again.out
@@ -226,7 +226,7 @@ def test_play_prints_an_address_that_plays(shell: Shell, lab: LabProcess) -> Non
         viewer = Viewer(url)
         try:
             asyncio.run(asyncio.wait_for(_sees(viewer, 3), 20))
-            lab["a"].fault = Fault.REFUSE
+            lab["a"].fault = LabFault.REFUSE
             asyncio.run(asyncio.wait_for(_sees(viewer, 6), 20))
         finally:
             viewer.close()

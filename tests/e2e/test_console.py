@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
 from api.glances import label_of
-from lab import Fault, Lab
+from lab import Lab, LabFault
 from lab.chromium import EXECUTABLE, chromium
 from tests.console.axe import AXE, violations
 from tests.e2e.stage import Stage
@@ -292,7 +292,7 @@ async def test_a_session_is_seen_live_and_ruled(console: Console, stage: Stage, 
         await expect(row.locator("img")).to_be_visible()
         assert await violations(page) == []
 
-        a.fault = Fault.REFUSE
+        a.fault = LabFault.REFUSE
         await expect(row).to_contain_text("On backup")
         await expect(page.get_by_role("heading", name="1 channel is on backup")).to_be_visible()
         await expect(page.locator(".recent li.backup").first).to_contain_text("By hand")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
-from lab import Fault, Lab, Source
+from lab import Lab, LabFault, LabSource
 from tests.e2e.stage import Stage, Watched
 from tests.support import eventually
 
@@ -22,37 +22,37 @@ BUFFER = 3  # target durations: where a player starts (RFC 8216, 6.3.3), and so 
 class Case(NamedTuple):
     """What a playing source does, and what is to be written of it."""
 
-    fault: Fault
+    fault: LabFault
     kind: str
     reason: str
     amount: float | None = None
-    then: Fault | None = None  # what it does a moment later
+    then: LabFault | None = None  # what it does a moment later
 
     def __str__(self) -> str:
         return "-".join(str(each) for each in (self.fault, self.then, self.kind) if each)
 
 
 CASES = (
-    Case(Fault.REFUSE, "hls", "source unreachable"),
-    Case(Fault.RESET, "hls", "source unreachable"),
-    Case(Fault.HTTP_404, "hls", "source refused"),
-    Case(Fault.HTTP_403, "hls", "source refused"),
-    Case(Fault.HTTP_500, "hls", "source unreachable"),
-    Case(Fault.HTML, "hls", "source undecodable"),
-    Case(Fault.EMPTY_PLAYLIST, "hls", "source stalled"),
-    Case(Fault.FROZEN, "hls", "source stalled"),
-    Case(Fault.HANG, "hls", "source stalled"),
-    Case(Fault.TRICKLE, "hls", "source stalled", amount=10_000),
-    Case(Fault.END, "hls", "source ended"),
-    Case(Fault.GARBAGE, "hls", "source undecodable"),
-    Case(Fault.CUT, "hls", "source stalled"),
-    Case(Fault.CUT, "hls", "source unreachable", then=Fault.REFUSE),
-    Case(Fault.REFUSE, "ts", "source unreachable"),
-    Case(Fault.HANG, "ts", "source stalled"),
-    Case(Fault.TRICKLE, "ts", "source stalled", amount=10_000),
-    Case(Fault.END, "ts", "source ended"),
-    Case(Fault.GARBAGE, "ts", "source undecodable"),
-    Case(Fault.CUT, "ts", "source unreachable"),
+    Case(LabFault.REFUSE, "hls", "source unreachable"),
+    Case(LabFault.RESET, "hls", "source unreachable"),
+    Case(LabFault.HTTP_404, "hls", "source refused"),
+    Case(LabFault.HTTP_403, "hls", "source refused"),
+    Case(LabFault.HTTP_500, "hls", "source unreachable"),
+    Case(LabFault.HTML, "hls", "source undecodable"),
+    Case(LabFault.EMPTY_PLAYLIST, "hls", "source stalled"),
+    Case(LabFault.FROZEN, "hls", "source stalled"),
+    Case(LabFault.HANG, "hls", "source stalled"),
+    Case(LabFault.TRICKLE, "hls", "source stalled", amount=10_000),
+    Case(LabFault.END, "hls", "source ended"),
+    Case(LabFault.GARBAGE, "hls", "source undecodable"),
+    Case(LabFault.CUT, "hls", "source stalled"),
+    Case(LabFault.CUT, "hls", "source unreachable", then=LabFault.REFUSE),
+    Case(LabFault.REFUSE, "ts", "source unreachable"),
+    Case(LabFault.HANG, "ts", "source stalled"),
+    Case(LabFault.TRICKLE, "ts", "source stalled", amount=10_000),
+    Case(LabFault.END, "ts", "source ended"),
+    Case(LabFault.GARBAGE, "ts", "source undecodable"),
+    Case(LabFault.CUT, "ts", "source unreachable"),
 )
 
 
@@ -71,7 +71,7 @@ async def incidents(request: pytest.FixtureRequest, stage: Stage, lab: Lab) -> d
     """All cases that are asked for, some at a time, each on a channel, a session and a source of its own."""
     items: list[Any] = request.session.items
     cases = {item.callspec.params["case"] for item in items if item.function is test_a_playing_source_fails}
-    slots: asyncio.Queue[Source] = asyncio.Queue()
+    slots: asyncio.Queue[LabSource] = asyncio.Queue()
     for source in lab.sources[:AT_ONCE]:
         slots.put_nowait(source)
 
@@ -88,7 +88,7 @@ async def incidents(request: pytest.FixtureRequest, stage: Stage, lab: Lab) -> d
     return tasks
 
 
-async def incident(stage: Stage, case: Case, source: Source, lab: Lab) -> Incident:
+async def incident(stage: Stage, case: Case, source: LabSource, lab: Lab) -> Incident:
     first = source.ts_url if case.kind == "ts" else source.hls_url
     channel = await stage.channel(first, lab["g"].hls_url, lab["h"].hls_url)
     async with stage.watch(channel) as watched:
@@ -129,15 +129,15 @@ async def test_a_playing_source_fails(case: Case, incidents: dict[Case, asyncio.
 
 
 AT_START = (
-    Fault.REFUSE, Fault.RESET, Fault.HTTP_404, Fault.HTTP_403, Fault.HTTP_500, Fault.HTML, Fault.EMPTY_PLAYLIST,
-    Fault.HANG, Fault.GARBAGE,
+    LabFault.REFUSE, LabFault.RESET, LabFault.HTTP_404, LabFault.HTTP_403, LabFault.HTTP_500, LabFault.HTML,
+    LabFault.EMPTY_PLAYLIST, LabFault.HANG, LabFault.GARBAGE,
 )  # fmt: skip
 
 
 async def test_a_source_that_does_not_work_is_passed_over_at_the_start(stage: Stage, lab: Lab) -> None:
     slots = lab.sources[:AT_ONCE]
 
-    async def start(fault: Fault, source: Source) -> None:
+    async def start(fault: LabFault, source: LabSource) -> None:
         source.fault = fault
         channel = await stage.channel(source.hls_url, lab["g"].hls_url, known=False)
         async with stage.watch(channel) as watched:
@@ -166,7 +166,7 @@ async def test_a_source_that_does_not_work_is_passed_over_at_the_start(stage: St
 
 
 async def test_where_no_source_works_the_refusal_names_each_reason(stage: Stage, lab: Lab) -> None:
-    faults = (Fault.REFUSE, Fault.HTTP_404, Fault.HTML)
+    faults = (LabFault.REFUSE, LabFault.HTTP_404, LabFault.HTML)
     sources = lab.sources[: len(faults)]
     for source, fault in zip(sources, faults, strict=True):
         source.fault = fault

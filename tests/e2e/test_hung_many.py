@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import pytest_asyncio
 
-from lab import Fault, Lab
+from lab import Lab, LabFault
 from lab.viewer import Viewer
 from orchestrator.errors import FailoverError
 from tests.e2e.stage import Stage
@@ -55,7 +55,7 @@ async def watched() -> AsyncIterator[contextlib.AsyncExitStack]:
 async def test_thirty_on_hung_sources_take_nothing_from_the_other_twenty(
     stage: Stage, lab: Lab, watched: contextlib.AsyncExitStack
 ) -> None:
-    lab["b"].fault = Fault.HANG
+    lab["b"].fault = LabFault.HANG
     well = [await stage.channel(lab["g"].hls_url, known=False) for _ in range(2 * WELL)]
     hung_at_start = [await stage.channel(lab["b"].hls_url, known=False) for _ in range(HUNG_AT_START)]
     hung_at_play = [await stage.channel(lab["a"].hls_url, known=False) for _ in range(HUNG_AT_PLAY)]
@@ -63,7 +63,7 @@ async def test_thirty_on_hung_sources_take_nothing_from_the_other_twenty(
     async def nothing() -> None: ...
 
     async def hang() -> None:
-        lab["a"].fault = Fault.HANG
+        lab["a"].fault = LabFault.HANG
 
     alone = await _watch(stage, well[:WELL], midway=nothing)
     print(f"\nalone:    {alone}")

@@ -15,9 +15,9 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 
-from failover.server_process import ServerProcess
-from lab import Fault, Lab
-from lab.gate import Gate
+from failover.embedded.server_process import ServerProcess
+from lab import Lab, LabFault
+from lab.gate import Gate, GateState
 from orchestrator.adapters.docker.runtime import DockerRuntime
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.adapters.sql import open_tables
@@ -178,7 +178,7 @@ async def test_redis_is_gone_for_30_s(stage: Stage, lab: Lab) -> None:
         await failing.plays(4)
         async with _away(stage.redis, 30):
             at = time.time()
-            lab["b"].fault = Fault.HTTP_404
+            lab["b"].fault = LabFault.HTTP_404
             await failing.plays_from(2)
             await failing.is_told("stream.switch")  # by the rows
             print(f"failover without Redis: {failing.late_s(at):.2f} s late")
@@ -268,12 +268,12 @@ def frozen(server: ServerProcess) -> Iterator[None]:
 async def _away(gate: Gate, seconds: float) -> AsyncIterator[None]:
     """The server behind the gate is gone for so long, whatever is done meanwhile."""
     until = time.monotonic() + seconds
-    await gate.set(Gate.State.SHUT)
+    await gate.set(GateState.SHUT)
     try:
         yield
         await asyncio.sleep(max(0.0, until - time.monotonic()))
     finally:
-        await gate.set(Gate.State.OPEN)
+        await gate.set(GateState.OPEN)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from lab import Fault, Lab
+from lab import Lab, LabFault
 from lab.chromium import EXECUTABLE, chromium, look, shown_s
 from tests.e2e.conftest import SMALL
 from tests.e2e.stage import Stage
@@ -103,7 +103,7 @@ async def test_players_go_on_where_sound_ends_and_join_late_where_keyframes_are_
         async with stage.watch(channel) as watched:
             page = await opened(browser, site, watched.granted["playlist_url"])
             await goes_on(page, 4.0)
-            lab[names[0]].fault = Fault.AUDIO_STOPS
+            lab[names[0]].fault = LabFault.AUDIO_STOPS
             await watched.is_told("stream.switch" if len(names) > 1 else "stream.recovered", timeout_s=40)
             await goes_on(page, 12.0)  # more than was buffered
             assert await fatal(page) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import Fault, Lab, Recipe, default_ffmpeg
+from lab import Lab, LabFault, Recipe, default_ffmpeg
 from lab.viewer import Viewer
 from tests.e2e.stage import Stage
 from tests.transcoder.ordinary import HLS, Page, serving
@@ -42,7 +42,7 @@ async def test_variants_then_video_alone_play_on_one_playlist(stage: Stage, tmp_
             async with stage.watch(channel) as watched:
                 assert watched.granted["source_id"] == several["id"]
                 await watched.plays(4)
-                lab["low"].fault = lab["high"].fault = Fault.REFUSE
+                lab["low"].fault = lab["high"].fault = LabFault.REFUSE
                 await watched.is_told("stream.switch")
                 await watched.plays_from(2, 4)
                 await stage.stop(watched.id)

@@ -21,9 +21,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from lab import Fault, Lab
+from lab import Lab, LabFault
 from lab.chromium import EXECUTABLE, chromium, longest_ms, look, shown_s, stills
-from lab.gate import Gate
+from lab.gate import Gate, GateState
 from tests.e2e.attempts import Attempt
 from tests.e2e.conftest import NAMES, SMALL
 from tests.e2e.stage import Stage
@@ -146,18 +146,18 @@ async def test_what_fails_behind_the_address_is_not_seen(browser: Browser, stage
         before = [await viewer.session_id() for viewer in viewers]
         since = time.time()
 
-        lab["a"].fault, lab["c"].fault = Fault.REFUSE, Fault.FROZEN
+        lab["a"].fault, lab["c"].fault = LabFault.REFUSE, LabFault.FROZEN
         await asyncio.to_thread(stage.attempts.kill, Attempt(before[2], 1))
         await asyncio.gather(*(viewer.told("stream.switch") for viewer in viewers))
         lab["a"].fault = lab["c"].fault = None
 
         # Longer than what was buffered before the faults: that they were not seen is seen meanwhile.
-        await gate.set(Gate.State.SHUT)
+        await gate.set(GateState.SHUT)
         began = time.monotonic()
         await asyncio.gather(*(viewer.is_in(reachable=False, phase="playing") for viewer in viewers))
         assert await killed.page.is_visible("#notice")
         await asyncio.sleep(max(0.0, AWAY_S - (time.monotonic() - began)))  # that long is what is tested
-        await gate.set(Gate.State.OPEN)
+        await gate.set(GateState.OPEN)
         await asyncio.gather(*(viewer.is_in(reachable=True) for viewer in viewers))
         await asyncio.gather(*(viewer.goes_on(2.0) for viewer in viewers))
 
@@ -198,7 +198,7 @@ async def test_what_is_seen_mends_itself(browser: Browser, stage: Stage, lab: La
     ):
         ids = [await viewer.session_id() for viewer in (slate, dark, lost)]
         for name in "abcd":
-            lab[name].fault = Fault.REFUSE
+            lab[name].fault = LabFault.REFUSE
         await stage.client.call("DELETE", f"/v1/sessions/{ids[2]}")
         await asyncio.gather(slate.is_in(stream="slate"), dark.is_in(stream="unavailable"))
         assert await slate.page.is_visible("#notice")

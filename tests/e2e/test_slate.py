@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab import Fault, Lab
+from lab import Lab, LabFault
 from orchestrator.core.model import SLATE
 from tests.e2e.stage import Stage, Watched
 from tests.support import eventually
@@ -38,7 +38,7 @@ async def test_all_sources_go_down_and_come_back(stage: Stage, lab: Lab) -> None
     async with stage.watch(channel) as watched:
         await watched.plays(4)
         went_at = time.time()
-        a.fault = b.fault = Fault.REFUSE
+        a.fault = b.fault = LabFault.REFUSE
         unavailable = await watched.is_told("stream.unavailable", timeout_s=20)
         slate = await shows_slate(watched)
         await watched.plays(8)
@@ -82,7 +82,7 @@ async def test_a_slate_that_is_killed_is_started_again_and_told_to_nobody(stage:
     channel = await stage.channel(source.hls_url)
     async with stage.watch(channel) as watched:
         await watched.plays(3)
-        source.fault = Fault.REFUSE
+        source.fault = LabFault.REFUSE
         await watched.is_told("stream.unavailable", timeout_s=20)
         first = await shows_slate(watched)
         running = next(each for each in stage.attempts.of(watched.id) if each.number == first["number"])
@@ -106,7 +106,7 @@ async def test_with_the_slate_off_nothing_is_listed_until_a_source_works(stage: 
     await stage.client.call("PATCH", f"/v1/channels/{channel['id']}", {"policy": {"slate": False}})
     async with stage.watch(channel) as watched:
         await watched.plays(3)
-        source.fault = Fault.REFUSE
+        source.fault = LabFault.REFUSE
         unavailable = await watched.is_told("stream.unavailable", timeout_s=20)
         await eventually(lambda: not stage.attempts.of(watched.id), timeout_s=10, what="that nothing runs")
         source.fault = None

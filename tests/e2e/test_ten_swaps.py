@@ -24,9 +24,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from lab import MARKS_FILTER, Fault, Lab, Mark, Recipe, Source, default_ffmpeg, marks
+from lab import MARKS_FILTER, Lab, LabFault, LabSource, Mark, Recipe, default_ffmpeg, marks
 from lab.chromium import EXECUTABLE, chromium
-from lab.media import FPS
+from lab.media.loop import FPS
 from tests.e2e.attempts import Attempt, ffmpeg_pid
 from tests.e2e.stage import Stage, Watched
 from tests.servers import RedisServer, Seaweed
@@ -54,7 +54,7 @@ class Programme(NamedTuple):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def sources() -> AsyncIterator[list[Source]]:
+async def sources() -> AsyncIterator[list[LabSource]]:
     """Four sources; the second one's clock is another, and wraps in the middle of the test."""
     small = Recipe(segment_s=SEGMENT_S, width=480, height=270)
     mp2, larger = Recipe(segment_s=SEGMENT_S, width=480, height=270, audio="mp2"), Recipe(segment_s=SEGMENT_S)
@@ -104,7 +104,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def programme(
-    stage: Stage, sources: list[Source], site: tuple[str, Path], browser: Browser, tmp_path_factory: pytest.TempPathFactory
+    stage: Stage, sources: list[LabSource], site: tuple[str, Path], browser: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> Programme:
     """The session, watched live by hls.js and by streamlink, from its start to its end."""
     base_url, directory = site
@@ -142,11 +142,11 @@ async def _is(seen: Any, what: str) -> bool:
     return bool((await seen())[what])
 
 
-async def _ten_swaps(watched: Watched, sources: dict[str, Source]) -> None:
+async def _ten_swaps(watched: Watched, sources: dict[str, LabSource]) -> None:
     """Faults of the source, of the container and of FFmpeg, and operators' switches, each after the one before is over."""
     stage, ids = watched.stage, list(sources)
 
-    async def fail(fault: Fault) -> None:
+    async def fail(fault: LabFault) -> None:
         playing = sources[(await watched.view())["source_id"]]
         playing.fault = fault
         await swapped()
@@ -166,20 +166,20 @@ async def _ten_swaps(watched: Watched, sources: dict[str, Source]) -> None:
         return Attempt(watched.id, (await watched.view())["attempt"])
 
     await watched.plays(2)
-    await fail(Fault.REFUSE)
-    await fail(Fault.FROZEN)
+    await fail(LabFault.REFUSE)
+    await fail(LabFault.FROZEN)
     stage.attempts.kill(await running())
     await swapped()
     await watched.switch(ids[3])
     await swapped()
-    await fail(Fault.GARBAGE)
-    await fail(Fault.HTTP_404)
+    await fail(LabFault.GARBAGE)
+    await fail(LabFault.HTTP_404)
     os.kill(ffmpeg_pid(await running()), signal.SIGKILL)
     await swapped()
-    await fail(Fault.END)
+    await fail(LabFault.END)
     await watched.switch(ids[2])
     await swapped()
-    await fail(Fault.HANG)
+    await fail(LabFault.HANG)
 
 
 def _ideal_buffers_s(watched: Watched) -> list[float]:
@@ -262,7 +262,7 @@ async def test_hls_js_plays_it_live_without_a_stall(programme: Programme) -> Non
     assert [still for still in seen["stills_ms"] if still > STILL_MS] == []
 
 
-async def test_streamlink_plays_it_live_to_its_end(programme: Programme, sources: list[Source]) -> None:
+async def test_streamlink_plays_it_live_to_its_end(programme: Programme, sources: list[LabSource]) -> None:
     code, said, written = programme.streamlink
     # It writes what it gets, one after the other, and says so at each discontinuity; there is nothing else to say.
     complaints = {line for line in said.splitlines() if "Encountered a stream discontinuity" not in line}
@@ -271,7 +271,7 @@ async def test_streamlink_plays_it_live_to_its_end(programme: Programme, sources
     assert _runs(frames) == _merged(programme.pictures)
 
 
-async def test_ffmpeg_plays_it_end_to_end_in_the_right_order(programme: Programme, sources: list[Source]) -> None:
+async def test_ffmpeg_plays_it_end_to_end_in_the_right_order(programme: Programme, sources: list[LabSource]) -> None:
     frames, complaints = await _decode(programme.history_url)
     assert complaints == ""
     assert _runs(frames) == _merged(programme.pictures)

@@ -20,9 +20,10 @@ import pytest
 from minio import Minio
 from minio.error import S3Error
 
-from failover import embedded
-from failover.embedded import Embedded, kept_ports, locked
-from failover.server_process import ServerProcess
+from failover.embedded import seaweedfs
+from failover.embedded.ports import kept_ports
+from failover.embedded.server_process import ServerProcess
+from failover.embedded.servers import EmbeddedServers, locked
 from orchestrator.adapters.redis.event_bus import RedisEventBus
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.app.settings import Settings
@@ -68,7 +69,7 @@ async def read_log(settings: Settings) -> str | None:
 @pytest.mark.s3
 async def test_everything_that_is_not_named_runs_and_survives_a_restart(tmp_path: Path) -> None:
     data_dir = tmp_path / "new" / "directory"
-    async with Embedded(Settings(), data_dir) as first:
+    async with EmbeddedServers(Settings(), data_dir) as first:
         address = await write_log(first)
         bus = RedisEventBus(first.redis_url or "", "test")
         await bus.check()
@@ -78,7 +79,7 @@ async def test_everything_that_is_not_named_runs_and_survives_a_restart(tmp_path
 
     # The same addresses and keys: what was handed out before still works.
     begun = time.monotonic()
-    async with Embedded(Settings(), data_dir) as second:
+    async with EmbeddedServers(Settings(), data_dir) as second:
         assert time.monotonic() - begun < 15
         assert second == first
         assert await read_log(second) == LOG.decode()
@@ -86,7 +87,7 @@ async def test_everything_that_is_not_named_runs_and_survives_a_restart(tmp_path
     # Another process has taken one of the ports meanwhile: the data are found again under new ones.
     ports = json.loads((data_dir / "ports.json").read_text())
     with closing(socket.create_server(("127.0.0.1", ports["seaweedfs"][2]))):
-        async with Embedded(Settings(), data_dir) as third:
+        async with EmbeddedServers(Settings(), data_dir) as third:
             assert third.s3_endpoint != first.s3_endpoint and third.redis_url == first.redis_url
             assert await read_log(third) == LOG.decode()
     assert address.startswith(first.s3_endpoint or "?")
@@ -97,7 +98,7 @@ async def test_what_is_named_is_not_started(tmp_path: Path) -> None:
         database_url="postgresql://db.test/failover", redis_url="redis://redis.test", admin_key="own",
         s3_endpoint="http://store.test", s3_access_key="access", s3_secret_key="secret",
     )  # fmt: skip
-    stack = Embedded(named, tmp_path)
+    stack = EmbeddedServers(named, tmp_path)
     async with stack as complete:
         assert complete == named
         assert stack.servers == []
@@ -105,7 +106,7 @@ async def test_what_is_named_is_not_started(tmp_path: Path) -> None:
 
 async def test_a_named_store_needs_its_keys(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match="FAILOVER_S3_ACCESS_KEY"):
-        async with Embedded(Settings(s3_endpoint="http://store.test"), tmp_path):
+        async with EmbeddedServers(Settings(s3_endpoint="http://store.test"), tmp_path):
             pass
     with locked(tmp_path):  # let go again
         pass
@@ -113,7 +114,7 @@ async def test_a_named_store_needs_its_keys(tmp_path: Path) -> None:
 
 @pytest.mark.redis
 async def test_keys_are_nobody_elses(tmp_path: Path) -> None:
-    async with Embedded(STORE_ELSEWHERE, tmp_path / "data"):
+    async with EmbeddedServers(STORE_ELSEWHERE, tmp_path / "data"):
         assert (tmp_path / "data").stat().st_mode & 0o077 == 0
         assert (tmp_path / "data" / "keys.json").stat().st_mode & 0o077 == 0
         assert (tmp_path / "data" / "redis" / "redis.conf").stat().st_mode & 0o077 == 0
@@ -121,7 +122,7 @@ async def test_keys_are_nobody_elses(tmp_path: Path) -> None:
 
 @pytest.mark.redis
 async def test_redis_wants_its_password(tmp_path: Path) -> None:
-    async with Embedded(STORE_ELSEWHERE, tmp_path) as complete:
+    async with EmbeddedServers(STORE_ELSEWHERE, tmp_path) as complete:
         assert complete.redis_url is not None
         stranger = RedisEventBus(f"redis://{complete.redis_url.partition('@')[2]}", "test")
         with pytest.raises(BusUnavailable):
@@ -140,7 +141,7 @@ def listening(pid: int) -> set[tuple[str, int]]:
 @pytest.mark.s3
 async def test_every_port_is_on_loopback_and_none_takes_orders_without_a_key(tmp_path: Path) -> None:
     """Sessions' containers on the host's network reach loopback. PutIdentity was taken on S3's gRPC port."""
-    stack = Embedded(Settings(), tmp_path)
+    stack = EmbeddedServers(Settings(), tmp_path)
     async with stack as complete:
         pids = [server.pid for server in stack.servers]
         bound = {each for pid in pids if pid is not None for each in listening(pid)}
@@ -165,7 +166,7 @@ async def test_every_port_is_on_loopback_and_none_takes_orders_without_a_key(tmp
 
 @pytest.mark.redis
 async def test_a_server_that_dies_comes_back_where_it_was(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    stack = Embedded(STORE_ELSEWHERE, tmp_path)
+    stack = EmbeddedServers(STORE_ELSEWHERE, tmp_path)
     async with stack as complete:
         bus = RedisEventBus(complete.redis_url or "", "test")
         (redis,) = stack.servers
@@ -206,11 +207,11 @@ async def test_a_killed_stack_leaves_nothing_behind(tmp_path: Path) -> None:
     program = f"""
 import asyncio
 from pathlib import Path
-from failover.embedded import Embedded
+from failover.embedded.servers import EmbeddedServers
 from orchestrator.app.settings import Settings
 
 async def main():
-    stack = Embedded(Settings(), Path({str(tmp_path)!r}))
+    stack = EmbeddedServers(Settings(), Path({str(tmp_path)!r}))
     async with stack:
         print(*(server.pid for server in stack.servers), flush=True)
         await asyncio.sleep(60)
@@ -224,14 +225,14 @@ asyncio.run(main())
     process.kill()
     await process.wait()
     await eventually(lambda: not any(alive(pid) for pid in pids))
-    async with Embedded(STORE_ELSEWHERE, tmp_path):  # and nothing in the way of the next one
+    async with EmbeddedServers(STORE_ELSEWHERE, tmp_path):  # and nothing in the way of the next one
         pass
 
 
 @pytest.mark.redis
 async def test_a_server_that_cannot_start_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_weed", lambda: "/bin/false")
-    stack = Embedded(Settings(), tmp_path)
+    monkeypatch.setattr(seaweedfs, "_weed", lambda: "/bin/false")
+    stack = EmbeddedServers(Settings(), tmp_path)
     with pytest.raises(FailoverError, match=r"SeaweedFS ended \(exit code 1.*; its log is .*/logs/seaweedfs.log"):
         async with stack:
             pass

@@ -5,7 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from failover.play import Client, in_words, refusal_in_words
+from failover.api_client import ApiClient, refusal_in_words
+from failover.commands.play import in_words
 from orchestrator.errors import FailoverError
 
 NAMES = {"x-1": "a.example/live.m3u8", "x-2": "b.example/live.ts"}
@@ -40,7 +41,7 @@ async def test_a_refused_session_says_no_id_and_no_password() -> None:
         return httpx.Response(503, json=problem)
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://api.test") as http:
-        client = Client(http)
+        client = ApiClient(http)
         channel = await client.add_channel("play", "Play", ["http://me:secret@a.example/account/live.m3u8?key=secret"])
         with pytest.raises(FailoverError) as refused:
             await client.session(channel["id"])

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from failover import sessions
-from failover.cli import main
+from failover.__main__ import main
+from failover.commands import sessions
 from orchestrator.adapters.sql import SqlTables, open_tables
 from orchestrator.app.settings import Settings
 from orchestrator.control.switch_request import SwitchAnswer, answer

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from failover import sources
+from failover.commands import sources
 from orchestrator.adapters.sql import SqlTables, open_tables
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Channel

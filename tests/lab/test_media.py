@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab import MARKS_FILTER, Mark, Recipe, default_ffmpeg, marks
-from lab.media import FPS, default_cache_dir, make
-from lab.mpegts import WRAP_TICKS, moved, pts
+from lab.media.loop import FPS, default_cache_dir, make
+from lab.media.mpegts import WRAP_TICKS, moved, pts
 from tests.lab.conftest import ffmpeg, ffprobe
 
 SMALL = Recipe(width=320, height=180, bitrate_bps=200_000)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lab import Fault, LabProcess
+from lab import LabFault, LabProcess
 from tests.support import eventually_sync
 
 
@@ -31,14 +31,14 @@ def test_it_serves_and_obeys() -> None:
     with LabProcess(2, segment_s=1.0) as lab:
         assert [source.name for source in lab.sources] == ["a", "b"]
         assert status(lab["a"].hls_url) == 200
-        lab["a"].fault = Fault.HTTP_404
-        assert lab["a"].fault is Fault.HTTP_404
+        lab["a"].fault = LabFault.HTTP_404
+        assert lab["a"].fault is LabFault.HTTP_404
         assert (status(lab["a"].hls_url), status(lab["b"].hls_url)) == (404, 200)
         lab["a"].fault = None
         assert lab["a"].fault is None
         assert lab["a"].requests == 2
         with pytest.raises(ValueError, match="a trickle is"):
-            lab["a"].inject(Fault.TRICKLE, 0)
+            lab["a"].inject(LabFault.TRICKLE, 0)
         url = lab["a"].hls_url
     with pytest.raises(ConnectionRefusedError):
         status(url)

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lab import MARKS_FILTER, Fault, Lab, Source, default_ffmpeg, marks, rtmp_source
-from lab.media import FPS
-from lab.mpegts import WRAP_TICKS, frame_starts
+from lab import MARKS_FILTER, Lab, LabFault, LabSource, default_ffmpeg, marks, rtmp_source
+from lab.media.loop import FPS
+from lab.media.mpegts import WRAP_TICKS, frame_starts
 from tests.lab.conftest import ffmpeg, ffprobe
 from tests.support import eventually
 
@@ -94,7 +94,7 @@ async def get(url: str, for_s: float = 1.0, method: str = "GET", body: str = "",
         client.close()
 
 
-async def newest_segment(source: Source) -> str:
+async def newest_segment(source: LabSource) -> str:
     playlist = (await get(source.hls_url)).body.decode().split()
     return f"{source.hls_url.rpartition('/')[0]}/{playlist[-1]}"
 
@@ -165,8 +165,8 @@ async def test_rubbish_from_a_client_ends_its_connection(lab: Lab) -> None:
 # -- with a fault
 
 
-@pytest.mark.parametrize("fault", [Fault.HTTP_403, Fault.HTTP_404, Fault.HTTP_500])
-async def test_a_status(lab: Lab, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", [LabFault.HTTP_403, LabFault.HTTP_404, LabFault.HTTP_500])
+async def test_a_status(lab: Lab, fault: LabFault) -> None:
     segment = await newest_segment(lab["a"])
     lab["a"].fault = fault
     for url in (lab["a"].hls_url, lab["a"].multivariant_url, segment, lab["a"].ts_url, lab["a"].vod_url):
@@ -175,7 +175,7 @@ async def test_a_status(lab: Lab, fault: Fault) -> None:
 
 
 async def test_html(lab: Lab) -> None:
-    lab["a"].fault = Fault.HTML
+    lab["a"].fault = LabFault.HTML
     for url in (lab["a"].hls_url, lab["a"].ts_url):
         answer = await get(url)
         assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -184,7 +184,7 @@ async def test_html(lab: Lab) -> None:
 
 async def test_refuse_and_back_on_the_same_port(lab: Lab) -> None:
     for _ in range(3):
-        lab["a"].fault = Fault.REFUSE
+        lab["a"].fault = LabFault.REFUSE
         with pytest.raises(ConnectionRefusedError):
             await Client.to(lab["a"].hls_url)
         assert (await get(lab["b"].hls_url)).status == 200
@@ -193,12 +193,12 @@ async def test_refuse_and_back_on_the_same_port(lab: Lab) -> None:
 
 
 async def test_reset(lab: Lab) -> None:
-    lab["a"].fault = Fault.RESET
+    lab["a"].fault = LabFault.RESET
     assert await get(lab["a"].hls_url) == Answer(None, {}, b"", "reset")
 
 
 async def test_hang_until_healed(lab: Lab) -> None:
-    lab["a"].fault = Fault.HANG
+    lab["a"].fault = LabFault.HANG
     client = await Client.to(lab["a"].hls_url)
     await client.ask(lab["a"].hls_url)
     assert await client.answer(0.4) == Answer(None, {}, b"", "open")
@@ -209,7 +209,7 @@ async def test_hang_until_healed(lab: Lab) -> None:
 
 async def test_trickle(lab: Lab) -> None:
     segment = await newest_segment(lab["a"])
-    lab["a"].inject(Fault.TRICKLE, 10_000)
+    lab["a"].inject(LabFault.TRICKLE, 10_000)
     answer = await get(segment, for_s=1.0)
     assert answer.ended == "open"
     assert 6_000 < len(answer.body) < 12_000
@@ -218,7 +218,7 @@ async def test_trickle(lab: Lab) -> None:
 async def test_garbage_media_behind_a_good_playlist(lab: Lab) -> None:
     segment = await newest_segment(lab["a"])
     good = (await get(segment)).body
-    lab["a"].fault = Fault.GARBAGE
+    lab["a"].fault = LabFault.GARBAGE
     bad = (await get(segment)).body
     assert len(bad) == len(good)
     assert bad[::188].count(0x47) < len(bad) // 188 // 4
@@ -228,7 +228,7 @@ async def test_garbage_media_behind_a_good_playlist(lab: Lab) -> None:
 async def test_cut(lab: Lab) -> None:
     segment = await newest_segment(lab["a"])
     good = (await get(segment)).body
-    lab["a"].fault = Fault.CUT
+    lab["a"].fault = LabFault.CUT
     answer = await get(segment)
     assert (answer.status, answer.ended) == (200, "reset")
     assert answer.body == good[: len(answer.body)]
@@ -238,7 +238,7 @@ async def test_cut(lab: Lab) -> None:
 
 async def test_one_segment_fails_once(lab: Lab) -> None:
     segment = await newest_segment(lab["a"])
-    lab["a"].inject(Fault.SEGMENT_FAILS_ONCE)
+    lab["a"].inject(LabFault.SEGMENT_FAILS_ONCE)
     assert (await get(lab["a"].hls_url)).status == 200
     assert (await get(segment)).status == 500
     assert lab["a"].fault is None
@@ -249,11 +249,11 @@ async def test_frozen_and_late_playlists(lab: Lab) -> None:
     async def newest() -> int:
         return int((await get(lab["a"].hls_url)).body.decode().split()[-1].removesuffix(".ts"))
 
-    lab["a"].fault = Fault.FROZEN
+    lab["a"].fault = LabFault.FROZEN
     held = await newest()
     await eventually(lambda: time.time() > held + 3.5, what="more than one segment's time")
     assert await newest() == held
-    lab["a"].inject(Fault.LATE, 1.0)
+    lab["a"].inject(LabFault.LATE, 1.0)
     before_s = time.time()
     assert int(before_s - 1) - 1 <= await newest() <= int(time.time() - 1) - 1
 
@@ -262,30 +262,30 @@ async def test_frozen_and_late_playlists(lab: Lab) -> None:
 
 
 ENDS = {
-    Fault.REFUSE: "reset",
-    Fault.RESET: "reset",
-    Fault.CUT: "reset",
-    Fault.SEGMENT_FAILS_ONCE: "reset",
-    Fault.END: "eof",
-    Fault.HTTP_403: "eof",
-    Fault.HTTP_404: "eof",
-    Fault.HTTP_500: "eof",
-    Fault.HTML: "eof",
-    Fault.EMPTY_PLAYLIST: "eof",
-    Fault.HANG: "open",
-    Fault.FROZEN: "open",
-    Fault.LATE: "open",
-    Fault.TRICKLE: "open",
-    Fault.GARBAGE: "open",
-    Fault.TIMESTAMP_JUMP: "open",
-    Fault.AUDIO_STOPS: "open",
-    Fault.AUDIO_LEAVES: "open",
-    Fault.AUDIO_FOR_VIDEO: "open",
+    LabFault.REFUSE: "reset",
+    LabFault.RESET: "reset",
+    LabFault.CUT: "reset",
+    LabFault.SEGMENT_FAILS_ONCE: "reset",
+    LabFault.END: "eof",
+    LabFault.HTTP_403: "eof",
+    LabFault.HTTP_404: "eof",
+    LabFault.HTTP_500: "eof",
+    LabFault.HTML: "eof",
+    LabFault.EMPTY_PLAYLIST: "eof",
+    LabFault.HANG: "open",
+    LabFault.FROZEN: "open",
+    LabFault.LATE: "open",
+    LabFault.TRICKLE: "open",
+    LabFault.GARBAGE: "open",
+    LabFault.TIMESTAMP_JUMP: "open",
+    LabFault.AUDIO_STOPS: "open",
+    LabFault.AUDIO_LEAVES: "open",
+    LabFault.AUDIO_FOR_VIDEO: "open",
 }
 
 
-@pytest.mark.parametrize("fault", list(Fault))
-async def test_an_open_ts_suffers_at_once(lab: Lab, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", list(LabFault))
+async def test_an_open_ts_suffers_at_once(lab: Lab, fault: LabFault) -> None:
     client = await Client.to(lab["a"].ts_url)
     await client.ask(lab["a"].ts_url)
     assert (await client.answer(0.2)).body[0] == 0x47
@@ -296,18 +296,18 @@ async def test_an_open_ts_suffers_at_once(lab: Lab, fault: Fault) -> None:
     assert rest.ended == ENDS[fault]
     usual = lab["a"].loop.bandwidth_bps / 8 * 0.6
     match fault:
-        case Fault.HANG | Fault.FROZEN | Fault.LATE:
+        case LabFault.HANG | LabFault.FROZEN | LabFault.LATE:
             assert len(rest.body) < usual / 4
-        case Fault.TRICKLE:
+        case LabFault.TRICKLE:
             assert len(rest.body) < 16_000
-        case Fault.GARBAGE:
+        case LabFault.GARBAGE:
             assert len(rest.body) > usual / 3
             assert rest.body[::188].count(0x47) < len(rest.body) // 188 // 4
-        case Fault.TIMESTAMP_JUMP:
+        case LabFault.TIMESTAMP_JUMP:
             assert len(rest.body) > usual / 3
-        case Fault.AUDIO_STOPS | Fault.AUDIO_LEAVES:
+        case LabFault.AUDIO_STOPS | LabFault.AUDIO_LEAVES:
             assert (VIDEO in pids(rest.body)) and (AUDIO not in pids(rest.body))
-        case Fault.AUDIO_FOR_VIDEO:
+        case LabFault.AUDIO_FOR_VIDEO:
             assert VIDEO in pids(rest.body), "on which the sound comes"
             assert len(rest.body) < usual / 3, "the picture is most of it"
 
@@ -325,7 +325,7 @@ async def test_a_stalled_ts_goes_on_from_a_keyframe_when_healed(lab: Lab) -> Non
     client = await Client.to(lab["a"].ts_url)
     await client.ask(lab["a"].ts_url)
     await client.answer(0.2)
-    lab["a"].fault = Fault.FROZEN
+    lab["a"].fault = LabFault.FROZEN
     await client.rest(2.3)
     lab["a"].fault = None
     rest = await client.rest(0.5)
@@ -337,7 +337,7 @@ async def test_a_stalled_ts_goes_on_from_a_keyframe_when_healed(lab: Lab) -> Non
 
 async def test_a_client_that_leaves_is_let_go(lab: Lab) -> None:
     url = f"{lab.control_url}/a"
-    for fault in (None, Fault.HANG, Fault.TRICKLE):
+    for fault in (None, LabFault.HANG, LabFault.TRICKLE):
         lab["a"].fault = fault
         await get(lab["a"].ts_url, for_s=0.1)
 
@@ -354,7 +354,7 @@ async def test_the_control_endpoint(lab: Lab) -> None:
     url = f"{lab.control_url}/a"
     answer = await get(url, method="POST", body='{"fault": "trickle", "amount": 5000}')
     assert answer.status == 200
-    assert (lab["a"].fault, lab["a"].amount) == (Fault.TRICKLE, 5000)
+    assert (lab["a"].fault, lab["a"].amount) == (LabFault.TRICKLE, 5000)
     assert (await get(url, method="POST", body='{"fault": null}')).status == 200
     assert lab["a"].fault is None
 

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from lab import Fault, Recipe, Source, default_ffmpeg
-from lab.media import default_cache_dir, make
-from lab.mpegts import TICKS_PER_S, WRAP_TICKS, frame_starts
-from lab.source import WINDOW_SEGMENTS
+from lab import LabFault, LabSource, Recipe, default_ffmpeg
+from lab.media.loop import default_cache_dir, make
+from lab.media.mpegts import TICKS_PER_S, WRAP_TICKS, frame_starts
+from lab.serving.source import WINDOW_SEGMENTS
 
 NOON_S = 1_800_000_000.0
 
@@ -29,16 +29,16 @@ def clock() -> Clock:
     return Clock()
 
 
-def source(clock: Clock, segment_s: float = 2.0, later_s: float = 0.0) -> Source:
+def source(clock: Clock, segment_s: float = 2.0, later_s: float = 0.0) -> LabSource:
     loop = make(Recipe(segment_s=segment_s, width=320, height=180, bitrate_bps=100_000), default_cache_dir(), default_ffmpeg())
-    return Source("a", loop, later_s=later_s, clock=clock)
+    return LabSource("a", loop, later_s=later_s, clock=clock)
 
 
-def listed(source: Source) -> list[int]:
+def listed(source: LabSource) -> list[int]:
     return [int(number) for number in re.findall(r"^(\d+)\.ts$", source.playlist("media.m3u8") or "", re.MULTILINE)]
 
 
-def first_ticks(source: Source, number: int) -> int:
+def first_ticks(source: LabSource, number: int) -> int:
     segment = source.segment(number)
     assert segment is not None
     return frame_starts(segment, 0x100)[0][1]
@@ -77,7 +77,7 @@ def test_sources_are_in_step_whatever_their_segments(clock: Clock) -> None:
 def test_frozen_holds_and_healing_catches_up(clock: Clock) -> None:
     a = source(clock)
     before = listed(a)
-    a.fault = Fault.FROZEN
+    a.fault = LabFault.FROZEN
     clock.now_s += 10
     assert listed(a) == before
     a.fault = None
@@ -88,19 +88,19 @@ def test_frozen_holds_and_healing_catches_up(clock: Clock) -> None:
 def test_late_delays_and_never_goes_back(clock: Clock, late_s: float) -> None:
     a = source(clock)
     before = listed(a)
-    a.inject(Fault.LATE, late_s)
+    a.inject(LabFault.LATE, late_s)
     assert listed(a) == before
     clock.now_s += late_s + 20
     assert listed(a)[-1] == int((clock.now_s - late_s) // 2) - 1
     held = listed(a)
-    a.fault = Fault.FROZEN
+    a.fault = LabFault.FROZEN
     assert listed(a) == held
 
 
 def test_end_lists_no_more_and_says_so(clock: Clock) -> None:
     a = source(clock)
     before = listed(a)
-    a.fault = Fault.END
+    a.fault = LabFault.END
     clock.now_s += 10
     assert listed(a) == before
     assert (a.playlist("media.m3u8") or "").endswith("#EXT-X-ENDLIST\n")
@@ -108,7 +108,7 @@ def test_end_lists_no_more_and_says_so(clock: Clock) -> None:
 
 def test_an_empty_playlist_is_a_playlist(clock: Clock) -> None:
     a = source(clock)
-    a.fault = Fault.EMPTY_PLAYLIST
+    a.fault = LabFault.EMPTY_PLAYLIST
     assert listed(a) == []
     assert (a.playlist("media.m3u8") or "").startswith("#EXTM3U\n")
 
@@ -117,7 +117,7 @@ def test_a_timestamp_jump_begins_with_the_next_segment(clock: Clock) -> None:
     a = source(clock)
     number = listed(a)[-1]
     before = first_ticks(a, number)
-    a.inject(Fault.TIMESTAMP_JUMP, -50)
+    a.inject(LabFault.TIMESTAMP_JUMP, -50)
     clock.now_s += 2
     assert first_ticks(a, number) == before
     assert first_ticks(a, number + 1) == (before + (2 - 50) * TICKS_PER_S) % WRAP_TICKS
@@ -138,7 +138,13 @@ def test_vod_is_one_round(clock: Clock) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "amount"),
-    [("no such fault", None), (Fault.TRICKLE, 0.0), (Fault.TRICKLE, -1.0), (Fault.LATE, -1.0), (Fault.LATE, float("nan"))],
+    [
+        ("no such fault", None),
+        (LabFault.TRICKLE, 0.0),
+        (LabFault.TRICKLE, -1.0),
+        (LabFault.LATE, -1.0),
+        (LabFault.LATE, float("nan")),
+    ],
 )
 def test_what_a_source_cannot_have_is_refused(clock: Clock, fault: str, amount: float | None) -> None:
     a = source(clock)
@@ -149,7 +155,7 @@ def test_what_a_source_cannot_have_is_refused(clock: Clock, fault: str, amount: 
 
 def test_segments_of_a_pattern_hold_the_same_programme_and_come_when_they_end(clock: Clock) -> None:
     loop = make(Recipe(segment_s=1.0, width=320, height=180, pattern=(1, 1, 4)), default_cache_dir(), default_ffmpeg())
-    a = Source("a", loop, clock=clock)
+    a = LabSource("a", loop, clock=clock)
     text = a.playlist("media.m3u8") or ""
     assert "#EXT-X-TARGETDURATION:4\n" in text
     assert sorted(re.findall(r"#EXTINF:(\d)", text)) == ["1", "1", "1", "1", "4", "4"]
@@ -175,15 +181,15 @@ def test_sound_that_stops_leaves_or_takes_the_place_of_the_picture(clock: Clock)
     assert {0x1000, 0x100, 0x101} <= pids(well)
     announced = bytes((0x0F, 0xE1, 0x01))  # AAC on PID 0x101
     assert announced in well
-    a.fault = Fault.AUDIO_STOPS
+    a.fault = LabFault.AUDIO_STOPS
     segment = a.segment(number) or b""
     assert 0x101 not in pids(segment)
     assert announced in segment
-    a.fault = Fault.AUDIO_LEAVES
+    a.fault = LabFault.AUDIO_LEAVES
     segment = a.segment(number) or b""
     assert 0x101 not in pids(segment)
     assert announced not in segment
-    a.fault = Fault.AUDIO_FOR_VIDEO
+    a.fault = LabFault.AUDIO_FOR_VIDEO
     segment = a.segment(number) or b""
     assert {0x100, 0x101} & pids(segment) == {0x100}
     assert bytes((0x0F, 0xE1, 0x00)) in segment

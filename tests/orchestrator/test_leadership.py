@@ -103,7 +103,9 @@ def test_one_after_a_killed_one_on_the_same_machine_does_not_wait(rig: Rig) -> N
     assert rig.run(rig.leadership("next").begin()) == 0.0
 
 
-@pytest.mark.parametrize("process", ["", "x", "another boot pid:[1] 1 1", own_process()], ids=["empty", "x", "other boot", "own"])
+@pytest.mark.parametrize(
+    "process", ["", "x", "another boot pid:[1] 1 1", own_process()], ids=["empty", "x", "other boot", "own"]
+)
 def test_what_cannot_be_seen_from_here_may_run(process: str) -> None:
     assert not has_ended(process)
 

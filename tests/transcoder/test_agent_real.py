@@ -15,8 +15,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from lab import Fault, Lab, Recipe, default_ffmpeg, rtmp_source
-from lab.gate import Gate
+from lab import Lab, LabFault, Recipe, default_ffmpeg, rtmp_source
+from lab.gate import Gate, GateState
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from tests.servers import Seaweed
 from tests.support import eventually
@@ -176,19 +176,19 @@ async def test_an_attempt_is_replaced_while_it_runs(session: NewSession, lab: La
 
 TRICKLED = Recipe(width=320, height=180, bitrate_bps=800_000)  # much more than the 16 kB/s that a trickle lets through
 MID_PLAY = {
-    Fault.REFUSE: {Ending.SOURCE_UNREACHABLE},
-    Fault.RESET: {Ending.SOURCE_UNREACHABLE},
-    Fault.HTTP_403: {Ending.SOURCE_REFUSED},
-    Fault.HTTP_404: {Ending.SOURCE_REFUSED},
-    Fault.HTTP_500: {Ending.SOURCE_UNREACHABLE},
-    Fault.HTML: {Ending.SOURCE_UNDECODABLE},
-    Fault.EMPTY_PLAYLIST: {Ending.SOURCE_UNDECODABLE, Ending.SOURCE_STALLED},
-    Fault.FROZEN: {Ending.SOURCE_STALLED},
-    Fault.HANG: {Ending.SOURCE_STALLED},
-    Fault.TRICKLE: {Ending.SOURCE_STALLED},
-    Fault.END: {Ending.SOURCE_ENDED},
-    Fault.GARBAGE: {Ending.SOURCE_UNDECODABLE, Ending.SOURCE_STALLED},
-    Fault.CUT: {Ending.SOURCE_UNREACHABLE, Ending.SOURCE_STALLED},
+    LabFault.REFUSE: {Ending.SOURCE_UNREACHABLE},
+    LabFault.RESET: {Ending.SOURCE_UNREACHABLE},
+    LabFault.HTTP_403: {Ending.SOURCE_REFUSED},
+    LabFault.HTTP_404: {Ending.SOURCE_REFUSED},
+    LabFault.HTTP_500: {Ending.SOURCE_UNREACHABLE},
+    LabFault.HTML: {Ending.SOURCE_UNDECODABLE},
+    LabFault.EMPTY_PLAYLIST: {Ending.SOURCE_UNDECODABLE, Ending.SOURCE_STALLED},
+    LabFault.FROZEN: {Ending.SOURCE_STALLED},
+    LabFault.HANG: {Ending.SOURCE_STALLED},
+    LabFault.TRICKLE: {Ending.SOURCE_STALLED},
+    LabFault.END: {Ending.SOURCE_ENDED},
+    LabFault.GARBAGE: {Ending.SOURCE_UNDECODABLE, Ending.SOURCE_STALLED},
+    LabFault.CUT: {Ending.SOURCE_UNREACHABLE, Ending.SOURCE_STALLED},
 }
 
 
@@ -196,7 +196,7 @@ async def test_each_way_to_fail_while_playing_has_its_ending(session: NewSession
     async with AsyncExitStack() as labs:
         sources = [await labs.enter_async_context(Lab(names=("a",), recipe=TRICKLED)) for _ in MID_PLAY]
 
-        async def play(fault: Fault, source: Lab) -> tuple[Fault, int, Session]:
+        async def play(fault: LabFault, source: Lab) -> tuple[LabFault, int, Session]:
             s = session()
             async with Agent(s.job(source["a"].hls_url)) as agent:
                 await s.until(segments=3)
@@ -213,14 +213,14 @@ async def test_each_way_to_fail_while_playing_has_its_ending(session: NewSession
 
 
 AT_START = {
-    Fault.REFUSE: {Ending.SOURCE_UNREACHABLE},
-    Fault.RESET: {Ending.SOURCE_UNREACHABLE},
-    Fault.HTTP_403: {Ending.SOURCE_REFUSED},
-    Fault.HTTP_500: {Ending.SOURCE_UNREACHABLE},
-    Fault.HTML: {Ending.SOURCE_UNDECODABLE},
-    Fault.EMPTY_PLAYLIST: {Ending.SOURCE_UNDECODABLE, Ending.SOURCE_STALLED},
-    Fault.HANG: {Ending.SOURCE_STALLED},
-    Fault.GARBAGE: {Ending.SOURCE_UNDECODABLE, Ending.SOURCE_STALLED},
+    LabFault.REFUSE: {Ending.SOURCE_UNREACHABLE},
+    LabFault.RESET: {Ending.SOURCE_UNREACHABLE},
+    LabFault.HTTP_403: {Ending.SOURCE_REFUSED},
+    LabFault.HTTP_500: {Ending.SOURCE_UNREACHABLE},
+    LabFault.HTML: {Ending.SOURCE_UNDECODABLE},
+    LabFault.EMPTY_PLAYLIST: {Ending.SOURCE_UNDECODABLE, Ending.SOURCE_STALLED},
+    LabFault.HANG: {Ending.SOURCE_STALLED},
+    LabFault.GARBAGE: {Ending.SOURCE_UNDECODABLE, Ending.SOURCE_STALLED},
 }
 
 
@@ -229,7 +229,7 @@ async def test_each_way_not_to_start_has_its_ending(session: NewSession, kind: s
     names = {fault: fault.value.replace("_", "-") for fault in AT_START}
     async with Lab(names=tuple(names.values()), recipe=SMALL) as lab:
 
-        async def start(fault: Fault) -> tuple[Fault, int, Session]:
+        async def start(fault: LabFault) -> tuple[LabFault, int, Session]:
             s = session()
             lab[names[fault]].fault = fault
             async with Agent(s.job(getattr(lab[names[fault]], kind), start_limit_s=2.0)) as agent:
@@ -243,12 +243,12 @@ async def test_each_way_not_to_start_has_its_ending(session: NewSession, kind: s
 
 
 async def test_what_needs_no_swap_is_survived_in_place(session: NewSession) -> None:
-    faults: dict[str, tuple[Fault, float | None]] = {
-        "late": (Fault.LATE, 1.0),
-        "once": (Fault.SEGMENT_FAILS_ONCE, None),
-        "hour": (Fault.TIMESTAMP_JUMP, 3600.0),
-        "hole": (Fault.TIMESTAMP_JUMP, 5.0),
-        "back": (Fault.TIMESTAMP_JUMP, -20.0),
+    faults: dict[str, tuple[LabFault, float | None]] = {
+        "late": (LabFault.LATE, 1.0),
+        "once": (LabFault.SEGMENT_FAILS_ONCE, None),
+        "hour": (LabFault.TIMESTAMP_JUMP, 3600.0),
+        "hole": (LabFault.TIMESTAMP_JUMP, 5.0),
+        "back": (LabFault.TIMESTAMP_JUMP, -20.0),
     }
     async with Lab(names=tuple(faults), recipe=SMALL) as lab:
 
@@ -277,11 +277,11 @@ async def test_a_store_that_refuses_or_hangs_for_a_while_costs_nothing(seaweed: 
             s = Session(behind, seaweed)
             async with Agent(s.job(lab["a"].hls_url)) as agent:
                 await s.until(segments=2)
-                for state in (Gate.State.SHUT, Gate.State.DUMB):
+                for state in (GateState.SHUT, GateState.DUMB):
                     await gate.set(state)
                     await s.watch(4.0)
                     listed = len(s.of(1))
-                    await gate.set(Gate.State.OPEN)
+                    await gate.set(GateState.OPEN)
                     await s.until(segments=listed + 2)
                 assert await agent.end() == Ending.BY_REQUEST
             assert s.broken == []
@@ -433,7 +433,7 @@ async def test_an_end_of_the_source_is_listed_to_the_end(session: NewSession) ->
         s = session()
         async with Agent(s.job(lab["a"].hls_url)) as agent:
             await s.until(segments=2)
-            lab["a"].fault = Fault.END
+            lab["a"].fault = LabFault.END
             assert await agent.wait() == Ending.SOURCE_ENDED
         await s.look()
         assert s.broken == []
@@ -481,7 +481,7 @@ async def test_one_failed_reload_is_survived_by_a_second_chance(session: NewSess
     s = session()
     async with Agent(s.job(lab["a"].hls_url), str(shortened), TRANSCODER_FFMPEG=str(slow)) as agent:
         await s.until(segments=3)
-        lab["a"].fault = Fault.HTTP_404
+        lab["a"].fault = LabFault.HTTP_404
         await eventually(lambda: "once more in place" in agent.said, every_s=0.01)
         lab["a"].fault = None
         await s.until(segments=6)

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from lab import Fault, Lab, Recipe
+from lab import Lab, LabFault, Recipe
 from tests.support import eventually
 from tests.transcoder.ordinary import Page, serving
 from tests.transcoder.rig import FFPROBE, Agent, NewSession, Session
@@ -39,9 +39,9 @@ def listed_s(s: Session, attempt: int) -> float:
     return sum(segment.duration_s for segment in s.of(attempt))
 
 
-@pytest.mark.parametrize("fault", [Fault.AUDIO_STOPS, Fault.AUDIO_LEAVES, Fault.AUDIO_FOR_VIDEO])
+@pytest.mark.parametrize("fault", [LabFault.AUDIO_STOPS, LabFault.AUDIO_LEAVES, LabFault.AUDIO_FOR_VIDEO])
 async def test_a_source_whose_sound_or_picture_ends_is_left_and_taken_without_as_a_last_resort(
-    session: NewSession, fault: Fault
+    session: NewSession, fault: LabFault
 ) -> None:
     async def case(lab: Lab, name: str, kind: str) -> None:
         s, source = session(), lab[name]
@@ -50,17 +50,17 @@ async def test_a_source_whose_sound_or_picture_ends_is_left_and_taken_without_as
             await s.until(segments=3)
             source.fault = fault
             # FFmpeg may name what it finds in the place of a picture.
-            named = {Ending.SOURCE_UNDECODABLE} if fault is Fault.AUDIO_FOR_VIDEO else set()
+            named = {Ending.SOURCE_UNDECODABLE} if fault is LabFault.AUDIO_FOR_VIDEO else set()
             assert await agent.wait() in {Ending.SOURCE_STALLED, *named}, kind
             assert "no sound for" in agent.said or "silent for" in agent.said
         await s.look()
         frames = await asyncio.to_thread(decoded, s, 1)
         assert frames["audio"] * AAC_S > listed_s(s, 1) - 6.5, "the limit of 3 s, and whole segments"
-        if fault is Fault.AUDIO_STOPS:
+        if fault is LabFault.AUDIO_STOPS:
             async with Agent(s.job(url, attempt=2)) as strict:
                 assert await strict.wait() == Ending.SOURCE_STALLED
                 assert "announced sound does not come" in strict.said
-        if fault is not Fault.AUDIO_FOR_VIDEO:
+        if fault is not LabFault.AUDIO_FOR_VIDEO:
             async with Agent(s.job(url, attempt=3, last_resort=True)) as agent:
                 await s.until(segments=3, attempt=3)
                 assert await agent.end() == Ending.BY_REQUEST
@@ -69,7 +69,7 @@ async def test_a_source_whose_sound_or_picture_ends_is_left_and_taken_without_as
             assert frames["audio"] * AAC_S == pytest.approx(listed_s(s, 3), abs=0.5)
             assert frames["video"] / 25 == pytest.approx(listed_s(s, 3), abs=0.2)
         assert s.broken == []
-        if fault is not Fault.AUDIO_FOR_VIDEO:  # what is no picture may spoil the one before
+        if fault is not LabFault.AUDIO_FOR_VIDEO:  # what is no picture may spoil the one before
             assert await s.plays() == ""
 
     async with Lab(names=("a", "b"), recipe=SMALL) as lab:
@@ -87,7 +87,7 @@ async def test_a_session_that_begins_without_the_announced_sound_has_silence_unt
     )
     async with Lab(names=("a",), recipe=SMALL) as lab:
         s = session()
-        lab["a"].fault = Fault.AUDIO_STOPS
+        lab["a"].fault = LabFault.AUDIO_STOPS
         async with Agent(s.job(lab["a"].hls_url, last_resort=True), str(shortened)) as agent:
             await s.until(segments=2)
             assert (await s.index()).sending == USUAL

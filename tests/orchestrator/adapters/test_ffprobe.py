@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lab import Fault, Lab, Recipe, default_ffmpeg, rtmp_source
+from lab import Lab, LabFault, Recipe, default_ffmpeg, rtmp_source
 from orchestrator.adapters.ffmpeg.codecs import missing_decoders
 from orchestrator.adapters.ffmpeg.ffprobe import FfprobeProber, media_of
 from orchestrator.app.settings import Settings
@@ -110,18 +110,18 @@ async def test_a_live_hls_source_is_probed_quickly(prober: FfprobeProber, lab: L
 @pytest.mark.parametrize(
     ("fault", "hls", "ts"),
     [
-        (Fault.REFUSE, "connection refused", "connection refused"),
-        (Fault.RESET, "connection reset", "connection reset"),
-        (Fault.HTTP_403, "403 Forbidden", "403 Forbidden"),
-        (Fault.HTTP_404, "404 Not Found", "404 Not Found"),
-        (Fault.HTTP_500, "500 Internal Server Error", "500 Internal Server Error"),
-        (Fault.HTML, "not media (text/html)", "not media (text/html)"),
-        (Fault.EMPTY_PLAYLIST, "empty playlist", "ends before any media"),
-        (Fault.HANG, "no answer within 2 s", "no media within 2 s"),
-        (Fault.GARBAGE, "no media within 2 s", "no media within 2 s"),
+        (LabFault.REFUSE, "connection refused", "connection refused"),
+        (LabFault.RESET, "connection reset", "connection reset"),
+        (LabFault.HTTP_403, "403 Forbidden", "403 Forbidden"),
+        (LabFault.HTTP_404, "404 Not Found", "404 Not Found"),
+        (LabFault.HTTP_500, "500 Internal Server Error", "500 Internal Server Error"),
+        (LabFault.HTML, "not media (text/html)", "not media (text/html)"),
+        (LabFault.EMPTY_PLAYLIST, "empty playlist", "ends before any media"),
+        (LabFault.HANG, "no answer within 2 s", "no media within 2 s"),
+        (LabFault.GARBAGE, "no media within 2 s", "no media within 2 s"),
     ],
 )
-async def test_reasons(prober: FfprobeProber, lab: Lab, fault: Fault, hls: str, ts: str) -> None:
+async def test_reasons(prober: FfprobeProber, lab: Lab, fault: LabFault, hls: str, ts: str) -> None:
     lab["a"].fault = fault
     reasons = await asyncio.gather(reason(prober, lab["a"].hls_url), reason(prober, lab["a"].ts_url))
     assert tuple(reasons) == (hls, ts)
@@ -197,7 +197,7 @@ async def test_an_endless_playlist_is_not_read_to_the_end(prober: FfprobeProber)
 async def test_a_hung_provider_holds_up_nobody_else() -> None:
     """Thirty sources of one host that hangs; those of another are probed as if alone."""
     async with Lab(names=("works", "hung"), segment_s=1.0) as lab:
-        lab["hung"].fault = Fault.HANG
+        lab["hung"].fault = LabFault.HANG
         prober = FfprobeProber(Settings(probe_timeout_s=3.0, probe_concurrency=4))
         hung = [asyncio.create_task(prober.probe(source(lab["hung"].hls_url))) for _ in range(30)]
         await asyncio.sleep(0.1)
@@ -213,7 +213,7 @@ async def test_a_hung_provider_holds_up_nobody_else() -> None:
 
 
 async def test_no_process_is_left(prober: FfprobeProber, lab: Lab, tmp_path: Path) -> None:
-    lab["a"].fault = Fault.HANG
+    lab["a"].fault = LabFault.HANG
     marked = f"{lab['a'].hls_url}?{tmp_path.name}"
 
     def running() -> list[str]:
@@ -250,7 +250,7 @@ async def test_a_missing_ffprobe_is_nobodys_source_fault(tmp_path: Path) -> None
 
 async def test_a_source_that_has_failed_must_be_seen_to_advance(prober: FfprobeProber, lab: Lab) -> None:
     """A playlist that has frozen is as good as ever to look at: who does not know of a failure takes it for well."""
-    lab["a"].fault = Fault.FROZEN
+    lab["a"].fault = LabFault.FROZEN
     frozen = lab["a"].hls_url
     assert (await prober.probe(source(frozen))).media is not None
     failed = await prober.probe(source(frozen, status="problematic"))

@@ -15,7 +15,7 @@ class Launch(Struct, frozen=True, kw_only=True):
 
     session_id: str
     attempt: int
-    job: str  # the agent's job, JSON (docs/architecture.md)
+    job: str  # the agent's job, JSON (docs/agent.md)
     gives_way: bool = False  # to every other attempt, where they compete for the machine
 
 

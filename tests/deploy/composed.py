@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.deploy import documented
+from tests.docs import documented
 from tests.support import eventually
 
 ROOT = Path(__file__).parents[2]

@@ -13,12 +13,16 @@ from orchestrator.adapters.sql import open_tables
 from orchestrator.core.model import Channel
 from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource
-from tests.postgres_server import PostgresServer, binaries, running_postgres
+from tests.docs import documented
+from tests.postgres_server import PostgresServer, running_postgres
 from tests.support import require
 
 pytestmark = pytest.mark.postgres
 
-DOCUMENTATION = Path(__file__).parents[2] / "docs" / "deploy.md"
+COMMANDS = {
+    "pg_dump": documented.line("deploy.md", "postgres pg_dump"),
+    "pg_restore": documented.line("deploy.md", "postgres pg_restore"),
+}
 
 
 @pytest.fixture
@@ -27,9 +31,9 @@ def fresh_server(postgres: PostgresServer) -> Iterator[PostgresServer]:
         yield server
 
 
-def documented(program: str) -> list[str]:
-    """The options that the documentation gives it, without who and where: these are the container's there."""
-    found = re.search(rf"postgres {program} (.*?)(?: [<>]|$)", DOCUMENTATION.read_text(), re.MULTILINE)
+def options(program: str) -> list[str]:
+    """The options that the documentation gives it, without user and database: there these are the container's."""
+    found = re.search(rf"postgres {program} (.*?)(?: [<>]|$)", COMMANDS[program])
     assert found is not None
     return found[1].replace("--username=failover", "").replace("--dbname=failover", "").split()
 
@@ -53,12 +57,12 @@ async def test_a_dump_restored_into_a_fresh_server_has_the_sessions(
     await before.close()
     dump = tmp_path / "failover.dump"
     with dump.open("wb") as output:
-        command = [str(programs / "pg_dump"), f"--dbname={libpq(url)}", *documented("pg_dump")]
+        command = [str(programs / "pg_dump"), f"--dbname={libpq(url)}", *options("pg_dump")]
         subprocess.run(command, stdout=output, check=True)
     with fresh_server.connect() as connection:
         connection.execute("CREATE DATABASE failover TEMPLATE template0")
     with dump.open("rb") as source:
-        command = [str(programs / "pg_restore"), f"--dbname={libpq(fresh_server.url('failover'))}", *documented("pg_restore")]
+        command = [str(programs / "pg_restore"), f"--dbname={libpq(fresh_server.url('failover'))}", *options("pg_restore")]
         subprocess.run(command, stdin=source, check=True)
     upgrade(fresh_server.url("failover"))  # as `migrate` does at the next start: there is nothing to do
     after = open_tables(fresh_server.url("failover"))

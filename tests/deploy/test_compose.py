@@ -27,14 +27,14 @@ import websockets
 from failover.api_client import ApiClient
 from lab.viewer import Viewer
 from orchestrator.errors import FailoverError
-from tests.deploy import documented, put_identity
+from tests.deploy import put_identity
 from tests.deploy.composed import Composed, addresses, build_images, inspect, listening, plugin, tag_images
 from tests.deploy.player import PlainPlayer
+from tests.docs import documented
 from tests.support import eventually, require
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 
-SOURCES = ("http://source-a:9000/a/media.m3u8", "http://source-b:9000/b/media.m3u8")
 TARGET_DURATION_S = 3
 # What a player holds when it starts (RFC 8216, 6.3.3): a listing later than that is seen.
 BUFFER_S = 3 * TARGET_DURATION_S
@@ -100,7 +100,8 @@ async def watching(composed: Composed) -> AsyncIterator[Watching]:
     headers = {"Authorization": f"Bearer {composed.admin_key()}"}
     async with httpx.AsyncClient(base_url=composed.url, headers=headers, timeout=40.0, trust_env=False) as http:
         client = ApiClient(http)
-        channel = await client.add_channel("news", "News", SOURCES)
+        _, _, commands = documented.block("deploy.md", "builds the images at first").partition("# builds the images at first\n")
+        channel = json.loads(await asyncio.to_thread(composed.shell, commands))
         granted: Any = None
 
         async def live() -> bool:
@@ -142,11 +143,12 @@ async def test_the_edge_tells_its_hit_ratio(composed: Composed, watching: Watchi
     await watching.plays()
 
     async def counted() -> bool:
-        page = ("exec", "-T", "edge", "curl", "--silent", "http://127.0.0.1:8080/edge/hits")
-        told = json.loads(await asyncio.to_thread(composed.compose, *page))
+        told = json.loads(await asyncio.to_thread(composed.shell, documented.line("cdn.md", "/edge/hits")))
         return bool(told["playlists"]["requests"] > 0 and 0.0 <= told["segments"]["hit_ratio"] <= 1.0)
 
     await eventually(counted, timeout_s=30, every_s=1.0, what="requests to be counted")
+    summed = await asyncio.to_thread(composed.shell, documented.line("cdn.md", "infra/edge/hit-ratio"))
+    assert re.search(r"^playlists +\d+ requests, \d+ to the store, hit ratio 0\.\d{4}$", summed, re.M), summed
 
 
 LOOK = """
@@ -285,14 +287,13 @@ async def test_the_commands_of_the_documentation_run_as_written(composed: Compos
     """Every `failover` of docs/operate.md, behind the two lines with which that page begins under Compose."""
     begin = documented.block("operate.md", "failover() {")
     lines = [line for block in documented.blocks("operate.md") for line in block.splitlines() if line.startswith("failover ")]
-    typed = [line for line in lines if not line.startswith("failover import")]  # it needs a file
-    assert {line.split()[1] for line in typed} == {"doctor", "sessions", "drain"}
+    assert {line.split()[1] for line in lines} == {"doctor", "sessions", "drain"}
     before = watching.viewer.listings[-1].attempt
-    told = await asyncio.to_thread(composed.shell, "\n".join([begin, "set -x", *typed]))
+    told = await asyncio.to_thread(composed.shell, "\n".join([begin, "set -x", *lines]))
     assert "nothing is wrong" in told
     await eventually(lambda: watching.viewer.listings[-1].attempt > before, 15, what="the rolled attempt's segments")
     assert watching.viewer.faults == []
-    made = json.loads(composed.shell(begin + documented.block("operate.md", '"name": "Acme TV", "max_connections": 4')))
+    made = json.loads(composed.shell(begin + documented.block("sources.md", '"name": "Acme TV", "max_connections": 4')))
     assert made["max_connections"] == 4
     # What starts with the network's identifier is there to be given a rule
     rule = documented.line("deploy.md", "iptables -I DOCKER-USER")

@@ -1,7 +1,7 @@
 """How many sessions there may be at once. What is over a limit is refused before anything of it exists.
 
 A node's limit is in what its sessions cost, for a session that is transcoded takes fifty times the processor of one that is
-copied. The costs are round figures of FFmpeg and agent together; docs/operate.md says where they come from.
+copied. The costs are round figures of FFmpeg and agent together; docs/sessions.md says where they come from.
 """
 
 from __future__ import annotations

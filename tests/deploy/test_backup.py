@@ -14,7 +14,7 @@ from orchestrator.core.model import Channel
 from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource
 from tests.docs import documented
-from tests.postgres_server import PostgresServer, running_postgres
+from tests.postgres_server import PostgresServer, binaries, running_postgres
 from tests.support import require
 
 pytestmark = pytest.mark.postgres

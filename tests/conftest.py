@@ -68,7 +68,9 @@ def _timeout_s(item: pytest.Item) -> float:
 def pytest_fixture_setup(fixturedef: Any, request: Any) -> None:
     item: pytest.Item = request._pyfuncitem
     if fixturedef.argname in MARKER_OF_FIXTURE and item.get_closest_marker("real") is None:
-        pytest.fail(f"{item.nodeid} starts {fixturedef.argname}: mark it {MARKER_OF_FIXTURE[fixturedef.argname]}", pytrace=False)
+        pytest.fail(
+            f"{item.nodeid} starts {fixturedef.argname}: mark it {MARKER_OF_FIXTURE[fixturedef.argname]}", pytrace=False
+        )
 
 
 @pytest.fixture(scope="session")

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from orchestrator.app.process_identity import has_ended, own_process
+from orchestrator.app.service import orchestrate
+from orchestrator.app.settings import Settings
+from orchestrator.control.leadership import LEASE_S, RENEW_S, Leadership
 from orchestrator.core.model import Channel, Phase
 from orchestrator.errors import DatabaseUnavailable, NotLeading
-from orchestrator.leadership import LEASE_S, RENEW_S, Leadership
 from orchestrator.ports import NewSource
-from orchestrator.process_identity import has_ended, own_process
-from orchestrator.service import orchestrate
-from orchestrator.settings import Settings
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.operation import FakeOperation
@@ -103,7 +103,9 @@ def test_one_after_a_killed_one_on_the_same_machine_does_not_wait(rig: Rig) -> N
     assert rig.run(rig.leadership("next").begin()) == 0.0
 
 
-@pytest.mark.parametrize("process", ["", "x", "another boot pid:[1] 1 1", own_process()], ids=["empty", "x", "other boot", "own"])
+@pytest.mark.parametrize(
+    "process", ["", "x", "another boot pid:[1] 1 1", own_process()], ids=["empty", "x", "other boot", "own"]
+)
 def test_what_cannot_be_seen_from_here_may_run(process: str) -> None:
     assert not has_ended(process)
 

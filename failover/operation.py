@@ -24,8 +24,8 @@ from orchestrator.control import roll as rolling
 from orchestrator.control.roll import Outcome
 from orchestrator.core.reading.event_payload import timestamp
 from orchestrator.doctor import rules as judge
-from orchestrator.doctor.examination import examine
-from orchestrator.doctor.findings import Finding, Level
+from orchestrator.doctor.finding import Finding, Level
+from orchestrator.doctor.gathering import examine
 from orchestrator.errors import BadSetting, BusUnavailable
 
 

@@ -31,7 +31,7 @@ from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
 from minio.signer import presign_v4
 
-from orchestrator.adapters.s3 import store_examination
+from orchestrator.adapters.s3 import store_conformance
 from orchestrator.app.settings import PREFIX, Settings
 from orchestrator.errors import BadSetting, CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import Stamp, StoredObject, StoreReport
@@ -189,11 +189,11 @@ class MinioObjectStore:
             raise StoreUnavailable(f"there is no bucket {self._bucket}")
 
     async def examine(self) -> StoreReport:
-        probe = store_examination.probes()
+        probe = store_conformance.probes()
         bucket_url = f"{self._endpoint.geturl()}/{self._bucket}"
         target = _Target(bucket_url, self._origin_url, self._presigned, self._post_fields)
         try:
-            return await self._run(store_examination.examine, self._http, target, probe)
+            return await self._run(store_conformance.examine, self._http, target, probe)
         finally:
             with contextlib.suppress(StoreUnavailable):  # of nobody: retention takes what is left
                 await self.delete(probe.keys)

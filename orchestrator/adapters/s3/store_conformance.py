@@ -35,7 +35,7 @@ class Target(Protocol):
         """Of a policy for the first attempt's segments, as a container gets it."""
 
 
-class TestObjects(NamedTuple):
+class ConformanceObjects(NamedTuple):
     """The keys that an examination writes; its caller deletes them."""
 
     session_id: str
@@ -57,11 +57,11 @@ class TestObjects(NamedTuple):
         return (self.playlist, self.segment, self.log)
 
 
-def probes() -> TestObjects:
-    return TestObjects(f"doctor-{secrets.token_hex(6)}")
+def probes() -> ConformanceObjects:
+    return ConformanceObjects(f"doctor-{secrets.token_hex(6)}")
 
 
-def examine(http: urllib3.PoolManager, target: Target, probe: TestObjects) -> StoreReport:
+def examine(http: urllib3.PoolManager, target: Target, probe: ConformanceObjects) -> StoreReport:
     """Blocks. Raises urllib3's errors where the store does not answer."""
 
     def put(key: str, **headers: str) -> Any:

@@ -9,8 +9,8 @@ from msgspec import Struct
 from api import auth
 from api.health import TAG
 from api.world import World
-from orchestrator.doctor.examination import examine
-from orchestrator.doctor.findings import Finding, Level
+from orchestrator.doctor.finding import Finding, Level
+from orchestrator.doctor.gathering import examine
 from orchestrator.doctor.rules import findings, healthy
 
 

@@ -8,7 +8,7 @@ import logging
 from api.wakes import wakes_of_changes
 from api.world import World
 from orchestrator.control.presence import absence
-from orchestrator.control.requested_probes import answer_limit_s
+from orchestrator.control.probes.requested import answer_limit_s
 from orchestrator.core.model import Source
 from orchestrator.errors import BusUnavailable, NoConnectionLeft, NotFound, Temporary
 from orchestrator.ports import PROBES

@@ -30,7 +30,7 @@ class StoreUnavailable(Temporary):
 class CorruptPlaylist(StoreUnavailable):
     """The store answered, and what it holds is no playlist. Who can do nothing with that may take it for an outage."""
 
-    title = "The store holds a playlist that is none"
+    title = "What the store holds cannot be read as a playlist"
 
 
 class EngineUnavailable(Temporary):

@@ -17,8 +17,8 @@ from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.app.runtime import open_runtime
 from orchestrator.app.settings import PREFIX, Settings, derived
 from orchestrator.doctor import rules
-from orchestrator.doctor.examination import examine
-from orchestrator.doctor.findings import Finding, Level
+from orchestrator.doctor.finding import Finding, Level
+from orchestrator.doctor.gathering import examine
 from orchestrator.errors import BadSetting
 
 console = Console(highlight=False, soft_wrap=True)

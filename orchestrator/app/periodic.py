@@ -13,13 +13,13 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from orchestrator.app.settings import Settings
-from orchestrator.control.first_probes import FirstProbes
 from orchestrator.control.leadership import RENEW_S, Leadership
 from orchestrator.control.lease_renewals import LeaseRenewals
 from orchestrator.control.playlist_poller import PlaylistPoller
 from orchestrator.control.presence import ANNOUNCE_INTERVAL_S, Presence
-from orchestrator.control.reprobing import Reprobing
-from orchestrator.control.requested_probes import RequestedProbes
+from orchestrator.control.probes.first import FirstProbes
+from orchestrator.control.probes.reprobing import Reprobing
+from orchestrator.control.probes.requested import RequestedProbes
 from orchestrator.control.supervisor import Supervisor
 from orchestrator.core.model import Phase
 from orchestrator.errors import EngineUnavailable, NotFound, Temporary

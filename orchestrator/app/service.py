@@ -21,16 +21,16 @@ from orchestrator.app.settings import Settings
 from orchestrator.app.task_group import RestartDelay, TaskGroup
 from orchestrator.control.connection_inventory import ConnectionInventory
 from orchestrator.control.connection_ledger import ConnectionLedger
-from orchestrator.control.first_probes import FirstProbes
 from orchestrator.control.interpreter import Interpreter
 from orchestrator.control.leadership import Leadership
 from orchestrator.control.lease_renewals import LeaseRenewals
 from orchestrator.control.observer import Observer
 from orchestrator.control.playlist_poller import PlaylistPoller
 from orchestrator.control.presence import Presence
-from orchestrator.control.probe_scheduler import ProbeScheduler
-from orchestrator.control.reprobing import Reprobing
-from orchestrator.control.requested_probes import RequestedProbes
+from orchestrator.control.probes.first import FirstProbes
+from orchestrator.control.probes.reprobing import Reprobing
+from orchestrator.control.probes.requested import RequestedProbes
+from orchestrator.control.probes.scheduler import ProbeScheduler
 from orchestrator.control.supervisor import Supervisor
 from orchestrator.control.wake_ups import WakeUps
 from orchestrator.core.policy import Policy

@@ -14,7 +14,7 @@ from typing import assert_never
 from orchestrator.app.settings import Settings
 from orchestrator.app.task_group import TaskGroup
 from orchestrator.control import job
-from orchestrator.control.probe_scheduler import ProbeScheduler
+from orchestrator.control.probes.scheduler import ProbeScheduler
 from orchestrator.core.model import (
     SLATE,
     Action,

@@ -1,4 +1,4 @@
-"""What is wrong with a deployment, and what to do about it. Pure: facts in, findings out; examination.py gathers the facts.
+"""What is wrong with a deployment, and what to do about it. Pure: facts in, findings out; gathering.py collects the facts.
 
 A finding never rests on what did not answer (law 3): it is then the silence that is found.
 """
@@ -10,8 +10,9 @@ from typing import Final
 
 from orchestrator.app.settings import PREFIX
 from orchestrator.control.presence import is_running
-from orchestrator.doctor.consistency import confirmed, passing
-from orchestrator.doctor.findings import Facts, Finding, Level
+from orchestrator.doctor.container_rules import confirmed, passing
+from orchestrator.doctor.facts import Facts
+from orchestrator.doctor.finding import Finding, Level
 from orchestrator.ports import EngineReport, StoreReport
 
 SKEW_S: Final = 5.0  # a store's Date has whole seconds; a swap between clocks this far apart shows
@@ -31,7 +32,7 @@ def findings(facts: Facts) -> tuple[Finding, ...]:
         found += _store(facts.store)
     if isinstance(facts.engine, EngineReport):
         found += _engine(facts, facts.engine)
-    found += _machine(facts)
+    found += _host(facts)
     if not facts.database and facts.schema == facts.expected_schema:
         found += [*_orchestrators(facts), *_rows(facts)]
     if facts.first is not None and facts.second is not None:
@@ -175,15 +176,15 @@ def _engine(facts: Facts, engine: EngineReport) -> Iterator[Finding]:
         )
 
 
-def _machine(facts: Facts) -> Iterator[Finding]:
-    for disk in facts.machine.disks:
+def _host(facts: Facts) -> Iterator[Finding]:
+    for disk in facts.host.disks:
         if disk.free_bytes < max(_DISK_BYTES, _DISK_SHARE * disk.total_bytes):
             yield Finding(
                 check="disk",
                 what=f"{disk.path} has {disk.free_bytes / 2**30:.1f} GiB free of {disk.total_bytes / 2**30:.0f}",
                 remedy="make room (old images: `docker image prune`), or give it a larger disk",
             )
-    available = facts.machine.memory_available_bytes
+    available = facts.host.memory_available_bytes
     if available is not None and available < 2 * facts.settings.container_memory_mb * 2**20:
         yield Finding(
             check="memory",

@@ -24,7 +24,7 @@ from minio import Minio
 from minio.error import S3Error
 from msgspec.structs import replace
 
-from orchestrator.adapters.s3 import object_store
+from orchestrator.adapters.s3 import connection, listing, signed_addresses
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.app.settings import Settings, replaced
 from orchestrator.errors import BadSetting, CorruptPlaylist, StoreUnavailable
@@ -245,7 +245,7 @@ async def test_finishing_appends_the_endlist_once(rig: Rig) -> None:
 
 
 async def test_objects_come_in_pages_and_go_in_bulk(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((object_store, "_PAGE"), (fake_object_store, "PAGE")):
+    for module, name in ((listing, "PAGE"), (fake_object_store, "PAGE")):
         monkeypatch.setattr(module, name, 10)
     count = 25
     for n in range(count):
@@ -267,7 +267,7 @@ async def keys(store: ObjectStore, prefix: str) -> list[str]:
 
 
 async def test_one_look_sees_more_sessions_than_a_page_holds(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(object_store, "_PAGE", 10)
+    monkeypatch.setattr(listing, "PAGE", 10)
     for n in range(12):
         rig.put(f"playlists/s-{n}/index.m3u8", b"#EXTM3U\n")
         rig.put(f"playlists/s-{n}/main.m3u8", b"#EXTM3U\n")
@@ -331,8 +331,8 @@ async def test_a_store_that_refuses_is_said_at_once(settings: Settings, nobody: 
 async def test_a_store_that_hangs_is_said_within_seconds(
     settings: Settings, hanging: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(object_store, "_TIMEOUT", urllib3.Timeout(connect=0.5, read=0.5))
-    monkeypatch.setattr(object_store, "_ANSWER_LIMIT_S", 0.8)
+    monkeypatch.setattr(connection, "_TIMEOUT", urllib3.Timeout(connect=0.5, read=0.5))
+    monkeypatch.setattr(connection, "_ANSWER_LIMIT_S", 0.8)
     store = MinioObjectStore(replaced(settings, s3_endpoint=hanging))
     asked = time.monotonic()
     # More calls than threads: who waits for a thread is told in time as well.
@@ -507,7 +507,7 @@ async def test_a_segments_form_is_good_for_nothing_else(
 async def test_a_segment_may_not_be_empty_nor_huge(
     http: httpx.Client, store: MinioObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(object_store, "_SEGMENT_BYTES", (1, 1000))
+    monkeypatch.setattr(signed_addresses, "_SEGMENT_BYTES", (1, 1000))
     target = signed(store)["segments"]
     for size, expected in ((0, 400), (1001, 400), (1, 204), (1000, 204)):
         answer = post(http, target, f"segments/s-1/1/main/{size}.ts", b"x" * size)
@@ -668,7 +668,7 @@ async def test_rules_that_are_the_owners_are_left_alone(
     store = MinioObjectStore(owned)
     with caplog.at_level("INFO"):
         await store.prepare()
-    assert "its owner's" in caplog.text
+    assert "they are left as they are" in caplog.text
     await store.close()
     with pytest.raises(S3Error, match="NoSuchBucketPolicy"):
         client.get_bucket_policy(WRITER_BUCKET)

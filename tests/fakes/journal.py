@@ -1,4 +1,4 @@
-"""What has happened in the whole deployment, in memory, with the meaning of `orchestrator.adapters.sql.journal`."""
+"""What has happened in the whole deployment, in memory, with the meaning of `orchestrator.adapters.sql.sessions.journal`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probes that somebody has asked for, in memory, with the meaning of `orchestrator.adapters.sql.probes`."""
+"""Probes that somebody has asked for, in memory, with the meaning of `orchestrator.adapters.sql.channels.probes`."""
 
 from __future__ import annotations
 

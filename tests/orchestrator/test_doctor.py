@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Attempt, Container, ContainerState, Desired, Phase, Session, Source, SourceStatus
-from orchestrator.doctor.consistency import confirmed, passing
-from orchestrator.doctor.findings import Disk, Facts, Finding, Level, Machine, Snapshot
+from orchestrator.doctor.container_rules import confirmed, passing
+from orchestrator.doctor.facts import Disk, Facts, HostResources, Snapshot
+from orchestrator.doctor.finding import Finding, Level
 from orchestrator.doctor.rules import findings, healthy
 from orchestrator.ports import AttemptRow, Challenger, EngineReport, Leader, OrchestratorRow, StoreReport
 
@@ -40,7 +41,7 @@ SOUND = Facts(
     engine=EngineReport(clock_skew_s=0.01, image_revision="abc", directory="/var/lib/docker"),
     runtime="docker",
     agent_revision="abc",
-    machine=Machine((Disk("/", 50 * GB, 100 * GB),), 8 * GB),
+    host=HostResources((Disk("/", 50 * GB, 100 * GB),), 8 * GB),
     orchestrators=(ONE,),
     first=Snapshot(at=NOW),
 )
@@ -101,9 +102,9 @@ WRONG: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("store-clock", store(clock_skew_s=-42.0), "42 s behind"),
     ("engine-clock", engine(clock_skew_s=42.0), "42 s ahead"),
     ("image-revision", engine(image_revision="old"), "old.*abc"),
-    ("disk", {"machine": Machine((Disk("/data", GB, 10 * GB),), 8 * GB)}, "/data has 1.0 GiB"),
-    ("disk", {"machine": Machine((Disk("/data", 40 * GB, 1000 * GB),), 8 * GB)}, "/data has 40.0 GiB"),
-    ("memory", {"machine": Machine((), 900 * 2**20)}, "900 MiB"),
+    ("disk", {"machine": HostResources((Disk("/data", GB, 10 * GB),), 8 * GB)}, "/data has 1.0 GiB"),
+    ("disk", {"machine": HostResources((Disk("/data", 40 * GB, 1000 * GB),), 8 * GB)}, "/data has 40.0 GiB"),
+    ("memory", {"machine": HostResources((), 900 * 2**20)}, "900 MiB"),
     ("orchestrator", {"orchestrators": ()}, "none ever was"),
     ("orchestrator", {"orchestrators": (replace(ONE, seen_at=NOW - 61.0),)}, "61 s ago"),
     ("orchestrators", {"orchestrators": (ONE, replace(ONE, id="o-2"))}, "o-2"),
@@ -151,7 +152,7 @@ QUIET: tuple[dict[str, Any], ...] = (
     {"problematic": (source(problematic_since=NOW - 60.0), source(problematic_since=None))},
     {"objects": {"s-young": NOW - 60.0, "s-known": 1.0}, "sessions_known": frozenset({"s-known"})},
     {"store": replace(STORE, clock_skew_s=None)},
-    {"machine": Machine()},
+    {"machine": HostResources()},
     engine(image_revision=None),  # built by hand, without the label
     engine(clock_skew_s=None),
 )

@@ -102,7 +102,7 @@ def test_a_dead_one_is_looked_at_once_and_then_more_and_more_rarely() -> None:
 
 
 def test_a_list_behind_a_full_providers_is_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.control.first_probes._ROWS", 5)
+    monkeypatch.setattr("orchestrator.control.probes.first._ROWS", 5)
     with World() as world:
         world.accounts.open("acme", 1)
         session_id = world.request(channel=world.add_channel("playing", "p@acme"))

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.adapters.sql.catalogue import SqlCatalogue
+from orchestrator.adapters.sql.channels.catalogue import SqlCatalogue
+from orchestrator.adapters.sql.channels.playlist_imports import SqlImports
+from orchestrator.adapters.sql.channels.probes import SqlProbes
+from orchestrator.adapters.sql.channels.providers import SqlProviders
 from orchestrator.adapters.sql.database import Database
-from orchestrator.adapters.sql.journal import SqlJournal
 from orchestrator.adapters.sql.operation import SqlOperation
-from orchestrator.adapters.sql.playlist_imports import SqlImports
-from orchestrator.adapters.sql.probes import SqlProbes
-from orchestrator.adapters.sql.providers import SqlProviders
-from orchestrator.adapters.sql.sessions import SqlSessions
+from orchestrator.adapters.sql.sessions.journal import SqlJournal
+from orchestrator.adapters.sql.sessions.sessions import SqlSessions
 
 __all__ = [
     "SqlCatalogue",

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from orchestrator.adapters.sql import admission, open_tables
-from orchestrator.adapters.sql.admission import Admission, Asked
+from orchestrator.adapters.sql import open_tables
 from orchestrator.adapters.sql.database import Database
+from orchestrator.adapters.sql.sessions import admission
+from orchestrator.adapters.sql.sessions.admission import Admission, Asked
 from orchestrator.core.session.limits import NO_LIMITS
 from orchestrator.errors import DatabaseUnavailable
 from orchestrator.migrations import upgrade

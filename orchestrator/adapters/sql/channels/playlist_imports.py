@@ -13,11 +13,11 @@ from typing import Any
 from msgspec.structs import asdict
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from orchestrator.adapters.sql.catalogue import derived
+from orchestrator.adapters.sql.channels.catalogue import derived
+from orchestrator.adapters.sql.channels.source_rows import SOURCE_COLUMNS, health_of, source_of
 from orchestrator.adapters.sql.database import Database
 from orchestrator.adapters.sql.ids import CHANNEL, SOURCE, new_id
 from orchestrator.adapters.sql.schema import channels, sources
-from orchestrator.adapters.sql.source_rows import SOURCE_COLUMNS, health_of, source_of
 from orchestrator.core.catalogue.imported import (
     ChannelFields,
     ChannelPlan,

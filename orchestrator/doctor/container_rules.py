@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Container, ContainerState, Desired, Phase, Session
-from orchestrator.doctor.findings import Finding, Snapshot
+from orchestrator.doctor.facts import Snapshot
+from orchestrator.doctor.finding import Finding
 
 STUCK_S: Final = 30.0  # in a phase, beyond what the phase may take
 _LATE_S: Final = 60.0  # so long after its time something has been forgotten

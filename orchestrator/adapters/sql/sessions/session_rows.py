@@ -8,8 +8,8 @@ from typing import Any
 from msgspec.structs import astuple, fields
 from sqlalchemy import Connection, Row, bindparam, select
 
-from orchestrator.adapters.sql import leases as holding
 from orchestrator.adapters.sql.schema import sessions
+from orchestrator.adapters.sql.sessions import leases as holding
 from orchestrator.core.model import Attempt, Session
 from orchestrator.errors import NotFound
 from orchestrator.ports import SessionRow

@@ -8,12 +8,12 @@ from typing import Any
 from msgspec.structs import fields, replace
 from sqlalchemy import Connection, Update, bindparam, delete, func, select, tuple_, update
 
-from orchestrator.adapters.sql import leases as holding
-from orchestrator.adapters.sql.admission import Admission, Asked
 from orchestrator.adapters.sql.database import Database
-from orchestrator.adapters.sql.records import count_events, write_records
 from orchestrator.adapters.sql.schema import RUNNING, attempts, events, leases, sessions
-from orchestrator.adapters.sql.session_rows import (
+from orchestrator.adapters.sql.sessions import leases as holding
+from orchestrator.adapters.sql.sessions.admission import Admission, Asked
+from orchestrator.adapters.sql.sessions.records import count_events, write_records
+from orchestrator.adapters.sql.sessions.session_rows import (
     RENEWED_AT,
     SESSION,
     SESSION_ROW,

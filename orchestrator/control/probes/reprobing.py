@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
-from orchestrator.control.probe_scheduler import ProbeScheduler
+from orchestrator.control.probes.scheduler import ProbeScheduler
 from orchestrator.core.model import Source, SourceStatus
 from orchestrator.core.source.reprobe_interval import is_due
 from orchestrator.ports import Catalogue

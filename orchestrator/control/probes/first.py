@@ -15,7 +15,7 @@ from typing import Final
 from orchestrator.app.task_group import TaskGroup
 from orchestrator.control.connection_inventory import ConnectionInventory
 from orchestrator.control.connection_ledger import ConnectionLedger
-from orchestrator.control.probe_scheduler import ProbeScheduler
+from orchestrator.control.probes.scheduler import ProbeScheduler
 from orchestrator.core.model import Source, SourceStatus
 from orchestrator.core.source.first_probes import next_looks
 from orchestrator.errors import EngineUnavailable, Temporary

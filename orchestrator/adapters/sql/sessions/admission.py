@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
-from orchestrator.adapters.sql import leases as holding
 from orchestrator.adapters.sql.database import LIMIT_S, Database
 from orchestrator.adapters.sql.ids import SESSION, new_id
 from orchestrator.adapters.sql.operation import refuse_while_draining
 from orchestrator.adapters.sql.schema import RUNNING, channels, leases, sessions
-from orchestrator.adapters.sql.session_rows import RENEWED_AT, columns_of, read_session
+from orchestrator.adapters.sql.sessions import leases as holding
+from orchestrator.adapters.sql.sessions.session_rows import RENEWED_AT, columns_of, read_session
 from orchestrator.core.model import ChannelPolicy, Profile, Session
 from orchestrator.core.session.limits import Limits, Load, reached
 from orchestrator.errors import DatabaseUnavailable, FailoverError, InvalidInput, LimitReached, Stale, ViewerLimitReached

@@ -1,6 +1,7 @@
-"""What a store does with probe objects: whether it keeps the rules that continuity and privacy rest on (laws 4, 5 and 8).
+"""Conformance check of a store: does it honour conditional writes, form policies and the bucket's rules (laws 4, 5 and 8)?
 
-Nothing is concluded from what a store says of itself: it is written to, read from as anybody, and asked what it must refuse.
+Nothing is concluded from what a store says about itself: objects are written, read without a signature, and requests are sent
+that the store must refuse.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ _ORIGIN = "https://player.example"
 
 
 class Target(Protocol):
-    """One bucket, and the right to write to it."""
+    """A bucket, with signatures that allow writing to it."""
 
     def url(self, key: str = "") -> str:
-        """Anybody's address of an object, or of the bucket."""
+        """The unsigned address of an object, or of the bucket."""
 
     def origin(self, key: str) -> str | None:
-        """Where viewers read an object, if that is not at the store itself."""
+        """Where viewers read an object (a CDN); None: at the store itself."""
 
     def signed(self, method: str, key: str) -> str: ...
 
     def post_fields(self, session_id: str) -> dict[str, str]:
-        """Of a policy for the first attempt's segments, as a container gets it."""
+        """The form fields that a container gets for the first attempt's segments."""
 
 
-class TestObjects(NamedTuple):
-    """The keys that an examination writes; its caller deletes them."""
+class ConformanceObjects(NamedTuple):
+    """The keys that a check writes; its caller deletes them."""
 
     session_id: str
 
@@ -57,19 +58,20 @@ class TestObjects(NamedTuple):
         return (self.playlist, self.segment, self.log)
 
 
-def probes() -> TestObjects:
-    return TestObjects(f"doctor-{secrets.token_hex(6)}")
+def objects() -> ConformanceObjects:
+    return ConformanceObjects(f"doctor-{secrets.token_hex(6)}")
 
 
-def examine(http: urllib3.PoolManager, target: Target, probe: TestObjects) -> StoreReport:
-    """Blocks. Raises urllib3's errors where the store does not answer."""
+def examine(http: urllib3.PoolManager, target: Target, objects: ConformanceObjects) -> StoreReport:
+    """Runs the whole check. Blocks. Raises urllib3's errors where the store does not answer."""
 
     def put(key: str, **headers: str) -> Any:
         conditions = {name.replace("_", "-"): value for name, value in headers.items()}
         return http.request("PUT", target.signed("PUT", key), body=_MEDIA, headers=_PLAYLIST | conditions)
 
-    def as_anybody(key: str) -> Iterator[Any]:
-        """What the store answers, and what the CDN does. One that cannot be reached from here says nothing of viewers."""
+    def unsigned(key: str) -> Iterator[Any]:
+        """The store's answer without a signature, and the CDN's. A CDN that cannot be reached from here may still be reachable
+        for viewers, so that is no finding."""
         yield http.request("GET", target.url(key), headers={"Origin": _ORIGIN})
         if (url := target.origin(key)) is not None and not unreachable:
             try:
@@ -79,18 +81,17 @@ def examine(http: urllib3.PoolManager, target: Target, probe: TestObjects) -> St
 
     unreachable: list[Exception] = []
     asked_at = time.time()
-    first = put(probe.playlist, If_None_Match="*")
+    first = put(objects.playlist, If_None_Match="*")
     clock_skew_s = _skew_s(first.headers.get("Date"), asked_at, time.time())
     etag = first.headers.get("ETag", "")
-    again = put(probe.playlist, If_None_Match="*")
-    stale = put(probe.playlist, If_Match='"00000000000000000000000000000000"')
-    current = put(probe.playlist, If_Match=etag)
-    posted = http.request(
-        "POST", target.url(), fields={**target.post_fields(probe.session_id), "key": probe.segment, "file": ("0.ts", _MEDIA)}
-    )
-    put(probe.log)
-    keys = {"playlists/": probe.playlist, "segments/": probe.segment, "logs/": probe.log}
-    read = {prefix: [answer for answer in as_anybody(key) if answer.status == 200] for prefix, key in keys.items()}
+    again = put(objects.playlist, If_None_Match="*")
+    stale = put(objects.playlist, If_Match='"00000000000000000000000000000000"')
+    current = put(objects.playlist, If_Match=etag)
+    form: dict[str, Any] = {**target.post_fields(objects.session_id), "key": objects.segment, "file": ("0.ts", _MEDIA)}
+    posted = http.request("POST", target.url(), fields=form)
+    put(objects.log)
+    keys = {"playlists/": objects.playlist, "segments/": objects.segment, "logs/": objects.log}
+    read = {prefix: [answer for answer in unsigned(key) if answer.status == 200] for prefix, key in keys.items()}
     return StoreReport(
         clock_skew_s=clock_skew_s,
         writable="" if first.status == 200 else _words(first),
@@ -105,7 +106,7 @@ def examine(http: urllib3.PoolManager, target: Target, probe: TestObjects) -> St
 
 
 def _skew_s(date: str | None, asked_at: float, answered_at: float) -> float | None:
-    """The store's clock ahead of ours. The header has whole seconds: half of one is the best guess."""
+    """How far the store's clock is ahead of ours. The header has whole seconds, so half a second is added."""
     if date is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Gathers the facts that `doctor.findings` judges.
+"""Gathers the facts that `doctor.rules` judges.
 
 Every part is asked at the same time, each for a bounded time: none that is silent keeps the others from being looked at.
 """
@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from orchestrator.adapters.docker.transcoder_revision import transcoder_revision
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Source
-from orchestrator.doctor import consistency
-from orchestrator.doctor.findings import Disk, Facts, Machine, Snapshot
+from orchestrator.doctor import container_rules
+from orchestrator.doctor.facts import Disk, Facts, HostResources, Snapshot
 from orchestrator.doctor.rules import REFUSED_JOBS_S
 from orchestrator.errors import FailoverError
 from orchestrator.migrations import head
@@ -74,7 +74,7 @@ async def examine(
         engine=engine,
         runtime=runtime.kind if runtime else "",
         agent_revision=transcoder_revision(),
-        machine=_machine(engine.directory) if isinstance(engine, EngineReport) else Machine(),
+        host=_host(engine.directory) if isinstance(engine, EngineReport) else HostResources(),
     )
     if database or schema != expected:
         return facts  # in the second case, what stands in it is another release's
@@ -102,7 +102,7 @@ async def _rows(
         first=first,
         now=now(),
     )
-    if not consistency.passing(first, facts.settings):
+    if not container_rules.passing(first, facts.settings):
         return facts
     await asyncio.sleep(again_s)
     return replace(facts, second=await _snapshot(tables, runtime, now))
@@ -151,7 +151,7 @@ async def _objects(store: ObjectStore) -> dict[str, float] | None:
     return newest
 
 
-def _machine(engine_directory: str | None) -> Machine:
+def _host(engine_directory: str | None) -> HostResources:
     """This machine's, with the engine's directory where that is on it."""
     disks: dict[int, Disk] = {}
     for path in filter(None, ("/", engine_directory)):
@@ -162,7 +162,7 @@ def _machine(engine_directory: str | None) -> Machine:
     with contextlib.suppress(OSError, StopIteration, ValueError, IndexError):
         lines = Path("/proc/meminfo").read_text().splitlines()
         available = int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
-    return Machine(tuple(disks.values()), available)
+    return HostResources(tuple(disks.values()), available)
 
 
 async def _fault(check: Awaitable[None]) -> str:

@@ -15,17 +15,17 @@ from msgspec.structs import fields
 from sqlalchemy import Connection, Insert, Row, Update, bindparam, case, delete, insert, literal, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from orchestrator.adapters.sql.database import Database
-from orchestrator.adapters.sql.failover_channels import (
+from orchestrator.adapters.sql.channels.failover_channels import (
     read_all_failovers,
     read_edges,
     read_failovers,
     read_signatures,
     write_failovers,
 )
+from orchestrator.adapters.sql.channels.source_rows import SOURCE_COLUMNS, health_of, source_of
+from orchestrator.adapters.sql.database import Database
 from orchestrator.adapters.sql.ids import CHANNEL, SOURCE, new_id
 from orchestrator.adapters.sql.schema import PROBLEMATIC, channels, sources
-from orchestrator.adapters.sql.source_rows import SOURCE_COLUMNS, health_of, source_of
 from orchestrator.core.catalogue.failover_channels import Signature, behind
 from orchestrator.core.model import Channel, Source, SourceStatus
 from orchestrator.core.source import health

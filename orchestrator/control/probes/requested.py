@@ -17,7 +17,7 @@ from orchestrator.app.settings import Settings
 from orchestrator.app.task_group import TaskGroup
 from orchestrator.control.connection_inventory import ConnectionInventory
 from orchestrator.control.connection_ledger import ConnectionLedger
-from orchestrator.control.probe_scheduler import ProbeScheduler
+from orchestrator.control.probes.scheduler import ProbeScheduler
 from orchestrator.core.model import Source
 from orchestrator.errors import BusUnavailable, EngineUnavailable, Temporary
 from orchestrator.ports import EventBus, Probes

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from orchestrator.adapters.sql import source_rows
+from orchestrator.adapters.sql.channels import source_rows
 from orchestrator.adapters.sql.schema import attempts, channels, events, journal, sources
 from orchestrator.core.model import (
     AttemptEnded,

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 
+from orchestrator.adapters.sql.channels.source_rows import SOURCE_COLUMNS, source_of
 from orchestrator.adapters.sql.database import Database
 from orchestrator.adapters.sql.schema import PROBE_ASKED, UNKNOWN, channels, sources
-from orchestrator.adapters.sql.source_rows import SOURCE_COLUMNS, source_of
 from orchestrator.core.model import Source
 from orchestrator.ports import ProbeAnswer
 

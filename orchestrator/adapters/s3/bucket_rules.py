@@ -1,0 +1,61 @@
+"""The bucket as players need it: it exists, its policy lets anybody read playlists and segments, and CORS lets any page do so.
+
+Where the rules are somebody else's (behind a CDN that alone may read, the key may move media and do no more) they are left as
+they are: whether players can read is what the conformance check tells (store_conformance.py).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+from minio.error import S3Error
+
+from orchestrator.adapters.s3.connection import S3Connection
+
+log = logging.getLogger(__name__)
+
+_PREPARED = "prepared"
+
+# Players in any page may read; nobody may write from one.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketCors.html
+_CORS = (
+    b'<CORSConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><CORSRule>'
+    b"<AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod><AllowedMethod>HEAD</AllowedMethod>"
+    b"<AllowedHeader>*</AllowedHeader><ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>86400</MaxAgeSeconds>"
+    b"</CORSRule></CORSConfiguration>"
+)
+
+
+def prepare(connection: S3Connection) -> None:
+    """Creates the bucket where it is missing, and sets its rules. Safe to repeat. Blocks."""
+    client, bucket = connection.client, connection.bucket
+    if not client.bucket_exists(bucket):
+        try:
+            client.make_bucket(bucket)
+        except S3Error as error:
+            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):  # another process was faster
+                raise
+    _open_to_players(connection)
+    # The first write to a new SeaweedFS bucket takes 0.2 s, which is not to be the first viewer's. It also shows that the
+    # store can be written to at all.
+    client.put_object(bucket, _PREPARED, io.BytesIO(b"1"), 1)
+    client.remove_object(bucket, _PREPARED)
+
+
+def _open_to_players(connection: S3Connection) -> None:
+    bucket = connection.bucket
+    readable = [f"arn:aws:s3:::{bucket}/{prefix}/*" for prefix in ("playlists", "segments")]
+    statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": readable}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    try:
+        connection.client.set_bucket_policy(bucket, json.dumps(policy))
+    except S3Error as error:
+        if error.code != "AccessDenied":
+            raise
+        log.info(
+            "store: this key may not set the policy and the CORS rules of the bucket %s; they are left as they are", bucket
+        )
+    else:
+        connection.request_bucket("PUT", {"cors": ""}, _CORS)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar, assert_never
 
 from msgspec.structs import replace
+from structlog.contextvars import bind_contextvars
 
 from orchestrator.app.settings import Settings
 from orchestrator.control import job
@@ -191,6 +192,7 @@ class Interpreter:
     async def _start(self, session: Session, source: Source | None, action: StartAttempt, *, last_resort: bool) -> None:
         """`source`: None for the slate."""
         attempt = action.attempt
+        bind_contextvars(attempt=attempt, source=action.source_id)  # in the log lines of this task
         try:
             if source is not None:
                 await self._make_room(session.id, source, action)
@@ -234,6 +236,7 @@ class Interpreter:
         self._stopping.add(key)
 
         async def stop() -> None:
+            bind_contextvars(attempt=attempt)
             try:
                 await self._runtime.stop(session_id, attempt, grace_s)
             except Temporary as error:

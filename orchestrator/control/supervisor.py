@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 from msgspec.structs import replace
+from structlog.contextvars import bind_contextvars
 
 from orchestrator.control.connection_inventory import Census
 from orchestrator.control.connection_ledger import Connections
@@ -210,6 +211,7 @@ class Supervisor:
     # --- working ------------------------------------------------------------------------------------------------------
 
     async def _work(self, session_id: str, work: _Work) -> None:
+        bind_contextvars(session=session_id)  # in every log line of this task
         steps = 0
         while work.pending and steps < _MAX_STEPS:
             work.pending = False

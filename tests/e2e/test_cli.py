@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import psutil
 import pytest
 
 from lab import LabFault, LabProcess
@@ -282,10 +283,10 @@ def _nothing_is_left_of(data_dir: Path, runtime: str, deployment: str) -> None:
 
 
 def _processes_in(directory: Path) -> Iterator[str]:
-    for path in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if path.name.isdecimal() and Path(os.readlink(path / "cwd")).is_relative_to(directory):
-                yield f"{path.name} {(path / 'cmdline').read_text()}"
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # it has ended, or is another user's
+            if Path(process.cwd()).is_relative_to(directory):
+                yield f"{process.pid} {process.cmdline()}"
 
 
 def _free_port() -> int:

@@ -40,6 +40,7 @@ from api import (
 )
 from api.address_bound import AddressBound
 from api.disclosure import Disclosure
+from api.http.request_id import with_request_id
 from api.kept import Kept
 from api.limits import BODY_BYTES
 from api.logos import Logos
@@ -127,6 +128,7 @@ def create_app(
         request_max_body_size=BODY_BYTES,
         logging_config=None,
     )
+    app.asgi_handler = with_request_id(app.asgi_handler)  # outside of the router, so that a 404 has one as well
     openapi.complete(app)
     return app
 

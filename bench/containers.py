@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import tempfile
 import time
@@ -10,13 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import docker
+import psutil
 from docker.errors import DockerException
 
 from bench.timeline import moment
 from orchestrator.adapters.process.attempt_directory import AttemptDirectory
 from orchestrator.app.settings import Settings
-
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Usage(NamedTuple):
@@ -96,7 +96,7 @@ class ProcessContainers:
         started = self._directory(session_id, attempt).started()
         assert started is not None
         # Of the attempt's process group: its keeper, the agent, FFmpeg.
-        members = {pid: name for pid, name, group in _processes() if group == started.pid}
+        members = _group(started.pid)
         used = {pid: _of_process(pid) for pid in members}
         ffmpeg = [used[pid] for pid, name in members.items() if name.startswith("ffmpeg")]
         return Usage(
@@ -119,26 +119,22 @@ def containers_of(settings: Settings) -> Containers:
     return DockerContainers(settings) if settings.runtime == "docker" else ProcessContainers(settings)
 
 
-def _processes() -> list[tuple[int, str, int]]:
-    """(pid, name, process group) of every process: proc(5), stat."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            stat = path.read_text()
-        except OSError:  # it has ended meanwhile
-            continue
-        name = stat[stat.index("(") + 1 : stat.rindex(")")]
-        found.append((int(path.parent.name), name, int(stat.rpartition(")")[2].split()[2])))
+def _group(number: int) -> dict[int, str]:
+    """Every process of a process group: its name by its id."""
+    found = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):  # it has ended meanwhile
+            if os.getpgid(process.pid) == number:
+                found[process.pid] = process.name()
     return found
 
 
 def _of_process(pid: int) -> tuple[int, float]:
-    """(anonymous memory in bytes, CPU seconds) of one process."""
+    """(anonymous memory in bytes, CPU seconds) of one process; nothing where it has ended."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            memory, cpu = process.memory_info(), process.cpu_times()
+    except psutil.NoSuchProcess:
         return 0, 0.0
-    kilobytes = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:")), 0)
-    user, system = stat.rpartition(")")[2].split()[11:13]
-    return kilobytes * 1024, (int(user) + int(system)) / _TICKS_PER_S
+    return memory.rss - memory.shared, cpu.user + cpu.system

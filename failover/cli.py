@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from cyclopts import App, ArgumentCollection, Group, Parameter, Token
 
 from orchestrator.app.settings import Settings
+from orchestrator.errors import FailoverError
 
 
 def _version() -> str:
@@ -27,6 +28,11 @@ def _whole_number(_: object, tokens: Sequence[Token]) -> int:
         return int(tokens[0].value)
     except ValueError:
         raise ValueError(f"invalid int value: {tokens[0].value!r}") from None
+
+
+def _port(_: object, number: int | None) -> None:
+    if number is not None and not 0 <= number <= 65535:
+        raise ValueError("must be from 0 (any free port) to 65535")
 
 
 def _at_least_one(_: object, number: int) -> None:
@@ -71,7 +77,10 @@ SessionId = Annotated[str, Parameter(name="SESSION", help="The session's id.")]
 @app.command(group=_SERVICES)
 async def serve(
     *,
-    port: Annotated[int | None, Parameter(converter=_whole_number, help="The API's (default: FAILOVER_PORT or 8080).")] = None,
+    port: Annotated[
+        int | None,
+        Parameter(converter=_whole_number, validator=_port, help="The API's (default: FAILOVER_PORT or 8080)."),
+    ] = None,
     data_dir: DataDir = None,
     settings: GivenSettings,
 ) -> int:
@@ -144,8 +153,13 @@ async def demo(
     settings: GivenSettings,
 ) -> int:
     """Play two sources, let one fail, and measure that the playlist goes on."""
-    from failover.commands import demo
-
+    try:
+        from failover.commands import demo
+    except ModuleNotFoundError as error:
+        if error.name != "lab":
+            raise
+        needed = "the demo needs a checkout of the repository, which holds its sources: run `make demo` there"
+        raise FailoverError(needed) from None
     return await demo.demo(settings, data_dir, urls or (), once=once)
 
 

@@ -36,10 +36,12 @@ def resolve(settings: Settings, data_dir: Path | None) -> Settings:
     path = (data_dir or DEFAULT) / _FILE
     try:
         saved = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise BadSetting(
             f"no stack known: set FAILOVER_DATABASE_URL, or name the --data-dir of a `failover serve` ({path.parent} is none)"
         ) from None
+    except OSError as error:
+        raise BadSetting(f"the settings of this stack cannot be read: {path}: {error.strerror}") from None
     return settings_module.read(
         saved | {name: value for name, value in os.environ.items() if name.startswith(settings_module.PREFIX)}
     )

@@ -15,12 +15,22 @@ import msgspec
 
 from failover.embedded import seaweedfs_security
 from orchestrator.app.settings import Settings
+from orchestrator.errors import FailoverError
 
 _DATABASE = _USER = "failover"
 
 
 async def write(settings: Settings, directory: Path) -> int:
-    """Write all files under `directory`. `settings` are the values that the operator has chosen."""
+    """Write all files under `directory`. `settings` are the values that the operator has chosen. Raises FailoverError where a
+    file cannot be written."""
+    try:
+        _write(settings, directory)
+    except OSError as error:
+        raise FailoverError(f"the secrets cannot be written: {error.filename or directory}: {error.strerror}") from None
+    return 0
+
+
+def _write(settings: Settings, directory: Path) -> None:
     app, postgres, redis, s3 = (directory / name for name in ("app", "postgres", "redis", "s3"))
     postgres_password = _kept(postgres / "password", None)
     redis_password = _kept(redis / "password", None)
@@ -37,7 +47,6 @@ async def write(settings: Settings, directory: Path) -> int:
     _put(s3 / "s3.json", msgspec.json.encode({"identities": [identity]}).decode())
     if not (s3 / "security.toml").exists():
         _put(s3 / "security.toml", seaweedfs_security.signed())
-    return 0
 
 
 def _kept(path: Path, chosen: str | None, *, bytes_: int = 20) -> str:

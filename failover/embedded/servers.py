@@ -24,9 +24,13 @@ from orchestrator.errors import BadSetting, FailoverError
 @contextlib.contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
     """Exclusive lock on a data directory (flock(2)); the kernel releases it however its holder ends. Raises FailoverError
-    where another process holds it."""
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+    where another process holds it or the directory cannot be used."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise FailoverError(f"the data directory {data_dir} cannot be used: {error.strerror}") from None
+    with open(descriptor, "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
-from pathlib import Path
+
+import psutil
 
 from orchestrator.app.settings import Settings
 from orchestrator.core.session.limits import Limits
-
-_MEMINFO = Path("/proc/meminfo")  # proc(5)
 
 
 def node_limits(settings: Settings) -> Limits:
@@ -25,9 +23,8 @@ def node_limits(settings: Settings) -> Limits:
     )
 
 
-def memory_mb(meminfo: Path = _MEMINFO) -> float | None:
-    """All of the machine's memory; None where it does not say."""
+def memory_mb() -> float | None:
+    """All of the machine's memory in MiB; None where the system does not say."""
     with suppress(OSError):
-        found = re.search(r"^MemTotal:\s*(\d+) kB$", meminfo.read_text(), re.MULTILINE)
-        return None if found is None else int(found[1]) / 1024
+        return float(psutil.virtual_memory().total) / (1 << 20)
     return None

@@ -42,6 +42,7 @@ def _surroundings() -> str:
 
 
 def _stat(pid: int) -> tuple[str, str]:
-    """State and start time: fields 3 and 22, counted behind the name, which may hold anything."""
+    """State and start time in ticks since boot (proc_pid_stat(5)): fields 3 and 22, counted after the name, which may contain
+    anything. Not psutil: its start times are in Unix time, and so change when the system's clock is set."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return fields[0], fields[19]

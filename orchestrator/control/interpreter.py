@@ -11,6 +11,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import assert_never
 
+from structlog.contextvars import bind_contextvars
+
 from orchestrator.app.settings import Settings
 from orchestrator.app.task_group import TaskGroup
 from orchestrator.control import job
@@ -126,6 +128,7 @@ class Interpreter:
     async def _start(self, session: Session, source: Source | None, action: StartAttempt, *, last_resort: bool) -> None:
         """`source`: None for the slate."""
         attempt = action.attempt
+        bind_contextvars(attempt=attempt, source=action.source_id)  # in the log lines of this task
         try:
             if source is not None:
                 await self._make_room(session.id, source, action)
@@ -165,6 +168,7 @@ class Interpreter:
         self._refused.pop((session_id, attempt), None)
 
         async def stop() -> None:
+            bind_contextvars(attempt=attempt)
             try:
                 await self._runtime.stop(session_id, attempt, grace_s)
             except Temporary as error:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec.structs import replace
+from structlog.contextvars import bind_contextvars
 
 from orchestrator.app.task_group import TaskGroup
 from orchestrator.control.connection_inventory import ConnectionInventory
@@ -211,6 +212,7 @@ class Supervisor:
     # --- working ------------------------------------------------------------------------------------------------------
 
     async def _work(self, session_id: str, work: _Work) -> None:
+        bind_contextvars(session=session_id)  # in every log line of this task
         steps = 0
         while work.pending and steps < _MAX_STEPS:
             work.pending = False

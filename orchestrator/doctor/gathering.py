@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import psutil
 from msgspec.structs import replace
 
 from orchestrator.adapters.docker.transcoder_revision import transcoder_revision
@@ -159,9 +160,8 @@ def _host(engine_directory: str | None) -> HostResources:
             usage = shutil.disk_usage(path)
             disks.setdefault(Path(path).stat().st_dev, Disk(path, usage.free, usage.total))
     available = None
-    with contextlib.suppress(OSError, StopIteration, ValueError, IndexError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        available = int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
+    with contextlib.suppress(OSError):
+        available = psutil.virtual_memory().available
     return HostResources(tuple(disks.values()), available)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import psutil
 import pytest
 
 from lab import LabFault, LabProcess
@@ -127,6 +128,16 @@ MISTAKES: tuple[tuple[str, dict[str, str], int, str], ...] = (
     ("doctor", {"FAILOVER_DATABASE_URL": "sqlite:////nowhere/x.db"}, 1, "FAILOVER_REDIS_URL: must be set"),
     ("serve", {"FAILOVER_COLOUR": "red"}, 1, "FAILOVER_COLOUR: no such setting"),
     ("serve --port 0.5", {}, 2, "argument --port: invalid int value"),
+    ("serve --data-dir /dev/null/d", {}, 1, "the data directory /dev/null/d cannot be used: Not a directory"),
+    ("sessions list --data-dir /dev/null/d", {}, 1, "no stack known"),
+    ("serve --port 65536", {}, 2, "argument --port: must be from 0 (any free port) to 65535"),
+    ("sessions stop", {}, 2, "give either SESSION or --all"),
+    ("sessions stop s-1 --all", {}, 2, "give either SESSION or --all"),
+    ("import x", {}, 2, "the following arguments are required: --provider"),
+    ("play http://a.test/x --profile h265", {}, 2, "argument --profile: invalid choice: 'h265' (choose from copy, h264)"),
+    ("doctor --jsno", {}, 2, "unrecognized arguments: --jsno. Did you mean --json?"),
+    ("migrate now", {}, 2, "unrecognized arguments: now"),
+    ("sessions logs s-1 --attempt", {}, 2, "argument --attempt: expected one argument"),
     ("api", {"FAILOVER_DATABASE_URL": "sqlite+aiosqlite:///x.db"}, 1, "FAILOVER_REDIS_URL: must be set"),
     ("migrate", {"FAILOVER_DATABASE_URL": "sqlite+aiosqlite:////nowhere/x.db"}, 1, "unable to open database file"),
     ("play file:///etc/passwd", {}, 1, "sources[0].url: the scheme must be one of http, https"),
@@ -275,10 +286,10 @@ def _nothing_is_left_of(data_dir: Path, runtime: str, deployment: str) -> None:
 
 
 def _processes_in(directory: Path) -> Iterator[str]:
-    for path in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if path.name.isdecimal() and Path(os.readlink(path / "cwd")).is_relative_to(directory):
-                yield f"{path.name} {(path / 'cmdline').read_text()}"
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # it has ended, or is another user's
+            if Path(process.cwd()).is_relative_to(directory):
+                yield f"{process.pid} {process.cmdline()}"
 
 
 def _free_port() -> int:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.contextvars import bound_contextvars
 
-from failover.log_lines import JsonLines, LogStream, TextLines
+from failover.log_lines import LogStream, json_lines, text_lines
 from orchestrator.migrations import upgrade
 from tests.api.stage import KEY
 from tests.support import eventually
@@ -35,13 +36,13 @@ def raised(error: Exception) -> Any:
     "said", ['a "quoted" word', "two\nlines", "\r\x00\x1b[31m\u2028\x85", "\ud800 alone", "{'not': json}", "\\", ""]
 )
 def test_whatever_is_said_is_one_object_in_one_line(said: str) -> None:
-    line = JsonLines().format(record("%s", said))
+    line = json_lines().format(record("%s", said))
     assert len(line.splitlines()) == 1
     assert json.loads(line) == {"at": "2023-11-14T22:13:20.250Z", "level": "ERROR", "room": "api.app", "message": said}
 
 
 def test_a_traceback_is_a_field() -> None:
-    line = JsonLines().format(record("it failed", exc_info=raised(ValueError('no "number"\nin it'))))
+    line = json_lines().format(record("it failed", exc_info=raised(ValueError('no "number"\nin it'))))
     assert len(line.splitlines()) == 1
     found = json.loads(line)
     assert (found["message"], found["error"]) == ("it failed", "ValueError")
@@ -50,10 +51,34 @@ def test_a_traceback_is_a_field() -> None:
 
 
 def test_a_line_whose_arguments_do_not_fit_is_a_line() -> None:
-    assert "%d of" in json.loads(JsonLines().format(record("%d of", "three")))["message"]
+    assert "%d of" in json.loads(json_lines().format(record("%d of", "three")))["message"]
 
 
-@pytest.mark.parametrize("form", [JsonLines(), TextLines("%(message)s")], ids=["json", "text"])
+def test_bound_fields_are_in_each_line() -> None:
+    with bound_contextvars(session="s-1", attempt=3, source="http://tv.test/live/joe/hunter2/1.ts"):
+        line = json.loads(json_lines().format(record("not stopped: %s", "no answer")))
+        text = text_lines().format(record("not stopped: %s", "no answer"))
+    assert (line["session"], line["attempt"], line["source"]) == ("s-1", 3, "http://tv.test/...")
+    assert line["message"] == "not stopped: no answer"
+    assert (
+        text
+        == "2023-11-14T22:13:20.250Z ERROR   api.app: not stopped: no answer attempt=3 session=s-1 source=http://tv.test/..."
+    )
+    assert "session" not in json.loads(json_lines().format(record("later")))
+
+
+def test_text_from_outside_cannot_look_like_a_line_of_its_own() -> None:
+    with bound_contextvars(request="a\nb"):
+        line = text_lines().format(
+            record("http://tv.test/1.ts says %s", "no\n2023-11-14T22:13:20.250Z INFO all is well\x1b[2J")
+        )
+    assert len(line.splitlines()) == 1
+    assert "http://tv.test/... says no\\n2023" in line
+    assert "request=a\\nb" in line
+    assert "\x1b" not in line
+
+
+@pytest.mark.parametrize("form", [json_lines(), text_lines()], ids=["json", "text"])
 def test_no_account_in_a_line_nor_in_its_traceback(form: logging.Formatter) -> None:
     url = "http://tv.test/live/joe/hunter2/1.ts"
     line = form.format(record("probe of %s", url, exc_info=raised(OSError(f"cannot open {url}"))))

@@ -40,7 +40,10 @@ _SILENT_S = 120.0  # without a stored segment: unhealthy. As the image's HEALTHC
 
 
 class _Process(NamedTuple):
-    """A line of /proc/PID/stat. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html"""
+    """A line of /proc/PID/stat: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+
+    Not psutil: its start times are in Unix time, and so change when the system's clock is set; and the keeper, a shell, writes
+    the same line."""
 
     pid: int
     state: str

@@ -31,25 +31,31 @@ html_show_sphinx = False
 html_theme_options = {"footer_icons": []}
 copybutton_exclude = ".linenos, .gp, .go"
 
-# The order of the pages. The page of this name gets the list as its navigation; the text itself stays free of it.
+
+def _pages(pattern: str) -> list[str]:
+    root = Path(__file__).parents[2]
+    return sorted(str(page.relative_to(root).with_suffix("")) for page in root.glob(pattern))
+
+
+USE = ("deploy", "deploy-aws", "sources", "sessions", "console", "operate", "cdn", "player")
+UNDERSTAND = ("architecture", "agent", "states", "glossary", "benchmarks", "decisions/README")
+# What is below a page in the navigation, in order. It is added here, so that the pages themselves need no directive.
 NAVIGATION = {
     "README": {
-        "Use": ["docs/deploy", "docs/deploy-aws", "docs/operate", "docs/cdn", "docs/player"],
-        "Understand": ["docs/architecture", "docs/states", "docs/glossary", "docs/benchmarks", "docs/decisions/README"],
+        "Use": [f"docs/{page}" for page in USE],
+        "Understand": [f"docs/{page}" for page in UNDERSTAND],
         "Take part": ["CONTRIBUTING", "CHANGELOG"],
     },
-    "docs/decisions/README": {"": sorted(f"docs/decisions/{page.stem}" for page in Path("docs/decisions").glob("0*.md"))},
+    "docs/decisions/README": {"": _pages("docs/decisions/0*.md")},
     "docs/deploy-aws": {"": ["infra/terraform/README"]},
-    "infra/terraform/README": {
-        "": sorted(str(page.with_suffix("")) for page in Path("infra/terraform").glob("*/*/README.md")),
-    },
+    "infra/terraform/README": {"": _pages("infra/terraform/*/*/README.md")},
 }
 
 
 def add_navigation(_: Sphinx, page: str, source: list[str]) -> None:
-    for caption, pages in NAVIGATION.get(page, {}).items():
+    for caption, below in NAVIGATION.get(page, {}).items():
         option = f":caption: {caption}\n" if caption else ""
-        source[0] += f"\n\n```{{toctree}}\n:hidden:\n{option}\n" + "\n".join(f"/{each}" for each in pages) + "\n```\n"
+        source[0] += f"\n\n```{{toctree}}\n:hidden:\n{option}\n" + "\n".join(f"/{each}" for each in below) + "\n```\n"
 
 
 def add_start_page(app: Sphinx, failure: Exception | None) -> None:

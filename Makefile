@@ -87,7 +87,7 @@ diagrams: $(READY)
 
 # The documentation as a web site. Strict: a page outside the navigation and a link that leads nowhere are errors.
 docs: $(READY)
-	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -c docs/site . build/docs
+	@$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet -c docs/site . build/docs
 	@echo "build/docs/index.html"
 
 # The moving picture of the README. Needs Chromium.

@@ -7,10 +7,15 @@ that is no page (compose.yaml) becomes a download.
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
+
+ROOT = Path(__file__).parents[2]
 
 project = "hls-failover"
 copyright = "the hls-failover contributors, Apache-2.0"
@@ -33,11 +38,10 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 
 def _pages(pattern: str) -> list[str]:
-    root = Path(__file__).parents[2]
-    return sorted(str(page.relative_to(root).with_suffix("")) for page in root.glob(pattern))
+    return sorted(str(page.relative_to(ROOT).with_suffix("")) for page in ROOT.glob(pattern))
 
 
-USE = ("deploy", "deploy-aws", "sources", "sessions", "console", "operate", "cdn", "player")
+USE = ("deploy", "deploy-aws", "sources", "sessions", "console", "operate", "cdn", "player", "http-api")
 UNDERSTAND = ("architecture", "agent", "states", "glossary", "benchmarks", "decisions/README")
 # What is below a page in the navigation, in order. It is added here, so that the pages themselves need no directive.
 NAVIGATION = {
@@ -58,6 +62,13 @@ def add_navigation(_: Sphinx, page: str, source: list[str]) -> None:
         source[0] += f"\n\n```{{toctree}}\n:hidden:\n{option}\n" + "\n".join(f"/{each}" for each in below) + "\n```\n"
 
 
+def add_routes(_: Sphinx, page: str, source: list[str]) -> None:
+    if page == "docs/http-api":
+        program = [sys.executable, ROOT / "docs/site/routes.py"]
+        environ = os.environ | {"PYTHONPATH": str(ROOT)}
+        source[0] += "\n" + subprocess.run(program, cwd=ROOT, env=environ, capture_output=True, text=True, check=True).stdout
+
+
 def add_start_page(app: Sphinx, failure: Exception | None) -> None:
     """A web server looks for index.html."""
     if failure is None:
@@ -66,4 +77,5 @@ def add_start_page(app: Sphinx, failure: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     app.connect("source-read", add_navigation)
+    app.connect("source-read", add_routes)
     app.connect("build-finished", add_start_page)

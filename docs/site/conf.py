@@ -26,7 +26,7 @@ include_patterns = ["*.md", "docs/**.md", "infra/terraform/**.md"]
 exclude_patterns = ["**/node_modules", "**/.*", "build", "var", "tests", "CODE_OF_CONDUCT.md"]
 
 myst_heading_anchors = 4  # the anchors that repository hosts give headings, too
-myst_fence_as_directive = ["mermaid"]
+myst_fence_as_directive = ["mermaid"]  # drawn in the reader's browser, by mermaid from a CDN; without it the text is shown
 suppress_warnings = ["misc.highlighting_failure"]  # JSON examples with an ellipsis
 
 html_theme = "furo"

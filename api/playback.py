@@ -16,7 +16,7 @@ from api.world import World
 from orchestrator.core.payload import playlist_url
 from orchestrator.errors import NotFound, StoreUnavailable
 from orchestrator.ports import SessionRow
-from transcoder.media_playlist import MalformedPlaylist, MultivariantPlaylist
+from transcoder.publish.media_playlist import MalformedPlaylist, MultivariantPlaylist
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
 

@@ -37,7 +37,7 @@ from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ContainerEvent, EngineReport, Launch, ProbeResult
 from orchestrator.service import opened, orchestrate, stop_signal
 from orchestrator.settings import Settings, derived
-from transcoder.media_playlist import (
+from transcoder.publish.media_playlist import (
     ListedSegment,
     MalformedPlaylist,
     MediaPlaylist,

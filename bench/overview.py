@@ -28,7 +28,7 @@ from orchestrator.core.model import ChannelPolicy, Desired, EventType, Media, Ph
 from orchestrator.errors import FailoverError
 from orchestrator.migrations import upgrade
 from orchestrator.settings import Settings, replaced
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Variant, segment_uri
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Variant, segment_uri
 
 CHANNELS = 1000
 SESSIONS = 500

@@ -16,7 +16,7 @@ from typing import Any
 
 from orchestrator.core.payload import timestamp
 from orchestrator.settings import Settings
-from transcoder.redaction import redacted
+from transcoder.source.redaction import redacted
 
 _NOISY = ("httpx", "httpcore", "urllib3", "docker", "uvicorn.access", "alembic", "apscheduler")
 _TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"

@@ -13,7 +13,7 @@ import time
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from transcoder.media_playlist import ListedSegment, MalformedPlaylist, MediaPlaylist, attempt_of, violations
+from transcoder.publish.media_playlist import ListedSegment, MalformedPlaylist, MediaPlaylist, attempt_of, violations
 
 
 class Listing(NamedTuple):

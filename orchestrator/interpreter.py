@@ -37,7 +37,7 @@ from orchestrator.errors import BusUnavailable, FailoverError, NotFound, Tempora
 from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore, Prober, ProbeResult
 from orchestrator.settings import Settings
 from transcoder.ending import Ending
-from transcoder.redaction import Redaction
+from transcoder.source.redaction import Redaction
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

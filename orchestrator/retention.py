@@ -17,7 +17,7 @@ from orchestrator.core.model import Phase
 from orchestrator.errors import CorruptPlaylist, NotFound, StoreUnavailable
 from orchestrator.ports import ObjectStore, Sessions
 from orchestrator.settings import Settings
-from transcoder.media_playlist import MediaPlaylist
+from transcoder.publish.media_playlist import MediaPlaylist
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from orchestrator.core.model import Absent, Corrupt, Playlist, Unknown
 from orchestrator.errors import CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import ObjectStore
-from transcoder.media_playlist import MediaPlaylist, attempt_of
+from transcoder.publish.media_playlist import MediaPlaylist, attempt_of
 
 log = logging.getLogger(__name__)
 

@@ -35,7 +35,7 @@ from orchestrator.adapters import store_examination
 from orchestrator.errors import BadSetting, CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import Stamp, StoredObject, StoreReport
 from orchestrator.settings import PREFIX, Settings
-from transcoder.media_playlist import LIMIT_BYTES, MalformedPlaylist, MediaPlaylist, key_of
+from transcoder.publish.media_playlist import LIMIT_BYTES, MalformedPlaylist, MediaPlaylist, key_of
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from transcoder.media_playlist import MediaPlaylist
+from transcoder.publish.media_playlist import MediaPlaylist
 
 
 class Stamp(Struct, frozen=True):

@@ -20,7 +20,7 @@ from tests.api.stage import KEY, Stage, calling
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Variant, segment_uri
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Variant, segment_uri
 
 
 def listed(store: FakeObjectStore, session_id: str, segments: int = 3) -> None:

@@ -20,7 +20,7 @@ from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
 from tests.support import eventually
-from transcoder.media_playlist import (
+from transcoder.publish.media_playlist import (
     ListedSegment,
     MediaPlaylist,
     MultivariantPlaylist,

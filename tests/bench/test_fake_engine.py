@@ -14,7 +14,7 @@ from orchestrator.ports import Launch
 from orchestrator.settings import Settings
 from tests.servers import Seaweed
 from tests.support import eventually
-from transcoder.media_playlist import MediaPlaylist, violations
+from transcoder.publish.media_playlist import MediaPlaylist, violations
 
 SOURCE = Source(id="x", channel_id="c", url="http://source.test/", media=MEDIA)
 

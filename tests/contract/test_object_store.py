@@ -33,7 +33,7 @@ from tests.fakes import object_store as fake_object_store
 from tests.fakes.object_store import FakeObjectStore
 from tests.servers import WRITER_ACCESS_KEY, WRITER_BUCKET, WRITER_SECRET_KEY, Seaweed
 from tests.support import eventually
-from transcoder.media_playlist import LIMIT_BYTES, ListedSegment, MediaPlaylist, segment_uri, violations
+from transcoder.publish.media_playlist import LIMIT_BYTES, ListedSegment, MediaPlaylist, segment_uri, violations
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 SEGMENT_HEADERS = {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}

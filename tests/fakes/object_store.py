@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from orchestrator.errors import CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import Stamp, StoredObject, StoreReport
-from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist, key_of
+from transcoder.publish.media_playlist import MalformedPlaylist, MediaPlaylist, key_of
 
 PAGE = 1000
 

@@ -28,7 +28,7 @@ from orchestrator.job import fault, launch
 from orchestrator.settings import Settings
 from tests.fakes.object_store import FakeObjectStore
 from tests.orchestrator.core.playbook import MEDIA
-from transcoder.argv import assumed, plan
+from transcoder.ffmpeg.command_line import assumed, plan
 from transcoder.job import Job, Streams, parse
 
 SETTINGS = Settings()

@@ -14,7 +14,7 @@ from orchestrator.retention import Retention
 from orchestrator.settings import Settings
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_key, segment_uri
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, segment_key, segment_uri
 
 SETTINGS = Settings(window_s=10.0, segment_retention_s=20.0, ended_retention_s=600.0)
 SEGMENT_S = 2.0

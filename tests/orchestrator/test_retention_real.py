@@ -17,7 +17,7 @@ from orchestrator.retention import Retention
 from orchestrator.settings import Settings
 from tests.fakes.tables import FakeTables
 from tests.servers import Seaweed
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_key, segment_uri
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, segment_key, segment_uri
 
 BUCKET = "retention"
 MANY = 2300  # two pages and a bit

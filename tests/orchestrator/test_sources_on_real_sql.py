@@ -22,7 +22,7 @@ from tests.fakes.prober import FakeProber
 from tests.fakes.runtime import FakeRuntime
 from tests.support import eventually
 from transcoder.ending import Ending
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_uri
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, segment_uri
 
 OWN, BEHIND, MOVED = "http://own.test/", "http://behind.test/", "http://moved.test/"
 SETTINGS = Settings(origin_url="http://cdn.test/hls", sweep_interval_s=0.1, resync_interval_s=0.1)

@@ -12,7 +12,7 @@ from orchestrator.ports import Stamp
 from orchestrator.sweep import Sweep, takeover_gap_s
 from tests.fakes.object_store import FakeObjectStore
 from tests.support import eventually
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_uri
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, segment_uri
 
 T = 1_700_000_000.0
 

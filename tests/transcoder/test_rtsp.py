@@ -7,7 +7,7 @@ import json
 import re
 
 from tests.transcoder.test_job import changed
-from transcoder.argv import USUAL, ffmpeg_argv, plan
+from transcoder.ffmpeg.command_line import USUAL, ffmpeg_argv, plan
 from transcoder.job import parse
 
 SDP = (

@@ -6,9 +6,9 @@ Exit codes are `ending.Ending`. Only what FFmpeg's command line needs is importe
 import os
 import sys
 
-from transcoder.argv import Unplayable, assumed, ffmpeg_argv, plan
 from transcoder.ending import Ending
-from transcoder.ffmpeg_process import BINARY_VARIABLE, JOB_VARIABLE, FfmpegProcess
+from transcoder.ffmpeg.command_line import Unplayable, assumed, ffmpeg_argv, plan
+from transcoder.ffmpeg.process import BINARY_VARIABLE, JOB_VARIABLE, FfmpegProcess
 from transcoder.job import BadJob, parse
 
 
@@ -26,9 +26,9 @@ def main() -> int:
     except OSError as error:
         print(f"ffmpeg does not start: {error}", file=sys.stderr)
         return Ending.FFMPEG_CRASHED
-    from transcoder.run import Attempt
+    from transcoder.run import AttemptLoop
 
-    return Attempt(job, ffmpeg, first, process).run()
+    return AttemptLoop(job, ffmpeg, first, process).run()
 
 
 if __name__ == "__main__":

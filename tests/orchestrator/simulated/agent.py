@@ -13,7 +13,7 @@ from orchestrator.errors import StoreUnavailable
 from orchestrator.ports import Launch
 from tests.fakes.object_store import PreconditionFailed
 from transcoder.ending import Ending
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_uri
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, segment_uri
 
 if TYPE_CHECKING:
     from tests.orchestrator.simulated.world import World

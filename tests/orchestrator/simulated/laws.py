@@ -32,7 +32,7 @@ from orchestrator.core.model import (
 from orchestrator.core.policy import Policy
 from orchestrator.core.wish import ROLLED
 from transcoder.ending import Ending
-from transcoder.media_playlist import MediaPlaylist, attempt_of, violations
+from transcoder.publish.media_playlist import MediaPlaylist, attempt_of, violations
 
 _RECENT_S = 11.0  # the policy's `probe_fresh_s` and a moment
 _DECISIONS_PER_S = 60  # of one session: more is a busy loop

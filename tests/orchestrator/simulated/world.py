@@ -36,7 +36,7 @@ from tests.orchestrator.simulated.parts import (
     WatchedSessions,
 )
 from tests.orchestrator.simulated.time import SimulatedLoop
-from transcoder.media_playlist import MediaPlaylist
+from transcoder.publish.media_playlist import MediaPlaylist
 
 T = TypeVar("T")
 

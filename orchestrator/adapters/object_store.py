@@ -35,7 +35,8 @@ from orchestrator.adapters import store_examination
 from orchestrator.errors import BadSetting, CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import Stamp, StoredObject, StoreReport
 from orchestrator.settings import PREFIX, Settings
-from transcoder.publish.media_playlist import LIMIT_BYTES, MalformedPlaylist, MediaPlaylist, key_of
+from transcoder import bucket
+from transcoder.publish.media_playlist import LIMIT_BYTES, MalformedPlaylist, MediaPlaylist
 
 T = TypeVar("T")
 
@@ -48,10 +49,7 @@ _PAGE = 1000  # the most that S3 lists or deletes at once
 _SEGMENT_BYTES = (1, 64 << 20)
 _LOG_BYTES = 2 << 20  # twice what an agent keeps
 _ANSWER_BYTES = 16 << 20  # of an answer of the store itself: a page of a thousand keys has some hundred kilobytes
-_SEGMENT_HEADERS = {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}
-_PLAYLIST_HEADERS = {"Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "public, max-age=1"}
 _FINISH_TRIES = 20
-_PREPARED = "prepared"
 
 # Players in any page may read; nobody may write from one.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketCors.html
@@ -86,7 +84,7 @@ class _Target(NamedTuple):
         return None if origin_url == self.bucket_url else f"{origin_url}/{key}"
 
     def post_fields(self, session_id: str) -> dict[str, str]:
-        return self.post(f"segments/{session_id}/1/")
+        return self.post(bucket.segments_prefix(session_id, 1))
 
 
 class MinioObjectStore:
@@ -123,7 +121,7 @@ class MinioObjectStore:
     # --- signed addresses ---------------------------------------------------------------------------------------------
 
     def sign(self, session_id: str, attempt: int) -> dict[str, object]:
-        prefix = f"segments/{session_id}/{attempt}/"
+        prefix = bucket.segments_prefix(session_id, attempt)
         return {
             "segments": {
                 "url": f"{self._transcoder_endpoint.geturl()}/{self._bucket}",
@@ -131,22 +129,22 @@ class MinioObjectStore:
                 "prefix": prefix,
             },
             "playlists": {
-                name: {
-                    "get": self._signed("GET", _playlist_key(session_id, name)),
-                    "put": self._signed("PUT", _playlist_key(session_id, name)),
-                }
-                for name in ("index", "main")
+                name: {"get": self._signed("GET", key), "put": self._signed("PUT", key)}
+                for name, key in (
+                    ("index", bucket.multivariant_key(session_id)),
+                    ("main", bucket.media_playlist_key(session_id)),
+                )
             },
-            "log": {"put": self._signed("PUT", _log_key(session_id, attempt))},
+            "log": {"put": self._signed("PUT", bucket.log_key(session_id, attempt))},
         }
 
     def _post_fields(self, prefix: str) -> dict[str, str]:
         policy = PostPolicy(self._bucket, datetime.now(UTC) + self._signature_life)
         policy.add_starts_with_condition("key", prefix)
-        for name, value in _SEGMENT_HEADERS.items():
+        for name, value in bucket.SEGMENT_HEADERS.items():
             policy.add_equals_condition(name, value)
         policy.add_content_length_range_condition(*_SEGMENT_BYTES)
-        return {**_SEGMENT_HEADERS, **self._signer.presigned_post_policy(policy)}
+        return {**bucket.SEGMENT_HEADERS, **self._signer.presigned_post_policy(policy)}
 
     def _signed(self, method: str, key: str) -> str:
         return self._signer.get_presigned_url(method, self._bucket, key, expires=self._signature_life)
@@ -166,13 +164,13 @@ class MinioObjectStore:
         self._open_to_players()
         # The first write to a new SeaweedFS bucket takes 0.2 s: not at the first viewer's expense. It shows, too, that
         # the store can be written to at all.
-        self._client.put_object(self._bucket, _PREPARED, io.BytesIO(b"1"), 1)
-        self._client.remove_object(self._bucket, _PREPARED)
+        self._client.put_object(self._bucket, bucket.PREPARED, io.BytesIO(b"1"), 1)
+        self._client.remove_object(self._bucket, bucket.PREPARED)
 
     def _open_to_players(self) -> None:
         """Sets the bucket's rules, unless they are somebody else's: behind a CDN that alone may read, the key moves media and
         may do no more. Whether players can read is what `examine` tells."""
-        readable = [f"arn:aws:s3:::{self._bucket}/{prefix}/*" for prefix in ("playlists", "segments")]
+        readable = [f"arn:aws:s3:::{self._bucket}/{prefix}*" for prefix in bucket.PUBLIC_PREFIXES]
         statement = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": readable}
         policy = {"Version": "2012-10-17", "Statement": [statement]}
         try:
@@ -205,10 +203,10 @@ class MinioObjectStore:
 
     async def playlists(self) -> Mapping[str, Stamp]:
         stamps: dict[str, Stamp] = {}
-        async for page in self._pages("playlists/"):
+        async for page in self._pages(bucket.PLAYLISTS):
             for item in page:
                 match item.key.split("/"):
-                    case [_, session_id, "main.m3u8"]:
+                    case [_, session_id, bucket.MEDIA_PLAYLIST_NAME]:
                         stamps[session_id] = Stamp(item.etag, item.modified_at)
         return stamps
 
@@ -216,15 +214,15 @@ class MinioObjectStore:
         return await self._run(self._read_main, session_id)
 
     def _read_main(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
-        found = self._read(_playlist_key(session_id, "main"))
+        found = self._read(bucket.media_playlist_key(session_id))
         return None if found is None else (_parsed(found[0]), found[1])
 
     async def read_multivariant(self, session_id: str) -> str | None:
-        found = await self._run(self._read, _playlist_key(session_id, "index"))
+        found = await self._run(self._read, bucket.multivariant_key(session_id))
         return None if found is None else found[0]
 
     async def read_segment(self, session_id: str, uri: str, limit_bytes: int) -> bytes | None:
-        key = key_of(session_id, uri)
+        key = bucket.listed_key(session_id, uri)
         return None if key is None else await self._run(self._read_beginning, key, limit_bytes)
 
     def _read_beginning(self, key: str, limit_bytes: int) -> bytes | None:
@@ -237,7 +235,7 @@ class MinioObjectStore:
             answer.release_conn()
 
     async def finish_playlist(self, session_id: str) -> None:
-        await self._run(self._finish, _playlist_key(session_id, "main"))
+        await self._run(self._finish, bucket.media_playlist_key(session_id))
 
     def _finish(self, key: str) -> None:
         url = self._presigned("PUT", key)
@@ -246,7 +244,7 @@ class MinioObjectStore:
             if found is None or (playlist := _parsed(found[0])).ended:
                 return
             body = playlist.finish().render().encode()
-            answer = self._http.request("PUT", url, body=body, headers=_PLAYLIST_HEADERS | {"If-Match": f'"{found[1]}"'})
+            answer = self._http.request("PUT", url, body=body, headers=bucket.PLAYLIST_HEADERS | {"If-Match": f'"{found[1]}"'})
             if answer.status == 200:
                 return
             if answer.status not in (404, 409, 412):  # these mean: somebody was faster, look again
@@ -269,7 +267,7 @@ class MinioObjectStore:
             raise StoreUnavailable(f"{len(errors)} objects could not be deleted; the first: {errors[0].message}")
 
     async def read_log(self, session_id: str, attempt: int) -> str | None:
-        return await self._run(self._read_log, _log_key(session_id, attempt))
+        return await self._run(self._read_log, bucket.log_key(session_id, attempt))
 
     def _read_log(self, key: str) -> str | None:
         answer = self._object(key)  # not a range: of an empty object there is none
@@ -379,14 +377,6 @@ def _whole(answer: urllib3.BaseHTTPResponse, limit_bytes: int) -> bytes:
         raise _TooLarge(f"more than {limit_bytes >> 20} MiB")
     answer.release_conn()
     return content
-
-
-def _playlist_key(session_id: str, name: str) -> str:
-    return f"playlists/{session_id}/{name}.m3u8"
-
-
-def _log_key(session_id: str, attempt: int) -> str:
-    return f"logs/{session_id}/{attempt}.log"
 
 
 def _parsed(text: str) -> MediaPlaylist:

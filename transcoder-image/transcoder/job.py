@@ -7,7 +7,7 @@ job, and so is a source whose scheme could read files or anything else than a ne
 from json import loads
 from typing import Any, Literal, NamedTuple
 
-VARIANT = "main"  # the one variant that there is
+from transcoder import bucket
 
 # What FFmpeg may be asked to read. Everything else (file, concat, data, pipe, ...) would reach into the container.
 SCHEMES = frozenset(("http", "https", "rtmp", "rtmps", "rtsp", "srt", "udp", "rtp"))
@@ -134,7 +134,7 @@ def parse(text: str) -> Job:
         fields.done()
     if job.segment_s > job.target_duration_s:
         raise BadJob("segment_s is longer than target_duration_s")
-    if job.segments.prefix != f"segments/{job.session}/{job.attempt}/":
+    if job.segments.prefix != bucket.segments_prefix(job.session, job.attempt):
         raise BadJob("store.segments.prefix is not this session's and attempt's")
     return job
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.transcoder.conftest import Encode
 from tests.transcoder.test_job import GOOD
+from transcoder import bucket
 from transcoder.ffmpeg.command_line import StreamPlan
 from transcoder.ffmpeg.ffmpeg_run import FfmpegRun
 from transcoder.ffmpeg.process import FfmpegProcess
@@ -57,7 +58,9 @@ def test_a_segment_that_is_only_asked_for_makes_the_cadence_no_shorter(encode: E
 def test_only_where_something_is_listed_the_first_segment_ends_before_the_second_keyframe(
     encode: Encode, attempt: int, listed: bool, cut_early: bool
 ) -> None:
-    store = GOOD["store"] | {"segments": GOOD["store"]["segments"] | {"prefix": f"segments/{GOOD['session']}/{attempt}/"}}
+    store = GOOD["store"] | {
+        "segments": GOOD["store"]["segments"] | {"prefix": bucket.segments_prefix(GOOD["session"], attempt)}
+    }
     job = parse(json.dumps(GOOD | {"attempt": attempt, "store": store}))
     process, reach = Played(), TargetDuration(4, 8.0, first=attempt == 1)
     take = FfmpegRun(job, StreamPlan("copy", "copy", 2), process, 0.0, reach)

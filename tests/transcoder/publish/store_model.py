@@ -5,8 +5,8 @@ It answers the agent's own requests, for several attempts of one session, and ch
 
 from __future__ import annotations
 
-from transcoder.job import VARIANT
-from transcoder.publish.media_playlist import MediaPlaylist, MultivariantPlaylist, attempt_of, segment_uri, violations
+from transcoder import bucket
+from transcoder.publish.media_playlist import MediaPlaylist, MultivariantPlaylist, violations
 from transcoder.publish.store import (
     Conflict,
     Found,
@@ -61,7 +61,7 @@ class StoreModel:
                 self.index_writers.append(attempt)
                 return Stored(self._index_etag)
             case PostSegment(n):
-                uri = segment_uri(SESSION, attempt, VARIANT, n)
+                uri = bucket.segment_uri(SESSION, attempt, n)
                 if not request.data:
                     self.broken.append(f"{uri} is empty")
                 self.segments.add(uri)
@@ -111,7 +111,7 @@ class StoreModel:
         for segment in new.segments:
             if segment.uri not in known and segment.uri not in self.segments:
                 self.broken.append(f"{segment.uri} is listed and not stored")
-            if segment.uri not in known and attempt_of(segment.uri) != attempt:
+            if segment.uri not in known and bucket.attempt_of(segment.uri) != attempt:
                 self.broken.append(f"attempt {attempt} listed {segment.uri}")
         for before, segment in zip((None, *new.segments), new.segments, strict=False):
             if (

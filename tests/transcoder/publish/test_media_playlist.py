@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from transcoder import bucket
 from transcoder.publish.media_playlist import (
     LIMIT_BYTES,
     ListedSegment,
@@ -16,9 +17,6 @@ from transcoder.publish.media_playlist import (
     MultivariantPlaylist,
     Sending,
     Variant,
-    attempt_of,
-    segment_key,
-    segment_uri,
     violations,
 )
 
@@ -29,7 +27,7 @@ EMPTY = MediaPlaylist(TARGET_S, 0, 0, (), False)
 
 def listed(n: int, attempt: int = 1, discontinuity: bool = False, at_s: float | None = None) -> ListedSegment:
     start_s = NOON + 2 * n if at_s is None else at_s
-    return ListedSegment(segment_uri("s-1", attempt, "main", n), 2.0, start_s, discontinuity)
+    return ListedSegment(bucket.segment_uri("s-1", attempt, n), 2.0, start_s, discontinuity)
 
 
 def playlist(count: int, window_s: float = 20.0) -> MediaPlaylist:
@@ -50,7 +48,7 @@ def histories(draw: st.DrawFn) -> tuple[list[MediaPlaylist], list[ListedSegment]
         attempt += swap if (swap := draw(st.sampled_from([0, 0, 0, 1, 3]))) else 0
         discontinuity = bool(ever) and (bool(swap) or draw(st.integers(0, 9)) == 0)
         duration_s = draw(st.floats(0.04, 4.499))
-        segment = ListedSegment(segment_uri("s-1", attempt, "main", n), duration_s, now_s, discontinuity)
+        segment = ListedSegment(bucket.segment_uri("s-1", attempt, n), duration_s, now_s, discontinuity)
         now_s += duration_s + draw(st.sampled_from([0.0, 0.0, 5.5]))
         ever.append(segment)
         states.append(states[-1].append(segment, window_s))
@@ -99,8 +97,8 @@ def test_numbers_are_quantised_once_and_for_all(duration_s: float, date_s: float
 
 
 def test_what_is_written() -> None:
-    state = EMPTY.append(ListedSegment(segment_uri("s-1", 1, "main", 0), 2.002, 1790000000.1234, False), 20)
-    state = state.append(ListedSegment(segment_uri("s-1", 2, "main", 0), 1.96, 1790000003.0, True), 20).finish()
+    state = EMPTY.append(ListedSegment(bucket.segment_uri("s-1", 1, 0), 2.002, 1790000000.1234, False), 20)
+    state = state.append(ListedSegment(bucket.segment_uri("s-1", 2, 0), 1.96, 1790000003.0, True), 20).finish()
     assert state.render() == (
         "#EXTM3U\n"
         "#EXT-X-VERSION:3\n"
@@ -128,19 +126,6 @@ def test_the_discontinuity_sequence_counts_a_tag_when_the_segment_behind_it_leav
 
 def test_three_target_durations_stay_however_short_the_window() -> None:
     assert playlist(30, window_s=1.0).duration_s == 12
-
-
-def test_names_of_segments() -> None:
-    assert segment_key("s-1", 3, "main", 7) == "segments/s-1/3/main/7.ts"
-    assert segment_uri("s-1", 3, "main", 7, "m4s") == "../../segments/s-1/3/main/7.m4s"
-    for uri, attempt in (
-        ("../../segments/s-1/3/main/7.ts", 3),
-        ("https://cdn.example/a/segments/s-1/12/main/7.ts", 12),
-        ("7.ts", 0),
-        ("../../other/s-1/3/main/7.ts", 0),
-        ("../../segments/s-1/x/main/7.ts", 0),
-    ):
-        assert attempt_of(uri) == attempt
 
 
 def test_an_empty_playlist_says_so() -> None:
@@ -187,7 +172,7 @@ class TestEachBrokenLawIsNamed:
         assert violations(self.before, self.before.append(listed(20, 4), 20)) == []
 
     def test_a_listed_uri_changes(self) -> None:
-        assert "changed" in self.broken(self.replaced(self.after(uri=segment_uri("s-1", 3, "main", 99))))
+        assert "changed" in self.broken(self.replaced(self.after(uri=bucket.segment_uri("s-1", 3, 99))))
 
     def test_a_listed_duration_changes(self) -> None:
         assert "14 changed" in self.broken(self.replaced(self.after(duration_s=1.9)))
@@ -425,7 +410,7 @@ class TestMultivariantPlaylist:
 
 @pytest.mark.parametrize("ahead_s", [0.0, 1.234, -0.5])
 def test_how_far_its_dates_are_ahead_is_handed_on(ahead_s: float) -> None:
-    segment = ListedSegment(segment_uri("s-1", 1, "main", 0), 2.0, 1_790_000_000.0, False)
+    segment = ListedSegment(bucket.segment_uri("s-1", 1, 0), 2.0, 1_790_000_000.0, False)
     playlist = MediaPlaylist(3, 0, 0, (), False).append(segment, 30.0)._replace(ahead_s=ahead_s)
     assert MediaPlaylist.parse(playlist.render()) == playlist
     assert MediaPlaylist.parse(playlist.finish().render()).ahead_s == 0.0
@@ -438,7 +423,7 @@ def test_a_note_that_cannot_be_read_says_nothing() -> None:
 
 
 def test_a_claim_fences_and_lists_nothing() -> None:
-    segment = ListedSegment(segment_uri("s", 1, "main", 0), 2.0, 1_790_000_000.0, False)
+    segment = ListedSegment(bucket.segment_uri("s", 1, 0), 2.0, 1_790_000_000.0, False)
     listed = MediaPlaylist(3, 0, 0, (), False).append(segment, 30.0)
     claimed = MediaPlaylist.parse(listed._replace(claimed_by=2).render())
     assert (claimed.fencing_attempt, claimed.last_attempt) == (2, 1)
@@ -465,7 +450,7 @@ def test_that_a_slate_was_listed_last_is_handed_on_and_ends_with_the_playlist() 
 def test_that_segments_are_independent_is_said_until_one_is_not_and_never_again() -> None:
     states = [MediaPlaylist(3, 0, 0, (), False)]
     for n, independent in enumerate([True, True, False, True, True, True, True]):
-        segment = ListedSegment(segment_uri("s-1", 1, "main", n), 3.0, 1_790_000_000.0 + 3.0 * n, False)
+        segment = ListedSegment(bucket.segment_uri("s-1", 1, n), 3.0, 1_790_000_000.0 + 3.0 * n, False)
         states.append(states[-1].append(segment, 9.0, independent))
     assert [state.independent for state in states[1:]] == [True, True, *[False] * 5]
     assert "#EXT-X-INDEPENDENT-SEGMENTS\n" in states[2].render()

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.transcoder.publish.store_model import INTER, KEYFRAME, SESSION, StoreModel
+from transcoder import bucket
 from transcoder.ending import Ending
 from transcoder.job import Streams
 from transcoder.media.programme_clock import ProgrammeClock
 from transcoder.media.segmenter import Segment
-from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Sending, Variant, segment_uri
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Sending, Variant
 from transcoder.publish.publisher import Publisher
 from transcoder.publish.store import PostSegment, PutIndex, PutMain, Reply, Request, RequestFailed, Stored
 
@@ -221,7 +222,7 @@ def test_an_attempt_that_slept_reads_before_it_writes_anything(store: StoreModel
 
 
 def test_an_ended_playlist_and_another_run_of_the_attempt_fence_at_once(store: StoreModel) -> None:
-    segment = ListedSegment(segment_uri(SESSION, 2, "main", 0), 2.0, store.now_s, False)
+    segment = ListedSegment(bucket.segment_uri(SESSION, 2, 0), 2.0, store.now_s, False)
     playlist = MediaPlaylist(TARGET_S, 0, 0, (segment,), False)
     for text, attempt, reason in [
         (playlist.finish().render(), 3, "the playlist has ended"),
@@ -235,7 +236,7 @@ def test_an_ended_playlist_and_another_run_of_the_attempt_fence_at_once(store: S
 
 
 def test_the_playlists_own_target_duration_is_kept_and_what_is_longer_is_left_out(store: StoreModel) -> None:
-    segment = ListedSegment(segment_uri(SESSION, 1, "main", 0), 2.0, store.now_s, False)
+    segment = ListedSegment(bucket.segment_uri(SESSION, 1, 0), 2.0, store.now_s, False)
     store.main = MediaPlaylist(1, 0, 0, (segment._replace(duration_s=1.0),), False).render()
     side = Side(store, 2)
     side.burst(4.0)

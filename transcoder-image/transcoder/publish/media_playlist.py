@@ -15,10 +15,11 @@ from io import StringIO
 from itertools import pairwise
 from typing import NamedTuple, Self
 
+from transcoder import bucket
+
 LIMIT_BYTES = 4 << 20  # of a playlist's text: more than any of ours has
 _LIMIT_SEGMENTS = 20_000  # 11 hours of 2 s each
 _LIMIT_LINE = 16_384  # characters
-_LIMIT_DIGITS = 18  # of an attempt's number in a URI
 _LATEST_S = 32_503_680_000.0  # the year 3000; Python's dates end in 9999
 _PDT_SLACK_S = 0.01  # a date has milliseconds, a duration microseconds: their sums differ by less than this
 _SENDING = "hls-failover.sending"
@@ -29,32 +30,6 @@ _ATTEMPT = "## ATTEMPT"
 
 class MalformedPlaylist(ValueError):
     """The text is not a playlist of ours; the message names the line or the tag."""
-
-
-def segment_key(session: str, attempt: int, variant: str, n: int, ext: str = "ts") -> str:
-    """The key of a media segment in the bucket."""
-    return f"segments/{session}/{attempt}/{variant}/{n}.{ext}"
-
-
-def segment_uri(session: str, attempt: int, variant: str, n: int, ext: str = "ts") -> str:
-    """The same segment as its playlist lists it: relative to `playlists/{session}/{variant}.m3u8`."""
-    return "../../" + segment_key(session, attempt, variant, n, ext)
-
-
-def key_of(session: str, uri: str) -> str | None:
-    """The key of a segment that the session's playlist lists; None where the URI is not one of its own segments."""
-    key = uri.removeprefix("../../")
-    parts = key.split("/")
-    own = len(parts) == 5 and parts[:2] == ["segments", session] and not {"", ".", ".."} & set(parts)
-    return key if own and key != uri else None
-
-
-def attempt_of(uri: str) -> int:
-    """The attempt that a listed URI names; 0 where it names none."""
-    parts = uri.split("/")
-    if len(parts) >= 5 and parts[-5] == "segments":
-        return _number(parts[-3])
-    return 0
 
 
 class _ListedSegmentFields(NamedTuple):
@@ -105,7 +80,7 @@ class MediaPlaylist(NamedTuple):
     @property
     def last_attempt(self) -> int:
         """The attempt that published last; 0 where nobody has."""
-        return attempt_of(self.segments[-1].uri) if self.segments else 0
+        return bucket.attempt_of(self.segments[-1].uri) if self.segments else 0
 
     @property
     def fencing_attempt(self) -> int:
@@ -214,7 +189,7 @@ class MediaPlaylist(NamedTuple):
                 case "## SOURCE":
                     source_end_s = _noted_number(value)
                 case "## CLAIM":
-                    claimed_by = _number(value)
+                    claimed_by = max(0, bucket.natural(value))
                 case "## SLATE":
                     slate = True
                 case "#EXT-X-ENDLIST":
@@ -372,7 +347,7 @@ def _disorder(segments: tuple[ListedSegment, ...], seam: int) -> list[str]:
         if segment.program_date_time < previous.end_s - _PDT_SLACK_S:
             back_s = previous.end_s - segment.program_date_time
             broken.append(f"program date-time of {segment.uri} is {back_s:.3f} s before the end of {previous.uri}")
-        was, now = attempt_of(previous.uri), attempt_of(segment.uri)
+        was, now = bucket.attempt_of(previous.uri), bucket.attempt_of(segment.uri)
         if now < was:
             broken.append(f"attempt {now} published {segment.uri} after attempt {was}")
         if now != was and not segment.discontinuity and n != seam:
@@ -426,11 +401,6 @@ def _natural(tag: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) < 1 << 64):
         raise MalformedPlaylist(f"{tag.lstrip('#')}: {text[:100]!r}")
     return int(text)
-
-
-def _number(text: str) -> int:
-    """An attempt's number; 0 where it is none."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LIMIT_DIGITS else 0
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:

@@ -5,13 +5,12 @@ listing. Each write is over the version that was read, and what a later attempt 
 that was fenced off and does not know it changes nothing.
 """
 
-from transcoder.job import VARIANT, Streams
+from transcoder import bucket
+from transcoder.job import Streams
 from transcoder.media.segment_description import SegmentDescription
 from transcoder.media.variant_measurement import VariantMeasurement
 from transcoder.publish.media_playlist import MultivariantPlaylist, Sending
 from transcoder.publish.store import Found, GetIndex, PutIndex, Reply, Request, Stored
-
-_URI = f"{VARIANT}.m3u8"  # the media playlist stands beside it
 
 
 class MultivariantPublisher:
@@ -72,7 +71,8 @@ class MultivariantPublisher:
         """The session's first one; None: it is not known yet what the session sends."""
         if self.sending is None:
             return None
-        return self._put(MultivariantPlaylist((self._measured.variant(_URI),), Sending(*self.sending), self._attempt), None)
+        variant = self._measured.variant(bucket.MEDIA_PLAYLIST_NAME)
+        return self._put(MultivariantPlaylist((variant,), Sending(*self.sending), self._attempt), None)
 
     def correction(self) -> PutIndex | None:
         """The same anew, where it does not describe what this attempt lists (RFC 8216, 4.3.4.2): another source has another bit
@@ -81,7 +81,7 @@ class MultivariantPublisher:
         if not self._changed or seen is None or self._doubtful or self._etag is None or seen.attempt > self._attempt:
             return None
         said = next(iter(seen.variants), None)
-        variant = self._measured.variant(_URI, said)
+        variant = self._measured.variant(bucket.MEDIA_PLAYLIST_NAME, said)
         self._changed = variant != said
         if not self._changed:
             return None

@@ -9,18 +9,14 @@ and not publish.
 from collections.abc import Callable
 from typing import NamedTuple, assert_never
 
+from transcoder import bucket
 from transcoder.ending import Ending
-from transcoder.job import VARIANT, Streams
+from transcoder.job import Streams
 from transcoder.media.programme_clock import ProgrammeClock
 from transcoder.media.segment_description import describe
 from transcoder.media.segmenter import Segment
 from transcoder.publish.backlog import Backlog, WaitingSegment
-from transcoder.publish.media_playlist import (
-    ListedSegment,
-    MalformedPlaylist,
-    MediaPlaylist,
-    segment_uri,
-)
+from transcoder.publish.media_playlist import ListedSegment, MalformedPlaylist, MediaPlaylist
 from transcoder.publish.multivariant_publisher import MultivariantPublisher
 from transcoder.publish.store import (
     Found,
@@ -274,7 +270,7 @@ class Publisher:
         return not waiting.segment.independent and before != self._uri(waiting.n - 1)
 
     def _uri(self, n: int) -> str:
-        return segment_uri(self._session, self._attempt, VARIANT, n)
+        return bucket.segment_uri(self._session, self._attempt, n)
 
     def _read_main(self, reply: Reply, now_s: float) -> None:
         if isinstance(reply, NotStored):
@@ -287,7 +283,7 @@ class Publisher:
         try:
             playlist = MediaPlaylist.parse(reply.text)
         except MalformedPlaylist as error:
-            self._failed(GetMain(), RequestFailed(f"main.m3u8: {error}"), now_s)
+            self._failed(GetMain(), RequestFailed(f"{bucket.MEDIA_PLAYLIST_NAME}: {error}"), now_s)
             return
         latest = playlist.fencing_attempt
         if playlist.ended:
@@ -313,7 +309,7 @@ class Publisher:
         try:
             self._index.read(reply)
         except MalformedPlaylist as error:
-            self._failed(GetIndex(), RequestFailed(f"index.m3u8: {error}"), now_s)
+            self._failed(GetIndex(), RequestFailed(f"{bucket.MULTIVARIANT_NAME}: {error}"), now_s)
 
     def _wrote_main(self, reply: Reply, now_s: float) -> None:
         written, self._on_its_way = self._on_its_way, None

@@ -6,13 +6,12 @@ Law: every answer is one of five (stored, found, absent, conflict, failure); not
 import sys
 from typing import NamedTuple
 
-from transcoder.job import VARIANT, Job
+from transcoder import bucket
+from transcoder.job import Job
 from transcoder.publish.media_playlist import LIMIT_BYTES
 
 # A store that is silent for longer is as good as down; the request is made again. Playlists are small, and waited for.
 _TIMEOUT_S = {"GET": 2.0, "PUT": 3.0, "POST": 5.0}
-_PLAYLIST_HEADERS = {"Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "public, max-age=1"}
-_SEGMENT_FIELDS = {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}
 _BOUNDARY = "hls-failover-5f0c1d7e9b"
 
 
@@ -98,16 +97,15 @@ class Store:
             case GetIndex():
                 return self._get(job.index_playlist.get)
             case PutMain(text, etag):
-                return self._put(job.main_playlist.put, text.encode(), _PLAYLIST_HEADERS | _over(etag))
+                return self._put(job.main_playlist.put, text.encode(), bucket.PLAYLIST_HEADERS | _over(etag))
             case PutIndex(text, etag):
-                return self._put(job.index_playlist.put, text.encode(), _PLAYLIST_HEADERS | _over(etag))
+                return self._put(job.index_playlist.put, text.encode(), bucket.PLAYLIST_HEADERS | _over(etag))
             case PostSegment(n, data):
                 return self._post(n, data)
 
     def put_log(self, document: bytes, timeout_s: float) -> Reply:
         """Uploads the attempt's log."""
-        headers = {"Content-Type": "text/plain; charset=utf-8"}
-        return self._put(self._job.log_put, document, headers, timeout_s)
+        return self._put(self._job.log_put, document, bucket.LOG_HEADERS, timeout_s)
 
     def close(self) -> None:
         """Closes every connection."""
@@ -136,13 +134,14 @@ class Store:
 
     def _post(self, n: int, data: bytes) -> Reply:
         upload = self._job.segments
-        fields = {**_SEGMENT_FIELDS, **upload.fields, "key": f"{upload.prefix}{VARIANT}/{n}.ts"}
+        key = bucket.segment_key(self._job.session, self._job.attempt, n)
+        fields = {**bucket.SEGMENT_HEADERS, **upload.fields, "key": key}
         form = "".join(
             f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
             for name, value in fields.items()
         )
         form += f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{n}.ts"\r\n'
-        form += f"Content-Type: {_SEGMENT_FIELDS['Content-Type']}\r\n\r\n"
+        form += f"Content-Type: {bucket.SEGMENT_TYPE}\r\n\r\n"
         body = [form.encode(), data, f"\r\n--{_BOUNDARY}--\r\n".encode()]
         headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
         answer = self._exchange("POST", upload.url, body, headers)

@@ -1,6 +1,6 @@
 """A viewer that believes nothing: follows a session's playlist as a player would, and says what a player would suffer.
 
-It holds every two consecutive states against the playlist's laws (`transcoder.media_playlist.violations`), fetches each listed
+It holds every two consecutive states against the playlist's laws (`violations` of the agent's playlists), fetches each listed
 segment at once (what is listed must be there), and measures at each listing how late it came: later than the listing before
 plus the duration of what that one listed last.
 """

@@ -475,7 +475,7 @@ async def test_one_failed_reload_is_survived_by_a_second_chance(session: NewSess
     slow.chmod(0o755)
     shortened.write_text(
         "import runpy, transcoder.source.watchdog\n"
-        "transcoder.watchdog._SECOND_CHANCE_AFTER_S = 2.0\n"
+        "transcoder.source.watchdog._SECOND_CHANCE_AFTER_S = 2.0\n"
         "runpy.run_module('transcoder', run_name='__main__')\n"
     )
     s = session()

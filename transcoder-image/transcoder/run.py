@@ -10,10 +10,11 @@ import signal
 import time
 
 from transcoder.ending import Ending
-from transcoder.ffmpeg.command_line import LOOK_S, OPTIONAL, Adjustments, StreamPlan, Unplayable, ffmpeg_argv, look_s, plan
+from transcoder.ffmpeg.command_line import OPTIONAL, Adjustments, ffmpeg_argv, look_s
 from transcoder.ffmpeg.ffmpeg_run import FfmpegRun
 from transcoder.ffmpeg.messages import FfmpegMessages
 from transcoder.ffmpeg.process import FfmpegProcess
+from transcoder.ffmpeg.stream_plan import LOOK_S, StreamPlan, Unplayable, plan
 from transcoder.job import Job, SlateInput, Streams
 from transcoder.media.target_duration import TargetDuration
 from transcoder.publish.attempt_log import AttemptLog

@@ -28,8 +28,9 @@ from orchestrator.core.model import Media, Source, SourceStatus
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ProbeResult
 from transcoder import job
-from transcoder.ffmpeg.command_line import COPIED_AUDIO, COPIED_VIDEO, is_playlist, probe_flags
 from transcoder.ffmpeg.messages import ODDLY_NAMED_HLS
+from transcoder.ffmpeg.source_options import is_playlist, probe_options
+from transcoder.ffmpeg.stream_plan import COPIED_AUDIO, COPIED_VIDEO
 
 _OUTPUT_LIMIT_BYTES = 1 << 20
 _ENTRIES = (
@@ -197,7 +198,7 @@ class FfprobeProber:
                 self._ffprobe,
                 # Each line with its level: a server's answer is a warning to FFmpeg, and what follows from it an error.
                 *("-hide_banner", "-loglevel", "level+warning"),
-                *probe_flags(source, self._timeout_s),
+                *probe_options(source, self._timeout_s),
                 *flags,
                 # A live source sends in real time: what is not known after this is not waited for. Codecs stand in the tables
                 # that come first; a picture's size may not be known, which matters to nobody who starts a session.

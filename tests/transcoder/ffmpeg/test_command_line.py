@@ -8,17 +8,9 @@ import subprocess
 import pytest
 
 from tests.transcoder.test_job import changed
-from transcoder.ffmpeg.command_line import (
-    OPTIONAL,
-    USUAL,
-    Adjustments,
-    StreamPlan,
-    Unplayable,
-    assumed,
-    ffmpeg_argv,
-    plan,
-    probe_flags,
-)
+from transcoder.ffmpeg.command_line import OPTIONAL, Adjustments, ffmpeg_argv
+from transcoder.ffmpeg.source_options import probe_options
+from transcoder.ffmpeg.stream_plan import USUAL, StreamPlan, Unplayable, assumed_streams, plan
 from transcoder.job import SCHEMES, Profile, SourceInput, Streams, parse
 
 H264 = Streams("h264", "aac", 2)
@@ -135,10 +127,10 @@ def test_a_source_that_turned_out_to_be_hls_is_asked_for_as_such_whatever_its_na
 @pytest.mark.parametrize("url", ["http://h/live/1234", "http://h/x.php", "http://h/x.ts", "https://h/x.m3u8"])
 def test_a_probe_is_told_everything_once(url: str) -> None:
     """ffprobe passes over what the format that comes does not know."""
-    flags = probe_flags(SourceInput(url, None, {}), 5.0)
+    flags = probe_options(SourceInput(url, None, {}), 5.0)
     for option in ("-allowed_extensions", "-extension_picky", "-scan_all_pmts", "-rw_timeout"):
         assert flags.count(option) == 1, option
-    assert "-allowed_extensions" not in probe_flags(SourceInput("rtmp://h/x", None, {}), 5.0)
+    assert "-allowed_extensions" not in probe_options(SourceInput("rtmp://h/x", None, {}), 5.0)
 
 
 def test_a_picture_whose_size_comes_late_is_waited_for() -> None:
@@ -155,9 +147,9 @@ def test_the_default_audio_of_a_program() -> None:
 def test_what_the_probe_has_not_heard_is_taken_for_the_usual() -> None:
     """A wrong guess costs a second start of FFmpeg."""
     job = parse(json.dumps(changed("expected", {"video": "h264", "audio": "aac", "channels": 0})))
-    assert assumed(job) == Streams("h264", "aac", 2)
+    assert assumed_streams(job) == Streams("h264", "aac", 2)
     silent = parse(json.dumps(changed("expected", {"video": "mjpeg", "audio": None, "channels": 0})))
-    assert assumed(silent) == Streams("mjpeg", None, 0)
+    assert assumed_streams(silent) == Streams("mjpeg", None, 0)
 
 
 def test_options_of_hls_are_for_playlists_only() -> None:

@@ -9,9 +9,9 @@ import pytest
 from tests.transcoder.conftest import Encode
 from tests.transcoder.test_job import GOOD
 from transcoder import bucket
-from transcoder.ffmpeg.command_line import StreamPlan
 from transcoder.ffmpeg.ffmpeg_run import FfmpegRun
 from transcoder.ffmpeg.process import FfmpegProcess
+from transcoder.ffmpeg.stream_plan import StreamPlan
 from transcoder.job import parse
 from transcoder.media.target_duration import TargetDuration
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.transcoder.test_job import GOOD
-from transcoder.ffmpeg.command_line import GENERATED, assumed, ffmpeg_argv, plan
+from transcoder.ffmpeg.command_line import ffmpeg_argv
+from transcoder.ffmpeg.stream_plan import GENERATED, assumed_streams, plan
 from transcoder.job import Job, Streams, parse
 from transcoder.slate.lettering import CAP, drawable, glyphs
 from transcoder.slate.picture import HEIGHT, RAIL_LEFT, RAIL_TOP, WIDTH, render
@@ -151,8 +152,8 @@ def test_it_encodes_what_the_session_sends() -> None:
 
 
 def test_it_is_taken_for_what_it_is_whatever_is_expected() -> None:
-    assert assumed(job()) == GENERATED
-    assert assumed(job()._replace(expected=Streams("hevc", "ac3", 6))) == GENERATED
+    assert assumed_streams(job()) == GENERATED
+    assert assumed_streams(job()._replace(expected=Streams("hevc", "ac3", 6))) == GENERATED
     for profile in ("copy", "h264"):
         assert plan(profile, GENERATED, None)[:3] == ("h264", "aac", 2)
 
@@ -175,8 +176,9 @@ def test_nothing_of_a_title_reaches_the_command_line() -> None:
 
 def test_an_address_starts_without_any_of_it() -> None:
     code = (
-        "import sys; from transcoder.job import parse; from transcoder.ffmpeg.command_line import *; "
-        "job = parse(sys.stdin.read()); ffmpeg_argv('ffmpeg', job, plan('copy', assumed(job), None)); "
+        "import sys; from transcoder.job import parse; from transcoder.ffmpeg.command_line import ffmpeg_argv; "
+        "from transcoder.ffmpeg.stream_plan import assumed_streams, plan; "
+        "job = parse(sys.stdin.read()); ffmpeg_argv('ffmpeg', job, plan('copy', assumed_streams(job), None)); "
         "print(sorted(name for name in sys.modules if 'slate' in name or 'lettering' in name or name == 'unicodedata'))"
     )
     done = subprocess.run(

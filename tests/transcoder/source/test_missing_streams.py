@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from transcoder.ffmpeg.command_line import StreamPlan
 from transcoder.ffmpeg.messages import FfmpegMessages
+from transcoder.ffmpeg.stream_plan import StreamPlan
 from transcoder.job import Streams
 from transcoder.source.missing_streams import MissingStreams
 from transcoder.source.watchdog import SilenceLimits

@@ -5,9 +5,9 @@ else than expected, or because it failed once. Each take has its own timeline, a
 """
 
 from transcoder.ending import Ending
-from transcoder.ffmpeg.command_line import StreamPlan
 from transcoder.ffmpeg.messages import FfmpegMessages
 from transcoder.ffmpeg.process import FfmpegProcess
+from transcoder.ffmpeg.stream_plan import StreamPlan
 from transcoder.job import Job, SlateInput
 from transcoder.media.programme_clock import ProgrammeClock
 from transcoder.media.segmenter import Segment, Segmenter

@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from transcoder.ending import Ending
-from transcoder.ffmpeg.command_line import COPIED_VIDEO
+from transcoder.ffmpeg.stream_plan import COPIED_VIDEO
 from transcoder.job import Streams
 from transcoder.source.redaction import without_servers_words
 

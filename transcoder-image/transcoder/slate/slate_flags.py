@@ -6,7 +6,7 @@ read, whatever a channel is called.
 
 from os import memfd_create, write
 
-from transcoder.ffmpeg.command_line import ENCODERS, SAMPLE_RATE_HZ
+from transcoder.ffmpeg.stream_plan import ENCODERS, SAMPLE_RATE_HZ
 from transcoder.slate.picture import RAIL_HEIGHT, RAIL_LEFT, RAIL_TOP, RAIL_WIDTH, render
 
 _FPS = 10  # whole frames in a segment, and less than half of the work of 25

@@ -4,8 +4,9 @@ Law: a stream is not missing before it has had as long to come as it may be away
 streams it says at its start alone, so to look again is to start it anew.
 """
 
-from transcoder.ffmpeg.command_line import LOOK_S, StreamPlan, longest_look_s
+from transcoder.ffmpeg.command_line import longest_look_s
 from transcoder.ffmpeg.messages import FfmpegMessages
+from transcoder.ffmpeg.stream_plan import LOOK_S, StreamPlan
 from transcoder.source.watchdog import SilenceLimits
 
 _LISTEN_AFTER_S, _LISTEN_AFTER_AT_MOST_S = 30.0, 300.0  # a new start costs a live source's newest second

@@ -17,7 +17,8 @@ from orchestrator.core.reading.event_payload import playlist_url
 from orchestrator.errors import NotFound, StoreUnavailable
 from orchestrator.ports import SessionRow
 from transcoder import bucket
-from transcoder.publish.media_playlist import MalformedPlaylist, MultivariantPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist
+from transcoder.publish.playlist_syntax import MalformedPlaylist
 
 MEDIA_TYPE = bucket.PLAYLIST_TYPE
 

@@ -38,7 +38,9 @@ from orchestrator.core.model import Container, ContainerState, Media, Source
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ContainerEvent, EngineReport, Launch, ProbeResult
 from transcoder import bucket
-from transcoder.publish.media_playlist import ListedSegment, MalformedPlaylist, MediaPlaylist, MultivariantPlaylist, Variant
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Variant
+from transcoder.publish.playlist_syntax import MalformedPlaylist
 
 log = logging.getLogger(__name__)
 

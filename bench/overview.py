@@ -29,7 +29,8 @@ from orchestrator.core.model import ChannelPolicy, Desired, EventType, Media, Ph
 from orchestrator.errors import FailoverError
 from orchestrator.migrations import upgrade
 from transcoder import bucket
-from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Variant
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Variant
 
 CHANNELS = 1000
 SESSIONS = 500

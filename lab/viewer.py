@@ -14,7 +14,9 @@ from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from transcoder import bucket
-from transcoder.publish.media_playlist import ListedSegment, MalformedPlaylist, MediaPlaylist, violations
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.playlist_laws import violations
+from transcoder.publish.playlist_syntax import MalformedPlaylist
 
 
 class Listing(NamedTuple):

@@ -21,7 +21,8 @@ from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
 from tests.support import eventually
 from transcoder import bucket
-from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Sending, Variant
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending, Variant
 
 
 @pytest.fixture

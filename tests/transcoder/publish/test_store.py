@@ -19,7 +19,7 @@ import pytest
 from tests.support import require
 from tests.transcoder.test_job import GOOD
 from transcoder.job import Job, parse
-from transcoder.publish.media_playlist import LIMIT_BYTES
+from transcoder.publish.playlist_syntax import LIMIT_BYTES
 from transcoder.publish.store import (
     Conflict,
     Found,

@@ -9,7 +9,7 @@ import re
 from collections import deque
 
 from transcoder.media.segment_description import SegmentDescription
-from transcoder.publish.media_playlist import Variant
+from transcoder.publish.multivariant_playlist import Variant
 
 _MARGIN = 1.25  # a variable bit rate's next peak is a little higher: without room each would be a reason to write again
 _DRIFT = 1.25  # so far AVERAGE-BANDWIDTH may be off before it is corrected

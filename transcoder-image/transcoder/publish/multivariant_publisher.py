@@ -9,7 +9,7 @@ from transcoder import bucket
 from transcoder.job import Streams
 from transcoder.media.segment_description import SegmentDescription
 from transcoder.media.variant_measurement import VariantMeasurement
-from transcoder.publish.media_playlist import MultivariantPlaylist, Sending
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending
 from transcoder.publish.store import Found, GetIndex, PutIndex, Reply, Request, Stored
 
 

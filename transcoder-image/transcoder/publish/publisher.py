@@ -16,8 +16,9 @@ from transcoder.media.programme_clock import ProgrammeClock
 from transcoder.media.segment_description import describe
 from transcoder.media.segmenter import Segment
 from transcoder.publish.backlog import Backlog, WaitingSegment
-from transcoder.publish.media_playlist import ListedSegment, MalformedPlaylist, MediaPlaylist
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 from transcoder.publish.multivariant_publisher import MultivariantPublisher
+from transcoder.publish.playlist_syntax import MalformedPlaylist
 from transcoder.publish.store import (
     Found,
     GetIndex,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from transcoder import bucket
 from transcoder.job import Job
-from transcoder.publish.media_playlist import LIMIT_BYTES
+from transcoder.publish.playlist_syntax import LIMIT_BYTES
 
 # A store that is silent for longer is as good as down; the request is made again. Playlists are small, and waited for.
 _TIMEOUT_S = {"GET": 2.0, "PUT": 3.0, "POST": 5.0}

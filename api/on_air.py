@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from api.kept import Kept
 from orchestrator.errors import Temporary
 from orchestrator.ports import ObjectStore, Stamp
-from transcoder.media_playlist import MalformedPlaylist, MultivariantPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist
+from transcoder.publish.playlist_syntax import MalformedPlaylist
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,11 @@ from api.world import World
 from orchestrator.core.reading.event_payload import playlist_url
 from orchestrator.errors import NotFound, StoreUnavailable
 from orchestrator.ports import SessionRow
-from transcoder.media_playlist import MalformedPlaylist, MultivariantPlaylist
+from transcoder import bucket
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist
+from transcoder.publish.playlist_syntax import MalformedPlaylist
 
-MEDIA_TYPE = "application/vnd.apple.mpegurl"
+MEDIA_TYPE = bucket.PLAYLIST_TYPE
 
 _HEADERS = {"Cache-Control": "no-store"}  # the address holds a token, and each read counts
 
@@ -26,11 +28,11 @@ _HEADERS = {"Cache-Control": "no-store"}  # the address holds a token, and each 
 def address(world: World, connection: ASGIConnection[Any, Any, Any, Any], session_id: str, token: str | None) -> str:
     """Of the session's playlist through the API. None: for who sends a key with it."""
     query = "" if token is None else f"?token={quote(token, safe='')}"
-    return f"{world.base_url(connection)}/v1/sessions/{session_id}/index.m3u8{query}"
+    return f"{world.base_url(connection)}/v1/sessions/{session_id}/{bucket.MULTIVARIANT_NAME}{query}"
 
 
 @get(
-    "/v1/sessions/{session_id:str}/index.m3u8",
+    f"/v1/sessions/{{session_id:str}}/{bucket.MULTIVARIANT_NAME}",
     summary="The session's playlist",
     media_type=MEDIA_TYPE,
     answer="#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1600000,AVERAGE-BANDWIDTH=1280000,"
@@ -51,14 +53,14 @@ async def read_multivariant(
         parsed = MultivariantPlaylist.parse(text)
     except MalformedPlaylist as error:
         raise StoreUnavailable(f"the session's playlist cannot be read: {error}") from None
-    playlist = parsed.absolute(f"{world.base_url(request)}/v1/sessions/{session.id}/index.m3u8")
+    playlist = parsed.absolute(f"{world.base_url(request)}/v1/sessions/{session.id}/{bucket.MULTIVARIANT_NAME}")
     query = "" if row.lease is None else f"?token={quote(world.keys.token(session.channel_id, row.lease.viewer), safe='')}"
     variants = tuple(variant._replace(uri=f"{variant.uri}{query}") for variant in playlist.variants)
     return Response(playlist._replace(variants=variants).render(), media_type=MEDIA_TYPE, headers=_HEADERS)
 
 
 @get(
-    "/v1/sessions/{session_id:str}/main.m3u8",
+    f"/v1/sessions/{{session_id:str}}/{bucket.MEDIA_PLAYLIST_NAME}",
     summary="The session's media playlist",
     media_type=MEDIA_TYPE,
     answer="#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-DISCONTINUITY-SEQUENCE:0\n"

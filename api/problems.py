@@ -39,7 +39,7 @@ from orchestrator.errors import (
     Temporary,
     Unauthorized,
 )
-from transcoder.redaction import redacted
+from transcoder.source.redaction import redacted
 
 log = logging.getLogger(__name__)
 

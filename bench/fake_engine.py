@@ -37,14 +37,10 @@ from orchestrator.app.settings import Settings, derived
 from orchestrator.core.model import Container, ContainerState, Media, Source
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ContainerEvent, EngineReport, Launch, ProbeResult
-from transcoder.media_playlist import (
-    ListedSegment,
-    MalformedPlaylist,
-    MediaPlaylist,
-    MultivariantPlaylist,
-    Variant,
-    segment_uri,
-)
+from transcoder import bucket
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Variant
+from transcoder.publish.playlist_syntax import MalformedPlaylist
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +49,6 @@ MEDIA = Media(video="h264", audio="aac", channels=2, width=640, height=360, bitr
 _ROOT = Path(__file__).parents[1]
 _PUBLISHERS = 16  # requests to the store at once
 _RETRY_S = 1.0  # after the store has not answered
-_HEADERS = {"Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "public, max-age=1"}
 
 _Key = tuple[str, int]  # session, attempt
 
@@ -228,7 +223,9 @@ class _Publication:
                 return self._segment_s
             after = self._playlist.append(self._next(self._playlist), float(self._job["window_s"]))
             condition = {"If-None-Match": "*"} if self._etag is None else {"If-Match": self._etag}
-            answer = http.request("PUT", address["put"], body=after.render().encode(), headers=_HEADERS | condition)
+            answer = http.request(
+                "PUT", address["put"], body=after.render().encode(), headers=bucket.PLAYLIST_HEADERS | condition
+            )
         except (urllib3.exceptions.HTTPError, MalformedPlaylist) as error:
             log.warning("%s: %s", self.key, error)
             return _RETRY_S
@@ -247,13 +244,13 @@ class _Publication:
             self.over = self._playlist.ended or self._playlist.last_attempt > self.key[1]
             return
         self._playlist, self._etag = MediaPlaylist(self._job["target_duration_s"], 0, 0, (), False), None
-        index = MultivariantPlaylist((Variant("main.m3u8", 400_000),)).render().encode()
-        http.request("PUT", self._job["store"]["playlists"]["index"]["put"], body=index, headers=_HEADERS)
+        index = MultivariantPlaylist((Variant(bucket.MEDIA_PLAYLIST_NAME, 400_000),)).render().encode()
+        http.request("PUT", self._job["store"]["playlists"]["index"]["put"], body=index, headers=bucket.PLAYLIST_HEADERS)
 
     def _next(self, playlist: MediaPlaylist) -> ListedSegment:
         first = playlist.last_attempt not in (0, self.key[1])
         starts_at = max(playlist.end_s or 0.0, time.time() - self._segment_s) if first or not playlist.segments else None
-        uri = segment_uri(*self.key, "main", self._n)
+        uri = bucket.segment_uri(*self.key, self._n)
         return ListedSegment(uri, self._segment_s, playlist.end_s if starts_at is None else starts_at, first)  # type: ignore[arg-type]
 
 

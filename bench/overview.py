@@ -28,7 +28,9 @@ from orchestrator.app.settings import Settings, replaced
 from orchestrator.core.model import ChannelPolicy, Desired, EventType, Media, Phase, SourceStatus
 from orchestrator.errors import FailoverError
 from orchestrator.migrations import upgrade
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Variant, segment_uri
+from transcoder import bucket
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Variant
 
 CHANNELS = 1000
 SESSIONS = 500
@@ -175,9 +177,9 @@ async def _fill(tables: SqlTables, store: MinioObjectStore, count: int, running:
         await asyncio.gather(*(publish(row["session_id"]) for row in own))
 
 
-_INDEX = MultivariantPlaylist((Variant("main.m3u8", 6_000_000),)).render()
+_INDEX = MultivariantPlaylist((Variant(bucket.MEDIA_PLAYLIST_NAME, 6_000_000),)).render()
 
 
 def _playlist(session_id: str, now: float) -> str:
-    listed = (ListedSegment(segment_uri(session_id, 2, "main", n), 2.0, now - 30 + 2 * n, n == 0) for n in range(15))
+    listed = (ListedSegment(bucket.segment_uri(session_id, 2, n), 2.0, now - 30 + 2 * n, n == 0) for n in range(15))
     return MediaPlaylist(4, 0, 0, tuple(listed), ended=False).render()

@@ -26,7 +26,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 from orchestrator.app.settings import Settings
 from orchestrator.core.reading.event_payload import timestamp
-from transcoder.redaction import redacted
+from transcoder.source.redaction import redacted
 
 _NOISY = ("httpx", "httpcore", "urllib3", "docker", "uvicorn.access", "alembic", "apscheduler")
 _CONTROL_CHARACTERS = {code: repr(chr(code))[1:-1] for code in (*range(0x20), 0x7F, *range(0x80, 0xA0), 0x2028, 0x2029)}

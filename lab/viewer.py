@@ -1,6 +1,6 @@
 """A viewer that believes nothing: follows a session's playlist as a player would, and says what a player would suffer.
 
-It holds every two consecutive states against the playlist's laws (`transcoder.media_playlist.violations`), fetches each listed
+It holds every two consecutive states against the playlist's laws (`violations` of the agent's playlists), fetches each listed
 segment at once (what is listed must be there), and measures at each listing how late it came: later than the listing before
 plus the duration of what that one listed last.
 """
@@ -13,7 +13,10 @@ import time
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-from transcoder.media_playlist import ListedSegment, MalformedPlaylist, MediaPlaylist, attempt_of, violations
+from transcoder import bucket
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.playlist_laws import violations
+from transcoder.publish.playlist_syntax import MalformedPlaylist
 
 
 class Listing(NamedTuple):
@@ -35,10 +38,10 @@ class Swap(NamedTuple):
 
 
 class Viewer:
-    """Follows one playlist. `url` is the multivariant or the media playlist; `main.m3u8` beside it is what is read."""
+    """Follows one playlist. `url` is the multivariant or the media playlist; the media playlist beside it is what is read."""
 
     def __init__(self, url: str, *, every_s: float = 0.05, fetch: bool = True) -> None:
-        self._url = urljoin(url, "main.m3u8")
+        self._url = urljoin(url, bucket.MEDIA_PLAYLIST_NAME)
         self._every_s = every_s
         self._fetch = fetch
         self._connection: http.client.HTTPConnection | None = None
@@ -98,7 +101,7 @@ class Viewer:
         for segment in fresh:
             last = self.listings[-1] if self.listings else None
             late_s = None if last is None else now - (last.at + last.segment.duration_s)
-            listing = Listing(now, segment, attempt_of(segment.uri), late_s)
+            listing = Listing(now, segment, bucket.attempt_of(segment.uri), late_s)
             self.listings.append(listing)
             found.append(listing)
             if self._fetch:

@@ -19,7 +19,8 @@ from orchestrator.app.task_group import TaskGroup
 from orchestrator.core.model import Absent, Corrupt, Playlist, Unknown
 from orchestrator.errors import CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import ObjectStore
-from transcoder.media_playlist import MediaPlaylist, attempt_of
+from transcoder import bucket
+from transcoder.publish.media_playlist import MediaPlaylist
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +213,7 @@ def takeover_gap_s(playlist: MediaPlaylist, attempt: int) -> float:
     """Programme skipped (or, negative, repeated) between the last segment of an earlier attempt and this one's first."""
     before = None
     for segment in playlist.segments:
-        if before is not None and attempt_of(segment.uri) == attempt:
+        if before is not None and bucket.attempt_of(segment.uri) == attempt:
             return segment.program_date_time - (before.program_date_time + before.duration_s)
-        before = segment if attempt_of(segment.uri) < attempt else before
+        before = segment if bucket.attempt_of(segment.uri) < attempt else before
     return 0.0

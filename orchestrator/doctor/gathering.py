@@ -33,12 +33,12 @@ from orchestrator.ports import (
     Operation,
     Sessions,
 )
+from transcoder import bucket
 
 T = TypeVar("T")
 
 _ANSWER_S = 20.0
 _AGAIN_S = 6.0  # longer than an orchestrator takes to see and to mend: a poll of the containers, a stop
-_PREFIXES = ("playlists/", "segments/", "logs/")
 
 
 class Tables(Protocol):
@@ -142,10 +142,10 @@ async def _objects(store: ObjectStore) -> dict[str, float] | None:
     newest: dict[str, float] = {}
     try:
         async with asyncio.timeout(10 * _ANSWER_S):
-            for prefix in _PREFIXES:
+            for prefix in bucket.PREFIXES:
                 async for page in store.objects(prefix):
                     for item in page:
-                        session_id = item.key.split("/")[1]
+                        session_id = bucket.session_of(item.key)
                         newest[session_id] = max(item.modified_at, newest.get(session_id, 0.0))
     except (FailoverError, TimeoutError):
         return None  # found by the store's own examination

@@ -14,6 +14,7 @@ from orchestrator.doctor.container_rules import confirmed, passing
 from orchestrator.doctor.facts import Facts
 from orchestrator.doctor.finding import Finding, Level
 from orchestrator.ports import EngineReport, StoreReport
+from transcoder import bucket
 
 SKEW_S: Final = 5.0  # a store's Date has whole seconds; a swap between clocks this far apart shows
 SIGNATURE_LEFT: Final = 0.1  # of its life: it is renewed at 0.8
@@ -122,20 +123,20 @@ def _store(store: StoreReport) -> Iterator[Finding]:
             what=f"the store takes no segment by a signed POST policy: {store.post_policy}",
             remedy="use a store with POST policies; compare the clocks; let a proxy in between pass the form on as it is",
         )
-    missing = [prefix for prefix in ("playlists/", "segments/") if prefix not in store.public]
-    if store.post_policy and "segments/" in missing:
-        missing.remove("segments/")  # there was none to be read
+    missing = [prefix for prefix in bucket.PUBLIC_PREFIXES if prefix not in store.public]
+    if store.post_policy and bucket.SEGMENTS in missing:
+        missing.remove(bucket.SEGMENTS)  # there was none to be read
     if missing:
         yield Finding(
             check="bucket-policy",
             what=f"players may not read {' and '.join(missing)}",
             remedy=f"the bucket's policy must allow s3:GetObject there to everybody, or to the CDN at origin_url: {prepare}",
         )
-    if "logs/" in store.public:
+    if bucket.LOGS in store.public:
         yield Finding(
             check="private-logs",
-            what="everybody may read logs/",
-            remedy=f"the bucket's policy must allow reading of playlists/ and segments/ alone: {prepare}",
+            what=f"everybody may read {bucket.LOGS}",
+            remedy=f"the bucket's policy must allow reading of {' and '.join(bucket.PUBLIC_PREFIXES)} alone: {prepare}",
         )
     if store.listable:
         yield Finding(

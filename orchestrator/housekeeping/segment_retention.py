@@ -18,12 +18,10 @@ from orchestrator.app.settings import Settings
 from orchestrator.core.model import Phase
 from orchestrator.errors import CorruptPlaylist, NotFound, StoreUnavailable
 from orchestrator.ports import ObjectStore, Sessions
-from transcoder.media_playlist import MediaPlaylist
+from transcoder import bucket
+from transcoder.publish.media_playlist import MediaPlaylist
 
 log = logging.getLogger(__name__)
-
-# Playlists last: as long as they exist, the next pass finds what an interrupted one has left
-_PREFIXES = ("segments/", "logs/", "playlists/")
 
 _REFUSALS = 3  # so many sessions in a row whose objects cannot be read: the store itself is at fault
 
@@ -42,12 +40,12 @@ class SegmentRetention:
         """One pass; returns how many objects were deleted. Raises StoreUnavailable, DatabaseUnavailable."""
         segments: dict[str, list[str]] = defaultdict(list)
         newest: dict[str, float] = {}
-        for prefix in _PREFIXES:
+        for prefix in bucket.PREFIXES:
             async for page in self._store.objects(prefix):
                 for item in page:
-                    session_id = item.key.split("/")[1]
+                    session_id = bucket.session_of(item.key)
                     newest[session_id] = max(item.modified_at, newest.get(session_id, 0.0))
-                    if prefix == "segments/":
+                    if prefix == bucket.SEGMENTS:
                         segments[session_id].append(item.key)
         unended = {session.id for session in await self._sessions.unended()}
         gone, refused = 0, 0
@@ -82,12 +80,12 @@ class SegmentRetention:
             return 0
         playlist = found[0]
         firsts = self._firsts.setdefault(session_id, deque())
-        firsts.append((now, _place(playlist.segments[0].uri)))
+        firsts.append((now, bucket.place_of(playlist.segments[0].uri)))
         long_ago = now - self._kept_s(playlist)
         while len(firsts) > 1 and firsts[1][0] <= long_ago:
             firsts.popleft()
         seen_at, first = firsts[0]
-        out = [key for key in keys if _place(key) < first] if seen_at <= long_ago else []
+        out = [key for key in keys if bucket.place_of(key) < first] if seen_at <= long_ago else []
         if out:
             await self._store.delete(out)
         return len(out)
@@ -107,18 +105,9 @@ class SegmentRetention:
 
     async def _whole_session(self, session_id: str) -> int:
         gone = 0
-        for prefix in _PREFIXES:
-            async for page in self._store.objects(f"{prefix}{session_id}/"):
+        for prefix in bucket.PREFIXES:
+            async for page in self._store.objects(bucket.session_prefix(prefix, session_id)):
                 await self._store.delete([item.key for item in page])
                 gone += len(page)
         log.info("%s: %s objects of an ended session deleted", session_id, gone)
         return gone
-
-
-def _place(key: str) -> Place:
-    """The place that a segment's key, or the URI that lists it, names: `…segments/{session}/{attempt}/{variant}/{n}.ts`. A
-    container may write any key below its own attempt's prefix: one without a number sorts before all that have one."""
-    parts = key.partition("segments/")[2].split("/")
-    numbers = (parts[1] if len(parts) > 1 else "", parts[-1].partition(".")[0])
-    attempt, number = (int(each) if each.isascii() and each.isdecimal() and len(each) < 19 else -1 for each in numbers)
-    return attempt, number

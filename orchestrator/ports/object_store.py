@@ -7,7 +7,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from transcoder.media_playlist import MediaPlaylist
+from transcoder import bucket
+from transcoder.publish.media_playlist import MediaPlaylist
 
 
 class Stamp(Struct, frozen=True):
@@ -32,7 +33,7 @@ class StoreReport(Struct, frozen=True, kw_only=True):
     refuses_stale: bool = True  # If-Match with another object's ETag
     accepts_current: bool = True  # If-Match with this one's
     post_policy: str = ""  # what it answered instead of taking a segment
-    public: tuple[str, ...] = ("playlists/", "segments/")  # prefixes that anybody may read
+    public: tuple[str, ...] = bucket.PUBLIC_PREFIXES  # prefixes that anybody may read
     listable: bool = False  # by anybody
     cors: bool = True  # a page of any origin may read playlists
 
@@ -53,14 +54,14 @@ class ObjectStore(Protocol):
         """The `store` object of the agent's job: signed addresses for one attempt. No network call."""
 
     async def playlists(self) -> Mapping[str, Stamp]:
-        """Session id → stamp of its `main.m3u8`, by one LIST (1,000 keys a page). Raises StoreUnavailable."""
+        """Session id → stamp of its media playlist, by one LIST (1,000 keys a page). Raises StoreUnavailable."""
 
     async def read_playlist(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
         """The media playlist and its ETag; None where there is none. Raises StoreUnavailable; CorruptPlaylist where what is
         there cannot be read as one."""
 
     async def read_multivariant(self, session_id: str) -> str | None:
-        """The text of `index.m3u8`; None where there is none. Raises StoreUnavailable."""
+        """The text of the multivariant playlist; None where there is none. Raises StoreUnavailable."""
 
     async def read_segment(self, session_id: str, uri: str, limit_bytes: int) -> bytes | None:
         """The beginning of a segment, by its URI as the session's media playlist lists it. None where there is none, or where

@@ -27,7 +27,7 @@ from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
 from tests.support import eventually
-from transcoder.media_playlist import MultivariantPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist
 
 SHARING = {"sharing": "channel"}
 

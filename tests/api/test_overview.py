@@ -20,16 +20,21 @@ from tests.api.stage import KEY, Stage, calling
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Variant, segment_uri
+from transcoder import bucket
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Variant
 
 
 def listed(store: FakeObjectStore, session_id: str, segments: int = 3) -> None:
-    uris = [segment_uri(session_id, 1, "main", n) for n in range(segments)]
+    uris = [bucket.segment_uri(session_id, 1, n) for n in range(segments)]
     playlist = MediaPlaylist(
         4, 0, 0, tuple(ListedSegment(uri, 2.0, 1_700_000_000.0 + 2 * n, n == 0) for n, uri in enumerate(uris)), ended=False
     )
-    store.put(f"playlists/{session_id}/main.m3u8", playlist.render().encode())
-    store.put(f"playlists/{session_id}/index.m3u8", MultivariantPlaylist((Variant("main.m3u8", 1_600_000),)).render().encode())
+    store.put(bucket.media_playlist_key(session_id), playlist.render().encode())
+    store.put(
+        bucket.multivariant_key(session_id),
+        MultivariantPlaylist((Variant(bucket.MEDIA_PLAYLIST_NAME, 1_600_000),)).render().encode(),
+    )
 
 
 async def overview(client: httpx.AsyncClient) -> dict[str, Any]:
@@ -78,9 +83,11 @@ async def test_a_bit_rate_is_the_average_and_follows_a_correction(store: FakeObj
     listed(store, session_id)
     looking = on_air.OnAir(store)
     assert (await looking.get([session_id]))[session_id].bitrate_bps == 1_600_000
-    corrected = MultivariantPlaylist((Variant("main.m3u8", 6_000_000, average_bandwidth=4_000_000),)).render().encode()
+    corrected = (
+        MultivariantPlaylist((Variant(bucket.MEDIA_PLAYLIST_NAME, 6_000_000, average_bandwidth=4_000_000),)).render().encode()
+    )
     listed(store, session_id, segments=4)
-    store.put(f"playlists/{session_id}/index.m3u8", corrected)
+    store.put(bucket.multivariant_key(session_id), corrected)
     looking.expire()
     assert (await looking.get([session_id]))[session_id].bitrate_bps == 4_000_000
 
@@ -209,7 +216,7 @@ async def test_a_store_that_does_not_answer_is_not_waited_for(
 async def test_a_playlist_that_is_none_hides_no_other(admin: httpx.AsyncClient, stage: Stage, store: FakeObjectStore) -> None:
     await stage.channel()
     broken, whole = await stage.session(), await stage.session()
-    store.put(f"playlists/{broken['id']}/main.m3u8", b"no playlist")
+    store.put(bucket.media_playlist_key(broken["id"]), b"no playlist")
     listed(store, whole["id"])
     seen = {each["id"]: (each["segments"], each["last_segment_at"] is None) for each in (await overview(admin))["sessions"]}
     assert seen == {broken["id"]: (None, False), whole["id"]: (3, False)}

@@ -18,6 +18,7 @@ from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.frames import FakeFrames
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
+from transcoder import bucket
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def _every_look_is_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def stored(store: FakeObjectStore, session_id: str, n: int, media: bytes) -> None:
-    store.put(f"segments/{session_id}/1/main/{n}.ts", media)
+    store.put(bucket.segment_key(session_id, 1, n), media)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
 from tests.support import eventually
+from transcoder import bucket
 
 
 async def test_a_new_session_has_all_that_a_client_needs(admin: httpx.AsyncClient, stage: Stage) -> None:
@@ -210,7 +211,7 @@ async def test_attempts_and_logs_tell_what_happened(
     assert attempt["first_segment_at"] and attempt["ended_at"] is None
     assert (await client.get(f"{path}/1/log", headers=token)).status_code == 401
     assert_problem(await admin.get(f"{path}/1/log"), 404)
-    store.put(f"logs/{session['id']}/1.log", b"started\nended\n", "text/plain")
+    store.put(bucket.log_key(session["id"], 1), b"started\nended\n", "text/plain")
     answer = await admin.get(f"{path}/1/log")
     assert answer.text == "started\nended\n"
     assert answer.headers["content-type"].startswith("text/plain")

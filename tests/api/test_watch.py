@@ -20,14 +20,9 @@ from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
 from tests.support import eventually
-from transcoder.media_playlist import (
-    ListedSegment,
-    MediaPlaylist,
-    MultivariantPlaylist,
-    Sending,
-    Variant,
-    segment_uri,
-)
+from transcoder import bucket
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending, Variant
 
 
 @pytest.fixture
@@ -38,13 +33,11 @@ async def browser(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def publish(store: FakeObjectStore, session_id: str) -> None:
-    segments = tuple(
-        ListedSegment(segment_uri(session_id, 1, "main", n), 2.0, 1_748_811_600.0 + 2 * n, False) for n in range(3)
-    )
+    segments = tuple(ListedSegment(bucket.segment_uri(session_id, 1, n), 2.0, 1_748_811_600.0 + 2 * n, False) for n in range(3))
     media = MediaPlaylist(target_duration_s=4, media_sequence=7, discontinuity_sequence=1, segments=segments, ended=False)
-    multivariant = MultivariantPlaylist((Variant("main.m3u8", 1_600_000),), Sending("h264", "aac", 2))
-    store.put(f"playlists/{session_id}/index.m3u8", multivariant.render().encode(), "application/vnd.apple.mpegurl")
-    store.put(f"playlists/{session_id}/main.m3u8", media.render().encode(), "application/vnd.apple.mpegurl")
+    multivariant = MultivariantPlaylist((Variant(bucket.MEDIA_PLAYLIST_NAME, 1_600_000),), Sending("h264", "aac", 2))
+    store.put(bucket.multivariant_key(session_id), multivariant.render().encode(), "application/vnd.apple.mpegurl")
+    store.put(bucket.media_playlist_key(session_id), media.render().encode(), "application/vnd.apple.mpegurl")
 
 
 async def test_a_plain_player_is_led_to_a_playlist_that_keeps_its_session(

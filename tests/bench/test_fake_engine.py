@@ -14,7 +14,8 @@ from orchestrator.core.model import Attempt, Channel, ContainerState, Phase, Ses
 from orchestrator.ports import Launch
 from tests.servers import Seaweed
 from tests.support import eventually
-from transcoder.media_playlist import MediaPlaylist, violations
+from transcoder.publish.media_playlist import MediaPlaylist
+from transcoder.publish.playlist_laws import violations
 
 SOURCE = Source(id="x", channel_id="c", url="http://source.test/", media=MEDIA)
 

@@ -6,7 +6,7 @@ import pytest
 
 from bench.swap import lateness_s
 from lab.viewer import Listing
-from transcoder.media_playlist import ListedSegment
+from transcoder.publish.media_playlist import ListedSegment
 
 
 def listed(*moments: tuple[float, float]) -> list[Listing]:

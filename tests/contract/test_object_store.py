@@ -33,7 +33,10 @@ from tests.fakes import object_store as fake_object_store
 from tests.fakes.object_store import FakeObjectStore
 from tests.servers import WRITER_ACCESS_KEY, WRITER_BUCKET, WRITER_SECRET_KEY, Seaweed
 from tests.support import eventually
-from transcoder.media_playlist import LIMIT_BYTES, ListedSegment, MediaPlaylist, segment_uri, violations
+from transcoder import bucket
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.playlist_laws import violations
+from transcoder.publish.playlist_syntax import LIMIT_BYTES
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 SEGMENT_HEADERS = {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}
@@ -92,29 +95,29 @@ def void(_: object) -> None: ...
 
 def playlist(session_id: str = "s-1", segments: int = 3) -> MediaPlaylist:
     listed = tuple(
-        ListedSegment(segment_uri(session_id, 1, "main", n), 2.0, 1_700_000_000.0 + 2 * n, n == 0) for n in range(segments)
+        ListedSegment(bucket.segment_uri(session_id, 1, n), 2.0, 1_700_000_000.0 + 2 * n, n == 0) for n in range(segments)
     )
     return MediaPlaylist(4, 0, 0, listed, ended=False)
 
 
 async def test_a_listed_segment_is_read_as_far_as_is_wanted(rig: Rig) -> None:
-    rig.put("segments/s-1/1/main/0.ts", bytes(range(256)))
-    uri = segment_uri("s-1", 1, "main", 0)
+    rig.put(bucket.segment_key("s-1", 1, 0), bytes(range(256)))
+    uri = bucket.segment_uri("s-1", 1, 0)
     assert await rig.store.read_segment("s-1", uri, 100) == bytes(range(100))
     assert await rig.store.read_segment("s-1", uri, 1000) == bytes(range(256))
-    assert await rig.store.read_segment("s-1", segment_uri("s-1", 1, "main", 1), 100) is None
+    assert await rig.store.read_segment("s-1", bucket.segment_uri("s-1", 1, 1), 100) is None
 
 
 @pytest.mark.parametrize(
     "uri",
     [
-        "../../segments/s-2/1/main/0.ts", "../../logs/s-2/1.log", "../../segments/s-1/../s-2/main/0.ts",
-        "segments/s-2/1/main/0.ts",
+        bucket.segment_uri("s-2", 1, 0), "../../logs/s-2/1.log", "../../segments/s-1/../s-2/main/0.ts",
+        bucket.segment_key("s-2", 1, 0),
         "/segments/s-2/1/main/0.ts", "http://elsewhere.test/segments/s-1/1/main/0.ts", "../../segments/s-1//main/0.ts", "",
     ],
 )  # fmt: skip
 async def test_a_uri_leads_to_no_other_session_s_segments(rig: Rig, uri: str) -> None:
-    for key in ("segments/s-2/1/main/0.ts", "logs/s-2/1.log"):
+    for key in (bucket.segment_key("s-2", 1, 0), bucket.log_key("s-2", 1)):
         rig.put(key, b"another's")
     assert await rig.store.read_segment("s-1", uri, 100) is None
 
@@ -124,12 +127,12 @@ async def test_a_store_that_is_right_is_found_right_and_left_as_it_was(rig: Rig)
     assert report.clock_skew_s is not None
     assert abs(report.clock_skew_s) < 3.0
     assert replace(report, clock_skew_s=0.0) == StoreReport(clock_skew_s=0.0)
-    for prefix in ("playlists/", "segments/", "logs/"):
+    for prefix in (bucket.PLAYLISTS, bucket.SEGMENTS, bucket.LOGS):
         assert [item async for page in rig.store.objects(prefix) for item in page] == []
 
 
 async def test_a_playlist_that_is_none_is_said_to_be(rig: Rig) -> None:
-    rig.put("playlists/s-1/main.m3u8", b"half a disk")
+    rig.put(bucket.media_playlist_key("s-1"), b"half a disk")
     for call in (rig.store.read_playlist, rig.store.finish_playlist):
         with pytest.raises(CorruptPlaylist):
             await call("s-1")
@@ -141,16 +144,16 @@ async def test_a_playlist_that_is_none_is_said_to_be(rig: Rig) -> None:
 async def test_one_look_says_which_sessions_advanced(rig: Rig) -> None:
     assert await rig.store.playlists() == {}
     for session_id in ("s-1", "s-2"):
-        rig.put(f"playlists/{session_id}/index.m3u8", b"#EXTM3U\n")
-        rig.put(f"playlists/{session_id}/main.m3u8", playlist(session_id).render().encode())
-    rig.put("playlists/s-3/index.m3u8", b"#EXTM3U\n")
-    rig.put("segments/s-4/1/main/0.ts", b"media")
+        rig.put(bucket.multivariant_key(session_id), b"#EXTM3U\n")
+        rig.put(bucket.media_playlist_key(session_id), playlist(session_id).render().encode())
+    rig.put(bucket.multivariant_key("s-3"), b"#EXTM3U\n")
+    rig.put(bucket.segment_key("s-4", 1, 0), b"media")
 
     before = await rig.store.playlists()
     assert set(before) == {"s-1", "s-2"}
     assert abs(before["s-1"].modified_at - time.time()) < 5
 
-    rig.put("playlists/s-2/main.m3u8", playlist("s-2", 4).render().encode())
+    rig.put(bucket.media_playlist_key("s-2"), playlist("s-2", 4).render().encode())
     after = await rig.store.playlists()
     assert after["s-1"] == before["s-1"]
     assert after["s-2"].etag != before["s-2"].etag
@@ -158,19 +161,19 @@ async def test_one_look_says_which_sessions_advanced(rig: Rig) -> None:
 
 async def test_a_playlist_is_read_with_the_etag_that_the_look_showed(rig: Rig) -> None:
     assert await rig.store.read_playlist("s-1") is None
-    rig.put("playlists/s-1/main.m3u8", playlist().render().encode())
+    rig.put(bucket.media_playlist_key("s-1"), playlist().render().encode())
     found = await rig.store.read_playlist("s-1")
     assert found == (playlist(), (await rig.store.playlists())["s-1"].etag)
 
 
 async def test_the_multivariant_playlist_is_read_as_it_is(rig: Rig) -> None:
     assert await rig.store.read_multivariant("s-1") is None
-    rig.put("playlists/s-1/index.m3u8", b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nmain.m3u8\n")
+    rig.put(bucket.multivariant_key("s-1"), b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nmain.m3u8\n")
     assert await rig.store.read_multivariant("s-1") == "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nmain.m3u8\n"
 
 
 async def test_a_playlist_that_cannot_be_read_says_nothing(rig: Rig) -> None:
-    rig.put("playlists/s-1/main.m3u8", b"<html>")
+    rig.put(bucket.media_playlist_key("s-1"), b"<html>")
     with pytest.raises(StoreUnavailable):
         await rig.store.read_playlist("s-1")
     with pytest.raises(StoreUnavailable):
@@ -188,7 +191,7 @@ POISON = {
 
 @pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
 async def test_whatever_a_container_wrote_is_corrupt_and_nothing_worse(rig: Rig, poison: bytes) -> None:
-    rig.put("playlists/s-1/main.m3u8", poison)
+    rig.put(bucket.media_playlist_key("s-1"), poison)
     with pytest.raises(CorruptPlaylist):
         await rig.store.read_playlist("s-1")
     with pytest.raises(CorruptPlaylist):
@@ -197,14 +200,14 @@ async def test_whatever_a_container_wrote_is_corrupt_and_nothing_worse(rig: Rig,
 
 async def test_an_attempt_of_5000_digits_is_none(rig: Rig) -> None:
     listed = playlist().render().replace("/s-1/1/", f"/s-1/{HUGE}/") + f"## CLAIM:{HUGE}\n"
-    rig.put("playlists/s-1/main.m3u8", listed.encode())
+    rig.put(bucket.media_playlist_key("s-1"), listed.encode())
     found = await rig.store.read_playlist("s-1")
     assert found is not None and found[0].fencing_attempt == 0
 
 
 async def test_a_log_is_read_as_far_as_any_log_can_be(rig: Rig) -> None:
     for size in (0, 10, 5 << 20):
-        rig.put("logs/s-1/1.log", b"x" * size)
+        rig.put(bucket.log_key("s-1", 1), b"x" * size)
         log = await rig.store.read_log("s-1", 1)
         assert log is not None and len(log) == min(size, 2 << 20)
 
@@ -235,7 +238,7 @@ async def test_finishing_appends_the_endlist_once(rig: Rig) -> None:
     await rig.store.finish_playlist("s-1")
     assert await rig.store.playlists() == {}
 
-    rig.put("playlists/s-1/main.m3u8", playlist().render().encode())
+    rig.put(bucket.media_playlist_key("s-1"), playlist().render().encode())
     await rig.store.finish_playlist("s-1")
     found = await rig.store.read_playlist("s-1")
     assert found is not None and found[0] == playlist().finish()
@@ -249,17 +252,17 @@ async def test_objects_come_in_pages_and_go_in_bulk(rig: Rig, monkeypatch: pytes
         monkeypatch.setattr(module, name, 10)
     count = 25
     for n in range(count):
-        rig.put(f"segments/s-1/1/main/{n}.ts", b"x" * (n % 7))
-    rig.put("segments/s-2/1/main/0.ts", b"other")
+        rig.put(bucket.segment_key("s-1", 1, n), b"x" * (n % 7))
+    rig.put(bucket.segment_key("s-2", 1, 0), b"other")
     pages = [page async for page in rig.store.objects("segments/s-1/")]
     assert [len(page) for page in pages] == [10, 10, 5]
     sizes = {item.key: item.size for page in pages for item in page}
-    assert sizes == {f"segments/s-1/1/main/{n}.ts": n % 7 for n in range(count)}
+    assert sizes == {bucket.segment_key("s-1", 1, n): n % 7 for n in range(count)}
     assert all(abs(item.modified_at - time.time()) < 60 for page in pages for item in page)
 
     await rig.store.delete([*sizes, "segments/s-1/1/main/never.ts"])
     await rig.store.delete([])
-    assert await keys(rig.store, "segments/") == ["segments/s-2/1/main/0.ts"]
+    assert await keys(rig.store, bucket.SEGMENTS) == [bucket.segment_key("s-2", 1, 0)]
 
 
 async def keys(store: ObjectStore, prefix: str) -> list[str]:
@@ -276,7 +279,7 @@ async def test_one_look_sees_more_sessions_than_a_page_holds(rig: Rig, monkeypat
 
 async def test_a_log_is_read_where_there_is_one(rig: Rig) -> None:
     assert await rig.store.read_log("s-1", 2) is None
-    rig.put("logs/s-1/2.log", b"started\nended \xff\n")
+    rig.put(bucket.log_key("s-1", 2), b"started\nended \xff\n")
     assert await rig.store.read_log("s-1", 2) == "started\nended \N{REPLACEMENT CHARACTER}\n"
 
 
@@ -287,7 +290,7 @@ def calls(store: ObjectStore) -> list[Any]:
     """Every call that needs the store."""
 
     async def all_objects() -> list[StoredObject]:
-        return [item async for page in store.objects("segments/") for item in page]
+        return [item async for page in store.objects(bucket.SEGMENTS) for item in page]
 
     return [
         store.prepare(), store.check(), store.playlists(), store.read_playlist("s-1"), store.read_multivariant("s-1"),
@@ -361,7 +364,7 @@ async def test_answers_that_are_not_s3s_say_nothing(settings: Settings, status: 
         port = server.sockets[0].getsockname()[1]
         store = MinioObjectStore(replaced(settings, s3_endpoint=f"http://127.0.0.1:{port}"))
         calls: list[Any] = [store.playlists(), store.read_playlist("s-1"), store.finish_playlist("s-1")]
-        calls.append(keys(store, "segments/"))
+        calls.append(keys(store, bucket.SEGMENTS))
         if not status.startswith("200"):  # what is deleted is looked for again: a false yes does no harm
             calls.append(store.delete(["x"]))
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
@@ -477,9 +480,9 @@ def test_a_segment_is_stored_with_the_headers_that_a_cdn_needs(
     http: httpx.Client, store: MinioObjectStore, settings: Settings
 ) -> None:
     target = signed(store)["segments"]
-    assert target["prefix"] == "segments/s-1/1/"
-    assert post(http, target, "segments/s-1/1/main/0.ts", b"media" * 1000).status_code in (200, 201, 204)
-    stored = http.get(origin(settings, "segments/s-1/1/main/0.ts"))
+    assert target["prefix"] == bucket.segments_prefix("s-1", 1)
+    assert post(http, target, bucket.segment_key("s-1", 1, 0), b"media" * 1000).status_code in (200, 201, 204)
+    stored = http.get(origin(settings, bucket.segment_key("s-1", 1, 0)))
     assert (stored.status_code, stored.content) == (200, b"media" * 1000)
     assert {name: stored.headers[name] for name in SEGMENT_HEADERS} == SEGMENT_HEADERS
 
@@ -487,14 +490,14 @@ def test_a_segment_is_stored_with_the_headers_that_a_cdn_needs(
 @pytest.mark.parametrize(
     ("key", "fields"),
     [
-        ("segments/s-1/2/main/0.ts", {}),  # a later attempt's
-        ("segments/s-2/1/main/0.ts", {}),  # another session's
-        ("segments/s-1/10/main/0.ts", {}),  # the prefix ends with a slash
-        ("playlists/s-1/main.m3u8", {}),
-        ("segments/s-1/1/main/0.ts", {"Content-Type": "text/html"}),
-        ("segments/s-1/1/main/0.ts", {"Cache-Control": "no-store"}),
-        ("segments/s-1/1/main/0.ts", {"x-amz-signature": "0" * 64}),
-        ("segments/s-1/1/main/0.ts", {"x-amz-meta-extra": "not in the policy"}),
+        (bucket.segment_key("s-1", 2, 0), {}),  # a later attempt's
+        (bucket.segment_key("s-2", 1, 0), {}),  # another session's
+        (bucket.segment_key("s-1", 10, 0), {}),  # the prefix ends with a slash
+        (bucket.media_playlist_key("s-1"), {}),
+        (bucket.segment_key("s-1", 1, 0), {"Content-Type": "text/html"}),
+        (bucket.segment_key("s-1", 1, 0), {"Cache-Control": "no-store"}),
+        (bucket.segment_key("s-1", 1, 0), {"x-amz-signature": "0" * 64}),
+        (bucket.segment_key("s-1", 1, 0), {"x-amz-meta-extra": "not in the policy"}),
     ],
 )
 async def test_a_segments_form_is_good_for_nothing_else(
@@ -510,9 +513,9 @@ async def test_a_segment_may_not_be_empty_nor_huge(
     monkeypatch.setattr(signed_addresses, "_SEGMENT_BYTES", (1, 1000))
     target = signed(store)["segments"]
     for size, expected in ((0, 400), (1001, 400), (1, 204), (1000, 204)):
-        answer = post(http, target, f"segments/s-1/1/main/{size}.ts", b"x" * size)
+        answer = post(http, target, bucket.segment_key("s-1", 1, size), b"x" * size)
         assert (answer.status_code in (200, 201, 204)) == (expected == 204), (size, answer.text)
-    assert await keys(store, "segments/") == ["segments/s-1/1/main/1.ts", "segments/s-1/1/main/1000.ts"]
+    assert await keys(store, bucket.SEGMENTS) == [bucket.segment_key("s-1", 1, 1), bucket.segment_key("s-1", 1, 1000)]
 
 
 def test_playlists_and_the_log_are_written_and_read_by_their_addresses(
@@ -532,7 +535,7 @@ def test_playlists_and_the_log_are_written_and_read_by_their_addresses(
         public = http.get(origin(settings, f"playlists/s-1/{name}.m3u8"))
         assert {header: public.headers[header] for header in headers} == headers
     assert http.put(addresses["log"]["put"], content=b"a log").status_code == 200
-    assert client.stat_object(settings.s3_bucket, "logs/s-1/1.log").size == 5
+    assert client.stat_object(settings.s3_bucket, bucket.log_key("s-1", 1)).size == 5
 
 
 def test_an_address_is_good_for_its_own_key_and_way_only(http: httpx.Client, store: MinioObjectStore) -> None:
@@ -554,7 +557,7 @@ async def test_addresses_expire(http: httpx.Client, settings: Settings, store: M
     await eventually(lambda: http.put(put, content=b"late").status_code == 403, what="the PUT is refused")
 
     def refused() -> bool:
-        return post(http, addresses["segments"], "segments/s-1/1/main/0.ts", b"late").status_code == 403
+        return post(http, addresses["segments"], bucket.segment_key("s-1", 1, 0), b"late").status_code == 403
 
     await eventually(refused, what="the POST is refused")
     await brief.close()
@@ -575,22 +578,30 @@ async def test_preparing_is_safe_to_repeat_and_from_two_processes_at_once(settin
 def test_everybody_reads_playlists_and_segments_and_nothing_else(
     http: httpx.Client, store: MinioObjectStore, settings: Settings, client: Minio
 ) -> None:
-    for key in ("playlists/s-1/main.m3u8", "segments/s-1/1/main/0.ts", "logs/s-1/1.log", "other"):
+    for key in (bucket.media_playlist_key("s-1"), bucket.segment_key("s-1", 1, 0), bucket.log_key("s-1", 1), "other"):
         client.put_object(settings.s3_bucket, key, io.BytesIO(b"x"), 1)
-    for key in ("playlists/s-1/main.m3u8", "segments/s-1/1/main/0.ts"):
+    for key in (bucket.media_playlist_key("s-1"), bucket.segment_key("s-1", 1, 0)):
         assert http.get(origin(settings, key)).status_code == 200
         assert http.head(origin(settings, key)).status_code == 200
         for method in ("PUT", "DELETE", "POST"):
             assert http.request(method, origin(settings, key), content=b"x").status_code in (403, 405)
-    for closed in ("logs/s-1/1.log", "other", "", "?list-type=2", "?list-type=2&prefix=segments/", "?policy", "?versions"):
+    for closed in (
+        bucket.log_key("s-1", 1),
+        "other",
+        "",
+        "?list-type=2",
+        "?list-type=2&prefix=segments/",
+        "?policy",
+        "?versions",
+    ):
         assert http.get(origin(settings, closed)).status_code == 403, closed
-    listing = http.get(origin(settings, "segments/"))
+    listing = http.get(origin(settings, bucket.SEGMENTS))
     assert b"s-1" not in listing.content
 
 
 def test_players_in_any_page_may_read(http: httpx.Client, store: MinioObjectStore, settings: Settings, client: Minio) -> None:
-    client.put_object(settings.s3_bucket, "playlists/s-1/main.m3u8", io.BytesIO(b"x"), 1)
-    url, page = origin(settings, "playlists/s-1/main.m3u8"), {"Origin": "https://player.example"}
+    client.put_object(settings.s3_bucket, bucket.media_playlist_key("s-1"), io.BytesIO(b"x"), 1)
+    url, page = origin(settings, bucket.media_playlist_key("s-1")), {"Origin": "https://player.example"}
     read = http.get(url, headers=page)
     assert read.headers["access-control-allow-origin"] in ("*", "https://player.example")
     assert "etag" in read.headers["access-control-expose-headers"].lower()
@@ -610,7 +621,7 @@ async def test_what_is_wrong_with_a_bucket_is_found(store: MinioObjectStore, set
     client.set_bucket_policy(settings.s3_bucket, json.dumps(policy))
     try:
         report = await store.examine()
-        assert "logs/" in report.public
+        assert bucket.LOGS in report.public
         assert report.listable
         client.delete_bucket_policy(settings.s3_bucket)
         report = await store.examine()

@@ -27,6 +27,7 @@ from tests.e2e.attempts import Attempt, agent_pid, ffmpeg_pid
 from tests.e2e.stage import Stage, Watched
 from tests.servers import RedisServer, Seaweed
 from tests.support import eventually, require
+from transcoder import bucket
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
@@ -311,7 +312,7 @@ async def _start_by_hand(stage: Stage, store: MinioObjectStore, runtime: DockerR
 
 async def _keys(store: MinioObjectStore, attempt: Attempt) -> set[str]:
     """What the attempt has stored."""
-    prefix = f"segments/{attempt.session_id}/{attempt.number}/"
+    prefix = bucket.segments_prefix(attempt.session_id, attempt.number)
     return {each.key async for page in store.objects(prefix) for each in page}
 
 

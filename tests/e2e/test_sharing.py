@@ -15,7 +15,8 @@ from tests.e2e.attempts import Attempt
 from tests.e2e.stage import Stage
 from tests.servers import RedisServer, Seaweed
 from tests.support import eventually
-from transcoder.media_playlist import MediaPlaylist, MultivariantPlaylist
+from transcoder.publish.media_playlist import MediaPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 

@@ -31,7 +31,7 @@ from tests.e2e.attempts import Attempt, ffmpeg_pid
 from tests.e2e.stage import Stage, Watched
 from tests.servers import RedisServer, Seaweed
 from tests.support import eventually, require
-from transcoder.media_playlist import MediaPlaylist
+from transcoder.publish.media_playlist import MediaPlaylist
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 

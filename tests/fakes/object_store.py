@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from orchestrator.errors import CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import Stamp, StoredObject, StoreReport
-from transcoder.media_playlist import MalformedPlaylist, MediaPlaylist, key_of
+from transcoder import bucket
+from transcoder.publish.media_playlist import MediaPlaylist
+from transcoder.publish.playlist_syntax import MalformedPlaylist
 
 PAGE = 1000
 
@@ -56,13 +58,13 @@ class FakeObjectStore:
     def sign(self, session_id: str, attempt: int) -> dict[str, object]:
         base = "http://store.test/hls"
         addresses = {
-            name: {way: f"{base}/playlists/{session_id}/{name}.m3u8?signed={way}" for way in ("get", "put")}
-            for name in ("index", "main")
+            name: {way: f"{base}/{key}?signed={way}" for way in ("get", "put")}
+            for name, key in (("index", bucket.multivariant_key(session_id)), ("main", bucket.media_playlist_key(session_id)))
         }
         return {
-            "segments": {"url": base, "fields": {"policy": "signed"}, "prefix": f"segments/{session_id}/{attempt}/"},
+            "segments": {"url": base, "fields": {"policy": "signed"}, "prefix": bucket.segments_prefix(session_id, attempt)},
             "playlists": addresses,
-            "log": {"put": f"{base}/logs/{session_id}/{attempt}.log?signed=put"},
+            "log": {"put": f"{base}/{bucket.log_key(session_id, attempt)}?signed=put"},
         }
 
     async def playlists(self) -> Mapping[str, Stamp]:
@@ -70,11 +72,11 @@ class FakeObjectStore:
         return {
             key.split("/")[1]: Stamp(kept.etag, kept.modified_at)
             for key, kept in self.objects_by_key.items()
-            if key.startswith("playlists/") and key.endswith("/main.m3u8")
+            if key.startswith(bucket.PLAYLISTS) and key.endswith("/main.m3u8")
         }
 
     async def read_playlist(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
-        kept = self._get(f"playlists/{session_id}/main.m3u8")
+        kept = self._get(bucket.media_playlist_key(session_id))
         if kept is None:
             return None
         try:
@@ -83,11 +85,11 @@ class FakeObjectStore:
             raise CorruptPlaylist(str(error)) from error
 
     async def read_multivariant(self, session_id: str) -> str | None:
-        kept = self._get(f"playlists/{session_id}/index.m3u8")
+        kept = self._get(bucket.multivariant_key(session_id))
         return None if kept is None else kept.data.decode()
 
     async def read_segment(self, session_id: str, uri: str, limit_bytes: int) -> bytes | None:
-        key = key_of(session_id, uri)
+        key = bucket.listed_key(session_id, uri)
         kept = None if key is None else self._get(key)
         return None if kept is None else kept.data[:limit_bytes]
 
@@ -97,7 +99,7 @@ class FakeObjectStore:
             return
         playlist, etag = found
         text = playlist.finish().render()
-        self.put(f"playlists/{session_id}/main.m3u8", text.encode(), "application/vnd.apple.mpegurl", if_match=etag)
+        self.put(bucket.media_playlist_key(session_id), text.encode(), bucket.PLAYLIST_TYPE, if_match=etag)
 
     async def objects(self, prefix: str) -> AsyncIterator[Sequence[StoredObject]]:
         after = ""
@@ -116,7 +118,7 @@ class FakeObjectStore:
             self.objects_by_key.pop(key, None)
 
     async def read_log(self, session_id: str, attempt: int) -> str | None:
-        kept = self._get(f"logs/{session_id}/{attempt}.log")
+        kept = self._get(bucket.log_key(session_id, attempt))
         return None if kept is None else kept.data[: 2 << 20].decode(errors="replace")
 
     async def close(self) -> None: ...

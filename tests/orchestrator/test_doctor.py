@@ -15,6 +15,7 @@ from orchestrator.doctor.facts import Disk, Facts, HostResources, Snapshot
 from orchestrator.doctor.finding import Finding, Level
 from orchestrator.doctor.rules import findings, healthy
 from orchestrator.ports import AttemptRow, Challenger, EngineReport, Leader, OrchestratorRow, StoreReport
+from transcoder import bucket
 
 NOW = 1_800_000_000.0
 SETTINGS = Settings()
@@ -93,10 +94,10 @@ WRONG: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("conditional-writes", store(refuses_overwrite=False), "If-None-Match"),
     ("conditional-writes", store(refuses_stale=False), "If-Match"),
     ("conditional-writes", store(accepts_current=False), "If-Match"),
-    ("post-policy", store(post_policy="403 EntityTooLarge", public=("playlists/",)), "403 EntityTooLarge"),
-    ("bucket-policy", store(public=("segments/",)), "playlists/"),
+    ("post-policy", store(post_policy="403 EntityTooLarge", public=(bucket.PLAYLISTS,)), "403 EntityTooLarge"),
+    ("bucket-policy", store(public=(bucket.SEGMENTS,)), bucket.PLAYLISTS),
     ("bucket-policy", store(public=()), "playlists/ and segments/"),
-    ("private-logs", store(public=("playlists/", "segments/", "logs/")), "logs/"),
+    ("private-logs", store(public=(bucket.PLAYLISTS, bucket.SEGMENTS, bucket.LOGS)), bucket.LOGS),
     ("private-list", store(listable=True), "list"),
     ("cors", store(cors=False), "CORS"),
     ("store-clock", store(clock_skew_s=-42.0), "42 s behind"),

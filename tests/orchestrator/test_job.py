@@ -28,7 +28,7 @@ from orchestrator.core.policy import Policy
 from orchestrator.core.session.choice import is_last_resort
 from tests.fakes.object_store import FakeObjectStore
 from tests.orchestrator.core.playbook import MEDIA
-from transcoder.argv import assumed, plan
+from transcoder.ffmpeg.stream_plan import assumed_streams, plan
 from transcoder.job import Job, Streams, parse
 
 SETTINGS = Settings()
@@ -48,7 +48,7 @@ def job_of(media: Media | None, **source: Any) -> Job:
     made = launch(session, origin, CHANNEL, FakeObjectStore(), SETTINGS)
     assert fault(made) is None
     job = parse(made.job)
-    assert plan(job.profile, assumed(job), None), "the agent has something to begin with"
+    assert plan(job.profile, assumed_streams(job), None), "the agent has something to begin with"
     return job
 
 

@@ -13,7 +13,8 @@ from orchestrator.core.model import Absent, Corrupt, Playlist, Unknown
 from orchestrator.ports import Stamp
 from tests.fakes.object_store import FakeObjectStore
 from tests.support import eventually
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_uri
+from transcoder import bucket
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 
 T = 1_700_000_000.0
 
@@ -28,11 +29,11 @@ class Store(FakeObjectStore):
         self.held: list[asyncio.Event] | None = None  # not None: answers are held back, in the order of the questions
 
     def lists_segment(self, session_id: str, attempt: int, n: int, starts_at: float = T, *, ended: bool = False) -> None:
-        key = f"playlists/{session_id}/main.m3u8"
+        key = bucket.media_playlist_key(session_id)
         kept = self.objects_by_key.get(key)
         playlist = MediaPlaylist.parse(kept.data.decode()) if kept else MediaPlaylist(3, 0, 0, (), False)
         takes_over = bool(playlist.segments) and playlist.last_attempt != attempt
-        uri = segment_uri(session_id, attempt, "main", n)
+        uri = bucket.segment_uri(session_id, attempt, n)
         playlist = playlist.append(ListedSegment(uri, 2.0, starts_at, takes_over), 30.0)
         self.put(key, (playlist.finish() if ended else playlist).render().encode())
 
@@ -185,13 +186,13 @@ async def test_one_playlist_that_cannot_be_read_says_nothing_of_the_others(rig: 
     for name in ("broken", "s"):
         rig.store.lists_segment(name, 1, 0)
         await rig.sweep.look_at(name)
-    rig.store.put("playlists/broken/main.m3u8", b"not a playlist")
+    rig.store.put(bucket.media_playlist_key("broken"), b"not a playlist")
     await rig.sweep.look_at("broken")
     await rig.look()
     assert isinstance(rig.sweep.playlist("broken"), Corrupt), "which is Unknown, but nobody waits for it at the end"
     assert [record.levelname for record in caplog.records] == ["ERROR"], "said once"
     assert rig.playlist() == Playlist(attempt=1, changed_at=T, target_duration_s=3, since=T, at=T + 1.0)
-    rig.store.objects_by_key.pop("playlists/broken/main.m3u8")
+    rig.store.objects_by_key.pop(bucket.media_playlist_key("broken"))
     rig.store.lists_segment("broken", 2, 0)
     await rig.look()
     assert rig.playlist("broken").attempt == 2
@@ -331,7 +332,7 @@ def history(*segments: tuple[int, float]) -> MediaPlaylist:
     playlist = MediaPlaylist(3, 0, 0, (), False)
     for n, (attempt, starts_at) in enumerate(segments):
         takes_over = bool(playlist.segments) and playlist.last_attempt != attempt
-        segment = ListedSegment(segment_uri("s", attempt, "main", n), 2.0, starts_at, takes_over)
+        segment = ListedSegment(bucket.segment_uri("s", attempt, n), 2.0, starts_at, takes_over)
         playlist = playlist._replace(segments=(*playlist.segments, segment))
     return playlist
 

@@ -14,7 +14,8 @@ from orchestrator.housekeeping.history_retention import HistoryRetention
 from orchestrator.housekeeping.segment_retention import SegmentRetention
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_key, segment_uri
+from transcoder import bucket
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 
 SETTINGS = Settings(window_s=10.0, segment_retention_s=20.0, ended_retention_s=600.0)
 SEGMENT_S = 2.0
@@ -38,7 +39,7 @@ class Shelf:
     async def requested(self) -> Shelf:
         row, _ = await self.tables.sessions.request("c", f"viewer-{id(self)}", "hash", self.now)
         self.session_id = row.session.id
-        self.put(f"playlists/{self.session_id}/index.m3u8")
+        self.put(bucket.multivariant_key(self.session_id))
         return self
 
     def put(self, key: str, data: bytes = b"media") -> str:
@@ -48,15 +49,15 @@ class Shelf:
 
     def publish(self, attempt: int = 1, seconds: float = SEGMENT_S, *, listed: bool = True) -> str:
         """One segment, stored and (mostly) listed; then its duration passes."""
-        key = self.put(segment_key(self.session_id, attempt, "main", self._number))
+        key = self.put(bucket.segment_key(self.session_id, attempt, self._number))
         if listed:
-            uri = segment_uri(self.session_id, attempt, "main", self._number)
+            uri = bucket.segment_uri(self.session_id, attempt, self._number)
             takes_over = bool(self.playlist.segments) and self.playlist.last_attempt != attempt
             before = self.playlist
             self.playlist = before.append(ListedSegment(uri, SEGMENT_S, self.now, takes_over), SETTINGS.window_s)
             for gone in {each.uri for each in before.segments} - {each.uri for each in self.playlist.segments}:
                 self.left_at[gone.removeprefix("../../")] = self.now
-            self.put(f"playlists/{self.session_id}/main.m3u8", self.playlist.render().encode())
+            self.put(bucket.media_playlist_key(self.session_id), self.playlist.render().encode())
         self._number += 1
         self.now += seconds
         return key
@@ -72,7 +73,7 @@ class Shelf:
 
     @property
     def segments(self) -> set[str]:
-        return {key for key in self.keys if key.startswith("segments/")}
+        return {key for key in self.keys if key.startswith(bucket.SEGMENTS)}
 
     @property
     def listed(self) -> set[str]:
@@ -165,7 +166,7 @@ async def test_an_ended_sessions_objects_go_together_some_time_later() -> None:
     shelf = await Shelf().requested()
     for _ in range(10):
         shelf.publish()
-    shelf.put(f"logs/{shelf.session_id}/1.log")
+    shelf.put(bucket.log_key(shelf.session_id, 1))
     before = shelf.keys
     await shelf.end()
     shelf.now += 590.0
@@ -179,7 +180,7 @@ async def test_an_ended_sessions_objects_go_together_some_time_later() -> None:
 async def test_a_session_that_never_listed_anything_leaves_nothing_either() -> None:
     shelf = await Shelf().requested()
     shelf.publish(listed=False)
-    shelf.put(f"logs/{shelf.session_id}/1.log")
+    shelf.put(bucket.log_key(shelf.session_id, 1))
     await shelf.end()
     await shelf.retention.delete_unlisted(shelf.now + 700.0)
     assert shelf.keys == set()
@@ -190,12 +191,12 @@ async def test_a_session_that_runs_for_long_keeps_what_was_written_once() -> Non
     shelf = await Shelf().requested()
     shelf.publish()
     shelf.now += 86_400.0
-    shelf.put(f"logs/{shelf.session_id}/1.log")
+    shelf.put(bucket.log_key(shelf.session_id, 1))
     for _ in range(10):
         shelf.publish(2)
         await shelf.retention.delete_unlisted(shelf.now)
-    assert f"playlists/{shelf.session_id}/index.m3u8" in shelf.keys
-    assert f"logs/{shelf.session_id}/1.log" in shelf.keys
+    assert bucket.multivariant_key(shelf.session_id) in shelf.keys
+    assert bucket.log_key(shelf.session_id, 1) in shelf.keys
 
 
 async def test_what_belongs_to_no_session_goes_when_nobody_has_written_it_for_long() -> None:
@@ -239,7 +240,7 @@ async def test_a_playlist_that_cannot_be_read_keeps_its_session_and_no_other_one
     one = await Shelf().requested()
     other = await Shelf(one.tables, one.store).requested()
     one.publish()
-    one.put(f"playlists/{one.session_id}/main.m3u8", b"not a playlist")
+    one.put(bucket.media_playlist_key(one.session_id), b"not a playlist")
     before = one.keys
     for _ in range(40):
         other.publish()
@@ -314,5 +315,5 @@ async def test_a_place_of_5000_digits_is_none() -> None:
     shelf = await Shelf().requested()
     shelf.publish()
     text = shelf.playlist.render().replace("/1/main/0.ts", f"/{'9' * 5000}/main/{'9' * 5000}.ts")
-    shelf.put(f"playlists/{shelf.session_id}/main.m3u8", text.encode())
+    shelf.put(bucket.media_playlist_key(shelf.session_id), text.encode())
     assert await shelf.retention.delete_unlisted(shelf.now) == 0

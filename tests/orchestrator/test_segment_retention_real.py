@@ -17,7 +17,8 @@ from orchestrator.core.model import Decision, Phase
 from orchestrator.housekeeping.segment_retention import SegmentRetention
 from tests.fakes.tables import FakeTables
 from tests.servers import Seaweed
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_key, segment_uri
+from transcoder import bucket
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 
 BUCKET = "retention"
 MANY = 2300  # two pages and a bit
@@ -48,7 +49,10 @@ def put(settings: Settings, *keys: str, data: bytes = b"x") -> None:
 
 async def keys(store: MinioObjectStore) -> set[str]:
     return {
-        item.key for prefix in ("playlists/", "segments/", "logs/") async for page in store.objects(prefix) for item in page
+        item.key
+        for prefix in (bucket.PLAYLISTS, bucket.SEGMENTS, bucket.LOGS)
+        async for page in store.objects(prefix)
+        for item in page
     }
 
 
@@ -56,18 +60,16 @@ async def test_more_than_a_page_goes_and_what_is_young_or_listed_stays(settings:
     tables = FakeTables()
     ids = [(await tables.sessions.request("c", f"viewer-{n}", "hash", 1.0))[0].session.id for n in range(2)]
     running, over = ids
-    listed = tuple(
-        ListedSegment(segment_uri(running, 1, "main", n), 2.0, 1.7e9 + 2 * n, n == 0) for n in range(MANY - 10, MANY)
-    )
+    listed = tuple(ListedSegment(bucket.segment_uri(running, 1, n), 2.0, 1.7e9 + 2 * n, n == 0) for n in range(MANY - 10, MANY))
     playlist = MediaPlaylist(3, MANY - 10, 0, listed, ended=False).render().encode()
-    put(settings, *(segment_key(running, 1, "main", n) for n in range(MANY)))
-    put(settings, f"playlists/{running}/main.m3u8", data=playlist)
-    gone = [*(segment_key(over, 1, "main", n) for n in range(1200)), f"playlists/{over}/main.m3u8", f"logs/{over}/1.log"]
+    put(settings, *(bucket.segment_key(running, 1, n) for n in range(MANY)))
+    put(settings, bucket.media_playlist_key(running), data=playlist)
+    gone = [*(bucket.segment_key(over, 1, n) for n in range(1200)), bucket.media_playlist_key(over), bucket.log_key(over, 1)]
     gone += [f"segments/nobody-{n:04}/1/main/0.ts" for n in range(1100)]  # objects without a row
     put(settings, *gone)
     session = (await tables.sessions.get(over)).session
     before = await keys(store)
-    newest = max([item.modified_at async for page in store.objects("segments/") for item in page])
+    newest = max([item.modified_at async for page in store.objects(bucket.SEGMENTS) for item in page])
     ended = replace(session, phase=Phase.ENDED, ended_at=newest)
     await tables.sessions.commit(session, Decision(session=ended), newest)
     assert len(before) == MANY + 1 + len(gone)
@@ -78,5 +80,5 @@ async def test_more_than_a_page_goes_and_what_is_young_or_listed_stays(settings:
     later = newest + settings.ended_retention_s + 60.0  # the window's first segment has been known for long enough
     went = await retention.delete_unlisted(later)
     assert went == MANY - 10 + len(gone)
-    kept = {segment_key(running, 1, "main", n) for n in range(MANY - 10, MANY)} | {f"playlists/{running}/main.m3u8"}
+    kept = {bucket.segment_key(running, 1, n) for n in range(MANY - 10, MANY)} | {bucket.media_playlist_key(running)}
     assert await keys(store) == kept

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from orchestrator.core.model import SLATE, EventType, Phase
 from tests.orchestrator.simulated.agent import SEGMENT_S, Fault
 from tests.orchestrator.simulated.world import World
-from transcoder.job import Slate, parse
+from transcoder.job import SlateInput, parse
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def test_its_job_names_the_channel_and_nothing_else(world: World) -> None:
     dark(world)
     launch = next(each for each in world.runtime.launches if '"slate"' in each.job)
     job = parse(launch.job)
-    assert job.source == Slate("First  Channel 1")
+    assert job.source == SlateInput("First  Channel 1")
     assert job.expected is None
 
 

@@ -21,8 +21,9 @@ from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.prober import FakeProber
 from tests.fakes.runtime import FakeRuntime
 from tests.support import eventually
+from transcoder import bucket
 from transcoder.ending import Ending
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_uri
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 
 OWN, BEHIND, MOVED = "http://own.test/", "http://behind.test/", "http://moved.test/"
 SETTINGS = Settings(origin_url="http://cdn.test/hls", sweep_interval_s=0.1, resync_interval_s=0.1)
@@ -58,10 +59,10 @@ class ListingRuntime(FakeRuntime):
             playlist = found[0] if found else MediaPlaylist(3, 0, 0, (), False)
             if playlist.last_attempt > attempt or playlist.ended:
                 return
-            uri = segment_uri(session_id, attempt, "main", number)
+            uri = bucket.segment_uri(session_id, attempt, number)
             takes_over = bool(playlist.segments) and playlist.last_attempt != attempt
             playlist = playlist.append(ListedSegment(uri, 2.0, playlist.end_s or time.time(), takes_over), 30.0)
-            self._store.put(f"playlists/{session_id}/main.m3u8", playlist.render().encode())
+            self._store.put(bucket.media_playlist_key(session_id), playlist.render().encode())
             await asyncio.sleep(0.5)
 
 

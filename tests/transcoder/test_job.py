@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcoder.job import SCHEMES, BadJob, Slate, Source, Streams, parse
+from transcoder.job import SCHEMES, BadJob, SlateInput, SourceInput, Streams, parse
 
 GOOD: dict[str, Any] = {
     "session": "s-7f3a",
@@ -67,7 +67,7 @@ def leaves(fields: dict[str, Any], where: str = "") -> list[str]:
 def test_a_good_job() -> None:
     job = parse(json.dumps(GOOD))
     assert (job.session, job.attempt, job.profile) == ("s-7f3a", 3, "copy")
-    assert isinstance(job.source, Source)
+    assert isinstance(job.source, SourceInput)
     assert job.source.headers == {"Referer": "http://portal/"}
     assert job.expected == Streams("h264", "aac", 2)
     assert (job.segment_s, job.target_duration_s, job.window_s) == (2.0, 4, 30.0)
@@ -129,13 +129,13 @@ def test_only_network_sources_are_let_in(url: str) -> None:
 @pytest.mark.parametrize("scheme", sorted(SCHEMES))
 def test_every_scheme_of_the_contract_is_let_in(scheme: str) -> None:
     source = parse(json.dumps(changed("source.url", f"{scheme.upper()}://host/x"))).source
-    assert isinstance(source, Source)
+    assert isinstance(source, SourceInput)
     assert source.scheme == scheme
 
 
 def test_a_slate_in_place_of_an_address() -> None:
     for title in ("News", "", "Первый канал 中文 📺"):
-        assert parse(json.dumps(GOOD | {"source": {"slate": {"title": title}}})).source == Slate(title)
+        assert parse(json.dumps(GOOD | {"source": {"slate": {"title": title}}})).source == SlateInput(title)
 
 
 @pytest.mark.parametrize(

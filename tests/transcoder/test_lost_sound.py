@@ -17,7 +17,7 @@ from tests.transcoder.ordinary import Page, serving
 from tests.transcoder.rig import FFPROBE, Agent, NewSession, Session
 from tests.transcoder.test_ordinary_sources import H264, PICTURE, RATE, TONE, TS, made
 from transcoder.ending import Ending
-from transcoder.media_playlist import Sending
+from transcoder.publish.multivariant_playlist import Sending
 
 SMALL = Recipe(width=320, height=180, bitrate_bps=200_000)
 AAC_S = 1024 / 48_000
@@ -81,8 +81,8 @@ async def test_a_session_that_begins_without_the_announced_sound_has_silence_unt
 ) -> None:
     shortened = tmp_path / "agent.py"
     shortened.write_text(
-        "import runpy, transcoder.announced\n"
-        "transcoder.announced._LISTEN_AFTER_S = 3.0\n"
+        "import runpy, transcoder.source.missing_streams\n"
+        "transcoder.source.missing_streams._LISTEN_AFTER_S = 3.0\n"
         "runpy.run_module('transcoder', run_name='__main__')\n"
     )
     async with Lab(names=("a",), recipe=SMALL) as lab:

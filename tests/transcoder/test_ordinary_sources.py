@@ -17,7 +17,7 @@ from orchestrator.core.model import Source
 from tests.transcoder.ordinary import HLS, Page, serving
 from tests.transcoder.rig import FFMPEG, Agent, NewSession, Session, counted, run
 from transcoder.ending import Ending
-from transcoder.media_playlist import Sending
+from transcoder.publish.multivariant_playlist import Sending
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=160x90:r=25")
 TONE = ("-f", "lavfi", "-i", "sine=440:r=48000")

@@ -7,7 +7,8 @@ import json
 import re
 
 from tests.transcoder.test_job import changed
-from transcoder.argv import USUAL, ffmpeg_argv, plan
+from transcoder.ffmpeg.command_line import ffmpeg_argv
+from transcoder.ffmpeg.stream_plan import USUAL, plan
 from transcoder.job import parse
 
 SDP = (

@@ -7,7 +7,7 @@ job, and so is a source whose scheme could read files or anything else than a ne
 from json import loads
 from typing import Any, Literal, NamedTuple
 
-VARIANT = "main"  # the one variant that there is
+from transcoder import bucket
 
 # What FFmpeg may be asked to read. Everything else (file, concat, data, pipe, ...) would reach into the container.
 SCHEMES = frozenset(("http", "https", "rtmp", "rtmps", "rtsp", "srt", "udp", "rtp"))
@@ -25,7 +25,7 @@ class BadJob(ValueError):
     """The document is not a job; the message names the field."""
 
 
-class Source(NamedTuple):
+class SourceInput(NamedTuple):
     """One upstream address and what to ask it with."""
 
     url: str
@@ -38,7 +38,7 @@ class Source(NamedTuple):
         return self.url.partition("://")[0].lower()
 
 
-class Slate(NamedTuple):
+class SlateInput(NamedTuple):
     """No upstream at all: a picture and a tone of FFmpeg's own making."""
 
     title: str  # the channel's name; empty: none is shown
@@ -52,7 +52,7 @@ class Streams(NamedTuple):
     channels: int
 
 
-class Upload(NamedTuple):
+class PostPolicy(NamedTuple):
     """A POST policy: where to post segments to, with which form fields, under which key prefix."""
 
     url: str
@@ -60,7 +60,7 @@ class Upload(NamedTuple):
     prefix: str
 
 
-class Address(NamedTuple):
+class SignedUrls(NamedTuple):
     """The signed addresses of one object."""
 
     get: str
@@ -72,7 +72,7 @@ class Job(NamedTuple):
 
     session: str
     attempt: int
-    source: Source | Slate
+    source: SourceInput | SlateInput
     expected: Streams | None
     profile: Profile
     hevc: Hevc
@@ -85,9 +85,9 @@ class Job(NamedTuple):
     store_limit_s: float
     cadence_s: float | None  # how far apart an HLS source declares its segments to be; None: not known
     last_resort: bool  # nothing better is there: without its sound the source is better than nothing
-    segments: Upload
-    index_playlist: Address
-    main_playlist: Address
+    segments: PostPolicy
+    index_playlist: SignedUrls
+    main_playlist: SignedUrls
     log_put: str
 
     @property
@@ -125,7 +125,7 @@ def parse(text: str) -> Job:
         # An orchestrator of an earlier release does not know these.
         cadence_s=root.optional("cadence_s", 0, 24 * 3600),
         last_resort=root.has("last_resort") and root.flag("last_resort"),
-        segments=Upload(segments.http("url"), segments.texts("fields"), segments.text("prefix")),
+        segments=PostPolicy(segments.http("url"), segments.texts("fields"), segments.text("prefix")),
         index_playlist=_address(_Fields(playlists.take("index"), "store.playlists.index")),
         main_playlist=_address(_Fields(playlists.take("main"), "store.playlists.main")),
         log_put=log.http("put"),
@@ -134,7 +134,7 @@ def parse(text: str) -> Job:
         fields.done()
     if job.segment_s > job.target_duration_s:
         raise BadJob("segment_s is longer than target_duration_s")
-    if job.segments.prefix != f"segments/{job.session}/{job.attempt}/":
+    if job.segments.prefix != bucket.segments_prefix(job.session, job.attempt):
         raise BadJob("store.segments.prefix is not this session's and attempt's")
     return job
 
@@ -221,14 +221,14 @@ def _name(value: str, where: str) -> str:
     return value
 
 
-def _source(fields: _Fields) -> Source | Slate:
+def _source(fields: _Fields) -> SourceInput | SlateInput:
     if fields.has("slate"):
         slate = _Fields(fields.take("slate"), "source.slate")
         title = _text(slate.take("title"), "source.slate.title", empty=True)
         slate.done()
-        return Slate(title)  # what else the source has is unknown, as everywhere
+        return SlateInput(title)  # what else the source has is unknown, as everywhere
     agent = fields.take("user_agent")
-    source = Source(
+    source = SourceInput(
         url=fields.text("url"),
         user_agent=None if agent is None else _text(agent, "source.user_agent"),
         headers=fields.texts("headers"),
@@ -264,7 +264,7 @@ def _profile(value: str, where: str) -> Literal["copy", "h264"]:
             raise BadJob(f"{where} is neither copy nor h264")
 
 
-def _address(fields: _Fields) -> Address:
-    address = Address(fields.http("get"), fields.http("put"))
+def _address(fields: _Fields) -> SignedUrls:
+    address = SignedUrls(fields.http("get"), fields.http("put"))
     fields.done()
     return address

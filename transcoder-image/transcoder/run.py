@@ -9,21 +9,22 @@ import select
 import signal
 import time
 
-from transcoder.announced import Announced
-from transcoder.argv import LOOK_S, OPTIONAL, Lesson, Plan, Unplayable, ffmpeg_argv, look_s, plan
-from transcoder.attempt_log import AttemptLog
 from transcoder.ending import Ending
-from transcoder.ffmpeg_process import FfmpegProcess
-from transcoder.job import Job, Slate, Streams
-from transcoder.lanes import Lanes
-from transcoder.log_lane import LogLane
-from transcoder.publisher import Publisher
-from transcoder.reach import Reach
-from transcoder.redaction import Redaction
-from transcoder.report import Report
-from transcoder.store import PostSegment, Stored
-from transcoder.take import Take
-from transcoder.watchdog import Limits, Verdict, judge, second_chance
+from transcoder.ffmpeg.command_line import OPTIONAL, Adjustments, ffmpeg_argv, look_s
+from transcoder.ffmpeg.ffmpeg_run import FfmpegRun
+from transcoder.ffmpeg.messages import FfmpegMessages
+from transcoder.ffmpeg.process import FfmpegProcess
+from transcoder.ffmpeg.stream_plan import LOOK_S, StreamPlan, Unplayable, plan
+from transcoder.job import Job, SlateInput, Streams
+from transcoder.media.target_duration import TargetDuration
+from transcoder.publish.attempt_log import AttemptLog
+from transcoder.publish.log_upload import LogUpload
+from transcoder.publish.publisher import Publisher
+from transcoder.publish.store import PostSegment, Stored
+from transcoder.publish.store_threads import StoreThreads
+from transcoder.source.missing_streams import MissingStreams
+from transcoder.source.redaction import Redaction
+from transcoder.source.watchdog import RunVerdict, SilenceLimits, judge, second_chance
 
 HEALTH_VARIABLE = "TRANSCODER_HEALTH_FILE"
 
@@ -39,14 +40,14 @@ _CORRECTIONS = 4  # of what FFmpeg is told to do: file or live, which codecs, wh
 _SUMMARY_EVERY_S = 60.0
 
 
-class Attempt:
+class AttemptLoop:
     """The attempt's loop."""
 
-    def __init__(self, job: Job, ffmpeg: str, first: Plan, process: FfmpegProcess) -> None:
+    def __init__(self, job: Job, ffmpeg: str, first: StreamPlan, process: FfmpegProcess) -> None:
         self._job = job
         self._ffmpeg = ffmpeg
         source = job.source
-        own = Redaction() if isinstance(source, Slate) else Redaction(source.url, source.headers)
+        own = Redaction() if isinstance(source, SlateInput) else Redaction(source.url, source.headers)
         self._log = AttemptLog(redaction=own)
         # Unix time that nobody sets while we run: a step of the system's clock is no stall.
         self._epoch_s = time.time() - time.monotonic()
@@ -59,15 +60,15 @@ class Attempt:
         signal.set_wakeup_fd(self._wake_in, warn_on_full_buffer=False)
         now_s = self._now_s()
         self._started_s = now_s
-        self._reach = Reach(job.target_duration_s, job.start_limit_s, first=job.attempt == 1)
-        self._take = Take(job, first, process, self._epoch_s + process.started_s, self._reach)
+        self._reach = TargetDuration(job.target_duration_s, job.start_limit_s, first=job.attempt == 1)
+        self._take = FfmpegRun(job, first, process, self._epoch_s + process.started_s, self._reach)
         self._publisher = Publisher(job.session, job.attempt, job.target_duration_s, job.window_s, self._log)
-        self._lanes = Lanes(job, self._wake_in)
-        self._log_lane = LogLane(job, self._log, now_s)
-        self._limits = Limits(job.start_limit_s, job.stall_limit_s)
-        self._lesson = Lesson()
+        self._lanes = StoreThreads(job, self._wake_in)
+        self._log_upload = LogUpload(job, self._log, now_s)
+        self._limits = SilenceLimits(job.start_limit_s, job.stall_limit_s)
+        self._lesson = Adjustments()
         self._corrections = 0
-        self._announced = Announced()
+        self._announced = MissingStreams()
         self._accepted_for: Streams | None = None
         self._looked_s = self._awake_since_s = now_s
         self._last_chance_s: float | None = None
@@ -77,7 +78,7 @@ class Attempt:
     def run(self) -> Ending:
         """Runs until there is a verdict; publishes what is left, uploads the log, gives the ending."""
         job = self._job
-        source = "the slate" if isinstance(job.source, Slate) else job.source.url
+        source = "the slate" if isinstance(job.source, SlateInput) else job.source.url
         self._log(
             f"session {job.session} attempt {job.attempt}: {job.profile} {source}; "
             f"this process is {_age_s():.2f} s old, FFmpeg runs ({_described(self._take.plan)})"
@@ -90,11 +91,11 @@ class Attempt:
             import traceback
 
             self._log(traceback.format_exc())
-            self._log_lane.finish()
+            self._log_upload.finish()
             raise
         return verdict.ending
 
-    def _turn(self) -> Verdict | None:
+    def _turn(self) -> RunVerdict | None:
         """Once round: waits, reads, judges, cuts, publishes."""
         self._wait()
         now_s = self._now_s()
@@ -110,7 +111,7 @@ class Attempt:
             self._listen_again(now_s)
             self._decide_reach(now_s)
             self._publish(now_s)
-            self._log_lane.look(now_s)
+            self._log_upload.look(now_s)
         return verdict
 
     def _wait(self) -> None:
@@ -146,20 +147,20 @@ class Attempt:
                 _touch_health_file()
             self._publisher.reply(request, reply, now_s)
 
-    def _verdict(self, now_s: float) -> Verdict | None:
+    def _verdict(self, now_s: float) -> RunVerdict | None:
         publisher = self._publisher
         if self._term:
-            return Verdict(Ending.BY_REQUEST, "asked to end")
+            return RunVerdict(Ending.BY_REQUEST, "asked to end")
         if publisher.over:
-            return Verdict(*publisher.over)
+            return RunVerdict(*publisher.over)
         down_since_s = publisher.failing_since_s
         if down_since_s is not None and now_s - down_since_s > self._job.store_limit_s:
-            return Verdict(Ending.STORE_UNREACHABLE, f"the store has failed for {now_s - down_since_s:.0f} s")
+            return RunVerdict(Ending.STORE_UNREACHABLE, f"the store has failed for {now_s - down_since_s:.0f} s")
         seen = self._take.observe(now_s, self._awake_since_s)
         verdict = judge(seen, self._limits)
         take = self._take
         if take.report.unplayable:
-            verdict = Verdict(Ending.SOURCE_UNDECODABLE, take.report.unplayable)
+            verdict = RunVerdict(Ending.SOURCE_UNDECODABLE, take.report.unplayable)
         if verdict is None:
             return self._accept(now_s)
         lesson = learned(self._lesson, take.report)
@@ -181,7 +182,7 @@ class Attempt:
             return None
         return verdict
 
-    def _accept(self, now_s: float) -> Verdict | None:
+    def _accept(self, now_s: float) -> RunVerdict | None:
         """Checks once the streams and the session are known that FFmpeg does what the session needs."""
         take, publisher = self._take, self._publisher
         if take.accepted and self._accepted_for == publisher.sending:
@@ -193,7 +194,7 @@ class Attempt:
         try:
             needed = plan(self._job.profile, streams, publisher.sending, self._job.hevc, mute=lacks)
         except Unplayable as error:
-            return Verdict(Ending.SOURCE_UNDECODABLE, f"cannot be played: {error}")
+            return RunVerdict(Ending.SOURCE_UNDECODABLE, f"cannot be played: {error}")
         needed = needed._replace(
             program=report.program, paced=report.finite, audio_track=report.audio_track, look_s=take.plan.look_s
         )
@@ -207,11 +208,11 @@ class Attempt:
             return None
         lacks = lacks and needed.audio != "drop"  # a session without sound misses none
         if lacks and not self._job.last_resort:
-            return Verdict(Ending.SOURCE_STALLED, "its announced sound does not come")
+            return RunVerdict(Ending.SOURCE_STALLED, "its announced sound does not come")
         if needed != take.plan:
             self._corrections += 1
             if self._corrections > _CORRECTIONS:
-                return Verdict(Ending.SOURCE_UNDECODABLE, "the source is something else each time")
+                return RunVerdict(Ending.SOURCE_UNDECODABLE, "the source is something else each time")
             self._start_again(needed, now_s, keep=False)
             return None
         # An ADTS header does not tell HE-AAC; FFmpeg, which decodes a frame, does.
@@ -230,7 +231,7 @@ class Attempt:
             self._corrections = 0
             self._start_again(take.plan._replace(look_s=LOOK_S), now_s, keep=True)
 
-    def _start_again(self, needed: Plan, now_s: float, keep: bool) -> None:
+    def _start_again(self, needed: StreamPlan, now_s: float, keep: bool) -> None:
         """A new take in place; `keep`: what the old one sent is listed first."""
         for line in self._take.stop(now_s):
             self._log.ffmpeg(line)
@@ -240,7 +241,7 @@ class Attempt:
             self._publisher.withdraw(self._take.clock)
         self._log(f"FFmpeg anew: {_described(needed)}")
         process = FfmpegProcess(ffmpeg_argv(self._ffmpeg, self._job, needed, self._lesson))
-        self._take = Take(self._job, needed, process, self._epoch_s + process.started_s, self._reach, follows=keep)
+        self._take = FfmpegRun(self._job, needed, process, self._epoch_s + process.started_s, self._reach, follows=keep)
 
     def _decide_reach(self, now_s: float, ends: bool = False) -> None:
         """The playlist's target duration is the session's; before there is a playlist, the first keyframes decide."""
@@ -279,7 +280,7 @@ class Attempt:
                 self._publisher.offer(segment, take.clock)
             take.closed.clear()
 
-    def _finish(self, verdict: Verdict) -> None:
+    def _finish(self, verdict: RunVerdict) -> None:
         """Lists what is left where that is wanted, ends everything, uploads the log."""
         self._log(f"{verdict.ending.words} ({int(verdict.ending)}): {verdict.reason}")
         deadline_s = self._now_s() + _LAST_LISTING_S
@@ -295,7 +296,7 @@ class Attempt:
             self._drain_wake()
             self._take_replies(self._now_s())
         self._log(f"{publisher.listed} segments listed")
-        self._log_lane.finish()
+        self._log_upload.finish()
         self._lanes.close(timeout_s=0.1)
 
     def _drain_wake(self) -> None:
@@ -311,10 +312,10 @@ class Attempt:
         return self._epoch_s + time.monotonic()
 
 
-def learned(before: Lesson, report: Report) -> Lesson:
+def learned(before: Adjustments, report: FfmpegMessages) -> Adjustments:
     """What FFmpeg is to be told differently, by what it has said before it ended; the same where that is nothing new."""
     unknown = report.unknown_option
-    return Lesson(
+    return Adjustments(
         lacks=before.lacks | {unknown} if unknown in OPTIONAL else before.lacks,
         is_hls=before.is_hls or report.is_oddly_named_hls,
         # Where the sound has not come either there is another way to look for both (announced.py).
@@ -338,7 +339,7 @@ def _named(streams: Streams) -> str:
     return f"{streams.video or 'no video'}, {sound}"
 
 
-def _described(plan: Plan) -> str:
+def _described(plan: StreamPlan) -> str:
     extras = (", in real time" if plan.paced else "") + (f", program {plan.program}" if plan.program is not None else "")
     return f"video {plan.video}, audio {plan.audio}{extras}"
 

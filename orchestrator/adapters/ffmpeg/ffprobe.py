@@ -28,8 +28,9 @@ from orchestrator.core.model import Media, Source, SourceStatus
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ProbeResult
 from transcoder import job
-from transcoder.argv import COPIED_AUDIO, COPIED_VIDEO, is_playlist, probe_flags
-from transcoder.report import ODDLY_NAMED_HLS
+from transcoder.ffmpeg.messages import ODDLY_NAMED_HLS
+from transcoder.ffmpeg.source_options import is_playlist, probe_options
+from transcoder.ffmpeg.stream_plan import COPIED_AUDIO, COPIED_VIDEO
 
 _OUTPUT_LIMIT_BYTES = 1 << 20
 _ENTRIES = (
@@ -114,7 +115,7 @@ class FfprobeProber:
         self._decoders = Decoders(self._ffprobe)
 
     async def probe(self, source: Source) -> ProbeResult:
-        upstream = job.Source(source.url, source.user_agent, source.headers)
+        upstream = job.SourceInput(source.url, source.user_agent, source.headers)
         if upstream.scheme not in job.SCHEMES or "://" not in source.url:
             return ProbeResult(None, f"only {', '.join(sorted(job.SCHEMES))} sources are let in")
         try:
@@ -131,7 +132,7 @@ class FfprobeProber:
     async def close(self) -> None:
         await self._pool.aclose()
 
-    async def _probe(self, source: job.Source, visitor: bounded_http.BoundedClient) -> tuple[ProbeResult, hls_source.Look]:
+    async def _probe(self, source: job.SourceInput, visitor: bounded_http.BoundedClient) -> tuple[ProbeResult, hls_source.Look]:
         if is_playlist(source):
             looking = hls_source.look(source, visitor, self._timeout_s)
             (output, said), look = await asyncio.gather(self._run(source), looking)
@@ -152,7 +153,7 @@ class FfprobeProber:
         return ProbeResult(media), look
 
     async def _why_not(
-        self, source: job.Source, said: str | None, look: hls_source.Look, visitor: bounded_http.BoundedClient
+        self, source: job.SourceInput, said: str | None, look: hls_source.Look, visitor: bounded_http.BoundedClient
     ) -> ProbeResult:
         reason = look.complaint or _reason(said) or f"no media within {self._timeout_s:g} s"
         if reason == NO_PROTOCOL:
@@ -170,7 +171,7 @@ class FfprobeProber:
         missing = await self._decoders.missing() if needed else frozenset()
         return next((f"this FFmpeg cannot decode {each.upper()}" for each in needed if each in missing), None)
 
-    async def _run(self, source: job.Source, flags: Sequence[str] = ()) -> tuple[_Output, str | None]:
+    async def _run(self, source: job.SourceInput, flags: Sequence[str] = ()) -> tuple[_Output, str | None]:
         """What ffprobe found, and what it said; None: it had to be ended."""
         process = await self._spawn(source, flags)
         reading = asyncio.gather(_read(process.stdout, _OUTPUT_LIMIT_BYTES), _read(process.stderr, _OUTPUT_LIMIT_BYTES))
@@ -191,13 +192,13 @@ class FfprobeProber:
             process._transport.close()  # type: ignore[attr-defined]
         return _output(output), messages.decode(errors="replace")
 
-    async def _spawn(self, source: job.Source, flags: Sequence[str]) -> asyncio.subprocess.Process:
+    async def _spawn(self, source: job.SourceInput, flags: Sequence[str]) -> asyncio.subprocess.Process:
         try:
             return await asyncio.create_subprocess_exec(
                 self._ffprobe,
                 # Each line with its level: a server's answer is a warning to FFmpeg, and what follows from it an error.
                 *("-hide_banner", "-loglevel", "level+warning"),
-                *probe_flags(source, self._timeout_s),
+                *probe_options(source, self._timeout_s),
                 *flags,
                 # A live source sends in real time: what is not known after this is not waited for. Codecs stand in the tables
                 # that come first; a picture's size may not be known, which matters to nobody who starts a session.

@@ -61,7 +61,7 @@ def status_words(status: int) -> str:
         return f"HTTP status {status}"
 
 
-async def look(source: job.Source, visitor: BoundedClient, timeout_s: float) -> Look:
+async def look(source: job.SourceInput, visitor: BoundedClient, timeout_s: float) -> Look:
     """Reads the media playlist, through one multivariant playlist if need be."""
     refusal = None
     try:
@@ -84,7 +84,7 @@ async def look(source: job.Source, visitor: BoundedClient, timeout_s: float) -> 
     return Look(_cadence_s(text), None, refusal, answer.url, _mark(answer), ended)
 
 
-async def name(source: job.Source, visitor: BoundedClient, timeout_s: float) -> str | None:
+async def name(source: job.SourceInput, visitor: BoundedClient, timeout_s: float) -> str | None:
     """What it is that is no media: DASH, a page, an error. None: it has no name."""
     try:
         async with asyncio.timeout(timeout_s):
@@ -96,7 +96,7 @@ async def name(source: job.Source, visitor: BoundedClient, timeout_s: float) -> 
     return None
 
 
-async def advances(source: job.Source, before: Look, visitor: BoundedClient) -> bool:
+async def advances(source: job.SourceInput, before: Look, visitor: BoundedClient) -> bool:
     """Whether the media playlist changes while a live one must (RFC 8216, 6.2.2); one that has ended need not."""
     if not before.mark or before.cadence_s is None or before.ended:
         return True
@@ -116,7 +116,7 @@ class _NotAPlaylist(Exception):
     """What the server answered instead."""
 
 
-async def _read(source: job.Source, url: str, visitor: BoundedClient) -> tuple[BoundedAnswer, str]:
+async def _read(source: job.SourceInput, url: str, visitor: BoundedClient) -> tuple[BoundedAnswer, str]:
     """The answer, and the beginning of its text."""
     headers = {"User-Agent": source.user_agent or "Lavf", **source.headers}
     try:

@@ -13,17 +13,18 @@ from typing import NamedTuple
 
 from minio.deleteobjects import DeleteObject
 
-from orchestrator.adapters.s3 import bucket_rules, keys, listing, store_conformance
+from orchestrator.adapters.s3 import bucket_rules, listing, store_conformance
 from orchestrator.adapters.s3.connection import S3Connection, TooLarge, read_whole
 from orchestrator.adapters.s3.listing import ListedObject, list_page
 from orchestrator.adapters.s3.signed_addresses import AddressSigner
 from orchestrator.app.settings import Settings
 from orchestrator.errors import CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import Stamp, StoredObject, StoreReport
-from transcoder.media_playlist import LIMIT_BYTES, MalformedPlaylist, MediaPlaylist, key_of
+from transcoder import bucket
+from transcoder.publish.media_playlist import MediaPlaylist
+from transcoder.publish.playlist_syntax import LIMIT_BYTES, MalformedPlaylist
 
 _LOG_BYTES = 2 << 20  # twice what an agent keeps
-_PLAYLIST_HEADERS = {"Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "public, max-age=1"}
 _FINISH_TRIES = 20
 
 
@@ -43,7 +44,7 @@ class _BucketUnderTest(NamedTuple):
         return None if origin_url == self.bucket_url else f"{origin_url}/{key}"
 
     def post_fields(self, session_id: str) -> dict[str, str]:
-        return self.post(keys.segments_prefix(session_id, 1))
+        return self.post(bucket.segments_prefix(session_id, 1))
 
 
 class MinioObjectStore:
@@ -84,10 +85,10 @@ class MinioObjectStore:
 
     async def playlists(self) -> Mapping[str, Stamp]:
         stamps: dict[str, Stamp] = {}
-        async for page in self._pages("playlists/"):
+        async for page in self._pages(bucket.PLAYLISTS):
             for item in page:
                 match item.key.split("/"):
-                    case [_, session_id, "main.m3u8"]:
+                    case [_, session_id, bucket.MEDIA_PLAYLIST_NAME]:
                         stamps[session_id] = Stamp(item.etag, item.modified_at)
         return stamps
 
@@ -95,15 +96,15 @@ class MinioObjectStore:
         return await self._connection.run(self._read_main, session_id)
 
     def _read_main(self, session_id: str) -> tuple[MediaPlaylist, str] | None:
-        found = self._read(keys.playlist(session_id, "main"))
+        found = self._read(bucket.media_playlist_key(session_id))
         return None if found is None else (_parsed(found[0]), found[1])
 
     async def read_multivariant(self, session_id: str) -> str | None:
-        found = await self._connection.run(self._read, keys.playlist(session_id, "index"))
+        found = await self._connection.run(self._read, bucket.multivariant_key(session_id))
         return None if found is None else found[0]
 
     async def finish_playlist(self, session_id: str) -> None:
-        await self._connection.run(self._finish, keys.playlist(session_id, "main"))
+        await self._connection.run(self._finish, bucket.media_playlist_key(session_id))
 
     def _finish(self, key: str) -> None:
         url = self._presigned("PUT", key)
@@ -112,7 +113,7 @@ class MinioObjectStore:
             if found is None or (playlist := _parsed(found[0])).ended:
                 return
             body = playlist.finish().render().encode()
-            headers = _PLAYLIST_HEADERS | {"If-Match": f'"{found[1]}"'}
+            headers = bucket.PLAYLIST_HEADERS | {"If-Match": f'"{found[1]}"'}
             answer = self._connection.http.request("PUT", url, body=body, headers=headers)
             if answer.status == 200:
                 return
@@ -139,7 +140,7 @@ class MinioObjectStore:
     # --- everything else ----------------------------------------------------------------------------------------------
 
     async def read_segment(self, session_id: str, uri: str, limit_bytes: int) -> bytes | None:
-        key = key_of(session_id, uri)
+        key = bucket.listed_key(session_id, uri)
         return None if key is None else await self._connection.run(self._read_beginning, key, limit_bytes)
 
     def _read_beginning(self, key: str, limit_bytes: int) -> bytes | None:
@@ -166,7 +167,7 @@ class MinioObjectStore:
             raise StoreUnavailable(f"{len(errors)} objects could not be deleted; the first: {errors[0].message}")
 
     async def read_log(self, session_id: str, attempt: int) -> str | None:
-        return await self._connection.run(self._read_log, keys.log(session_id, attempt))
+        return await self._connection.run(self._read_log, bucket.log_key(session_id, attempt))
 
     def _read_log(self, key: str) -> str | None:
         answer = self._connection.get(key)  # not a range, which an empty object does not have

@@ -11,13 +11,12 @@ from datetime import UTC, datetime, timedelta
 
 from minio.datatypes import PostPolicy
 
-from orchestrator.adapters.s3 import keys
 from orchestrator.adapters.s3.connection import S3Connection, address
 from orchestrator.app.settings import PREFIX, Settings
 from orchestrator.errors import BadSetting
+from transcoder import bucket
 
 _SEGMENT_BYTES = (1, 64 << 20)
-_SEGMENT_HEADERS = {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}
 
 
 class AddressSigner:
@@ -37,7 +36,7 @@ class AddressSigner:
 
     def of_attempt(self, session_id: str, attempt: int) -> dict[str, object]:
         """The `store` object of the agent's job (transcoder.job)."""
-        prefix = keys.segments_prefix(session_id, attempt)
+        prefix = bucket.segments_prefix(session_id, attempt)
         return {
             "segments": {
                 "url": f"{self._endpoint.geturl()}/{self._bucket}",
@@ -45,23 +44,23 @@ class AddressSigner:
                 "prefix": prefix,
             },
             "playlists": {
-                name: {
-                    "get": self._signed("GET", keys.playlist(session_id, name)),
-                    "put": self._signed("PUT", keys.playlist(session_id, name)),
-                }
-                for name in ("index", "main")
+                name: {"get": self._signed("GET", key), "put": self._signed("PUT", key)}
+                for name, key in (
+                    ("index", bucket.multivariant_key(session_id)),
+                    ("main", bucket.media_playlist_key(session_id)),
+                )
             },
-            "log": {"put": self._signed("PUT", keys.log(session_id, attempt))},
+            "log": {"put": self._signed("PUT", bucket.log_key(session_id, attempt))},
         }
 
     def post_fields(self, prefix: str) -> dict[str, str]:
         """The form fields by which segments may be posted below the prefix."""
         policy = PostPolicy(self._bucket, datetime.now(UTC) + self._life)
         policy.add_starts_with_condition("key", prefix)
-        for name, value in _SEGMENT_HEADERS.items():
+        for name, value in bucket.SEGMENT_HEADERS.items():
             policy.add_equals_condition(name, value)
         policy.add_content_length_range_condition(*_SEGMENT_BYTES)
-        return {**_SEGMENT_HEADERS, **self._signer.presigned_post_policy(policy)}
+        return {**bucket.SEGMENT_HEADERS, **self._signer.presigned_post_policy(policy)}
 
     def _signed(self, method: str, key: str) -> str:
         return self._signer.get_presigned_url(method, self._bucket, key, expires=self._life)

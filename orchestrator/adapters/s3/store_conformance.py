@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, Protocol
 import urllib3
 
 from orchestrator.ports import StoreReport
+from transcoder import bucket
 
 _MEDIA = b"a probe of failover doctor"
-_PLAYLIST = {"Content-Type": "application/vnd.apple.mpegurl"}
+_PLAYLIST = {"Content-Type": bucket.PLAYLIST_TYPE}
 _ORIGIN = "https://player.example"
 
 
@@ -43,15 +44,15 @@ class ConformanceObjects(NamedTuple):
 
     @property
     def playlist(self) -> str:
-        return f"playlists/{self.session_id}/index.m3u8"
+        return bucket.multivariant_key(self.session_id)
 
     @property
     def segment(self) -> str:
-        return f"segments/{self.session_id}/1/main/0.ts"
+        return bucket.segment_key(self.session_id, 1, 0)
 
     @property
     def log(self) -> str:
-        return f"logs/{self.session_id}/1.log"
+        return bucket.log_key(self.session_id, 1)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -90,7 +91,7 @@ def examine(http: urllib3.PoolManager, target: Target, objects: ConformanceObjec
     form: dict[str, Any] = {**target.post_fields(objects.session_id), "key": objects.segment, "file": ("0.ts", _MEDIA)}
     posted = http.request("POST", target.url(), fields=form)
     put(objects.log)
-    keys = {"playlists/": objects.playlist, "segments/": objects.segment, "logs/": objects.log}
+    keys = {bucket.PLAYLISTS: objects.playlist, bucket.SEGMENTS: objects.segment, bucket.LOGS: objects.log}
     read = {prefix: [answer for answer in unsigned(key) if answer.status == 200] for prefix, key in keys.items()}
     return StoreReport(
         clock_skew_s=clock_skew_s,
@@ -101,7 +102,7 @@ def examine(http: urllib3.PoolManager, target: Target, objects: ConformanceObjec
         post_policy="" if posted.status in (200, 201, 204) else _words(posted),
         public=tuple(prefix for prefix, answers in read.items() if answers),
         listable=http.request("GET", f"{target.url()}?list-type=2&max-keys=1").status == 200,
-        cors=any(each.headers.get("Access-Control-Allow-Origin") in ("*", _ORIGIN) for each in read["playlists/"]),
+        cors=any(each.headers.get("Access-Control-Allow-Origin") in ("*", _ORIGIN) for each in read[bucket.PLAYLISTS]),
     )
 
 

@@ -21,7 +21,7 @@ from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.core.model import Source
 from orchestrator.errors import NotFound, Temporary
 from orchestrator.ports import Catalogue, Prober, ProbeResult
-from transcoder.redaction import Redaction
+from transcoder.source.redaction import Redaction
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 import msgspec
 
 from orchestrator.core.model import Event
+from transcoder import bucket
 
 _encode = msgspec.json.Encoder().encode
 
 
 def playlist_url(origin_url: str, session_id: str) -> str:
     """The session's one address for its whole life: its multivariant playlist behind the CDN."""
-    return f"{origin_url.rstrip('/')}/playlists/{session_id}/index.m3u8"
+    return f"{origin_url.rstrip('/')}/{bucket.multivariant_key(session_id)}"
 
 
 def timestamp(at: float) -> str:

@@ -12,8 +12,9 @@ from orchestrator.core.model import ContainerState, Media
 from orchestrator.errors import StoreUnavailable
 from orchestrator.ports import Launch
 from tests.fakes.object_store import PreconditionFailed
+from transcoder import bucket
 from transcoder.ending import Ending
-from transcoder.media_playlist import ListedSegment, MediaPlaylist, segment_uri
+from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 
 if TYPE_CHECKING:
     from tests.orchestrator.simulated.world import World
@@ -132,14 +133,14 @@ class Agent:
         return ending
 
     def _list_one(self) -> Ending | None:
-        key = f"playlists/{self.session_id}/main.m3u8"
+        key = bucket.media_playlist_key(self.session_id)
         while True:
             playlist, etag = self._known or self.world.store.read(key, self._target_duration_s)
             if playlist.last_attempt > self.attempt or playlist.ended:
                 return Ending.FENCED
             starts_at = max(playlist.end_s or 0.0, self.world.now - SEGMENT_S)
             takes_over = bool(playlist.segments) and playlist.last_attempt != self.attempt
-            uri = segment_uri(self.session_id, self.attempt, "main", next(self._numbers))
+            uri = bucket.segment_uri(self.session_id, self.attempt, next(self._numbers))
             after = playlist.append(ListedSegment(uri, SEGMENT_S, starts_at, takes_over), self._window_s)
             try:
                 self._known = after, self.world.store.put(key, after.render().encode(), if_match=etag)

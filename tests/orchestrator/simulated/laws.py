@@ -31,8 +31,10 @@ from orchestrator.core.session.choice import OPERATOR, cause
 from orchestrator.core.session.decide import FAILBACK, decide
 from orchestrator.core.session.operator_switch import ROLLED
 from orchestrator.core.source.hold_off import is_held_off
+from transcoder import bucket
 from transcoder.ending import Ending
-from transcoder.media_playlist import MediaPlaylist, attempt_of, violations
+from transcoder.publish.media_playlist import MediaPlaylist
+from transcoder.publish.playlist_laws import violations
 
 _RECENT_S = 11.0  # the policy's `probe_fresh_s` and a moment
 _DECISIONS_PER_S = 60  # of one session: more is a busy loop
@@ -192,11 +194,11 @@ class Laws:
         for broken in violations(before, after):
             self.break_(f"law 5: {broken}")
         listed = self._listed.setdefault(key, set())
-        highest = max(map(attempt_of, listed), default=0)
+        highest = max(map(bucket.attempt_of, listed), default=0)
         for uri in _uris(after) - _uris(before):
             if uri in listed:
                 self.break_(f"law 5: {uri} was listed before")
-            if attempt_of(uri) < highest:
+            if bucket.attempt_of(uri) < highest:
                 self.break_(f"law 4: {uri} was listed after attempt {highest} had taken over")
             listed.add(uri)
 

@@ -16,7 +16,7 @@ from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.tables import FakeCatalogue, FakeSessions
 from tests.orchestrator.simulated.agent import MEDIA, Agent, Fault
-from transcoder.media_playlist import MediaPlaylist
+from transcoder.publish.media_playlist import MediaPlaylist
 
 if TYPE_CHECKING:
     from tests.orchestrator.simulated.world import World

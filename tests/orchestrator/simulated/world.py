@@ -36,7 +36,8 @@ from tests.orchestrator.simulated.parts import (
     WatchedSessions,
 )
 from tests.orchestrator.simulated.time import SimulatedLoop
-from transcoder.media_playlist import MediaPlaylist
+from transcoder import bucket
+from transcoder.publish.media_playlist import MediaPlaylist
 
 T = TypeVar("T")
 
@@ -254,7 +255,7 @@ class World:
         return sorted(number for own, number in self.tables.sessions._attempts if own == session_id)
 
     def playlist(self, session_id: str) -> MediaPlaylist | None:
-        kept = self.store.objects_by_key.get(f"playlists/{session_id}/main.m3u8")
+        kept = self.store.objects_by_key.get(bucket.media_playlist_key(session_id))
         return None if kept is None else MediaPlaylist.parse(kept.data.decode())
 
     def listed(self, session_id: str) -> int:

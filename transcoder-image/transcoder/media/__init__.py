@@ -1,0 +1,1 @@
+"""MPEG-TS bytes: cut into segments, dated, described and measured."""

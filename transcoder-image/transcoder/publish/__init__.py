@@ -1,0 +1,1 @@
+"""Segments, playlists and the log on their way to the store."""

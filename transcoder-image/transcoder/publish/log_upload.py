@@ -1,0 +1,55 @@
+"""The log's own way to the store: now and then while the attempt runs, and at its end.
+
+Laws: media never wait for it; documents arrive in order and the last one wins, for one thread sends them, one by one; a quiet
+log is not sent again.
+"""
+
+from queue import SimpleQueue
+from threading import Thread
+
+from transcoder.job import Job
+from transcoder.publish.attempt_log import AttemptLog
+from transcoder.publish.store import Store, Stored
+
+_FIRST_S = 2.0  # an attempt's first moments are nobody else's
+_EVERY_S = 10.0
+_UPLOAD_S = 0.5
+
+
+class LogUpload:
+    """Has no thread before there is something to send."""
+
+    def __init__(self, job: Job, log: AttemptLog, now_s: float) -> None:
+        self._job = job
+        self._log = log
+        self._next_s = now_s + _FIRST_S
+        self._stored = 0  # what of the log's news is in the store; written by the thread alone
+        self._documents: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
+        self._thread: Thread | None = None
+
+    def look(self, now_s: float) -> None:
+        """Sends the log if it has news and its time has come. Never blocks, and tries again where the store did not take it."""
+        if now_s >= self._next_s and self._log.news != self._stored and self._documents.empty():
+            self._next_s = now_s + _EVERY_S
+            self._send()
+
+    def finish(self) -> None:
+        """Sends the whole of it, behind what is under way; gives up on a store that does not answer."""
+        self._send()
+        self._documents.put(None)
+        if self._thread is not None:
+            self._thread.join(2 * _UPLOAD_S)
+
+    def _send(self) -> None:
+        self._documents.put((self._log.document(), self._log.news))
+        if self._thread is None:
+            self._thread = Thread(target=self._carry, name="log-lane", daemon=True)
+            self._thread.start()
+
+    def _carry(self) -> None:
+        store = Store(self._job)
+        while (each := self._documents.get()) is not None:
+            document, news = each
+            if isinstance(store.put_log(document, _UPLOAD_S), Stored):
+                self._stored = news
+        store.close()

@@ -1,0 +1,53 @@
+"""Threads that carry requests to the store and answers back: the publisher decides, they wait.
+
+Law: the owner's loop never blocks on the store, and no thread outlives the process.
+"""
+
+import os
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from transcoder.job import Job
+from transcoder.publish.store import Reply, Request, Store
+
+_LANES = 4  # two segments on their way, a playlist beside them, and a correction that neither may wait for
+
+
+class StoreThreads:
+    """Takes requests, gives answers; `fd` becomes readable when there are some."""
+
+    def __init__(self, job: Job, wake_fd: int) -> None:
+        self._job = job
+        self._wake_fd = wake_fd
+        self._requests: SimpleQueue[Request | None] = SimpleQueue()
+        self._replies: SimpleQueue[tuple[Request, Reply]] = SimpleQueue()
+        self._threads = [Thread(target=self._carry, name=f"lane-{n}", daemon=True) for n in range(_LANES)]
+        for thread in self._threads:
+            thread.start()
+
+    def carry(self, request: Request) -> None:
+        """Makes the request on the next free lane."""
+        self._requests.put(request)
+
+    def replies(self) -> list[tuple[Request, Reply]]:
+        """The answers that have come since the last call."""
+        replies = []
+        while True:
+            try:
+                replies.append(self._replies.get_nowait())
+            except Empty:
+                return replies
+
+    def close(self, timeout_s: float) -> None:
+        """Ends the lanes; one that hangs in the store longer than `timeout_s` dies with the process."""
+        for _ in self._threads:
+            self._requests.put(None)
+        for thread in self._threads:
+            thread.join(timeout_s / _LANES)
+
+    def _carry(self) -> None:
+        store = Store(self._job)
+        while (request := self._requests.get()) is not None:
+            self._replies.put((request, store.execute(request)))
+            os.write(self._wake_fd, b"\0")
+        store.close()

@@ -1,0 +1,1 @@
+"""The slate: the still picture and the tone that FFmpeg generates while no source works."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from orchestrator.adapters.ffmpeg.ffprobe import media_of
+from orchestrator.adapters.ffmpeg.probe_output import media_in, read_output
 from orchestrator.app.settings import Settings
 from orchestrator.control.job import fault, launch
 from orchestrator.core.model import (
@@ -92,7 +92,7 @@ _OUTPUTS = st.fixed_dictionaries({"streams": st.lists(_STREAMS, max_size=4)})
 def test_every_media_that_a_probe_can_give_makes_a_job_that_the_agent_takes(
     output: dict[str, Any], cadence_s: float | None
 ) -> None:
-    media = media_of(json.dumps(output).encode(), cadence_s)
+    media = media_in(read_output(json.dumps(output).encode()), cadence_s)
     if media is not None:
         assert job_of(media).source
 

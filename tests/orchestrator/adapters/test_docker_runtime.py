@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -13,7 +14,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.adapters.docker import runtime as docker_runtime
+from orchestrator.adapters.docker import engine as docker_engine
 from orchestrator.adapters.docker.runtime import DockerRuntime
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import ContainerState
@@ -38,8 +39,9 @@ def launch(attempt: int, job: str = RUN) -> Launch:
 class Relay:
     """A socket in front of the engine's that can be cut, and that can fall silent."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, engine: str) -> None:
         self.path = path
+        self.engine = engine
         self.silent = False
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -59,7 +61,7 @@ class Relay:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, out = await asyncio.open_unix_connection("/var/run/docker.sock")
+        upstream, out = await asyncio.open_unix_connection(self.engine)
         self._writers |= {writer, out}
         for pair in ((reader, out), (upstream, writer)):
             task = asyncio.create_task(self._pump(*pair))
@@ -75,7 +77,8 @@ class Relay:
 
 @pytest.fixture
 async def relay(docker_engine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relay]:
-    relay = Relay(tmp_path / "docker.sock")
+    engine = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
+    relay = Relay(tmp_path / "docker.sock", engine)
     await relay.open()
     monkeypatch.setenv("DOCKER_HOST", f"unix://{relay.path}")
     yield relay
@@ -118,7 +121,7 @@ async def test_an_engine_that_hangs_is_unavailable_and_holds_nobody_else_up(
     connections: list[asyncio.StreamWriter] = []
     server = await asyncio.start_unix_server(never, tmp_path / "docker.sock")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
-    monkeypatch.setattr(docker_runtime, "_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(docker_engine, "_TIMEOUT_S", 0.3)
     runtime = DockerRuntime(Settings())
     task = asyncio.ensure_future(call(runtime))
     longest_s = 0.0

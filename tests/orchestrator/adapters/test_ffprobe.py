@@ -15,7 +15,8 @@ import pytest
 
 from lab import Lab, LabFault, Recipe, default_ffmpeg, rtmp_source
 from orchestrator.adapters.ffmpeg.codecs import missing_decoders
-from orchestrator.adapters.ffmpeg.ffprobe import FfprobeProber, media_of
+from orchestrator.adapters.ffmpeg.ffprobe import FfprobeProber
+from orchestrator.adapters.ffmpeg.probe_output import media_in, read_output
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Media, Source
 from orchestrator.errors import BadSetting, EngineUnavailable
@@ -381,17 +382,17 @@ def test_the_best_variant_and_the_default_rendition_are_what_a_session_takes() -
         stream("video", "h264", "1500000", width=0, height=0),
         stream("audio", "aac", "1500000", channels=0),
     ]
-    taken = media_of(msgspec.json.encode({"streams": muxed, "format": {"format_name": "hls"}}))
+    taken = media_in(read_output(msgspec.json.encode({"streams": muxed, "format": {"format_name": "hls"}})))
     assert taken == Media(video="h264", audio="aac", bitrate_bps=1_500_000)
     renditions = [
         stream("video", "h264"),
         stream("audio", "mp2", channels=1),
         stream("audio", "aac", channels=2, disposition={"default": 1}),
     ]
-    taken = media_of(msgspec.json.encode({"streams": renditions}))
+    taken = media_in(read_output(msgspec.json.encode({"streams": renditions})))
     assert taken == Media(video="h264", audio="aac", channels=2)
     newer = [stream("video", "av1", "9000000"), stream("video", "h264", "300000")]
-    assert media_of(msgspec.json.encode({"streams": newer})) == Media(video="h264")
+    assert media_in(read_output(msgspec.json.encode({"streams": newer}))) == Media(video="h264")
 
 
 def test_decoders_that_are_missing_or_need_hardware() -> None:

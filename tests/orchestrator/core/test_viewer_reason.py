@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters.ffmpeg import ffprobe
+from orchestrator.adapters.ffmpeg import failure_reasons
 from orchestrator.core.model import Event, EventType
 from orchestrator.core.reading import viewer_reason
 from orchestrator.core.reading.viewer_reason import ViewerReason
@@ -68,6 +68,7 @@ def test_every_ending_has_a_class(ending: Ending) -> None:
 ROOT = Path(__file__).parents[3]
 SAID_IN = (
     "orchestrator/adapters/http/bounded_http.py",
+    "orchestrator/adapters/ffmpeg/failure_reasons.py",
     "orchestrator/adapters/ffmpeg/ffprobe.py",
     "orchestrator/adapters/http/hls_source.py",
     "orchestrator/core/session/blame.py",
@@ -79,7 +80,17 @@ SAID_IN = (
 )
 # Whose argument or result is a reason, and which names are given to one
 CALLS = {"ProbeResult", "Look", "Unreadable", "_NotAPlaylist", "Failure", "Patience", "AttemptEnded"}
-FUNCTIONS = {"_reason", "_why", "_why_not", "_why_none", "_what_it_is", "_encryption", "_lacks_a_decoder", "status_words"}
+FUNCTIONS = {
+    "_reason",
+    "reason_in",
+    "_why",
+    "_why_not",
+    "_why_none",
+    "_what_it_is",
+    "_encryption",
+    "_lacks_a_decoder",
+    "status_words",
+}
 NAMES = {"reason", "refusal", "complaint", "_REASONS", "NO_PROTOCOL", "NOT_MEDIA", "FAILBACK", "FAILBACK_FAILED", "CHANGED",
          "OPERATOR", "ROLLED", "REQUESTED", "RENEWAL"}  # fmt: skip
 UNKNOWN = {"cannot be read", "does not work"}  # by their very words
@@ -129,7 +140,7 @@ def test_every_reason_that_is_written_down_anywhere_has_a_class(path: str, reaso
 
 def test_reasons_are_found() -> None:
     found = {each for path in SAID_IN for each in said(path)}
-    assert {words for _, words in ffprobe._REASONS} <= found
+    assert {words for _, words in failure_reasons._REASONS} <= found
     assert {"playlist stalled", "DASH (an MPD), not HLS", "protected by 458", "no other source"} <= found
     assert len(found) > 50
 

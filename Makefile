@@ -9,9 +9,14 @@ WEB := api/web
 PAGES := $(WEB)/dist/.ready
 IMAGE := hls-failover-transcoder
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+CORES := $(shell nproc 2>/dev/null || echo 2)
+WORKERS ?= 4
+PYTEST := $(BIN)/pytest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# A run starts hundreds of Python processes: without byte code each compiles what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup image demo check test tests terraform bench screenshots diagrams docs film format lock clean help
+.PHONY: setup image demo check test test-fast tests tests-real tests-pure tests-alone tests-web terraform bench screenshots diagrams docs film format lock clean help
 
 help:
 	@echo "make demo    a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
@@ -62,12 +67,34 @@ check: setup
 	$(BIN)/python docs/diagrams --check
 	cd $(WEB) && $(NPM) run --silent check
 
-# A part of the tests (ARGS) is asked for while one part is worked on. CHECKED=1: what comes before them has just been done.
-test: $(if $(CHECKED),,check image $(if $(ARGS),,terraform)) tests
+# What needs no server, engine or browser, with fewer examples of each property: the inner loop.
+test-fast: $(READY) $(PAGES)
+	HYPOTHESIS_PROFILE=fast $(PYTEST) --numprocesses=$(CORES) --dist=worksteal -m "not real and not alone" $(ARGS)
 
+# A part of the tests (ARGS) is asked for while one part is worked on. CHECKED=1: what comes before them has just been done.
+test: $(if $(CHECKED),,check image) tests
+
+# Tests with real parts mostly wait, so more of them run side by side than there are cores; the pure ones run beside them on what
+# they leave idle. Tests that measure time finely come last, alone.
 tests:
+ifdef ARGS
+	$(PYTEST) $(ARGS)
+else
+	@$(MAKE) --no-print-directory --keep-going --jobs --output-sync=recurse tests-real tests-pure tests-web $(if $(CHECKED),,terraform)
+	@$(MAKE) --no-print-directory tests-alone
+endif
+
+tests-real:
+	$(PYTEST) --numprocesses=$(WORKERS) --dist=loadfile -m "real and not alone"
+
+tests-pure:
+	nice $(PYTEST) --numprocesses=$(CORES) --dist=worksteal -m "not real and not alone"
+
+tests-alone:
+	$(PYTEST) -m alone
+
+tests-web:
 	cd $(WEB) && $(NPM) run --silent test
-	$(BIN)/pytest $(ARGS)
 
 # Where the registry of providers cannot be reached, TERRAFORM_OFFLINE names a stand-in of them (infra/terraform/README.md).
 export TERRAFORM_OFFLINE ?= $(wildcard ../shared/tools/terraform-offline)

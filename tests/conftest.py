@@ -1,7 +1,7 @@
 """The real parts that tests run against, each started once per worker, and what each test needs of the machine, as markers.
 
 Markers are derived from fixtures: a test whose fixtures start Redis has the marker `redis`, and every test that needs any such
-part has `real` as well. `make test-fast` runs what has not; a fixture that starts a part for a test without the marker fails it.
+part has `real` as well. `make test-fast` runs those without it. A fixture that starts a part fails a test without the marker.
 """
 
 from __future__ import annotations
@@ -40,23 +40,15 @@ REAL = {"docker", "browser", "edge", "postgres", "redis", "s3", "stack"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks each test with what it needs; puts what shares a module's fixtures into one group, which stays on one worker; and
-    brings forward what may take longest, so that no worker is alone with it at the end."""
+    """Marks each test with what it needs, and brings forward what may take longest, so that no worker is alone with it at the
+    end."""
     for item in items:
         fixtures: list[str] = getattr(item, "fixturenames", [])
         for marker in {MARKER_OF_FIXTURE[name] for name in fixtures if name in MARKER_OF_FIXTURE}:
             item.add_marker(marker)
         if REAL & {marker.name for marker in item.iter_markers()}:
             item.add_marker("real")
-        if _shares_fixtures(item) and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     items.sort(key=_timeout_s, reverse=True)
-
-
-def _shares_fixtures(item: Any) -> bool:
-    """Whether it uses a fixture that is made once for its module."""
-    known = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
-    return any(each[-1].scope in ("module", "package") for each in known.values())
 
 
 def _timeout_s(item: pytest.Item) -> float:

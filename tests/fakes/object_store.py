@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,6 +26,12 @@ class Kept(NamedTuple):
 
 class PreconditionFailed(Exception):
     """412: the object is not the one that the writer had read."""
+
+
+@functools.lru_cache(maxsize=1024)
+def parsed(data: bytes) -> MediaPlaylist:
+    """A playlist by its bytes. Cached: each state of a simulated world's playlists is read by agents, laws and pollers."""
+    return MediaPlaylist.parse(data.decode(errors="replace"))
 
 
 class FakeObjectStore:
@@ -80,7 +87,7 @@ class FakeObjectStore:
         if kept is None:
             return None
         try:
-            return MediaPlaylist.parse(kept.data.decode(errors="replace")), kept.etag
+            return parsed(kept.data), kept.etag
         except MalformedPlaylist as error:
             raise CorruptPlaylist(str(error)) from error
 

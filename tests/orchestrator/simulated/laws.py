@@ -58,6 +58,7 @@ class Laws:
         self._open: dict[str, set[int]] = {}
         self._ran: set[tuple[str, int]] = set()
         self._listed: dict[str, set[str]] = {}
+        self._highest: dict[str, int] = {}  # by playlist: the latest attempt that has listed
         self.starts: list[tuple[float, str]] = []  # when each attempt on a source was started, and of which session
         self.slates: list[tuple[float, str]] = []  # the same of the slates
         self.exits: dict[tuple[str, int], tuple[Ending, str]] = {}  # how an agent ended, and on which source
@@ -194,13 +195,14 @@ class Laws:
         for broken in violations(before, after):
             self.break_(f"law 5: {broken}")
         listed = self._listed.setdefault(key, set())
-        highest = max(map(bucket.attempt_of, listed), default=0)
+        highest = self._highest.get(key, 0)
         for uri in _uris(after) - _uris(before):
             if uri in listed:
                 self.break_(f"law 5: {uri} was listed before")
             if bucket.attempt_of(uri) < highest:
                 self.break_(f"law 4: {uri} was listed after attempt {highest} had taken over")
             listed.add(uri)
+            self._highest[key] = max(self._highest.get(key, 0), bucket.attempt_of(uri))
 
     def _wishes_are_answered(self, before: Session, decision: Decision) -> None:
         """What the operator has asked for is granted, or refused with a reason, by its attempt's failure at the latest."""

@@ -12,7 +12,7 @@ from orchestrator.app.periodic import PeriodicJobs
 from orchestrator.core.model import Container, Decision, Event, Session, Source
 from orchestrator.errors import EngineUnavailable, StoreUnavailable, Temporary
 from orchestrator.ports import Launch, ProbeResult, Stamp
-from tests.fakes.object_store import FakeObjectStore
+from tests.fakes.object_store import FakeObjectStore, parsed
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.tables import FakeCatalogue, FakeSessions
 from tests.orchestrator.simulated.agent import MEDIA, Agent, Fault
@@ -39,13 +39,13 @@ class SimulatedStore(FakeObjectStore):
         kept = self._get(key)
         if kept is None:
             return MediaPlaylist(target_duration_s, 0, 0, (), False), ""
-        return MediaPlaylist.parse(kept.data.decode()), kept.etag
+        return parsed(kept.data), kept.etag
 
     def put(self, key: str, data: bytes, content_type: str = "application/octet-stream", *, if_match: str | None = None) -> str:
         before = self.objects_by_key.get(key)
         etag = super().put(key, data, content_type, if_match=if_match)
-        was = None if before is None else MediaPlaylist.parse(before.data.decode())
-        self._world.laws.written(key, was, MediaPlaylist.parse(data.decode()))
+        was = None if before is None else parsed(before.data)
+        self._world.laws.written(key, was, parsed(data))
         return etag
 
     async def playlists(self) -> Mapping[str, Stamp]:

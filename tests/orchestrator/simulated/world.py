@@ -23,6 +23,7 @@ from orchestrator.core.model import SLATE, Channel, ChannelPolicy, Event, EventT
 from orchestrator.errors import NotFound, Temporary
 from orchestrator.ports import PROBES, NewSource, ProbeAnswer
 from tests.fakes.event_bus import FakeEventBus
+from tests.fakes.object_store import parsed
 from tests.fakes.tables import FakeTables
 from tests.orchestrator.simulated.accounts import Accounts
 from tests.orchestrator.simulated.agent import SEGMENT_S, TICK_S, Agent, SimulatedSource
@@ -256,7 +257,7 @@ class World:
 
     def playlist(self, session_id: str) -> MediaPlaylist | None:
         kept = self.store.objects_by_key.get(bucket.media_playlist_key(session_id))
-        return None if kept is None else MediaPlaylist.parse(kept.data.decode())
+        return None if kept is None else parsed(kept.data)
 
     def listed(self, session_id: str) -> int:
         """The attempt that listed last; 0: none."""

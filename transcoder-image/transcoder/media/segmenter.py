@@ -325,6 +325,8 @@ class Segmenter:
     def _trim(self) -> None:
         """Lets go of what has been given out."""
         gone = self._start
+        if not gone:
+            return
         del self._buffer[:gone]
         self._start = 0
         self._scanned -= gone

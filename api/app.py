@@ -10,42 +10,21 @@ from litestar.datastructures import MutableScopeHeaders, State
 from litestar.di import Provide
 from litestar.types import Message, Scope
 
-from api import (
-    assets,
-    auth,
-    channels,
-    console,
-    doctor,
-    drain,
-    events,
-    failovers,
-    feed,
-    health,
-    history,
-    home,
-    imports,
-    leases,
-    legacy,
-    metrics,
-    openapi,
-    overview,
-    pictures,
-    playback,
-    problems,
-    providers,
-    refused_sockets,
-    sessions,
-    sources,
-    watch,
-)
-from api.address_bound import AddressBound
-from api.disclosure import Disclosure
-from api.kept import Kept
-from api.limits import BODY_BYTES
-from api.logos import Logos
-from api.on_air import OnAir
-from api.posters import Posters
-from api.strips import Strips
+from api import auth, openapi, problems
+from api.changes.single_flight import Kept
+from api.console import channel_history, event_feed, overview, page, thumbnail_route
+from api.console.listed_segments import OnAir
+from api.console.thumbnails import Posters
+from api.console.timelines import Strips
+from api.http import assets, websocket_refusals
+from api.http.fields import BODY_BYTES
+from api.operation import doctor, drain, health, metrics
+from api.routes import channels, failovers, legacy, playback, playlist_imports, providers, session_events, sessions, sources
+from api.session import lease_renewal
+from api.session.disclosure import Disclosure
+from api.watch import pages, start_page
+from api.watch.address_limits import AddressBound
+from api.watch.logos import Logos
 from api.world import World
 from orchestrator import machine
 from orchestrator.errors import BadSetting, InvalidInput
@@ -88,22 +67,22 @@ def create_app(
             sources.routes,
             failovers.routes,
             providers.routes,
-            imports.routes,
+            playlist_imports.routes,
             sessions.routes,
             playback.routes,
-            events.routes,
-            pictures.routes,
-            history.routes,
+            session_events.routes,
+            thumbnail_route.routes,
+            channel_history.routes,
             overview.routes,
-            feed.routes,
-            home.routes,
-            watch.routes,
+            event_feed.routes,
+            start_page.routes,
+            pages.routes,
             assets.routes,
             legacy.routes,
             health.routes,
             doctor.routes,
             drain.routes,
-            console.routes,
+            page.routes,
             metrics.routes,
         ],
         dependencies={
@@ -120,8 +99,8 @@ def create_app(
         ),
         exception_handlers=problems.HANDLERS,
         before_send=[_add_headers],
-        after_exception=[refused_sockets.remember],
-        lifespan=[leases.renewable],
+        after_exception=[websocket_refusals.remember],
+        lifespan=[lease_renewal.renewable],
         cors_config=_CORS,
         openapi_config=openapi.CONFIG,
         request_max_body_size=BODY_BYTES,

@@ -14,7 +14,11 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, OpenAPIMediaType, OpenAPIResponse, Operation, PathItem, Reference
 from litestar.routes import HTTPRoute
 
-from api import auth, channels, console, events, health, legacy, overview, problems, providers, sessions, sources, watch
+from api import auth, problems
+from api.console import overview, page
+from api.operation import health
+from api.routes import channels, legacy, providers, session_events, sessions, sources
+from api.watch import pages
 from orchestrator import errors
 
 CONFIG = OpenAPIConfig(
@@ -24,15 +28,15 @@ CONFIG = OpenAPIConfig(
     "the admin key, a session's routes its own token. Errors are problem documents (RFC 9457).",
     components=Components(security_schemes=dict(auth.SCHEMES)),
     tags=[
-        watch.TAG,
+        pages.TAG,
         sessions.TAG,
-        events.TAG,
+        session_events.TAG,
         channels.TAG,
         sources.TAG,
         providers.TAG,
         overview.TAG,
         health.TAG,
-        console.TAG,
+        page.TAG,
         legacy.TAG,
     ],
     use_handler_docstrings=True,

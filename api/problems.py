@@ -19,9 +19,9 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from api import problem_page
-from api.assets import PAGE_POLICY
 from api.auth import is_operator
+from api.http import problem_page
+from api.http.assets import PAGE_POLICY
 from api.world import World
 from orchestrator.core import viewer_reason
 from orchestrator.errors import (

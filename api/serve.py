@@ -16,8 +16,8 @@ from collections.abc import Iterator
 import uvicorn
 from litestar import Litestar
 
-from api import logos
 from api.app import create_app
+from api.watch import logos
 from api.world import World
 from orchestrator.errors import BadSetting
 from orchestrator.ports import Frames

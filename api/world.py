@@ -12,14 +12,14 @@ from typing import Any
 
 from litestar.connection import ASGIConnection
 
-from api.address_bound import AddressBound
 from api.auth import Keys, is_id
-from api.glances import Glances
-from api.kept import Kept
-from api.logos import Logos
-from api.on_air import OnAir
-from api.posters import Posters
-from api.strips import Strips
+from api.changes.single_flight import Kept
+from api.console.listed_segments import OnAir
+from api.console.overview_rows import Glances
+from api.console.thumbnails import Posters
+from api.console.timelines import Strips
+from api.watch.address_limits import AddressBound
+from api.watch.logos import Logos
 from orchestrator.core.limits import Limits
 from orchestrator.core.model import Channel, Provider, Source
 from orchestrator.errors import BusUnavailable, NotFound, Temporary

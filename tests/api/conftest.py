@@ -10,7 +10,7 @@ import pytest
 from litestar import Litestar
 
 from api.app import create_app, world_of
-from api.metrics import Metrics
+from api.operation.metrics import Metrics
 from orchestrator.settings import Settings
 from tests.api.stage import KEY, ORIGIN, Stage, answering, calling
 from tests.fakes.event_bus import FakeEventBus

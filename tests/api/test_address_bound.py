@@ -11,9 +11,9 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from api import watch
-from api.address_bound import address_of
 from api.app import world_of
+from api.watch import pages
+from api.watch.address_limits import address_of
 from orchestrator.adapters.address_places import RedisAddressPlaces
 from orchestrator.settings import Settings
 from tests.api.stage import KEY, ORIGIN, Stage
@@ -51,7 +51,7 @@ def invented(number: int, way: str) -> dict[str, Any]:
 async def test_sixty_requests_of_one_address_start_eight_and_nobody_else_waits(
     app: Litestar, stage: Stage, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "WAIT_S", 0.2)
+    monkeypatch.setattr(pages, "WAIT_S", 0.2)
     await stage.channel()
     async with client_at(app, HOME) as flood, client_at(app, ELSEWHERE) as viewer:
         flooding = asyncio.gather(*(flood.request(**invented(n, way)) for n in range(60)))
@@ -71,7 +71,7 @@ async def test_sixty_requests_of_one_address_start_eight_and_nobody_else_waits(
 
 
 async def test_no_open_route_starts_a_session_beyond_it(app: Litestar, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "WAIT_S", 0.1)
+    monkeypatch.setattr(pages, "WAIT_S", 0.1)
     await stage.channel()
     session = await stage.session(viewer="alice")
     async with client_at(app, HOME) as client:

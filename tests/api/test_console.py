@@ -9,9 +9,9 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.testing import TestClient
 from msgspec.structs import replace
 
-from api import assets
 from api.app import world_of
 from api.auth import CONSOLE_S, Keys
+from api.http import assets
 from tests.api.conftest import SETTINGS
 from tests.api.stage import KEY, Stage
 from tests.fakes.event_bus import FakeEventBus
@@ -137,7 +137,7 @@ async def test_the_page_is_the_same_at_every_address(
     if answer.status_code == 404:  # it has not been built here
         assert "make setup" in answer.json()["detail"]
     pages = {"console.html": b"<!doctype html><title>Console</title>"}
-    monkeypatch.setattr("api.console.page", pages.__getitem__)
+    monkeypatch.setattr("api.console.page.built_page", pages.__getitem__)
     answer = await client.get(path)
     assert answer.status_code == 200
     assert answer.content == pages["console.html"]

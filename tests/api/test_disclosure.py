@@ -11,7 +11,7 @@ import pytest
 import websockets
 from litestar import Litestar
 
-from api.disclosure import OPEN
+from api.session.disclosure import OPEN
 from orchestrator.core.model import EventType, Provider
 from tests.api.stage import KEY, Stage
 from tests.api.test_events import Served, take

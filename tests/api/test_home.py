@@ -13,8 +13,8 @@ import pytest
 from litestar import Litestar
 from msgspec.structs import replace
 
-from api import problem_page
 from api.app import world_of
+from api.http import problem_page
 from api.problems import Problem
 from orchestrator.core.viewer_reason import ViewerReason
 from tests.api.conftest import SETTINGS
@@ -33,7 +33,7 @@ PROGRAMS = ("", "*/*", "application/json", "application/json, text/plain, */*", 
             "text/html;q=0, */*", "text/event-stream", "text/html;q=, application/problem+json")  # fmt: skip
 
 
-WORDS = (Path(problem_page.__file__).parent / "web/src/watch/words.ts").read_text()
+WORDS = (Path(problem_page.__file__).parents[1] / "web/src/watch/words.ts").read_text()
 
 
 @pytest.fixture

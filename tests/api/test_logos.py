@@ -10,8 +10,8 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from api import logos
-from api.logos import Logos
+from api.watch import logos
+from api.watch.logos import Logos
 from orchestrator.errors import InvalidInput, NotFound
 from tests.api.stage import Stage
 from tests.api.test_bad_input import assert_problem

@@ -11,8 +11,8 @@ import pytest
 from litestar import Litestar
 from msgspec.structs import replace
 
-from api import on_air
-from api.glances import label_of
+from api.console import listed_segments
+from api.console.overview_rows import label_of
 from orchestrator.core.model import Decision, EventType, Phase
 from orchestrator.core.payload import timestamp
 from orchestrator.ports import OrchestratorRow
@@ -73,10 +73,10 @@ async def test_what_keeps_all_from_being_well_is_told(
 
 
 async def test_a_bit_rate_is_the_average_and_follows_a_correction(store: FakeObjectStore, monkeypatch: Any) -> None:
-    monkeypatch.setattr(on_air, "CORRECTED_S", 0.0)
+    monkeypatch.setattr(listed_segments, "CORRECTED_S", 0.0)
     session_id = "s-1"
     listed(store, session_id)
-    looking = on_air.OnAir(store)
+    looking = listed_segments.OnAir(store)
     assert (await looking.get([session_id]))[session_id].bitrate_bps == 1_600_000
     corrected = MultivariantPlaylist((Variant("main.m3u8", 6_000_000, average_bandwidth=4_000_000),)).render().encode()
     listed(store, session_id, segments=4)

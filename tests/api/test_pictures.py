@@ -9,8 +9,8 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from api import posters
 from api.app import world_of
+from api.console import thumbnails
 from tests.api.conftest import SETTINGS
 from tests.api.stage import Stage
 from tests.api.test_overview import listed
@@ -22,7 +22,7 @@ from tests.fakes.tables import FakeTables
 
 @pytest.fixture(autouse=True)
 def _every_look_is_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posters, "_LOOK_S", -1.0)
+    monkeypatch.setattr(thumbnails, "_LOOK_S", -1.0)
 
 
 def stored(store: FakeObjectStore, session_id: str, n: int, media: bytes) -> None:

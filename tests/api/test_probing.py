@@ -9,7 +9,7 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from api import probing
+from api.routes import probe_requests
 from api.world import World
 from orchestrator.core.model import Source, SourceStatus
 from orchestrator.ports import PROBES, OrchestratorRow, ProbeResult
@@ -100,8 +100,8 @@ async def test_who_is_answered_by_nobody_is_told_why_and_it_is_still_asked_for(
     admin: httpx.AsyncClient, source: Source, tables: FakeTables, bus: FakeEventBus,
     monkeypatch: pytest.MonkeyPatch, seen_s_ago: float | None, said: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(probing, "_NOBODY_S", 0.1)
-    monkeypatch.setattr(probing, "answer_limit_s", lambda _: 0.2)
+    monkeypatch.setattr(probe_requests, "_NOBODY_S", 0.1)
+    monkeypatch.setattr(probe_requests, "answer_limit_s", lambda _: 0.2)
     if seen_s_ago is not None:
         now = time.time()
         row = OrchestratorRow(id="o-1", node="here", started_at=now - 90.0, seen_at=now - seen_s_ago)

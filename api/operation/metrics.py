@@ -1,0 +1,55 @@
+"""What Prometheus reads: cheap to ask for, made from one query."""
+
+from __future__ import annotations
+
+from collections import Counter as Counts
+
+from litestar import Response, Router, get
+from litestar.di import NamedDependency
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+
+from api import auth
+from api.operation.health import TAG
+from api.world import World
+from orchestrator.core.model import Event, EventType, Phase
+
+
+class Metrics:
+    """This process's own counters. A registry of its own, so that two apps in one process do not meet."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._sessions = Gauge(
+            "hls_failover_sessions", "Sessions that have not ended, by phase.", ["phase"], registry=self._registry
+        )
+        self._delivered = Counter(
+            "hls_failover_events_delivered",
+            "Events sent to clients by this process, by type.",
+            ["type"],
+            registry=self._registry,
+        )
+        for event_type in EventType:
+            self._delivered.labels(event_type.value)
+
+    def delivered(self, event: Event) -> None:
+        self._delivered.labels(event.type.value).inc()
+
+    def render(self, phases: Counts[Phase]) -> bytes:
+        for phase in Phase:
+            if phase is not Phase.ENDED:
+                self._sessions.labels(phase.value).set(phases[phase])
+        return generate_latest(self._registry)
+
+
+@get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    media_type=CONTENT_TYPE_LATEST,
+    answer='# TYPE hls_failover_sessions gauge\nhls_failover_sessions{phase="live"} 42.0\n',
+)
+async def read_metrics(world: NamedDependency[World], metrics: NamedDependency[Metrics]) -> Response[bytes]:
+    phases = Counts(session.phase for session in await world.sessions.unended())
+    return Response(metrics.render(phases), media_type=CONTENT_TYPE_LATEST)
+
+
+routes = Router(path="/", guards=[auth.admin], security=auth.ADMIN, tags=[TAG.name], route_handlers=[read_metrics])

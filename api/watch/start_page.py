@@ -1,0 +1,18 @@
+"""The start page, at `/`: where a person can go from here. It holds no data and is open to everybody."""
+
+from __future__ import annotations
+
+from litestar import Response, Router, get
+
+from api.http.assets import PAGE_POLICY, built_page
+from api.watch import pages
+
+
+@get("/", summary="The start page", media_type="text/html", answer="<!doctype html>…")
+async def read_home() -> Response[bytes]:
+    """Where a person can go from here: watch, the console, the documentation, health."""
+    headers = {"Content-Security-Policy": f"{PAGE_POLICY}; connect-src 'self'", "Cache-Control": "no-cache"}
+    return Response(built_page("home.html"), media_type="text/html", headers=headers)
+
+
+routes = Router(path="/", tags=[pages.TAG.name], route_handlers=[read_home])

@@ -14,7 +14,7 @@ import httpx
 from rich.console import Console
 from rich.markup import escape
 
-from api.console.overview_rows import label_of
+from api.console.source_label import label_of
 from failover.stack import Stack
 from orchestrator.errors import FailoverError
 from orchestrator.settings import Settings

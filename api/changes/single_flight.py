@@ -1,4 +1,5 @@
-"""What is slow to learn and shown to many: learnt once for all who ask within a moment, and only when somebody asks."""
+"""Single-flight cache of one value with a maximum age: many readers at the same time cost one read, and without readers there
+is none."""
 
 from __future__ import annotations
 
@@ -12,25 +13,26 @@ T = TypeVar("T")
 _NEVER = float("-inf")
 
 
-class Kept(Generic[T]):
-    """`read` is never run twice at once; of what it raises nothing is kept, and the next one who asks tries again."""
+class SingleFlightCache(Generic[T]):
+    """`read` never runs twice at once. An error of `read` is raised to its caller and not cached: the next reader tries
+    again."""
 
     def __init__(self, read: Callable[[], Awaitable[T]]) -> None:
         self._read = read
         self._lock = asyncio.Lock()
-        self._kept: tuple[T] | None = None
-        self._as_of = self._changed_at = _NEVER  # monotonic: when the kept one began to be read; when it was known to be old
+        self._value: tuple[T] | None = None
+        self._read_at = self._expired_at = _NEVER  # monotonic: when the read of the value began; the last `expire`
 
     async def get(self, max_age_s: float) -> T:
-        """What was true at most so long ago."""
+        """A value whose read began at most `max_age_s` ago."""
         oldest = time.monotonic() - max_age_s
         async with self._lock:
-            if self._kept is None or self._as_of < max(oldest, self._changed_at):
-                as_of = time.monotonic()
-                self._kept = (await self._read(),)
-                self._as_of = as_of
-            return self._kept[0]
+            if self._value is None or self._read_at < max(oldest, self._expired_at):
+                read_at = time.monotonic()
+                self._value = (await self._read(),)
+                self._read_at = read_at
+            return self._value[0]
 
     def expire(self) -> None:
-        """It has changed: whoever asks from now on gets what is true now."""
-        self._changed_at = time.monotonic()
+        """The next reader gets a value that is read from now on."""
+        self._expired_at = time.monotonic()

@@ -1,4 +1,5 @@
-"""What became of a channel: its day in quarter hours, and what happened last. It outlives sessions, not their retention."""
+"""Route of a channel's history: the states of its last 96 quarter hours, and its newest events. Kept for as long as the
+sessions' rows are retained."""
 
 from __future__ import annotations
 
@@ -6,24 +7,27 @@ import asyncio
 from typing import Any
 
 from litestar import Router, get
-from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
 
 from api import auth
-from api.console.overview import CHANNELS_KEPT_S
+from api.catalogue_lookup import CatalogueLookup
+from api.changes.single_flight import SingleFlightCache
+from api.console.overview import CHANNELS_MAX_AGE_S
 from api.console.timelines import of_channel
+from api.http.addresses import PublicAddresses
+from api.injection import Clock, Injected
 from api.routes.channels import TAG
 from api.routes.session_events import SWITCHED
-from api.world import World
 from orchestrator.core import payload
 from orchestrator.core.strip import QUARTER_S, QUARTERS, Quarter, State
+from orchestrator.ports import ChannelRow, Journal
 
 _EVENTS = 100
 
 
 class QuarterView(Struct, kw_only=True):
-    at: str  # its begin
+    at: str  # when it begins
     state: State
     swaps: int  # of all kinds
     failures: int  # attempts that failed
@@ -48,22 +52,29 @@ class ChannelHistory(Struct, kw_only=True):
         recent=[SWITCHED],
     ),
 )
-async def read_channel_history(world: NamedDependency[World], channel: FromPath[str]) -> ChannelHistory:
-    """By quarter hour the worst that happened to its sessions: `.` no session, `g` its first choice all the time, `a` a source
+async def read_channel_history(
+    lookup: Injected[CatalogueLookup],
+    journal: Injected[Journal],
+    channel_rows: Injected[SingleFlightCache[tuple[ChannelRow, ...]]],
+    addresses: Injected[PublicAddresses],
+    clock: Injected[Clock],
+    channel: FromPath[str],
+) -> ChannelHistory:
+    """The worst state of its sessions in each quarter hour: `.` no session, `g` its first choice all the time, `a` a source
     behind it or a swap, `s` the slate, `r` unavailable, `?` not known."""
-    found = await world.channel(channel)
-    now = world.clock()
+    found = await lookup.channel(channel)
+    now = clock()
     since = float((now // QUARTER_S - QUARTERS + 1) * QUARTER_S)
     rows, deliveries, events = await asyncio.gather(
-        world.channels.get(CHANNELS_KEPT_S),
-        world.journal.deliveries(since, found.id),
-        world.journal.of_channel(found.id, _EVENTS),
+        channel_rows.get(CHANNELS_MAX_AGE_S),
+        journal.deliveries(since, found.id),
+        journal.of_channel(found.id, _EVENTS),
     )
     quarters = await asyncio.to_thread(of_channel, rows, found.id, deliveries, since, now)
     return ChannelHistory(
         channel_id=found.id,
         quarters=[QuarterView.of(each) for each in quarters],
-        recent=[payload.document(event, world.origin_url) for event in events],
+        recent=[payload.document(event, addresses.origin_url) for event in events],
     )
 
 

@@ -1,7 +1,8 @@
-"""What is being listed, for all who look. One LIST tells which playlists go on; they are read a few at a time, the one that was
-read longest ago first, because of what is read (how much is listed) little changes from one segment to the next.
+"""Cache of what sessions' playlists list: when they advanced, how many segments, how much media, which bitrate. One LIST says
+which playlists have advanced; of these a few are read at a time, the one that was read longest ago first, because the figures
+differ little from one segment to the next.
 
-Law: it never makes anybody wait for a store that does not answer. What is not known is not there.
+Law: no request waits for a store that does not answer. What is not known is left out.
 """
 
 from __future__ import annotations
@@ -15,24 +16,24 @@ from collections.abc import Collection, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from api.changes.single_flight import Kept
+from api.changes.single_flight import SingleFlightCache
 from orchestrator.errors import Temporary
 from orchestrator.ports import ObjectStore, Stamp
 from transcoder.media_playlist import MalformedPlaylist, MultivariantPlaylist
 
 log = logging.getLogger(__name__)
 
-KEPT_S = 2.0
-_READS = 32  # at one look
-_AT_ONCE = 4  # of the store's connections, which playback needs, too
+MAX_AGE_S = 2.0
+_READS = 32  # at most, after one LIST
+_AT_ONCE = 4  # of the store's connections, which playback needs as well
 _LIST_LIMIT_S = 1.0
-_READS_LIMIT_S = 0.15  # for all of a look: the next one goes on
-_QUIET_S = 10.0  # after a LIST that has failed
-CORRECTED_S = 60.0  # so late a correction of a multivariant playlist may be seen: there are few
+_READS_LIMIT_S = 0.15  # for all reads after one LIST: the rest is read after the next one
+_PAUSE_S = 10.0  # after a LIST that has failed
+BITRATE_MAX_AGE_S = 60.0  # multivariant playlists are corrected seldom
 
 
-class Listed(Struct, frozen=True, kw_only=True):
-    """Of a session's playlists."""
+class ListedSegments(Struct, frozen=True, kw_only=True):
+    """What a session's playlists list."""
 
     advanced_at: float  # as the store says
     segments: int | None = None
@@ -48,45 +49,45 @@ class _Read(Struct, frozen=True, kw_only=True):
     bitrate_at: float
 
 
-class OnAir:
+class ListedSegmentsCache:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._wanted: Collection[str] = ()
         self._read: dict[str, _Read] = {}  # the one read longest ago first
-        self._quiet_until = 0.0
-        self.answers = True  # as of the last look: the store could be listed
-        self._listed = Kept(self._look)
+        self._paused_until = 0.0
+        self.store_answers = True  # the last LIST succeeded
+        self._listed = SingleFlightCache(self._list)
 
-    async def get(self, session_ids: Collection[str]) -> Mapping[str, Listed]:
-        """Of those sessions of which something is known."""
+    async def get(self, session_ids: Collection[str]) -> Mapping[str, ListedSegments]:
+        """By session id; sessions about which nothing is known are left out."""
         self._wanted = session_ids
-        return await self._listed.get(KEPT_S)
+        return await self._listed.get(MAX_AGE_S)
 
     def expire(self) -> None:
-        """Whoever asks from now on gets what is listed now."""
+        """The next reader gets what is listed from now on."""
         self._listed.expire()
 
-    async def _look(self) -> Mapping[str, Listed]:
-        if time.monotonic() < self._quiet_until:
+    async def _list(self) -> Mapping[str, ListedSegments]:
+        if time.monotonic() < self._paused_until:
             return {}
         try:
             async with asyncio.timeout(_LIST_LIMIT_S):
                 stamps = await self._store.playlists()
         except (Temporary, TimeoutError) as error:
-            log.info("playlists are not looked at: %s", error or "no answer in time")
-            self._quiet_until = time.monotonic() + _QUIET_S
-            self.answers = False
+            log.info("playlists are not listed: %s", error or "no answer in time")
+            self._paused_until = time.monotonic() + _PAUSE_S
+            self.store_answers = False
             return {}
-        self.answers = True
+        self.store_answers = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_READS_LIMIT_S):
                 await self._read_some(stamps)
         return {
-            session_id: Listed(
+            session_id: ListedSegments(
                 advanced_at=stamp.modified_at, segments=read.segments, buffer_s=read.buffer_s, bitrate_bps=read.bitrate_bps
             )
             if (read := self._read.get(session_id)) is not None
-            else Listed(advanced_at=stamp.modified_at)
+            else ListedSegments(advanced_at=stamp.modified_at)
             for session_id, stamp in stamps.items()
             if session_id in self._wanted
         }
@@ -100,7 +101,7 @@ class OnAir:
         async def one(session_id: str) -> None:
             async with places:
                 read = await self._playlist(session_id, self._read.get(session_id))
-            self._read.pop(session_id, None)  # the newest stands last
+            self._read.pop(session_id, None)  # the newest read comes last
             if read is not None:
                 self._read[session_id] = read
 
@@ -109,7 +110,7 @@ class OnAir:
                 group.create_task(one(session_id))
 
     async def _playlist(self, session_id: str, before: _Read | None) -> _Read | None:
-        """A multivariant playlist is seldom corrected: it is seldom read."""
+        """The media playlist; the multivariant playlist only where its bitrate is older than BITRATE_MAX_AGE_S."""
         now = time.monotonic()
         try:
             found = await self._store.read_playlist(session_id)
@@ -117,7 +118,7 @@ class OnAir:
                 return None
             playlist, etag = found
             bitrate_bps, bitrate_at = (before.bitrate_bps, before.bitrate_at) if before is not None else (None, now)
-            if (bitrate_bps is None or now - bitrate_at >= CORRECTED_S) and (
+            if (bitrate_bps is None or now - bitrate_at >= BITRATE_MAX_AGE_S) and (
                 text := await self._store.read_multivariant(session_id)
             ) is not None:
                 variants = MultivariantPlaylist.parse(text).variants
@@ -126,7 +127,7 @@ class OnAir:
         except (Temporary, MalformedPlaylist) as error:
             log.info("session %s: its playlist is not read: %s", session_id, error)
             return before and replace(before, etag="")
-        except Exception:  # of this one alone: the others are read
+        except Exception:  # the other playlists are read all the same
             log.exception("session %s: its playlist is not read", session_id)
             return before and replace(before, etag="")
         return _Read(

@@ -1,13 +1,12 @@
-"""The wall screen in one document: every channel with its sources and its day, and every session that runs.
+"""The overview: one document with every channel, its sources and its day, and every session that runs.
 
-It is made of what is kept for all who look (channels, strips, what is listed) and of what is read anew: which sessions run.
-Made for a thousand channels: what is the same as a moment ago is answered with 304, what is not, compressed.
+Channels, timelines and what is listed come from caches that all consoles share; which sessions run is read anew. Made for a
+thousand channels: an unchanged document is answered with 304, a changed one is compressed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -15,33 +14,41 @@ from typing import Final
 
 import msgspec
 from litestar import Response, Router, get
-from litestar.di import NamedDependency
+from litestar.config.compression import CompressionConfig
+from litestar.middleware import DefineMiddleware
+from litestar.middleware.compression import CompressionMiddleware
 from litestar.openapi.spec import Tag
 from msgspec import Struct
 
 from api import auth
-from api.console.listed_segments import Listed
-from api.console.overview_rows import ChannelGlance, SourceGlance
-from api.routes.sessions import AnyRequest
+from api.changes.single_flight import SingleFlightCache
+from api.console.listed_segments import ListedSegments, ListedSegmentsCache
+from api.console.overview_rows import OverviewChannel, OverviewRows, OverviewSource
+from api.console.timelines import Timelines
+from api.http.addresses import PublicAddresses
+from api.http.conditional import conditional
+from api.injection import Clock, Injected
+from api.session.answers import AnyRequest
+from api.session.lease_renewal import LeaseRenewal
 from api.session.views import optional_timestamp
-from api.world import World
 from orchestrator.core.journal import position
 from orchestrator.core.model import Desired, Phase, Provider, Session, SourceStatus
 from orchestrator.core.payload import timestamp
-from orchestrator.core.policy import Policy
 from orchestrator.heartbeat import is_there
-from orchestrator.ports import OrchestratorRow
+from orchestrator.ports import ChannelRow, Journal, Operation, OrchestratorRow, Providers, Sessions
 
 TAG = Tag("Overview", "Everything at a glance, for a wall screen.")
 
-CHANNELS_KEPT_S: Final = 2.0  # the orchestrator writes on sources, and tells nobody but their sessions
+CHANNELS_MAX_AGE_S: Final = 2.0  # what the orchestrator writes about a source is published to that source's sessions only
 VERSION: Final = version("hls-failover")
-_POLICY: Final = Policy()  # of hold-offs, which no setting changes
-_COMPRESSED_FROM: Final = 4096  # bytes
+# On this route alone: Litestar's compression would hold back the messages of an event stream.
+_COMPRESSION: Final = DefineMiddleware(
+    CompressionMiddleware, config=CompressionConfig(backend="gzip", minimum_size=4096, gzip_compress_level=1)
+)
 _encode = msgspec.json.Encoder().encode
 
 
-class SessionGlance(Struct, kw_only=True):
+class OverviewSession(Struct, kw_only=True):
     id: str
     channel_id: str
     viewer: str
@@ -54,18 +61,18 @@ class SessionGlance(Struct, kw_only=True):
     attempt_started_at: str | None
     live_at: str | None  # of the attempt
     bitrate_bps: int | None
-    segments: int | None  # that are listed ...
-    buffer_s: float | None  # ... and their length
+    segments: int | None  # that are listed now
+    buffer_s: float | None  # their length
     last_segment_at: str | None
 
 
-class OrchestratorGlance(Struct, kw_only=True):
+class OverviewOrchestrator(Struct, kw_only=True):
     seen_at: str | None  # null: there is none
-    runs: bool  # it has been seen lately; where it has not, nothing starts, ends or fails over
+    runs: bool  # it was seen lately; otherwise nothing starts, ends or fails over
 
 
 class FullProvider(Struct, kw_only=True):
-    """One that allows no further connection: its sources can be neither started, nor probed, nor swapped to."""
+    """A provider that allows no further connection: its sources can be neither started, nor probed, nor switched to."""
 
     id: str
     name: str
@@ -78,12 +85,12 @@ class Overview(Struct, kw_only=True):
     version: str
     public_url: str  # where clients reach this API: FAILOVER_PUBLIC_URL, or as it was asked
     draining_since: str | None
-    orchestrator: OrchestratorGlance
+    orchestrator: OverviewOrchestrator
     store_answers: bool
     full_providers: list[FullProvider]  # by name
     cursor: int  # `after` of `/v1/events`
-    channels: list[ChannelGlance]
-    sessions: list[SessionGlance]
+    channels: list[OverviewChannel]
+    sessions: list[OverviewSession]
 
 
 EXAMPLE = Overview(
@@ -91,17 +98,17 @@ EXAMPLE = Overview(
     version="0.1.0",
     public_url="https://tv.example.com",
     draining_since=None,
-    orchestrator=OrchestratorGlance(seen_at="2025-06-01T21:04:10.870Z", runs=True),
+    orchestrator=OverviewOrchestrator(seen_at="2025-06-01T21:04:10.870Z", runs=True),
     store_answers=True,
     full_providers=[FullProvider(id="p-7c2m9x5t", name="Acme TV", max_connections=2, connections_in_use=2)],
     cursor=812345,
     channels=[
-        ChannelGlance(
+        OverviewChannel(
             id="c-3f8w2n6r", slug="news", name="News", number=1, group="Information", logo=None, enabled=True,
             profile="copy", hevc="copy", sharing="viewer", failback="when_stable", slate=True, failovers=[], sessions=1,
             strip="." * 95 + "g",
             sources=[
-                SourceGlance(
+                OverviewSource(
                     id="x-9m2k4q7t", label="cdn.example.com/index.m3u8", priority=1, enabled=True, status=SourceStatus.HEALTHY,
                     provider_id=None, failure_count=1, stall_count=0, last_checked_at="2025-06-01T21:04:10.000Z",
                     last_failed_at=None, last_failure_reason=None, held_off_until=None, in_use=1,
@@ -111,7 +118,7 @@ EXAMPLE = Overview(
         )
     ],
     sessions=[
-        SessionGlance(
+        OverviewSession(
             id="s-1gj4r0c7k2m9x5t8w3q6", channel_id="c-3f8w2n6r", viewer="alice", viewers=1, phase=Phase.LIVE,
             desired=Desired.RUN, attempt=1, source_id="x-9m2k4q7t", created_at="2025-06-01T21:04:09.870Z",
             attempt_started_at="2025-06-01T21:04:09.901Z", live_at="2025-06-01T21:04:10.113Z", bitrate_bps=1_600_000,
@@ -121,72 +128,94 @@ EXAMPLE = Overview(
 )  # fmt: skip
 
 
+class OverviewReader:
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        providers: Providers,
+        operation: Operation,
+        journal: Journal,
+        leases: LeaseRenewal,
+        channel_rows: SingleFlightCache[tuple[ChannelRow, ...]],
+        timelines: Timelines,
+        listed_segments: ListedSegmentsCache,
+        clock: Clock,
+    ) -> None:
+        self._sessions = sessions
+        self._providers = providers
+        self._operation = operation
+        self._journal = journal
+        self._leases = leases
+        self._channel_rows = channel_rows
+        self._timelines = timelines
+        self._listed_segments = listed_segments
+        self._clock = clock
+        self._rows = OverviewRows()
+        self._making = asyncio.Lock()
+
+    async def read(self, public_url: str) -> tuple[bytes, str]:
+        """The document, and its ETag: a hash of everything but `at`."""
+        now = self._clock()
+        unended, rows, timelines, newest, draining_since, orchestrators = await asyncio.gather(
+            self._sessions.unended(),
+            self._channel_rows.get(CHANNELS_MAX_AGE_S),
+            self._timelines.get(),
+            self._journal.newest(),
+            self._operation.draining_since(),
+            self._operation.orchestrators(),
+        )
+        ids = [session.id for session in unended]
+        viewers, listed, providers, in_use = await asyncio.gather(
+            self._leases.viewers(ids),
+            self._listed_segments.get(frozenset(ids)),
+            self._providers.all(),
+            self._providers.in_use(),
+        )
+
+        def make() -> tuple[bytes, str]:
+            overview = Overview(
+                at="",
+                version=VERSION,
+                public_url=public_url,
+                draining_since=optional_timestamp(draining_since),
+                orchestrator=_orchestrator(orchestrators, now),
+                store_answers=self._listed_segments.store_answers,
+                full_providers=_full(providers, in_use),
+                cursor=position(newest, now),
+                channels=self._rows.of(rows, timelines, unended, now),
+                sessions=[_session(each, viewers, listed) for each in unended],
+            )
+            etag = f'"{hashlib.blake2b(_encode(overview), digest_size=12).hexdigest()}"'
+            overview.at = timestamp(now)
+            return _encode(overview), etag
+
+        async with self._making:
+            return await asyncio.to_thread(make)  # thousands of rows: other requests are answered meanwhile
+
+
 @get(
     "/v1/overview",
     summary="Everything at a glance",
     guards=[auth.admin],
     security=auth.ADMIN,
+    middleware=[_COMPRESSION],
     media_type="application/json",
     answer=EXAMPLE,
 )
-async def read_overview(world: NamedDependency[World], request: AnyRequest) -> Response[bytes]:
+async def read_overview(
+    overview: Injected[OverviewReader], addresses: Injected[PublicAddresses], request: AnyRequest
+) -> Response[bytes]:
     """Sources without addresses. Has an ETag of all but `at`."""
-    now = world.clock()
-    unended, rows, strips, newest, draining_since, orchestrators = await asyncio.gather(
-        world.sessions.unended(),
-        world.channels.get(CHANNELS_KEPT_S),
-        world.strips.get(),
-        world.journal.newest(),
-        world.operation.draining_since(),
-        world.operation.orchestrators(),
-    )
-    ids = [session.id for session in unended]
-    viewers, listed, providers, in_use = await asyncio.gather(
-        world.sessions.viewers(ids, now - world.idle_timeout_s),
-        world.on_air.get(frozenset(ids)),
-        world.providers.all(),
-        world.providers.in_use(),
-    )
-    public_url = world.base_url(request)
-    known, gzips = request.headers.get("if-none-match", ""), _gzips(request)
-
-    def make() -> Response[bytes]:
-        overview = Overview(
-            at="",
-            version=VERSION,
-            public_url=public_url,
-            draining_since=optional_timestamp(draining_since),
-            orchestrator=_orchestrator(orchestrators, now),
-            store_answers=world.on_air.answers,
-            full_providers=_full(providers, in_use),
-            cursor=position(newest, now),
-            channels=world.glances.of(rows, strips, unended, now),
-            sessions=[_session(each, viewers, listed) for each in unended],
-        )
-        return _answer(overview, now, known, gzips)
-
-    async with world.making:
-        return await asyncio.to_thread(make)  # thousands of sources: others are answered meanwhile
+    document, etag = await overview.read(addresses.base_url(request))
+    return conditional(request, etag, document, "application/json", {"Cache-Control": "private, no-cache"})
 
 
-def _answer(overview: Overview, now: float, known: str, gzips: bool) -> Response[bytes]:
-    etag = f'"{hashlib.blake2b(_encode(overview), digest_size=12).hexdigest()}"'
-    headers = {"Cache-Control": "private, no-cache", "ETag": etag, "Vary": "Accept-Encoding"}
-    if etag in known:
-        return Response(b"", status_code=304, media_type="application/json", headers=headers)
-    overview.at = timestamp(now)
-    body = _encode(overview)
-    if gzips and len(body) >= _COMPRESSED_FROM:
-        body = gzip.compress(body, compresslevel=1)
-        headers["Content-Encoding"] = "gzip"
-    return Response(body, media_type="application/json", headers=headers)
-
-
-def _orchestrator(rows: Sequence[OrchestratorRow], now: float) -> OrchestratorGlance:
+def _orchestrator(rows: Sequence[OrchestratorRow], now: float) -> OverviewOrchestrator:
     last = max(rows, key=lambda row: row.seen_at, default=None)
     if last is None:
-        return OrchestratorGlance(seen_at=None, runs=False)
-    return OrchestratorGlance(seen_at=timestamp(last.seen_at), runs=is_there(last, now))
+        return OverviewOrchestrator(seen_at=None, runs=False)
+    return OverviewOrchestrator(seen_at=timestamp(last.seen_at), runs=is_there(last, now))
 
 
 def _full(providers: Sequence[Provider], in_use: Mapping[str, int]) -> list[FullProvider]:
@@ -197,14 +226,10 @@ def _full(providers: Sequence[Provider], in_use: Mapping[str, int]) -> list[Full
     ]
 
 
-def _gzips(request: AnyRequest) -> bool:
-    return any(each.partition(";")[0].strip() == "gzip" for each in request.headers.get("accept-encoding", "").split(","))
-
-
-def _session(session: Session, viewers: Mapping[str, int], listed: Mapping[str, Listed]) -> SessionGlance:
+def _session(session: Session, viewers: Mapping[str, int], listed: Mapping[str, ListedSegments]) -> OverviewSession:
     attempt = session.attempt
     seen = listed.get(session.id)
-    return SessionGlance(
+    return OverviewSession(
         id=session.id,
         channel_id=session.channel_id,
         viewer=session.viewer,

@@ -1,6 +1,6 @@
-"""The operator's console: one page, open to everybody because it holds no data, and the login that its calls go with.
+"""The console's page, and its login. The page is open to everybody because it holds no data.
 
-The page has no key: it trades the key for a cookie that no script can read, and learns by the first 401 that it has none.
+The login exchanges the admin key for a cookie that no script can read; the page learns by the first 401 that it has none.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from typing import Final
 
 from litestar import Response, Router, get, post
 from litestar.datastructures import Cookie
-from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
 from litestar.params import JSONBody
 from msgspec import Struct
 
 from api import auth
+from api.http.addresses import PublicAddresses
 from api.http.assets import PAGE_POLICY, built_page
 from api.http.bodies import StrictBody
-from api.routes.sessions import AnyRequest
-from api.world import World
+from api.injection import Clock, Injected
+from api.keys import CONSOLE_S, ApiKeys
+from api.session.answers import AnyRequest
 from orchestrator.errors import Unauthorized
 
 TAG = Tag("Console", "What the operator's pages are made of.")
@@ -30,9 +31,9 @@ class Login(Struct, kw_only=True, forbid_unknown_fields=True):
     key: str
 
 
-@get(["/console", "/console/login", "/console/logout", "/console/{path:path}"], include_in_schema=False)
+@get(["/console", "/console/login", "/console/logout", "/console/{path:path}"], include_in_schema=False, open_to_all=True)
 async def read_console() -> Response[bytes]:
-    """The same page at every address: which view of it is shown, it reads off its own address."""
+    """The same page at every address: its script shows the view that the address names."""
     headers = {"Content-Security-Policy": f"{PAGE_POLICY}; connect-src 'self'", "Cache-Control": "no-cache"}
     return Response(built_page(_PAGE), media_type="text/html", headers=headers)
 
@@ -44,29 +45,36 @@ async def read_console() -> Response[bytes]:
     body=Login(key="the admin key"),
     dto=StrictBody,
     refusals=[401],
+    open_to_all=True,
 )
-async def login(world: NamedDependency[World], request: AnyRequest, data: JSONBody[Login]) -> Response[None]:
-    """Trades the admin key for a cookie that lasts 12 hours. 401: another key."""
-    if not world.keys.is_admin(data.key):
+async def login(
+    api_keys: Injected[ApiKeys],
+    addresses: Injected[PublicAddresses],
+    clock: Injected[Clock],
+    request: AnyRequest,
+    data: JSONBody[Login],
+) -> Response[None]:
+    """Exchanges the admin key for a cookie that is valid for 12 hours. 401: another key."""
+    if not api_keys.is_admin(data.key):
         raise Unauthorized("this is not the admin key")
-    cookie = _cookie(world, request, world.keys.console_cookie(world.clock()), auth.CONSOLE_S)
+    cookie = _cookie(addresses.base_url(request), api_keys.console_cookie(clock()), CONSOLE_S)
     return Response(None, status_code=204, cookies=[cookie])
 
 
-@post("/console/logout", summary="Log out of the console", status_code=204)
-async def logout(world: NamedDependency[World], request: AnyRequest) -> Response[None]:
-    return Response(None, status_code=204, cookies=[_cookie(world, request, "", 0)])
+@post("/console/logout", summary="Log out of the console", status_code=204, open_to_all=True)
+async def logout(addresses: Injected[PublicAddresses], request: AnyRequest) -> Response[None]:
+    return Response(None, status_code=204, cookies=[_cookie(addresses.base_url(request), "", 0)])
 
 
-def _cookie(world: World, request: AnyRequest, value: str, max_age_s: int) -> Cookie:
+def _cookie(base_url: str, value: str, max_age_s: int) -> Cookie:
     return Cookie(
-        key=auth.CONSOLE,
+        key=auth.CONSOLE_COOKIE,
         value=value,
         path="/",
         max_age=max_age_s,
         httponly=True,
         samesite="strict",
-        secure=world.base_url(request).startswith("https:"),
+        secure=base_url.startswith("https:"),
     )
 
 

@@ -1,6 +1,8 @@
-"""The files that pages need, ours and others': what the build has put into dist/. Exactly these are served, and nothing else.
+"""Serves the files that the pages need: exactly those that the build has written to dist/.
 
 The player is a module that any site may import, so every file is readable from every origin.
+
+Ours, because Litestar's static files answer no `If-None-Match`, and would read the directory at each request.
 """
 
 from __future__ import annotations
@@ -8,15 +10,15 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from litestar import Response, Router, get
+from litestar import Request, Response, Router, get
 from litestar.params import FromPath
 
-from api.routes.sessions import AnyRequest
+from api.http.conditional import conditional
 from orchestrator.errors import NotFound
 
-PAGE_POLICY: Final = (  # of every page: our own scripts, styles and pictures, and no third party
+PAGE_POLICY: Final = (  # of every page: scripts, styles and pictures from this server, and from no third party
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "script-src 'self'; style-src 'self'; img-src 'self'"
 )
@@ -44,15 +46,13 @@ def _read(path: Path) -> Asset:
     return Asset(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:16]}"')
 
 
-@get("/assets/{name:str}", include_in_schema=False)
-async def read_asset(request: AnyRequest, name: FromPath[str]) -> Response[bytes]:
+@get("/assets/{name:str}", include_in_schema=False, open_to_all=True)
+async def read_asset(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
     asset = _ASSETS.get(name)
     if asset is None:
         raise NotFound("no such file" if _ASSETS else "the pages have not been built (`make setup` builds them)")
-    headers = {"Cache-Control": "no-cache", "ETag": asset.etag, "Access-Control-Allow-Origin": "*"}
-    if asset.etag in request.headers.get("if-none-match", ""):
-        return Response(b"", status_code=304, media_type=asset.media_type, headers=headers)
-    return Response(asset.content, media_type=asset.media_type, headers=headers)
+    headers = {"Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
+    return conditional(request, asset.etag, asset.content, asset.media_type, headers)
 
 
 _ASSETS: Final = {path.name: _read(path) for path in DIST.glob("[!.]*") if path.suffix in _MEDIA_TYPES}

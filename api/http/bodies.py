@@ -1,5 +1,8 @@
-"""Request bodies are decoded strictly into their structs: a wrong type, an unknown or a missing member is refused with its
-name, and `"7"` is not a number."""
+"""Decodes request bodies strictly into their structs: a wrong type, an unknown or a missing member is refused with its name,
+and `"7"` is not a number.
+
+Ours, because Litestar decodes a body leniently (`"7"` is a number), and names `data` where a member is unknown or missing.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def decode(body: bytes, type_: Any) -> Any:
 
 
 def invalid(error: msgspec.ValidationError) -> InvalidInput:
-    """msgspec's message, taken apart: "Expected `str`, got `int` - at `$.sources[0].url`"."""
+    """Splits msgspec's message, such as "Expected `str`, got `int` - at `$.sources[0].url`", into field and message."""
     match = _AT.match(str(error))
     assert match is not None
     path = (match["path"] or "").removesuffix("[...]")
@@ -43,14 +46,14 @@ def invalid(error: msgspec.ValidationError) -> InvalidInput:
 
 
 class StrictBody(AbstractDTO[Any]):
-    """How Litestar is told to decode `data` with `decode`, and with nothing else."""
+    """Makes Litestar decode `data` with `decode`."""
 
     def decode_bytes(self, value: bytes) -> Any:
         return decode(value, self.asgi_connection.route_handler.parsed_data_field.annotation)
 
     @classmethod
     def create_for_field_definition(cls, *_: Any, **__: Any) -> None:
-        """Nothing is generated: the struct itself is decoded."""
+        """Nothing is generated: the struct itself is the model."""
 
     @classmethod
     def create_openapi_schema(

@@ -1,7 +1,9 @@
-"""What a client may send: the lengths, the characters and the schemes. Beyond them nothing is stored and nothing is started."""
+"""Types of the fields that a client may send, with their bounds: lengths, characters, schemes. What exceeds them is refused
+before anything is stored or started."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -27,7 +29,7 @@ Viewer = Annotated[
     Meta(
         min_length=1,
         max_length=200,
-        pattern=r"^(?!\*$)(?=.*\S)[^\x00-\x1f\x7f]*$(?!\n)",  # "*" is everybody
+        pattern=r"^(?!\*$)(?=.*\S)[^\x00-\x1f\x7f]*$(?!\n)",  # "*" stands for all viewers of a shared session
         description='Who watches; yours to choose, except "*".',
     ),
 ]
@@ -44,6 +46,13 @@ Headers = Annotated[
     dict[HeaderName, HeaderValue], Meta(max_length=bounds.HEADERS, description="Request headers for this source.")
 ]
 UserAgent = Annotated[str, Meta(max_length=bounds.USER_AGENT, pattern=_PLAIN)]
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def is_id(text: str) -> bool:
+    """Whether it can be an id or a slug."""
+    return _ID.fullmatch(text) is not None
 
 
 def check_url(field: str, url: str) -> None:

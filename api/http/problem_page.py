@@ -1,5 +1,5 @@
-"""A problem document as a page, for the person whose browser has met it. Programs get the document (RFC 9457): who gets what is
-the `Accept` header's to say (RFC 9110, 12.5.1)."""
+"""Renders a problem document as an HTML page, for clients whose `Accept` header prefers one (RFC 9110, 12.5.1). Programs get
+the document (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import re
 from collections import Counter
 from html import escape
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from litestar import Request
 
 from api.http.assets import built_page
+from api.http.problem_document import Problem
 from orchestrator.core.viewer_reason import ViewerReason
-
-if TYPE_CHECKING:
-    from api.problems import Problem
 
 _PAGE: Final = "problem.html"
 _DOCUMENTS: Final = ("application/problem+json", "application/json")
@@ -28,7 +26,7 @@ _TITLES: Final[dict[int, str]] = {
 _DETAILS: Final[dict[int, str]] = {
     401: "Log in to the console with the admin key, and come back.",
     404: "It may be mistyped, or what was there has been removed.",
-    405: "Programs send something to it. There is nothing to look at.",
+    405: "Programs send requests to it; it shows no page.",
     429: "Try again in a moment.",
     500: "The log says more. Trying again may help.",
     503: "Try again in a moment.",
@@ -49,11 +47,11 @@ _REASONS: Final[dict[str, str]] = {  # of sources, as the watch page says them (
 
 
 def wants_page(request: Request[Any, Any, Any]) -> bool:
-    """A person has opened the address: it is read, and a page is liked better than a document."""
+    """A safe request whose client prefers HTML to JSON: a person has opened the address in a browser."""
     if request.method not in ("GET", "HEAD"):
         return False
     accept = request.headers.get("accept", "")
-    return _liking(accept, "text/html") > max(_liking(accept, each) for each in _DOCUMENTS)
+    return _preference(accept, "text/html") > max(_preference(accept, each) for each in _DOCUMENTS)
 
 
 def render(problem: Problem, base: str) -> bytes:
@@ -62,7 +60,7 @@ def render(problem: Problem, base: str) -> bytes:
     status = problem.status
     title = _TITLES.get(status, problem.title)
     said = problem.detail if problem.sources is None and status not in (401, 405) else None
-    href, label = _way(problem, base)
+    href, label = _link(problem, base)
     parts = {
         "status": f"{status} {HTTPStatus(status).phrase}",
         "title": escape(title),
@@ -75,8 +73,8 @@ def render(problem: Problem, base: str) -> bytes:
     return re.sub(r"\{(\w+)\}", lambda match: parts[match[1]], built_page(_PAGE).decode()).encode()
 
 
-def _liking(accept: str, media_type: str) -> tuple[float, int]:
-    """The quality of the most specific range that covers the type, and how specific it is; nothing: not at all."""
+def _preference(accept: str, media_type: str) -> tuple[float, int]:
+    """The quality of the most specific range that covers the type, and how specific it is; (0, 0): not acceptable."""
     found = {name: quality for name, quality in (_range(part) for part in accept.split(",")) if name}
     for specific, name in ((2, media_type), (1, f"{media_type.partition('/')[0]}/*"), (0, "*/*")):
         if name in found:
@@ -90,8 +88,8 @@ def _range(part: str) -> tuple[str, float]:
     return name, float(quality) if re.fullmatch(r"[01](\.\d{0,3})?", quality) else 0.0
 
 
-def _way(problem: Problem, base: str) -> tuple[str, str]:
-    """Where to go from here: what is worth another try, is."""
+def _link(problem: Problem, base: str) -> tuple[str, str]:
+    """The page's one link, and its label: a failure that may be temporary can be tried again."""
     if problem.status == HTTPStatus.UNAUTHORIZED:
         return f"{base}/console", "Log in"
     if problem.status == HTTPStatus.TOO_MANY_REQUESTS or problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -100,7 +98,7 @@ def _way(problem: Problem, base: str) -> tuple[str, str]:
 
 
 def _reasons(problem: Problem) -> str:
-    """Each once, and how many sources share it; parts of the system by their names."""
+    """A list of the sources' reasons, equal ones counted, and of the parts that are not ready."""
     lines = [f"{part}: {why}" for part, why in (problem.parts or {}).items()]
     for reason, count in Counter(_REASONS.get(each, each) for each in (problem.sources or {}).values()).items():
         lines.append(f"{reason} ({count} sources)" if count > 1 else reason)
@@ -109,5 +107,5 @@ def _reasons(problem: Problem) -> str:
 
 
 def _sentence(words: str) -> str:
-    """The documents' details begin small and have no full stop."""
+    """A problem's detail begins with a small letter and has no full stop."""
     return f"{words[0].upper()}{words[1:]}{'' if words.endswith('.') else '.'}"

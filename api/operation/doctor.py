@@ -1,22 +1,24 @@
-"""What `failover doctor` finds, for a console: of everything but the engine, which the API does not touch (law 2)."""
+"""Route of the diagnosis: the findings of `failover doctor`, except those about the container engine, which the API never
+touches (law 2)."""
 
 from __future__ import annotations
 
 from litestar import Router, get
-from litestar.di import NamedDependency
 from msgspec import Struct
 
 from api import auth
+from api.injection import Clock, Injected
 from api.operation.health import TAG
-from api.world import World
 from orchestrator.doctor import findings, healthy
 from orchestrator.examination import examine
 from orchestrator.findings import Finding, Level
+from orchestrator.ports import EventBus, ObjectStore, Tables
+from orchestrator.settings import Settings
 
 
 class Diagnosis(Struct, kw_only=True):
     healthy: bool  # nothing is wrong; notes may be there
-    findings: list[Finding]  # what is wrong first
+    findings: list[Finding]  # those that are wrong first
 
 
 EXAMPLE = Diagnosis(
@@ -33,14 +35,18 @@ EXAMPLE = Diagnosis(
 
 
 @get("/v1/doctor", summary="What is wrong, and what to do about it", answer=EXAMPLE)
-async def diagnose(world: NamedDependency[World]) -> Diagnosis:
-    """Takes some seconds: the store is tried with objects, and what may only be passing is looked at twice.
+async def diagnose(
+    settings: Injected[Settings],
+    tables: Injected[Tables],
+    bus: Injected[EventBus],
+    store: Injected[ObjectStore],
+    clock: Injected[Clock],
+) -> Diagnosis:
+    """Takes some seconds: objects are written to the store and read back, and what may be temporary is examined twice.
 
-    Of containers and their image only `failover doctor` on the engine's machine can tell.
+    About containers and their image only `failover doctor` on the engine's machine can tell.
     """
-    found = findings(
-        await examine(world.settings, tables=world, bus=world.bus, store=world.store, runtime=None, now=world.clock)
-    )
+    found = findings(await examine(settings, tables=tables, bus=bus, store=store, runtime=None, now=clock))
     return Diagnosis(healthy=healthy(found), findings=list(found))
 
 

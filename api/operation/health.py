@@ -1,6 +1,7 @@
-"""Is the process alive, and do the parts that it needs answer? All parts are asked at once, each for a bounded time.
+"""Routes of liveness and readiness. All parts are asked at the same time, each with a time limit.
 
-Redis is no part that is needed: it carries hints (law 1), so without it everything works, a second later. It is told of.
+The process is ready without Redis: it carries hints only (law 1), so without it everything works, a second later. Its state is
+reported.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ import asyncio
 from collections.abc import Awaitable
 
 from litestar import Router, get
-from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Tag
 from msgspec import Struct
 
-from api.problems import MEDIA_TYPE, NotReady, Problem
-from api.world import World
+from api.http.problem_document import MEDIA_TYPE, NotReady, Problem
+from api.injection import Injected
 from orchestrator.errors import FailoverError
+from orchestrator.ports import EventBus, ObjectStore, Sessions
 
 TAG = Tag("Operation", "Health, readiness, metrics.")
 
@@ -30,10 +31,10 @@ class Health(Struct):
 
 class Readiness(Struct):
     status: str
-    parts: dict[str, str]  # "bus" (Redis) may be other than "ok": everything works without, only slower
+    parts: dict[str, str]  # "bus" (Redis) may be other than "ok": everything works without it, only slower
 
 
-@get("/healthz", summary="The process answers", answer=Health("ok"))
+@get("/healthz", summary="The process answers", answer=Health("ok"), open_to_all=True)
 async def healthz() -> Health:
     return Health("ok")
 
@@ -43,10 +44,11 @@ async def healthz() -> Health:
     summary="Every part that is needed answers",
     answer=Readiness("ready", {"database": "ok", "store": "ok", "bus": "ok"}),
     responses={503: ResponseSpec(Problem, media_type=MEDIA_TYPE)},
+    open_to_all=True,
 )
-async def readyz(world: NamedDependency[World]) -> Readiness:
-    """503 names the parts that do not. Redis (`bus`) is told of, and not needed."""
-    checks = {"database": world.sessions.check(), "store": world.store.check(), "bus": world.bus.check()}
+async def readyz(sessions: Injected[Sessions], store: Injected[ObjectStore], bus: Injected[EventBus]) -> Readiness:
+    """503 names the parts that do not. Redis (`bus`) is reported, and not needed."""
+    checks = {"database": sessions.check(), "store": store.check(), "bus": bus.check()}
     parts = dict(zip(checks, await asyncio.gather(*map(_verdict, checks.values())), strict=True))
     down = {part: verdict for part, verdict in parts.items() if verdict != "ok"}
     if down.keys() - _HINTS:

@@ -1,21 +1,21 @@
-"""What Prometheus reads: cheap to ask for, made from one query."""
+"""Route of the Prometheus metrics; one scrape costs one query."""
 
 from __future__ import annotations
 
 from collections import Counter as Counts
 
 from litestar import Response, Router, get
-from litestar.di import NamedDependency
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
 from api import auth
+from api.injection import Injected
 from api.operation.health import TAG
-from api.world import World
 from orchestrator.core.model import Event, EventType, Phase
+from orchestrator.ports import Sessions
 
 
 class Metrics:
-    """This process's own counters. A registry of its own, so that two apps in one process do not meet."""
+    """This process's counters, in a registry of their own: two apps in one process do not share them."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -47,8 +47,8 @@ class Metrics:
     media_type=CONTENT_TYPE_LATEST,
     answer='# TYPE hls_failover_sessions gauge\nhls_failover_sessions{phase="live"} 42.0\n',
 )
-async def read_metrics(world: NamedDependency[World], metrics: NamedDependency[Metrics]) -> Response[bytes]:
-    phases = Counts(session.phase for session in await world.sessions.unended())
+async def read_metrics(sessions: Injected[Sessions], metrics: Injected[Metrics]) -> Response[bytes]:
+    phases = Counts(session.phase for session in await sessions.unended())
     return Response(metrics.render(phases), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -1,38 +1,39 @@
-"""Channels: what a viewer chooses. A channel is named in a path by its slug or its id."""
+"""Routes of channels. A path names a channel by its slug or its id."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from litestar import Router, delete, get, patch, post
-from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType, convert
 from msgspec.structs import replace
 
 from api import auth
-from api.changes.announcements import telling_changes
+from api.catalogue_lookup import CatalogueLookup
+from api.changes.announcements import announcing_changes
+from api.changes.nudges import Nudges
 from api.http.bodies import StrictBody
-from api.http.fields import SOURCES, Name, Number, Slug, Text, Url
+from api.http.fields import SOURCES, Name, Number, Slug, Text, Url, is_id
+from api.injection import Injected
 from api.routes.sources import HLS, MPEG_TS, NewSourceBody, SourceView
-from api.world import World
 from orchestrator.core.bounds import slug_of
 from orchestrator.core.model import Channel, ChannelPolicy, Failback, Hevc, Profile, Sharing, Source, StableTime
 from orchestrator.core.payload import timestamp
 from orchestrator.errors import AlreadyExists, InvalidInput
-from orchestrator.ports import NewSource
+from orchestrator.ports import Catalogue, NewSource
 
 TAG = Tag("Channels", "What a viewer chooses, with its ordered sources.")
 
 _SLUGS_TRIED = 20  # of a slug made from the name: news, news-2, news-3 …
 
 
-class Policy(ChannelPolicy, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PolicyBody(ChannelPolicy, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the channel's sessions behave."""
 
     @classmethod
-    def of(cls, policy: ChannelPolicy) -> Policy:
+    def of(cls, policy: ChannelPolicy) -> PolicyBody:
         return convert(policy, cls, from_attributes=True)
 
     def policy(self) -> ChannelPolicy:
@@ -52,7 +53,7 @@ class PolicyChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class NewChannel(Struct, kw_only=True, forbid_unknown_fields=True):
     name: Name
-    slug: Slug | None = None  # none: made from the name
+    slug: Slug | None = None  # null: made from the name
     sources: Annotated[list[NewSourceBody], Meta(max_length=SOURCES, description="In the order to try them.")] = []
     number: Number | None = None
     group: Text | None = None
@@ -60,7 +61,7 @@ class NewChannel(Struct, kw_only=True, forbid_unknown_fields=True):
     tvg_id: Text | None = None
     tvg_name: Text | None = None
     enabled: bool = True
-    policy: Policy = Policy()
+    policy: PolicyBody = PolicyBody()
 
 
 class ChannelChange(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -87,7 +88,7 @@ class ChannelView(Struct, kw_only=True):
     tvg_id: str | None
     tvg_name: str | None
     enabled: bool
-    policy: Policy
+    policy: PolicyBody
     active_source_id: str | None
     created_at: str
     updated_at: str
@@ -107,7 +108,7 @@ class ChannelWithSources(ChannelView, kw_only=True):
 
 class ChannelPage(Struct, kw_only=True):
     items: list[ChannelView]
-    next: str | None  # `after` of the next page; null: this was the last
+    next: str | None  # `after` of the next page; null: this is the last
 
 
 def _members(channel: Channel) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def _members(channel: Channel) -> dict[str, Any]:
         "tvg_id": channel.tvg_id,
         "tvg_name": channel.tvg_name,
         "enabled": channel.enabled,
-        "policy": Policy.of(channel.policy),
+        "policy": PolicyBody.of(channel.policy),
         "active_source_id": channel.active_source_id,
         "created_at": timestamp(channel.created_at),
         "updated_at": timestamp(channel.updated_at),
@@ -145,15 +146,15 @@ NEWS_WITH_SOURCES = ChannelWithSources(**_members(_NEWS), sources=[HLS, MPEG_TS]
 
 @get("/", summary="Channels", answer=ChannelPage(items=[NEWS], next=None))
 async def list_channels(
-    world: NamedDependency[World],
+    catalogue: Injected[Catalogue],
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
     after: Annotated[str | None, QueryParameter(max_length=64, description="`next` of the page before.")] = None,
     search: Annotated[str | None, QueryParameter(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")] = None,
 ) -> ChannelPage:
     """By number, then name."""
-    if after is not None and not auth.is_id(after):
+    if after is not None and not is_id(after):
         raise InvalidInput("after", "not a channel's id")
-    found = await world.catalogue.channels(limit=limit + 1, after=after, search=search)
+    found = await catalogue.channels(limit=limit + 1, after=after, search=search)
     page = found[:limit]
     return ChannelPage(items=[ChannelView.of(channel) for channel in page], next=page[-1].id if len(found) > limit else None)
 
@@ -173,9 +174,11 @@ async def list_channels(
     answer=NEWS_WITH_SOURCES,
     refusals=[409],
 )
-async def create_channel(world: NamedDependency[World], data: JSONBody[NewChannel]) -> ChannelWithSources:
+async def create_channel(
+    lookup: Injected[CatalogueLookup], catalogue: Injected[Catalogue], data: JSONBody[NewChannel]
+) -> ChannelWithSources:
     """The list's order is the sources' priority. Without a slug one is made from the name."""
-    sources = [await source.checked(world, f"sources[{index}].") for index, source in enumerate(data.sources)]
+    sources = [await source.checked(lookup, f"sources[{index}].") for index, source in enumerate(data.sources)]
     channel = Channel(
         id="",
         slug=data.slug or slug_of(data.name),
@@ -188,14 +191,16 @@ async def create_channel(world: NamedDependency[World], data: JSONBody[NewChanne
         enabled=data.enabled,
         policy=data.policy.policy(),
     )
-    created = await (_add(world, channel, sources) if data.slug else _add_under_free_slug(world, channel, sources))
-    return ChannelWithSources.with_sources(created, await world.catalogue.sources(created.id))
+    created = await (_add(catalogue, channel, sources) if data.slug else _add_under_free_slug(catalogue, channel, sources))
+    return ChannelWithSources.with_sources(created, await catalogue.sources(created.id))
 
 
 @get("/{channel:str}", summary="A channel", answer=NEWS_WITH_SOURCES)
-async def get_channel(world: NamedDependency[World], channel: FromPath[str]) -> ChannelWithSources:
-    found = await world.channel(channel)
-    return ChannelWithSources.with_sources(found, await world.catalogue.sources(found.id))
+async def get_channel(
+    lookup: Injected[CatalogueLookup], catalogue: Injected[Catalogue], channel: FromPath[str]
+) -> ChannelWithSources:
+    found = await lookup.channel(channel)
+    return ChannelWithSources.with_sources(found, await catalogue.sources(found.id))
 
 
 @patch(
@@ -206,55 +211,61 @@ async def get_channel(world: NamedDependency[World], channel: FromPath[str]) -> 
     refusals=[409],
 )
 async def change_channel(
-    world: NamedDependency[World], channel: FromPath[str], data: JSONBody[ChannelChange]
+    lookup: Injected[CatalogueLookup],
+    catalogue: Injected[Catalogue],
+    nudges: Injected[Nudges],
+    channel: FromPath[str],
+    data: JSONBody[ChannelChange],
 ) -> ChannelWithSources:
     """Disabling a channel ends its sessions."""
-    found = await world.channel(channel)
+    found = await lookup.channel(channel)
     changes = _given(data)
     if isinstance(policy := changes.get("policy"), PolicyChange):
         changes["policy"] = replace(found.policy, **_given(policy))
     try:
-        changed = await world.catalogue.update_channel(replace(found, **changes))
+        changed = await catalogue.update_channel(replace(found, **changes))
     except AlreadyExists:
         raise AlreadyExists(f"a channel with the slug {data.slug!r} exists") from None
     if found.enabled and not changed.enabled:
-        await world.nudge_sessions_of(changed.id)
-    return ChannelWithSources.with_sources(changed, await world.catalogue.sources(changed.id))
+        await nudges.sessions_of(changed.id)
+    return ChannelWithSources.with_sources(changed, await catalogue.sources(changed.id))
 
 
 @delete("/{channel:str}", summary="Delete a channel")
-async def delete_channel(world: NamedDependency[World], channel: FromPath[str]) -> None:
-    """Its sources go with it, and its sessions end."""
-    channel_id = (await world.channel(channel)).id
-    await world.catalogue.delete_channel(channel_id)
-    await world.nudge_sessions_of(channel_id)
+async def delete_channel(
+    lookup: Injected[CatalogueLookup], catalogue: Injected[Catalogue], nudges: Injected[Nudges], channel: FromPath[str]
+) -> None:
+    """Its sources are deleted with it, and its sessions end."""
+    channel_id = (await lookup.channel(channel)).id
+    await catalogue.delete_channel(channel_id)
+    await nudges.sessions_of(channel_id)
 
 
 def _given(change: Struct) -> dict[str, Any]:
     return {name: value for name in change.__struct_fields__ if (value := getattr(change, name)) is not UNSET}
 
 
-async def _add(world: World, channel: Channel, sources: list[NewSource]) -> Channel:
+async def _add(catalogue: Catalogue, channel: Channel, sources: list[NewSource]) -> Channel:
     try:
-        return await world.catalogue.add_channel(channel, sources)
+        return await catalogue.add_channel(channel, sources)
     except AlreadyExists:
         raise AlreadyExists(f"a channel with the slug {channel.slug!r} exists") from None
 
 
-async def _add_under_free_slug(world: World, channel: Channel, sources: list[NewSource]) -> Channel:
+async def _add_under_free_slug(catalogue: Catalogue, channel: Channel, sources: list[NewSource]) -> Channel:
     slug = channel.slug
     for count in range(2, _SLUGS_TRIED + 1):
         try:
-            return await world.catalogue.add_channel(channel, sources)
+            return await catalogue.add_channel(channel, sources)
         except AlreadyExists:
             channel = replace(channel, slug=f"{slug}-{count}")
-    return await _add(world, channel, sources)
+    return await _add(catalogue, channel, sources)
 
 
 routes = Router(
     path="/v1/channels",
     guards=[auth.admin],
-    middleware=[telling_changes],
+    middleware=[announcing_changes],
     security=auth.ADMIN,
     tags=[TAG.name],
     dto=StrictBody,

@@ -1,27 +1,28 @@
-"""Failover channels: whose sources are used, in order, when a channel's own are all down."""
+"""Routes of failover channels: their sources are used, in order, when all of a channel's own are down."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from litestar import Router, get, put
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from api import auth
-from api.changes.announcements import telling_changes
+from api.catalogue_lookup import CatalogueLookup
+from api.changes.announcements import announcing_changes
 from api.http.bodies import StrictBody
 from api.http.fields import FAILOVERS
+from api.injection import Injected
 from api.routes.channels import TAG
 from api.session.views import ChannelName
-from api.world import World
 from orchestrator.core.model import Channel
 from orchestrator.errors import InvalidInput, NotFound
+from orchestrator.ports import Catalogue
 
 
 class FailoverList(Struct, kw_only=True, forbid_unknown_fields=True):
-    """All of them, by slug or id, the first one to try first."""
+    """All of them, by slug or id, in the order in which they are tried."""
 
     channels: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=FAILOVERS)]
 
@@ -38,9 +39,11 @@ SPORT = FailoverView(channels=[ChannelName(id="c-7h4k1p9d", slug="sport", name="
 
 
 @get("/v1/channels/{channel:str}/failovers", summary="A channel's failover channels, in order", answer=SPORT)
-async def list_failovers(world: NamedDependency[World], channel: FromPath[str]) -> FailoverView:
-    found = await world.channel(channel)
-    return FailoverView.of(await world.catalogue.failovers(found.id))
+async def list_failovers(
+    lookup: Injected[CatalogueLookup], catalogue: Injected[Catalogue], channel: FromPath[str]
+) -> FailoverView:
+    found = await lookup.channel(channel)
+    return FailoverView.of(await catalogue.failovers(found.id))
 
 
 @put(
@@ -49,16 +52,21 @@ async def list_failovers(world: NamedDependency[World], channel: FromPath[str]) 
     body=FailoverList(channels=["sport"]),
     answer=SPORT,
 )
-async def set_failovers(world: NamedDependency[World], channel: FromPath[str], data: JSONBody[FailoverList]) -> FailoverView:
-    """Running sessions take the new order up. Failover channels have failover channels in turn; circles do no harm."""
-    found = await world.channel(channel)
-    channel_ids = [await _id_of(world, name) for name in data.channels]
-    return FailoverView.of(await world.catalogue.set_failovers(found.id, channel_ids))
+async def set_failovers(
+    lookup: Injected[CatalogueLookup],
+    catalogue: Injected[Catalogue],
+    channel: FromPath[str],
+    data: JSONBody[FailoverList],
+) -> FailoverView:
+    """Running sessions follow the new order. Failover channels may have failover channels in turn; cycles are allowed."""
+    found = await lookup.channel(channel)
+    channel_ids = [await _id_of(lookup, name) for name in data.channels]
+    return FailoverView.of(await catalogue.set_failovers(found.id, channel_ids))
 
 
-async def _id_of(world: World, name: str) -> str:
+async def _id_of(lookup: CatalogueLookup, name: str) -> str:
     try:
-        return (await world.channel(name)).id
+        return (await lookup.channel(name)).id
     except NotFound:
         raise InvalidInput("channels", f"no such channel: {name!r}") from None
 
@@ -66,7 +74,7 @@ async def _id_of(world: World, name: str) -> str:
 routes = Router(
     path="/",
     guards=[auth.admin],
-    middleware=[telling_changes],
+    middleware=[announcing_changes],
     security=auth.ADMIN,
     tags=[TAG.name],
     dto=StrictBody,

@@ -1,4 +1,4 @@
-"""The two routes of the system that this one replaces, for its clients. New clients ask for sessions under /v1."""
+"""The two routes of the system that this one replaces, for its clients. New clients request sessions under /v1."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import secrets
 from typing import Annotated
 
 from litestar import Router, get
-from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Redirect
 from msgspec import Struct
 
 from api import auth
+from api.http.addresses import PublicAddresses
 from api.http.fields import Viewer
-from api.routes.playback import address
-from api.routes.sessions import AnyRequest, Prefer, wait_s, watching
-from api.session.joining import join, settled
+from api.injection import Injected
+from api.keys import ApiKeys
+from api.session.answers import AnyRequest, Prefer, SessionAnswers, wait_s
+from api.session.joining import SessionRequests, StartWait
 from api.session.views import GRANTED, GrantedSession
-from api.world import World
 from orchestrator.core.model import SHARED
 from orchestrator.ports import SessionRow
 
@@ -28,7 +28,7 @@ WAIT_S = 10.0  # its clients play at once what they are given, and know no `Pref
 
 
 class StreamRequest(Struct, kw_only=True):
-    """What the replaced system's clients read, and the rest of what they may need."""
+    """The fields that the replaced system's clients read, and what else they may need."""
 
     session_id: str
     channel_id: str
@@ -66,7 +66,10 @@ class StreamRequest(Struct, kw_only=True):
     refusals=[409, 429],
 )
 async def request_stream(
-    world: NamedDependency[World],
+    session_requests: Injected[SessionRequests],
+    start_wait: Injected[StartWait],
+    answers: Injected[SessionAnswers],
+    addresses: Injected[PublicAddresses],
     request: AnyRequest,
     channel_id: FromPath[str],
     viewer: Annotated[Viewer | None, QueryParameter(description="The same viewer gets its running session back.")] = None,
@@ -78,12 +81,12 @@ async def request_stream(
 
     The key goes into the header `Authorization: Bearer`; `?key=` is for clients that cannot set headers, and stays in their
     logs. New clients: `POST /v1/channels/{channel}/sessions`."""
-    viewing = await join(world, channel_id, viewer or f"anonymous-{secrets.token_hex(8)}")
+    joined = await session_requests.join(channel_id, viewer or f"anonymous-{secrets.token_hex(8)}")
     asked_s = wait_s(prefer)
-    row = await settled(world, viewing.row, WAIT_S if asked_s is None else asked_s)
-    granted = GrantedSession.of(world, request, viewing.channel, row, await watching(world, row), token=viewing.token)
+    row = await start_wait.until_playing(joined.row, WAIT_S if asked_s is None else asked_s)
+    granted = await answers.granted(request, joined, row)
     source = granted.source_id or "any"
-    stream_url = f"{world.base_url(request)}/stream/hls/{granted.id}/{source}/master.m3u8?token={viewing.token}"
+    stream_url = f"{addresses.base_url(request)}/stream/hls/{granted.id}/{source}/master.m3u8?token={joined.token}"
     return StreamRequest.of(granted, stream_url)
 
 
@@ -95,17 +98,18 @@ async def request_stream(
     status_code=302,
 )
 async def redirect_to_playlist(
-    world: NamedDependency[World], request: AnyRequest, row: NamedDependency[SessionRow]
+    api_keys: Injected[ApiKeys], addresses: Injected[PublicAddresses], request: AnyRequest, row: Injected[SessionRow]
 ) -> Redirect:
-    """302 to the playlist, whose reads renew the viewer's lease. Whatever source the address names: a session has one playlist,
-    and it outlives every source.
+    """302 to the playlist, whose reads renew the viewer's lease. The source in the address is ignored: a session has one
+    playlist, and it outlives every source.
 
     The session's token goes into the header `Authorization: Bearer`, or `?token=` for players that know only an address; the
-    admin key in its place opens every session. Of a session that many share, who comes with the key is no viewer: the
-    playlist is then read with the key again. New clients: `GET /v1/sessions/{session_id}/index.m3u8`."""
+    admin key in its place opens every session. For a session that many share, a client with the key is not one of the viewers:
+    the playlist is then read with the key again. New clients: `GET /v1/sessions/{session_id}/index.m3u8`."""
     viewer = row.session.viewer if row.lease is None else row.lease.viewer
-    token = None if viewer == SHARED else world.keys.token(row.session.channel_id, viewer)
-    return Redirect(address(world, request, row.session.id, token), status_code=302, headers={"Cache-Control": "no-store"})
+    token = None if viewer == SHARED else api_keys.token(row.session.channel_id, viewer)
+    where = addresses.playlist_through_api(request, row.session.id, token)
+    return Redirect(where, status_code=302, headers={"Cache-Control": "no-store"})
 
 
 routes = Router(path="/", tags=[TAG.name], route_handlers=[request_stream, redirect_to_playlist])

@@ -1,33 +1,25 @@
-"""Playlists read through the API, for players that know only a URL: each read renews the viewer's lease. Segments, and whoever
-can send a heartbeat, go to the origin: the control plane is never in the media path."""
+"""Playlists read through the API, for players that know only a URL: each read renews the viewer's lease. Segments are read at
+the origin, as are the playlists of clients that can send a heartbeat: the control plane is never in the media path."""
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import quote
-
 from litestar import Response, Router, get
-from litestar.connection import ASGIConnection
-from litestar.di import NamedDependency
 
 from api import auth
-from api.routes.sessions import TAG, AnyRequest
-from api.session import lease_renewal
-from api.world import World
+from api.http.addresses import PublicAddresses, token_query
+from api.injection import Injected
+from api.keys import ApiKeys
+from api.routes.sessions import TAG
+from api.session.answers import AnyRequest
+from api.session.lease_renewal import LeaseRenewal
 from orchestrator.core.payload import playlist_url
 from orchestrator.errors import NotFound, StoreUnavailable
-from orchestrator.ports import SessionRow
+from orchestrator.ports import ObjectStore, SessionRow
 from transcoder.media_playlist import MalformedPlaylist, MultivariantPlaylist
 
 MEDIA_TYPE = "application/vnd.apple.mpegurl"
 
 _HEADERS = {"Cache-Control": "no-store"}  # the address holds a token, and each read counts
-
-
-def address(world: World, connection: ASGIConnection[Any, Any, Any, Any], session_id: str, token: str | None) -> str:
-    """Of the session's playlist through the API. None: for who sends a key with it."""
-    query = "" if token is None else f"?token={quote(token, safe='')}"
-    return f"{world.base_url(connection)}/v1/sessions/{session_id}/index.m3u8{query}"
 
 
 @get(
@@ -39,21 +31,26 @@ def address(world: World, connection: ASGIConnection[Any, Any, Any, Any], sessio
     "https://api.example.com/v1/sessions/s-1gj4r0c7k2m9x5t8w3q6/main.m3u8?token=oV3p\n",
 )
 async def read_multivariant(
-    world: NamedDependency[World], request: AnyRequest, row: NamedDependency[SessionRow]
+    store: Injected[ObjectStore],
+    api_keys: Injected[ApiKeys],
+    addresses: Injected[PublicAddresses],
+    leases: Injected[LeaseRenewal],
+    request: AnyRequest,
+    row: Injected[SessionRow],
 ) -> Response[str]:
-    """The multivariant playlist, with its media playlist read through the API as well. Who reads it with the admin key sends
-    the key again for that."""
+    """The multivariant playlist, with its media playlist read through the API as well. A client that reads it with the admin
+    key sends the key again for that."""
     session = row.session
-    text = await world.store.read_multivariant(session.id)
+    text = await store.read_multivariant(session.id)
     if text is None:
         raise NotFound(f"session {session.id} has no playlist (yet): it is {session.phase.value}")
-    await lease_renewal.renew(world, row)
+    await leases.renew(row)
     try:
         parsed = MultivariantPlaylist.parse(text)
     except MalformedPlaylist as error:
         raise StoreUnavailable(f"the session's playlist cannot be read: {error}") from None
-    playlist = parsed.absolute(f"{world.base_url(request)}/v1/sessions/{session.id}/index.m3u8")
-    query = "" if row.lease is None else f"?token={quote(world.keys.token(session.channel_id, row.lease.viewer), safe='')}"
+    playlist = parsed.absolute(addresses.playlist_through_api(request, session.id, token=None))
+    query = token_query(None if row.lease is None else api_keys.token(session.channel_id, row.lease.viewer))
     variants = tuple(variant._replace(uri=f"{variant.uri}{query}") for variant in playlist.variants)
     return Response(playlist._replace(variants=variants).render(), media_type=MEDIA_TYPE, headers=_HEADERS)
 
@@ -66,15 +63,20 @@ async def read_multivariant(
     "#EXT-X-PROGRAM-DATE-TIME:2025-06-01T21:04:08.113Z\n#EXTINF:2.0,\n"
     "https://cdn.example.com/segments/s-1gj4r0c7k2m9x5t8w3q6/1/main/7.ts\n",
 )
-async def read_media_playlist(world: NamedDependency[World], row: NamedDependency[SessionRow]) -> Response[str]:
+async def read_media_playlist(
+    store: Injected[ObjectStore],
+    addresses: Injected[PublicAddresses],
+    leases: Injected[LeaseRenewal],
+    row: Injected[SessionRow],
+) -> Response[str]:
     """Segments at the origin's address."""
-    found = await world.store.read_playlist(row.session.id)
+    found = await store.read_playlist(row.session.id)
     if found is None:
         raise NotFound(f"session {row.session.id} has no playlist (yet): it is {row.session.phase.value}")
-    await lease_renewal.renew(world, row)
+    await leases.renew(row)
     playlist, _ = found
     return Response(
-        playlist.absolute(playlist_url(world.origin_url, row.session.id)).render(), media_type=MEDIA_TYPE, headers=_HEADERS
+        playlist.absolute(playlist_url(addresses.origin_url, row.session.id)).render(), media_type=MEDIA_TYPE, headers=_HEADERS
     )
 
 

@@ -1,7 +1,7 @@
-"""Imports: a provider's IPTV playlist becomes channels and sources; a dry run says what would change.
+"""Route that imports a provider's IPTV playlist as channels and sources; a dry run says what would change.
 
-The playlist is named by its address, or is the body itself (`Content-Type: audio/x-mpegurl` or `text/plain`), with the other
-members in the query.
+The body names the playlist's address or holds its text; or the body is the playlist itself (`Content-Type: audio/x-mpegurl` or
+`text/plain`), with the other members in the query.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from io import BytesIO
 from typing import Annotated, Any, Final
 
 from litestar import Router, post
-from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
 from api import auth
-from api.changes.announcements import telling_changes
+from api.changes.announcements import announcing_changes
 from api.http.bodies import StrictBody, decode
 from api.http.fields import Name, Url
+from api.injection import Injected
 from api.routes.providers import TAG
-from api.world import World
 from orchestrator import importing
 from orchestrator.core.imports import ChannelPlan, Counts, changed_fields, counts
 from orchestrator.core.m3u import BYTES, Fault
 from orchestrator.errors import InvalidInput
+from orchestrator.ports import Download, Tables
 
 MEDIA_TYPES: Final = (
     "text/plain",
@@ -71,7 +71,7 @@ class ImportView(Struct, kw_only=True):
     entries: int
     duplicates: int  # entries whose address their channel has already
     counts: Counts
-    changed_meanwhile: int  # channels that somebody else was changing, and that were left alone
+    changed_meanwhile: int  # channels that were edited during the import, and were left as they are
     faults: list[Fault]  # the first 500
     fault_count: int
     changes: list[ChannelChanged]  # the first 500
@@ -93,10 +93,10 @@ class ImportBody(StrictBody):
             raise InvalidInput("provider", "is missing in the query")
         if dry_run not in ("true", "false"):
             raise InvalidInput("dry_run", "must be true or false")
-        return _Sent(provider=provider, dry_run=dry_run == "true", content=value)
+        return _SentPlaylist(provider=provider, dry_run=dry_run == "true", content=value)
 
 
-class _Sent(NewImport, kw_only=True):
+class _SentPlaylist(NewImport, kw_only=True):
     content: bytes
 
 
@@ -125,13 +125,13 @@ class _Sent(NewImport, kw_only=True):
     ),
     refusals=[409],
 )
-async def import_playlist(world: NamedDependency[World], data: JSONBody[NewImport]) -> ImportView:
-    """Entries that are the same channel become its sources. Importing again updates, adds, and disables what has vanished; what
-    was edited here stays. The playlist may also be the body itself, as `audio/x-mpegurl` or `text/plain`, with `provider` and
-    `dry_run` in the query."""
-    content = await _content(world, data)
+async def import_playlist(tables: Injected[Tables], download: Injected[Download], data: JSONBody[NewImport]) -> ImportView:
+    """Entries that are the same channel become its sources. A second import updates, adds, and disables what is no longer in
+    the playlist; what was edited here stays. The playlist may also be the body itself, as `audio/x-mpegurl` or `text/plain`,
+    with `provider` and `dry_run` in the query."""
+    content = await _content(download, data)
     playlist = await asyncio.to_thread(importing.read, BytesIO(content))
-    report = await importing.run(world, data.provider, playlist, dry_run=data.dry_run)
+    report = await importing.run(tables, data.provider, playlist, dry_run=data.dry_run)
     return ImportView(
         provider=report.provider,
         provider_is_new=report.provider_is_new,
@@ -147,18 +147,18 @@ async def import_playlist(world: NamedDependency[World], data: JSONBody[NewImpor
     )
 
 
-async def _content(world: World, data: NewImport) -> bytes:
-    if isinstance(data, _Sent):
+async def _content(download: Download, data: NewImport) -> bytes:
+    if isinstance(data, _SentPlaylist):
         return data.content
     if (data.url is None) is (data.playlist is None):
         raise InvalidInput("url", "give either the playlist or its address")
-    return await world.download(data.url) if data.url is not None else (data.playlist or "").encode("utf-8", "replace")
+    return await download(data.url) if data.url is not None else (data.playlist or "").encode("utf-8", "replace")
 
 
 routes = Router(
     path="/",
     guards=[auth.admin],
-    middleware=[telling_changes],
+    middleware=[announcing_changes],
     security=auth.ADMIN,
     tags=[TAG.name],
     dto=ImportBody,

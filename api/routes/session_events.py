@@ -1,7 +1,8 @@
-"""A session's events, over SSE and WebSocket. Rows first, then the bus; rows again every two seconds, so that with Redis gone
-nothing is lost (law 1). A client that comes back names the last event that it has seen. After `session.ended` it is over.
+"""A session's events over SSE and WebSocket, and as a list. A stream reads rows, then waits for the bus, and reads the rows
+again at least every two seconds, so that without Redis nothing is lost (law 1). A client that reconnects names the last event
+that it has seen. A stream ends after `session.ended`.
 
-Who has the admin key is told reasons in words, a viewer their class (core/viewer_reason.py).
+With the admin key reasons are words, for viewers their class (core/viewer_reason.py).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, Router, WebSocket, get, websocket
-from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
 from litestar.openapi.spec import Tag
 from litestar.params import HeaderParameter, QueryParameter
@@ -22,26 +22,28 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 from msgspec import Struct
 
 from api import auth
-from api.changes.signals import wakes
+from api.changes.server_stop import ServerStop
+from api.changes.signals import Signals
 from api.http import websocket_refusals
+from api.http.addresses import PublicAddresses
+from api.injection import Injected
 from api.operation.metrics import Metrics
-from api.session import lease_renewal
 from api.session.disclosure import Disclosure
+from api.session.lease_renewal import LeaseRenewal
 from api.session.views import SESSION
-from api.world import World
 from orchestrator.core import payload
 from orchestrator.core.model import Event, EventType, Phase
 from orchestrator.errors import NotFound, Temporary
-from orchestrator.ports import SessionRow
+from orchestrator.ports import SessionRow, Sessions
 
 log = logging.getLogger(__name__)
 
-TAG = Tag("Events", "What happens to a session, as it happens and again for who missed it.")
+TAG = Tag("Events", "What happens to a session, as it happens and again for clients that missed it.")
 
-LOOK_S = 2.0
+POLL_S = 2.0
 KEEP_ALIVE_S = 10.0
 RETRY_MS = 1000
-_FIRST_LOOK_S = 0.2  # what happened between the first look and the subscription
+_FIRST_POLL_S = 0.2  # for events between the first read and the subscription
 _PAGE = 1000
 _GOING_AWAY = 1001  # RFC 6455, 7.4.1
 
@@ -51,7 +53,7 @@ LastEventId = Annotated[
 ]
 
 
-class History(Struct):
+class EventList(Struct):
     events: list[dict[str, Any]]  # each as in an SSE message's data
 
 
@@ -69,46 +71,52 @@ SWITCHED: dict[str, Any] = {
 }
 
 
-async def follow(world: World, row: SessionRow, after: int) -> AsyncIterator[Event | None]:
-    """Events with ids greater than `after`, for ever, until `session.ended`; None where nothing has come for a while. Who
-    listens watches: the lease is renewed meanwhile, and where it was given up there is nothing more to hear."""
-    session_id = row.session.id
-    quiet_s = 0.0
-    look_s = _FIRST_LOOK_S
-    async with wakes(world, session_id) as wake, lease_renewal.kept(world, row) as held:
-        while held() and not world.closing.begun:
-            try:
-                events = await world.sessions.events(session_id, after, _PAGE)
-            except Temporary as error:
-                log.info("session %s: events wait: %s", session_id, error)
-                events = ()
-            for event in events:
-                yield event
-                after = event.id
-                if event.type is EventType.SESSION_ENDED:
-                    return
-            if len(events) == _PAGE:
-                continue
-            quiet_s = 0.0 if events else quiet_s
-            if quiet_s >= KEEP_ALIVE_S:
-                if await is_over(world, session_id):
-                    return
-                yield None
-                quiet_s = 0.0
-            started = asyncio.get_running_loop().time()
-            await wake.within(look_s)
-            quiet_s += asyncio.get_running_loop().time() - started
-            look_s = LOOK_S
+class SessionEventStream:
+    def __init__(self, sessions: Sessions, signals: Signals, leases: LeaseRenewal, server_stop: ServerStop) -> None:
+        self._sessions = sessions
+        self._signals = signals
+        self._leases = leases
+        self._server_stop = server_stop
 
+    async def follow(self, row: SessionRow, after: int) -> AsyncIterator[Event | None]:
+        """Events with ids greater than `after`, as they happen, until `session.ended`; None after each KEEP_ALIVE_S without
+        one. A client that listens watches: its lease is renewed meanwhile, and the stream ends where it was given up."""
+        session_id = row.session.id
+        quiet_s = 0.0
+        poll_s = _FIRST_POLL_S
+        async with self._signals.of_session(session_id) as signal, self._leases.renewed(row) as held:
+            while held() and not self._server_stop.begun:
+                try:
+                    events = await self._sessions.events(session_id, after, _PAGE)
+                except Temporary as error:
+                    log.info("session %s: events wait: %s", session_id, error)
+                    events = ()
+                for event in events:
+                    yield event
+                    after = event.id
+                    if event.type is EventType.SESSION_ENDED:
+                        return
+                if len(events) == _PAGE:
+                    continue
+                quiet_s = 0.0 if events else quiet_s
+                if quiet_s >= KEEP_ALIVE_S:
+                    if await self._is_over(session_id):
+                        return
+                    yield None
+                    quiet_s = 0.0
+                started = asyncio.get_running_loop().time()
+                await signal.wait(poll_s)
+                quiet_s += asyncio.get_running_loop().time() - started
+                poll_s = POLL_S
 
-async def is_over(world: World, session_id: str) -> bool:
-    """The session has ended, or retention has taken its rows away: no event will come."""
-    try:
-        return (await world.sessions.get(session_id)).session.phase is Phase.ENDED
-    except NotFound:
-        return True
-    except Temporary:
-        return False
+    async def _is_over(self, session_id: str) -> bool:
+        """The session has ended, or retention has deleted its rows: no event will come."""
+        try:
+            return (await self._sessions.get(session_id)).session.phase is Phase.ENDED
+        except NotFound:
+            return True
+        except Temporary:
+            return False
 
 
 @get(
@@ -118,10 +126,12 @@ async def is_over(world: World, session_id: str) -> bool:
     answer=f"id: 2\nevent: stream.switch\ndata: {msgspec.json.encode(SWITCHED).decode()}\n\n",
 )
 async def stream_events(
-    world: NamedDependency[World],
-    metrics: NamedDependency[Metrics],
-    row: NamedDependency[SessionRow],
-    disclosure: NamedDependency[Disclosure],
+    sessions: Injected[Sessions],
+    session_event_stream: Injected[SessionEventStream],
+    addresses: Injected[PublicAddresses],
+    metrics: Injected[Metrics],
+    row: Injected[SessionRow],
+    disclosure: Injected[Disclosure],
     after: After = None,
     last_event_id: LastEventId = None,
 ) -> Response[Any]:
@@ -131,23 +141,25 @@ async def stream_events(
     gave, labels of this session alone stand in place of sources' ids. 204: the session has ended and there is nothing more,
     which stops an EventSource for good."""
     seen = seen_by(after, last_event_id) or 0
-    if row.session.phase is Phase.ENDED and not await world.sessions.events(row.session.id, seen, 1):
+    if row.session.phase is Phase.ENDED and not await sessions.events(row.session.id, seen, 1):
         return Response(None, status_code=204)
-    return ServerSentEvent(_messages(world, metrics, row, disclosure, seen), headers={"Cache-Control": "no-store"})
+    events = session_event_stream.follow(row, seen)
+    messages = _messages(events, metrics, disclosure, addresses.origin_url)
+    return ServerSentEvent(messages, headers={"Cache-Control": "no-store"})
 
 
 def seen_by(after: int | None, last_event_id: str | None) -> int | None:
-    """The last event that a client has seen. What EventSource says is newer than its own URL."""
+    """The last event that a client has seen. The header of a reconnecting EventSource is newer than its URL."""
     if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():
         return min(int(last_event_id[:16]), 1 << 53)
     return after
 
 
 async def _messages(
-    world: World, metrics: Metrics, row: SessionRow, disclosure: Disclosure, after: int
+    events: AsyncIterator[Event | None], metrics: Metrics, disclosure: Disclosure, origin_url: str
 ) -> AsyncIterator[ServerSentEventMessage]:
-    async with contextlib.aclosing(follow(world, row, after)) as events:  # type: ignore[type-var]
-        async for event in events:
+    async with contextlib.aclosing(events) as following:  # type: ignore[type-var]
+        async for event in following:
             if event is None:
                 yield ServerSentEventMessage(data=None, comment="keep-alive")
             else:
@@ -155,7 +167,7 @@ async def _messages(
                 yield ServerSentEventMessage(
                     id=event.id,
                     event=event.type.value,
-                    data=payload.encode(disclosure.event(event), world.origin_url),
+                    data=payload.encode(disclosure.event(event), origin_url),
                     retry=RETRY_MS,
                 )
 
@@ -163,26 +175,29 @@ async def _messages(
 @get(
     "/v1/sessions/{session_id:str}/history",
     summary="Events of a session so far",
-    answer=History([SWITCHED]),
+    answer=EventList([SWITCHED]),
 )
 async def read_history(
-    world: NamedDependency[World],
-    row: NamedDependency[SessionRow],
-    disclosure: NamedDependency[Disclosure],
+    sessions: Injected[Sessions],
+    addresses: Injected[PublicAddresses],
+    row: Injected[SessionRow],
+    disclosure: Injected[Disclosure],
     after: After = None,
-) -> History:
-    """The same without waiting, for whoever polls: at most 1,000 events, oldest first."""
-    events = await world.sessions.events(row.session.id, after or 0, _PAGE)
-    return History([payload.document(disclosure.event(event), world.origin_url) for event in events])
+) -> EventList:
+    """The same without waiting, for clients that poll: at most 1,000 events, oldest first."""
+    events = await sessions.events(row.session.id, after or 0, _PAGE)
+    return EventList([payload.document(disclosure.event(event), addresses.origin_url) for event in events])
 
 
 @websocket("/v1/sessions/{session_id:str}/ws")
 async def socket_events(
     socket: WebSocket[Any, Any, Any],
-    world: NamedDependency[World],
-    metrics: NamedDependency[Metrics],
-    row: NamedDependency[SessionRow],
-    disclosure: NamedDependency[Disclosure],
+    session_event_stream: Injected[SessionEventStream],
+    server_stop: Injected[ServerStop],
+    addresses: Injected[PublicAddresses],
+    metrics: Injected[Metrics],
+    row: Injected[SessionRow],
+    disclosure: Injected[Disclosure],
     after: After = None,
 ) -> None:
     """The same over WebSocket: one JSON text message for each event. A refusal is a close code, 4000 and the HTTP status, and a
@@ -190,16 +205,16 @@ async def socket_events(
     await socket.accept()
 
     async def send() -> None:
-        async with contextlib.aclosing(follow(world, row, after or 0)) as events:  # type: ignore[type-var]
+        async with contextlib.aclosing(session_event_stream.follow(row, after or 0)) as events:  # type: ignore[type-var]
             async for event in events:
                 if event is not None:
                     metrics.delivered(event)
-                    await socket.send_text(payload.encode(disclosure.event(event), world.origin_url).decode())
+                    await socket.send_text(payload.encode(disclosure.event(event), addresses.origin_url).decode())
 
     async def listen() -> None:
         with contextlib.suppress(WebSocketDisconnect):
             while True:
-                await socket.receive_data(mode="text")  # what a client says is not listened to; that it leaves is
+                await socket.receive_data(mode="text")  # messages of clients are ignored; their disconnect is not
 
     tasks = {asyncio.create_task(send()), asyncio.create_task(listen())}
     try:
@@ -212,14 +227,14 @@ async def socket_events(
         if isinstance(outcome, Exception):
             log.info("session %s: WebSocket ends: %s", row.session.id, outcome)
     with contextlib.suppress(Exception):
-        await socket.close(_GOING_AWAY if world.closing.begun else 1000)
+        await socket.close(_GOING_AWAY if server_stop.begun else 1000)
 
 
 routes = Router(
     path="/",
     guards=[auth.session],
     security=auth.SESSION,
-    middleware=[websocket_refusals.told],
+    middleware=[websocket_refusals.accepting],
     tags=[TAG.name],
     route_handlers=[stream_events, read_history, socket_events],
 )

@@ -1,50 +1,43 @@
-"""Sessions: one delivery of a channel behind one playlist address. The client's backend asks for one with the admin key; what
-belongs to a session is then reached with the session's own token."""
+"""Routes of sessions. A session is one delivery of a channel behind one playlist address: the client's backend asks for it with
+the admin key, and its own routes are then called with the session's token."""
 
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Request, Response, Router, delete, get, post
-from litestar.di import NamedDependency
+from litestar import Response, Router, delete, get, post
 from litestar.openapi.spec import Tag
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Struct
 from msgspec.structs import replace
 
 from api import auth
+from api.changes.nudges import Nudges
 from api.http.bodies import StrictBody
-from api.http.fields import WAIT_S, SourceId, Viewer
-from api.session import lease_renewal
+from api.http.fields import SourceId, Viewer
+from api.injection import Injected
+from api.session.answers import AnyRequest, Prefer, SessionAnswers, wait_s
 from api.session.disclosure import Disclosure
-from api.session.joining import SessionEnded, Viewing, join, settled
+from api.session.joining import SessionEnded, SessionRequests
+from api.session.lease_renewal import LeaseRenewal
 from api.session.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView
-from api.world import World
 from orchestrator import switching
-from orchestrator.core.model import Channel, Desired, Phase
+from orchestrator.core.model import Desired, Phase
 from orchestrator.core.wish import SAME
 from orchestrator.errors import InvalidInput, NotFound
-from orchestrator.ports import SessionRow
+from orchestrator.ports import ObjectStore, SessionRow, Sessions, Tables
 
 TAG = Tag("Sessions", "One delivery of a channel behind one playlist address that never changes.")
 
-AnyRequest = Request[Any, Any, Any]
-Prefer = Annotated[
-    str | None,
-    HeaderParameter(
-        name="Prefer", description=f"`wait=N`: hold the answer until live or refused, N up to {WAIT_S:.0f} s (RFC 7240)."
-    ),
-]
-
 
 class SessionRequest(Struct, kw_only=True, forbid_unknown_fields=True):
-    viewer: Viewer | None = None  # the same viewer gets its running session back; none: a new anonymous viewer
+    viewer: Viewer | None = None  # the same viewer gets its running session back; null: a new anonymous viewer
 
 
 class SwitchRequest(Struct, kw_only=True, forbid_unknown_fields=True):
-    source_id: SourceId | None = None  # none: the next one in order
-    same: bool = False  # a fresh attempt on the source that plays
+    source_id: SourceId | None = None  # null: the next one in order
+    same: bool = False  # a new attempt on the source that plays
 
 
 @post(
@@ -57,7 +50,8 @@ class SwitchRequest(Struct, kw_only=True, forbid_unknown_fields=True):
     refusals=[409, 429],
 )
 async def request_session(
-    world: NamedDependency[World],
+    session_requests: Injected[SessionRequests],
+    answers: Injected[SessionAnswers],
     request: AnyRequest,
     channel: FromPath[str],
     data: JSONBody[SessionRequest | None] = None,
@@ -67,53 +61,23 @@ async def request_session(
     is reached, `limit` names it, and nothing was started. `Prefer: wait=5` holds the answer until the session is live or
     refused; a refusal is a 503 that names each source's reason."""
     viewer = data.viewer if data and data.viewer else f"anonymous-{secrets.token_hex(8)}"
-    return await grant(world, request, channel, viewer, wait_s(prefer))
-
-
-async def grant(world: World, request: AnyRequest, channel: str, viewer: str, wait: float | None) -> Response[GrantedSession]:
-    """Join, wait where asked to, and answer."""
-    return await answer(world, request, await join(world, channel, viewer), wait)
-
-
-async def answer(world: World, request: AnyRequest, viewing: Viewing, wait: float | None) -> Response[GrantedSession]:
-    """Wait where asked to, and answer."""
-    row = viewing.row if wait is None else await settled(world, viewing.row, wait)
-    viewers = 1 if viewing.is_new and wait is None else await watching(world, row)
-    return Response(
-        GrantedSession.of(world, request, viewing.channel, row, viewers, token=viewing.token),
-        status_code=201 if viewing.is_new else 200,
-        headers={} if wait is None else {"Preference-Applied": f"wait={wait:.0f}"},
-    )
-
-
-def wait_s(prefer: str | None) -> float | None:
-    """The seconds of `Prefer: wait=N`, bounded; None where none are given. What cannot be read is ignored (RFC 7240, 2)."""
-    for preference in (prefer or "").split(","):
-        name, _, value = preference.partition(";")[0].partition("=")
-        value = value.strip().strip('"')
-        if name.strip().lower() == "wait" and value.isascii() and value.isdigit():
-            return min(float(value), WAIT_S)
-    return None
+    return await answers.grant(request, await session_requests.join(channel, viewer), wait_s(prefer))
 
 
 @get("/v1/sessions", summary="Sessions, newest first", guards=[auth.admin], security=auth.ADMIN, answer=[SESSION])
 async def list_sessions(
-    world: NamedDependency[World],
+    sessions: Injected[Sessions],
+    answers: Injected[SessionAnswers],
     request: AnyRequest,
     limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
     phase: FromQuery[Phase | None] = None,
 ) -> list[SessionView]:
-    rows = await world.sessions.recent(limit=limit, phase=phase)
-    channels = {id: await _channel(world, id) for id in {row.session.channel_id for row in rows}}
-    viewers = await world.sessions.viewers({row.session.id for row in rows}, world.clock() - world.idle_timeout_s)
-    return [
-        SessionView.of(world, request, channels[row.session.channel_id], row, viewers.get(row.session.id, 0)) for row in rows
-    ]
+    return await answers.many(request, await sessions.recent(limit=limit, phase=phase))
 
 
 @get("/v1/sessions/{session_id:str}", summary="A session", guards=[auth.session], security=auth.SESSION, answer=SESSION)
-async def get_session(world: NamedDependency[World], request: AnyRequest, row: NamedDependency[SessionRow]) -> SessionView:
-    return await _view(world, request, row)
+async def get_session(answers: Injected[SessionAnswers], request: AnyRequest, row: Injected[SessionRow]) -> SessionView:
+    return await answers.one(request, row)
 
 
 @post(
@@ -124,15 +88,15 @@ async def get_session(world: NamedDependency[World], request: AnyRequest, row: N
     security=auth.SESSION,
     refusals=[409],
 )
-async def heartbeat(world: NamedDependency[World], row: NamedDependency[SessionRow]) -> None:
+async def heartbeat(leases: Injected[LeaseRenewal], row: Injected[SessionRow]) -> None:
     """Renews the viewer's lease; with the admin key, every lease of the session. Every 10 seconds is often enough. 409: the
     session has ended, there is nothing to renew."""
     if row.session.phase is Phase.ENDED:
         raise SessionEnded(row.session.end_reason or "it was stopped")
     if row.lease is None:
-        await world.sessions.renew(row.session.id, world.clock())
+        await leases.renew_all(row.session.id)
     else:
-        await lease_renewal.renew(world, row)
+        await leases.renew(row)
 
 
 @delete(
@@ -143,15 +107,21 @@ async def heartbeat(world: NamedDependency[World], row: NamedDependency[SessionR
     security=auth.SESSION,
     answer=replace(SESSION, desired=Desired.STOP),
 )
-async def stop_session(world: NamedDependency[World], request: AnyRequest, row: NamedDependency[SessionRow]) -> SessionView:
+async def stop_session(
+    sessions: Injected[Sessions],
+    nudges: Injected[Nudges],
+    answers: Injected[SessionAnswers],
+    request: AnyRequest,
+    row: Injected[SessionRow],
+) -> SessionView:
     """Its container is stopped and its playlist finished in a moment; `session.ended` tells. Where others share the session, a
-    viewer's token ends its own lease alone (and is of no more use); the admin key ends the session for all."""
+    viewer's token ends its own lease alone, and is no longer valid; the admin key ends the session for all."""
     if row.lease is None:
-        await world.sessions.stop(row.session.id, "stopped")
+        await sessions.stop(row.session.id, "stopped")
     else:
-        await world.sessions.leave(row.session.id, row.lease.viewer)
-    await world.nudge(row.session.id)
-    return await _view(world, request, replace(await world.sessions.get(row.session.id), lease=row.lease))
+        await sessions.leave(row.session.id, row.lease.viewer)
+    await nudges.session(row.session.id)
+    return await answers.one(request, replace(await sessions.get(row.session.id), lease=row.lease))
 
 
 @post(
@@ -165,14 +135,16 @@ async def stop_session(world: NamedDependency[World], request: AnyRequest, row: 
     refusals=[409],
 )
 async def switch_session(
-    world: NamedDependency[World],
+    tables: Injected[Tables],
+    nudges: Injected[Nudges],
+    answers: Injected[SessionAnswers],
     request: AnyRequest,
-    row: NamedDependency[SessionRow],
+    row: Injected[SessionRow],
     data: JSONBody[SwitchRequest | None] = None,
 ) -> SessionView:
     """Without a gap: the running attempt plays until the new one takes over. 503 where the source's provider has no connection
-    left; where it has but the one that the session holds, the running attempt ends first. What cannot be done after all is told
-    by `switch.refused`."""
+    left; where its only connection is the one that the session holds, the running attempt ends first. A switch that cannot be
+    made after all is answered with the event `switch.refused`."""
     session = row.session
     if switching.is_over(session):
         raise SessionEnded(session.end_reason or "it was stopped")
@@ -180,14 +152,12 @@ async def switch_session(
     if data is not None and data.same:
         if source_id is not None:
             raise InvalidInput("same", "one of source_id and same")
-        await world.sessions.switch(session.id, SAME)
-        await world.nudge(session.id)
-        return await _view(world, request, await world.sessions.get(session.id))
-    if source_id is not None:
-        await switching.check(world, session, source_id)
-    await world.sessions.switch(session.id, source_id)
-    await world.nudge(session.id)
-    return await _view(world, request, await world.sessions.get(session.id))
+        source_id = SAME
+    elif source_id is not None:
+        await switching.check(tables, session, source_id)
+    await tables.sessions.switch(session.id, source_id)
+    await nudges.session(session.id)
+    return await answers.one(request, await tables.sessions.get(session.id))
 
 
 @get(
@@ -198,10 +168,10 @@ async def switch_session(
     answer=[ATTEMPT],
 )
 async def list_attempts(
-    world: NamedDependency[World], row: NamedDependency[SessionRow], disclosure: NamedDependency[Disclosure]
+    sessions: Injected[Sessions], row: Injected[SessionRow], disclosure: Injected[Disclosure]
 ) -> list[AttemptView]:
     """With the admin key reasons are words; to a viewer they are a class, as those of its events."""
-    return [AttemptView.of(attempt, disclosure) for attempt in await world.sessions.attempts(row.session.id)]
+    return [AttemptView.of(attempt, disclosure) for attempt in await sessions.attempts(row.session.id)]
 
 
 @get(
@@ -213,34 +183,16 @@ async def list_attempts(
     answer="21:04:10.113 first segment after 0.21 s\n21:09:31.870 source stalled: nothing for 3.0 s\n",
 )
 async def read_log(
-    world: NamedDependency[World],
-    row: NamedDependency[SessionRow],
+    store: Injected[ObjectStore],
+    row: Injected[SessionRow],
     number: FromPath[int],
     lines: Annotated[int | None, QueryParameter(ge=1, le=100_000, description="The last ones alone.")] = None,
 ) -> str:
-    """As the agent has written it: of an address its host alone. Of an attempt that runs, as of seconds
-    ago."""
-    log = await world.store.read_log(row.session.id, number)
+    """As the agent has written it: of an address its host alone. The log of a running attempt is some seconds old."""
+    log = await store.read_log(row.session.id, number)
     if log is None:
         raise NotFound(f"attempt {number} of session {row.session.id} has no log (yet)")
     return log if lines is None else "".join(log.splitlines(keepends=True)[-lines:])
-
-
-async def _view(world: World, request: AnyRequest, row: SessionRow) -> SessionView:
-    return SessionView.of(world, request, await _channel(world, row.session.channel_id), row, await watching(world, row))
-
-
-async def watching(world: World, row: SessionRow) -> int:
-    """How many leases of the session are held."""
-    counts = await world.sessions.viewers({row.session.id}, world.clock() - world.idle_timeout_s)
-    return counts.get(row.session.id, 0)
-
-
-async def _channel(world: World, channel_id: str) -> Channel | None:
-    try:
-        return await world.catalogue.channel(channel_id)
-    except NotFound:
-        return None  # deleted meanwhile; its sessions stay as history
 
 
 routes = Router(

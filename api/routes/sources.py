@@ -1,26 +1,26 @@
-"""Sources: one upstream address each, in the order in which they are tried. Their URLs may hold credentials, so all of this is
-behind the admin key."""
+"""Routes of sources: one upstream address each, in the order in which they are tried. Their URLs may hold credentials, so all
+routes need the admin key."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, TypeVar
 
 from litestar import Router, delete, get, patch, post, put
-from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import auth
-from api.changes.announcements import telling_changes
+from api.catalogue_lookup import CatalogueLookup
+from api.changes.announcements import announcing_changes
 from api.http.bodies import StrictBody
 from api.http.fields import SOURCES, Headers, Priority, ProviderId, Url, UserAgent, check_url
-from api.routes.probe_requests import ask_for_probe, probed
+from api.injection import Injected
+from api.routes.probe_requests import ProbeRequests
 from api.session.views import optional_timestamp
-from api.world import World
 from orchestrator.core.model import Media, Source, SourceStatus
 from orchestrator.errors import InvalidInput, NotFound
-from orchestrator.ports import NewSource
+from orchestrator.ports import Catalogue, NewSource
 
 T = TypeVar("T")
 
@@ -33,17 +33,17 @@ class NewSourceBody(Struct, kw_only=True, forbid_unknown_fields=True):
     headers: Headers = {}
     provider_id: ProviderId | None = None
 
-    async def checked(self, world: World, path: str = "") -> NewSource:
-        """What the catalogue takes. `path` stands before the field's name. Raises InvalidInput."""
+    async def checked(self, lookup: CatalogueLookup, path: str = "") -> NewSource:
+        """The source as the catalogue takes it. `path` stands before the field's name in a refusal. Raises InvalidInput."""
         check_url(f"{path}url", self.url)
-        await check_provider(world, f"{path}provider_id", self.provider_id)
+        await check_provider(lookup, f"{path}provider_id", self.provider_id)
         return NewSource(
             url=self.url, user_agent=self.user_agent or None, headers=self.headers, provider_id=self.provider_id or None
         )
 
 
 class AddedSource(NewSourceBody, kw_only=True, forbid_unknown_fields=True):
-    priority: Priority | None = None  # the rest moves down; none: at the end
+    priority: Priority | None = None  # those behind it move down; null: at the end
 
 
 class SourceChange(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +57,7 @@ class SourceChange(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class SourceOrder(Struct, kw_only=True, forbid_unknown_fields=True):
-    """All of the channel's sources, the first one to try first."""
+    """All of the channel's sources, in the order in which they are tried."""
 
     source_ids: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=SOURCES)]
 
@@ -73,11 +73,11 @@ class SourceView(Struct, kw_only=True):
     status: SourceStatus
     failure_count: int
     stall_count: int
-    failures_in_a_row: int  # more than none: it is left alone for a growing time after the last one
+    failures_in_a_row: int  # above 0: it is held off after the last failure, longer with each one
     last_checked_at: str | None
     last_failed_at: str | None
     last_failure_reason: str | None
-    healthy_since: str | None  # by its probes
+    healthy_since: str | None  # as its probes say
     media: Media | None
 
     @classmethod
@@ -142,15 +142,15 @@ MPEG_TS = SourceView(
 
 @get("/v1/sources", summary="Sources with a status", answer=[HLS])
 async def list_sources(
-    world: NamedDependency[World], status: FromQuery[Literal["problematic"]] = "problematic"
+    catalogue: Injected[Catalogue], status: FromQuery[Literal["problematic"]] = "problematic"
 ) -> list[SourceView]:
-    """The sources of all channels that are problematic: what is broken right now."""
-    return [SourceView.of(source) for source in await world.catalogue.problematic_sources()]
+    """The sources of all channels that are problematic now."""
+    return [SourceView.of(source) for source in await catalogue.problematic_sources()]
 
 
 @get("/v1/sources/{source_id:str}", summary="A source", answer=HLS)
-async def get_source(world: NamedDependency[World], source_id: FromPath[str]) -> SourceView:
-    return SourceView.of(await world.source(source_id))
+async def get_source(lookup: Injected[CatalogueLookup], source_id: FromPath[str]) -> SourceView:
+    return SourceView.of(await lookup.source(source_id))
 
 
 @patch(
@@ -159,14 +159,20 @@ async def get_source(world: NamedDependency[World], source_id: FromPath[str]) ->
     body=SourceChange(url="https://cdn2.example.com/news/index.m3u8", enabled=True),
     answer=HLS,
 )
-async def change_source(world: NamedDependency[World], source_id: FromPath[str], data: JSONBody[SourceChange]) -> SourceView:
+async def change_source(
+    lookup: Injected[CatalogueLookup],
+    catalogue: Injected[Catalogue],
+    probe_requests: Injected[ProbeRequests],
+    source_id: FromPath[str],
+    data: JSONBody[SourceChange],
+) -> SourceView:
     """A changed URL, or `"enabled": true`, sets the status to `unknown`. An empty `user_agent` or `provider_id` removes it.
-    Where its address, user agent or headers have changed it is probed, as soon as an orchestrator comes to it."""
-    before = await world.source(source_id)
+    If its address, user agent or headers have changed, the orchestrator probes it soon."""
+    before = await lookup.source(source_id)
     if data.url is not UNSET:
         check_url("url", data.url)
-    await check_provider(world, "provider_id", given(data.provider_id))
-    changed = await world.catalogue.update_source(
+    await check_provider(lookup, "provider_id", given(data.provider_id))
+    changed = await catalogue.update_source(
         source_id,
         url=given(data.url),
         user_agent=given(data.user_agent),
@@ -175,30 +181,34 @@ async def change_source(world: NamedDependency[World], source_id: FromPath[str],
         provider_id=given(data.provider_id),
     )
     if changed.address != before.address and changed.status is not SourceStatus.DISABLED:
-        await ask_for_probe(world, source_id)
+        await probe_requests.ask(source_id)
     return SourceView.of(changed)
 
 
 @delete("/v1/sources/{source_id:str}", summary="Delete a source")
-async def delete_source(world: NamedDependency[World], source_id: FromPath[str]) -> None:
+async def delete_source(lookup: Injected[CatalogueLookup], catalogue: Injected[Catalogue], source_id: FromPath[str]) -> None:
     """Sessions that play it move on to the next source."""
-    await world.source(source_id)
-    await world.catalogue.delete_source(source_id)
+    await lookup.source(source_id)
+    await catalogue.delete_source(source_id)
 
 
 @post("/v1/sources/{source_id:str}/probe", summary="Probe a source now", status_code=200, answer=HLS)
-async def probe_source(world: NamedDependency[World], source_id: FromPath[str]) -> SourceView:
-    """What works becomes `healthy`, or `recovered` where it had failed; what does not, `problematic`, with the reason. Who asks
-    while it is being probed gets the same answer. 503 where sessions hold all of its provider's connections, or where no
-    orchestrator runs: the source stays as it is; in the latter case it is probed as soon as one does."""
-    await world.source(source_id)
-    return SourceView.of(await probed(world, source_id))
+async def probe_source(
+    lookup: Injected[CatalogueLookup], probe_requests: Injected[ProbeRequests], source_id: FromPath[str]
+) -> SourceView:
+    """A source that works becomes `healthy`, or `recovered` where it had failed; one that does not becomes `problematic`, with
+    the reason. Requests during a probe get the answer of the same probe. 503 where sessions hold all of its provider's
+    connections, or where no orchestrator runs: the source stays as it is; in the latter case it is probed once one runs."""
+    await lookup.source(source_id)
+    return SourceView.of(await probe_requests.probed(source_id))
 
 
 @get("/v1/channels/{channel:str}/sources", summary="A channel's sources, in order", answer=[HLS, MPEG_TS])
-async def list_channel_sources(world: NamedDependency[World], channel: FromPath[str]) -> list[SourceView]:
-    found = await world.channel(channel)
-    return [SourceView.of(source) for source in await world.catalogue.sources(found.id)]
+async def list_channel_sources(
+    lookup: Injected[CatalogueLookup], catalogue: Injected[Catalogue], channel: FromPath[str]
+) -> list[SourceView]:
+    found = await lookup.channel(channel)
+    return [SourceView.of(source) for source in await catalogue.sources(found.id)]
 
 
 @post(
@@ -207,11 +217,13 @@ async def list_channel_sources(world: NamedDependency[World], channel: FromPath[
     body=AddedSource(url=MPEG_TS.url, user_agent=MPEG_TS.user_agent, priority=2),
     answer=MPEG_TS,
 )
-async def add_source(world: NamedDependency[World], channel: FromPath[str], data: JSONBody[AddedSource]) -> SourceView:
-    found = await world.channel(channel)
-    if len(await world.catalogue.sources(found.id)) >= SOURCES:
+async def add_source(
+    lookup: Injected[CatalogueLookup], catalogue: Injected[Catalogue], channel: FromPath[str], data: JSONBody[AddedSource]
+) -> SourceView:
+    found = await lookup.channel(channel)
+    if len(await catalogue.sources(found.id)) >= SOURCES:
         raise InvalidInput("sources", f"a channel has at most {SOURCES} sources")
-    return SourceView.of(await world.catalogue.add_source(found.id, await data.checked(world), data.priority))
+    return SourceView.of(await catalogue.add_source(found.id, await data.checked(lookup), data.priority))
 
 
 @put(
@@ -220,29 +232,31 @@ async def add_source(world: NamedDependency[World], channel: FromPath[str], data
     body=SourceOrder(source_ids=[MPEG_TS.id, HLS.id]),
     answer=[MPEG_TS, HLS],
 )
-async def order_sources(world: NamedDependency[World], channel: FromPath[str], data: JSONBody[SourceOrder]) -> list[SourceView]:
-    found = await world.channel(channel)
-    return [SourceView.of(source) for source in await world.catalogue.order_sources(found.id, data.source_ids)]
+async def order_sources(
+    lookup: Injected[CatalogueLookup], catalogue: Injected[Catalogue], channel: FromPath[str], data: JSONBody[SourceOrder]
+) -> list[SourceView]:
+    found = await lookup.channel(channel)
+    return [SourceView.of(source) for source in await catalogue.order_sources(found.id, data.source_ids)]
 
 
-async def check_provider(world: World, field: str, provider_id: str | None) -> None:
-    """Raises InvalidInput where there is none."""
+async def check_provider(lookup: CatalogueLookup, field: str, provider_id: str | None) -> None:
+    """Raises InvalidInput where there is no such provider."""
     if provider_id:
         try:
-            await world.provider(provider_id)
+            await lookup.provider(provider_id)
         except NotFound:
             raise InvalidInput(field, "no such provider") from None
 
 
 def given(value: T | UnsetType) -> T | None:
-    """What the catalogue takes for "leave it as it is"."""
+    """None where the client has not given the member: the catalogue leaves it as it is."""
     return None if value is UNSET else value
 
 
 routes = Router(
     path="/",
     guards=[auth.admin],
-    middleware=[telling_changes],
+    middleware=[announcing_changes],
     security=auth.ADMIN,
     tags=[TAG.name],
     dto=StrictBody,

@@ -1,9 +1,9 @@
-"""What a viewer may read of a session. Operators read everything.
+"""Redacts what a viewer may not read of a session: reasons and sources' ids. Operators read everything.
 
-Law: whoever holds a session's token reads only the class of each reason (core/viewer_reason.py): no provider's name, no host,
-no account. Whoever came through the open routes (`/watch`) reads no source's id either, but a label that stands for the source
-in this session alone: it tells two sources apart, and nothing else. A viewer that a backend has named keeps the ids, because
-its backend knows them by the admin key and compares them.
+Law: with a session's token one reads only the class of each reason (core/viewer_reason.py): no provider's name, no host, no
+account. Viewers of the open routes (`/watch`) read no source's id either, but a label that is valid in this session alone: it
+tells two sources apart, and nothing else. A viewer whom a backend has named keeps the ids, because the backend knows them by
+the admin key and compares them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from api.world import World
+from api.keys import ApiKeys
 from orchestrator.core import viewer_reason
 from orchestrator.core.model import SLATE, Event
 from orchestrator.core.wish import NEXT, SAME
 from orchestrator.ports import SessionRow
 
-OPEN: Final = ("browser-", "page-", "player-")  # how the names of viewers begin whom the open routes have let in
+ANONYMOUS_PREFIXES: Final = ("browser-", "page-", "player-")  # of the viewers' names that the open routes make
 
 _SOURCES: Final = ("source", "from", "to")  # an event's fields that name a source
 _REASONS: Final = "sources"  # id → why it does not work
@@ -30,34 +30,35 @@ _NO_SOURCE: Final = (SLATE, NEXT, SAME)  # what stands in their place where ther
 class Audience(Enum):
     OPERATOR = "operator"  # the admin key
     NAMED = "named"  # a viewer that a backend has named
-    ANONYMOUS = "anonymous"  # whoever came through the open routes
+    ANONYMOUS = "anonymous"  # a viewer of the open routes
 
 
 class Disclosure:
-    """Of one session, to one audience."""
+    """What one audience reads of one session."""
 
-    def __init__(self, world: World, row: SessionRow, *, operator: bool = False) -> None:
-        """`operator`: the admin key was presented, perhaps with the token of a viewer that is to be kept watching."""
-        self._keys = world.keys
+    def __init__(self, keys: ApiKeys, row: SessionRow, *, operator: bool = False) -> None:
+        """`operator`: the admin key was presented, perhaps beside the token of a viewer whose lease is to be renewed."""
+        self._keys = keys
         self._session_id = row.session.id
         self.audience = Audience.OPERATOR if operator else _audience(row)
 
     def source(self, source_id: str | None) -> str | None:
-        """The source's id, or its label for whoever may not know it."""
+        """The source's id; for an anonymous viewer its label."""
         if source_id is None or source_id in _NO_SOURCE or self.audience is not Audience.ANONYMOUS:
             return source_id
         return f"source-{self._keys.pseudonym('source', self._session_id, source_id)[:8]}"
 
     def reason(self, reason: str | None) -> str | None:
-        """The reason in words, or its class for whoever is no operator."""
+        """The reason in words; for viewers its class."""
         return reason if reason is None or self.audience is Audience.OPERATOR else viewer_reason.of(reason)
 
     def end(self, reason: str | None) -> str | None:
-        """The same of the reason of an end: a session's own is told as it is."""
+        """The same for the reason of an end: an end that was not a source's fault (stopped, idle ...) is told to viewers as it
+        is."""
         return reason if reason is None or self.audience is Audience.OPERATOR else viewer_reason.of_end(reason)
 
     def labelled(self, reasons: Mapping[str, str]) -> dict[str, str]:
-        """By source; the reasons as they are."""
+        """Source id or label → reason; the reasons are left as they are."""
         return {self.source(source_id) or "": reason for source_id, reason in reasons.items()}
 
     def event(self, event: Event) -> Event:
@@ -79,4 +80,4 @@ class Disclosure:
 def _audience(row: SessionRow) -> Audience:
     if row.lease is None:
         return Audience.OPERATOR
-    return Audience.ANONYMOUS if row.lease.viewer.startswith(OPEN) else Audience.NAMED
+    return Audience.ANONYMOUS if row.lease.viewer.startswith(ANONYMOUS_PREFIXES) else Audience.NAMED

@@ -1,4 +1,4 @@
-"""How a session and its attempts look to a client."""
+"""The answers about a session and its attempts, as a client reads them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any, Self
 from litestar.connection import ASGIConnection
 from msgspec import Struct
 
-from api import auth
+from api.http.addresses import PublicAddresses
 from api.session.disclosure import Disclosure
-from api.world import World
 from orchestrator.core.model import Channel, Desired, Phase
 from orchestrator.core.payload import playlist_url, timestamp
 from orchestrator.ports import AttemptRow, SessionRow
@@ -27,12 +26,12 @@ class ChannelName(Struct, kw_only=True):
 
 class SessionView(Struct, kw_only=True):
     id: str
-    viewer: str  # who asks; to the operator "*" where all of the channel's viewers share the session
-    viewers: int  # who watch now
+    viewer: str  # the viewer that asks; to the operator "*" where all of the channel's viewers share the session
+    viewers: int  # that watch now
     channel: ChannelName
     phase: Phase
     desired: Desired
-    source_id: str | None  # what plays, or is being started; a label for who came through /watch
+    source_id: str | None  # that plays or is being started; a label for viewers of /watch
     attempt: int | None
     playlist_url: str  # never changes
     events_url: str
@@ -45,17 +44,18 @@ class SessionView(Struct, kw_only=True):
     @classmethod
     def of(
         cls,
-        world: World,
-        connection: ASGIConnection[Any, Any, Any, Any],
-        channel: Channel | None,
         row: SessionRow,
+        channel: Channel | None,
         viewers: int,
+        *,
+        addresses: PublicAddresses,
+        connection: ASGIConnection[Any, Any, Any, Any],
+        to: Disclosure,
         **more: str,
     ) -> Self:
         """`channel` is None where it has been deleted."""
         session = row.session
-        base_url = f"{world.base_url(connection)}/v1/sessions/{session.id}"
-        to = Disclosure(world, row, operator=auth.by_operator(connection.scope))
+        base_url = f"{addresses.base_url(connection)}/v1/sessions/{session.id}"
         return cls(
             id=session.id,
             viewer=session.viewer if row.lease is None else row.lease.viewer,
@@ -67,7 +67,7 @@ class SessionView(Struct, kw_only=True):
             desired=session.desired,
             source_id=to.source(session.attempt.source_id) if session.attempt else None,
             attempt=session.attempt.number if session.attempt else None,
-            playlist_url=playlist_url(world.origin_url, session.id),
+            playlist_url=playlist_url(addresses.origin_url, session.id),
             events_url=f"{base_url}/events",
             ws_url=f"ws{base_url.removeprefix('http')}/ws",
             created_at=timestamp(session.created_at),

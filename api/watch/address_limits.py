@@ -1,11 +1,11 @@
-"""How many sessions one client address may start through the open routes: a rate limit and a limit of concurrent sessions.
+"""Limits of the sessions that one client address may start through the open routes: a rate, and a number at the same time.
 
-Law: only what starts a container counts. Joining a session that runs, the viewer's own or a shared one, is free; a place is
-free again when its session is over, or when the viewer's lease of it is (of a shared session that goes on for others). Whoever
-has the admin key is not bounded.
+Law: only a session that starts a container counts. Joining a running session, the viewer's own or a shared one, takes no place;
+a place is free again when its session has ended, or when the viewer's lease of a shared session has. Requests with the admin
+key are not limited.
 
-Counted in Redis, for all API processes together; while that does not answer, by each process in its own memory. A viewer's name
-is the client's to invent (a cookie, a secret, a user agent), its address is not.
+Counted in Redis for all API processes together; while Redis does not answer, by each process in its own memory. By address,
+because a client can invent a viewer's name (a cookie, a secret, a user agent) but not its address.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import asyncio
 import ipaddress
 import logging
 import secrets
-from collections.abc import Callable
 from math import ceil
 from typing import Final
 
+from api.injection import Clock
 from api.watch.memory_address_places import MemoryAddressPlaces
 from orchestrator.errors import AddressLimitReached, BusUnavailable
 from orchestrator.ports import AddressPlaces, Bound, Full, NoPlace, Sessions
@@ -25,12 +25,12 @@ from orchestrator.ports import AddressPlaces, Bound, Full, NoPlace, Sessions
 log = logging.getLogger(__name__)
 
 _FULL_RETRY_S: Final = 10.0
-_WITHOUT_S: Final = 5.0  # after Redis has not answered it is not asked for so long: each ask would cost a viewer its time-out
+_WITHOUT_S: Final = 5.0  # after Redis has not answered it is left alone for so long: each request would wait for its time-out
 _IPV6_PREFIX: Final = 64  # one subscriber has at least so many addresses (RFC 6177, RIPE-690)
 
 
 def address_of(host: str | None) -> str:
-    """The address as it is counted: IPv6 by its /64. What is no address counts as itself."""
+    """The address as it is counted: IPv6 by its /64. Text that is no address counts as it is."""
     try:
         address = ipaddress.ip_address((host or "").partition("%")[0])
     except ValueError:
@@ -42,8 +42,8 @@ def address_of(host: str | None) -> str:
     return str(address)
 
 
-class Taken:
-    """A place that was taken for a session which is being asked for."""
+class TakenPlace:
+    """A place that is reserved for a session while it is requested."""
 
     __slots__ = ("_address", "_place", "_places", "_start")
 
@@ -54,7 +54,7 @@ class Taken:
         self._start = start
 
     async def settle(self, *, started: bool) -> None:
-        """Best effort: what cannot be said runs out by itself."""
+        """Keeps the place, or gives it back. Best effort: a reservation runs out by itself."""
         try:
             if started:
                 await self._places.keep(self._address, self._place)
@@ -64,8 +64,8 @@ class Taken:
             log.info("an address's place is not settled: %s", error)
 
 
-class AddressBound:
-    """`shared`: counts for all processes; None: there are none."""
+class AddressLimits:
+    """`shared`: the counts of all processes; None: this process counts alone."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class AddressBound:
         sessions: Sessions,
         *,
         lease_s: float,
-        clock: Callable[[], float],
+        clock: Clock,
         shared: AddressPlaces | None = None,
     ) -> None:
         self._bound = bound
@@ -84,24 +84,24 @@ class AddressBound:
         self._own = MemoryAddressPlaces(_loop_time)
         self._without_until = 0.0
 
-    async def take(self, host: str | None, channel_id: str, viewer: str) -> Taken:
-        """Before a session is asked for that is likely to be new. Raises AddressLimitReached, DatabaseUnavailable."""
+    async def take(self, host: str | None, channel_id: str, viewer: str) -> TakenPlace:
+        """Before a session is requested that is probably new. Raises AddressLimitReached, DatabaseUnavailable."""
         address, place, start = address_of(host), f"{channel_id} {viewer}", secrets.token_hex(8)
         if self._shared is not None and _loop_time() >= self._without_until:
             try:
                 return await self._take(self._shared, address, place, start)
             except BusUnavailable as error:
                 self._without_until = _loop_time() + _WITHOUT_S
-                log.warning("addresses are counted in memory: %s", error)
+                log.warning("sessions per address are counted in memory: %s", error)
         return await self._take(self._own, address, place, start)
 
-    async def _take(self, places: AddressPlaces, address: str, place: str, start: str) -> Taken:
+    async def _take(self, places: AddressPlaces, address: str, place: str, start: str) -> TakenPlace:
         refused = await places.take(address, place, start, self._bound)
         if refused is not None and refused.full is Full.SESSIONS and await self._some_are_over(places, address):
             refused = await places.take(address, place, start, self._bound)
         if refused is not None:
             raise self._refusal(refused)
-        return Taken(places, address, place, start)
+        return TakenPlace(places, address, place, start)
 
     async def _some_are_over(self, places: AddressPlaces, address: str) -> bool:
         taken = {place: tuple(place.split(" ", 1)) for place in await places.taken(address)}

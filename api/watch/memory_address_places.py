@@ -1,4 +1,4 @@
-"""`ports.AddressPlaces` of one process, for while Redis does not answer: bounded in how many addresses it keeps."""
+"""`ports.AddressPlaces` in the memory of one process, used while Redis does not answer. The number of addresses is bounded."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Final
 from orchestrator.ports import Bound, Full, NoPlace
 from orchestrator.ports.address_places import MINUTE_S, RESERVED_S
 
-_ADDRESSES: Final = 10_000  # those that have started nothing for the longest time are forgotten
+_ADDRESSES: Final = 10_000  # beyond it the least recently used is dropped
 
 
-class _Address:
+class _AddressCounts:
     __slots__ = ("places", "starts")
 
     def __init__(self) -> None:
@@ -26,11 +26,11 @@ class MemoryAddressPlaces:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._addresses: OrderedDict[str, _Address] = OrderedDict()
+        self._addresses: OrderedDict[str, _AddressCounts] = OrderedDict()
 
     async def take(self, address: str, place: str, start: str, bound: Bound) -> NoPlace | None:
         now = self._clock()
-        known = self._addresses.setdefault(address, _Address())
+        known = self._addresses.setdefault(address, _AddressCounts())
         self._addresses.move_to_end(address)
         if len(self._addresses) > _ADDRESSES:
             self._addresses.popitem(last=False)

@@ -1,9 +1,4 @@
-"""Watching without a key: a page, an address for plain players, a list of channels for IPTV players.
-
-A viewer is a browser (by a cookie), a page of another site (by a secret of its own: no cookie of ours goes there) or a player
-(by its address and its name). What each is called is derived from a secret, so nobody can take over another viewer's session by
-naming it.
-"""
+"""Routes for watching without a key: pages, an address for plain players, lists of channels for pages and for IPTV players."""
 
 from __future__ import annotations
 
@@ -14,37 +9,37 @@ from urllib.parse import urlsplit
 
 from litestar import Response, Router, get, post
 from litestar.datastructures import Cookie
-from litestar.di import NamedDependency
 from litestar.openapi.spec import Tag
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Redirect
 from msgspec import Meta, Struct
 
-from api.auth import has_admin_key
+from api.catalogue_lookup import CatalogueLookup
+from api.http.addresses import PublicAddresses
 from api.http.assets import PAGE_POLICY, built_page
 from api.http.bodies import StrictBody
-from api.routes.playback import address
-from api.routes.sessions import AnyRequest, Prefer, answer, wait_s
-from api.session.joining import Viewing, join, settled
+from api.injection import Injected
+from api.session.answers import AnyRequest, Prefer, SessionAnswers, wait_s
+from api.session.joining import StartWait
 from api.session.views import GRANTED, GrantedSession
-from api.watch.logos import KEPT_S
-from api.world import World
+from api.watch.logos import MAX_AGE_S, Logos
+from api.watch.viewers import COOKIE, OpenSessionRequests, cookie_of
 from orchestrator.core import m3u
-from orchestrator.core.model import SHARED, Channel, Phase
+from orchestrator.core.model import Channel, Phase
 from orchestrator.errors import NotFound, Temporary
+from orchestrator.ports import Catalogue
 
 TAG = Tag("Watching", "Open to everybody.")
 
 PLAYLIST: Final = ".m3u8"
 WAIT_S: Final = 20.0
 PAGE_WAIT_S: Final = 25.0
-COOKIE: Final = "viewer"
 _YEAR_S: Final = 365 * 24 * 3600
 _PAGE: Final = 500
 
 
 class NotLiveYet(Temporary):
-    """The session did not become live in time. It is still being started: ask again."""
+    """The session is not live in time. It is still being started: try again."""
 
     title = "The channel is not live yet"
 
@@ -76,25 +71,38 @@ class PublicChannel(Struct, kw_only=True):
     media_type="text/html",
     answer="<!doctype html>…",
     refusals=[409, 429],
+    open_to_all=True,
 )
-async def watch(world: NamedDependency[World], request: AnyRequest, channel: FromPath[str]) -> Response[bytes] | Redirect:
+async def watch(
+    lookup: Injected[CatalogueLookup],
+    open_session_requests: Injected[OpenSessionRequests],
+    start_wait: Injected[StartWait],
+    addresses: Injected[PublicAddresses],
+    request: AnyRequest,
+    channel: FromPath[str],
+) -> Response[bytes] | Redirect:
     """`/watch/{channel}.m3u8`, for players that know only a URL, starts or joins the viewer's session, waits until it is live
     and redirects (302) to a playlist whose reads keep the session alive."""
     if channel.endswith(PLAYLIST):
-        return await _redirect(world, request, channel.removesuffix(PLAYLIST))
+        joined = await open_session_requests.join(request, channel.removesuffix(PLAYLIST))
+        row = await start_wait.until_playing(joined.row, WAIT_S)
+        if row.session.phase in (Phase.REQUESTED, Phase.STARTING):
+            raise NotLiveYet("it is still being started")
+        where = addresses.playlist_through_api(request, row.session.id, joined.token)
+        return Redirect(where, status_code=302, headers={"Cache-Control": "no-store"})
     status = 200
     try:
-        await world.channel(channel)
+        await lookup.channel(channel)
     except NotFound:
         if "text/html" not in request.headers.get("accept", ""):
             raise
-        status = 404  # the page says so, and what there is instead
-    cookie = _cookie(request) or secrets.token_urlsafe(24)
+        status = 404  # the page says so, and lists the channels
+    cookie = cookie_of(request) or secrets.token_urlsafe(24)
     return Response(
         built_page("watch.html"),
         status_code=status,
         media_type="text/html",
-        headers={"Content-Security-Policy": _policy(world.origin_url), "Cache-Control": "no-cache"},
+        headers={"Content-Security-Policy": _policy(addresses.origin_url), "Cache-Control": "no-cache"},
         cookies=[
             Cookie(
                 key=COOKIE,
@@ -109,10 +117,16 @@ async def watch(world: NamedDependency[World], request: AnyRequest, channel: Fro
     )
 
 
-@get("/watch", summary="A page that lists the channels", media_type="text/html", answer="<!doctype html>…")
+@get(
+    "/watch",
+    summary="A page that lists the channels",
+    media_type="text/html",
+    answer="<!doctype html>…",
+    open_to_all=True,
+)
 async def watch_list(request: AnyRequest) -> Response[bytes] | Redirect:
-    """By group and number, with a search. Its addresses are relative, so it has one of its own: without a slash at its end."""
-    if request.scope["raw_path"].endswith(b"/"):  # of `path` Litestar has cut it off
+    """By group and number, with a search. Its links are relative, so its address has no slash at the end."""
+    if request.scope["raw_path"].endswith(b"/"):  # Litestar has cut it off from `path`
         return Redirect("../watch", status_code=308)
     headers = {"Content-Security-Policy": f"{PAGE_POLICY}; connect-src 'self'", "Cache-Control": "no-cache"}
     return Response(built_page("list.html"), media_type="text/html", headers=headers)
@@ -125,47 +139,55 @@ async def watch_list(request: AnyRequest) -> Response[bytes] | Redirect:
     body=WatchRequest(viewer="q1T0x9mYk2c7RrTq1sW8uXzA4bN6dHfG"),
     answer=GRANTED,
     refusals=[409, 429],
+    open_to_all=True,
 )
 async def watch_session(
-    world: NamedDependency[World],
+    open_session_requests: Injected[OpenSessionRequests],
+    answers: Injected[SessionAnswers],
     request: AnyRequest,
     channel: FromPath[str],
     data: JSONBody[WatchRequest | None] = None,
     prefer: Prefer = None,
 ) -> Response[GrantedSession]:
-    """The browser's session on the channel, as `POST /v1/channels/{channel}/sessions` gives it. The viewer is the body's, else
-    the cookie's, else whoever has this address and name."""
+    """The browser's session on the channel, as `POST /v1/channels/{channel}/sessions` gives it. The viewer is identified by the
+    body's secret, else by the cookie, else by address and user agent."""
     asked_s = wait_s(prefer)
-    viewer = viewer_of(world, request, data.viewer if data else None)
-    viewing = await join_openly(world, request, channel, viewer)
-    return await answer(world, request, viewing, None if asked_s is None else min(asked_s, PAGE_WAIT_S))
+    joined = await open_session_requests.join(request, channel, data.viewer if data else None)
+    return await answers.grant(request, joined, None if asked_s is None else min(asked_s, PAGE_WAIT_S))
 
 
 @get(
     "/watch/channels.json",
     summary="Every channel, for pages",
     answer=[PublicChannel(slug="news", name="News", number=1, group="Information", logo=True)],
+    open_to_all=True,
 )
-async def list_for_pages(world: NamedDependency[World]) -> Response[list[PublicChannel]]:
+async def list_for_pages(catalogue: Injected[Catalogue]) -> Response[list[PublicChannel]]:
     """Enabled channels, by number, then name."""
     channels = [
         PublicChannel(
             slug=channel.slug, name=channel.name, number=channel.number, group=channel.group, logo=channel.logo is not None
         )
-        async for channel in _enabled(world)
+        async for channel in _enabled(catalogue)
     ]
     return Response(channels, headers={"Cache-Control": "public, max-age=10"})
 
 
-@get("/watch/{channel:str}/logo", summary="The channel's logo", media_type="image/png", answer="(the picture)")
-async def read_logo(world: NamedDependency[World], channel: FromPath[str]) -> Response[bytes]:
-    """PNG, JPEG, GIF or WebP of at most 256 KiB, fetched by the API from where the channel's `logo` says: viewers' browsers ask
-    nobody else."""
-    found = await world.channel(channel)
+@get(
+    "/watch/{channel:str}/logo",
+    summary="The channel's logo",
+    media_type="image/png",
+    answer="(the picture)",
+    open_to_all=True,
+)
+async def read_logo(lookup: Injected[CatalogueLookup], logos: Injected[Logos], channel: FromPath[str]) -> Response[bytes]:
+    """PNG, JPEG, GIF or WebP of at most 256 KiB. The API fetches it from the channel's `logo` address, so that viewers'
+    browsers send no request to third parties."""
+    found = await lookup.channel(channel)
     if found.logo is None or not found.enabled:
         raise NotFound("the channel has no logo")
-    logo = await world.logos.get(found.logo)
-    return Response(logo.content, media_type=logo.media_type, headers={"Cache-Control": f"public, max-age={KEPT_S:.0f}"})
+    logo = await logos.get(found.logo)
+    return Response(logo.content, media_type=logo.media_type, headers={"Cache-Control": f"public, max-age={MAX_AGE_S:.0f}"})
 
 
 @get(
@@ -174,53 +196,29 @@ async def read_logo(world: NamedDependency[World], channel: FromPath[str]) -> Re
     media_type="audio/x-mpegurl",
     answer='#EXTM3U\n#EXTINF:-1 tvg-id="news.example" tvg-chno="1" group-title="Information",News\n'
     "https://api.example.com/watch/news.m3u8\n",
+    open_to_all=True,
 )
 async def list_for_players(
-    world: NamedDependency[World],
+    catalogue: Injected[Catalogue],
+    addresses: Injected[PublicAddresses],
     request: AnyRequest,
     group: Annotated[str | None, QueryParameter(max_length=200, description="Channels of this group alone.")] = None,
 ) -> Response[str]:
     """Enabled channels, by number, then name."""
-    base_url = world.base_url(request)
+    base_url = addresses.base_url(request)
     entries = [
         _entry(channel, f"{base_url}/watch/{channel.slug}")
-        async for channel in _enabled(world)
+        async for channel in _enabled(catalogue)
         if group in (None, channel.group)
     ]
     return Response("\n".join(m3u.render(entries)) + "\n", media_type="audio/x-mpegurl", headers={"Cache-Control": "no-cache"})
 
 
-async def join_openly(world: World, request: AnyRequest, channel: str, viewer: str) -> Viewing:
-    """As `join`, within what the client's address may start. Raises AddressLimitReached as well."""
-    found = await world.channel(channel)
-    whose = SHARED if found.policy.sharing == "channel" else viewer
-    if has_admin_key(request) or await world.sessions.runs(found.id, whose):
-        return await join(world, channel, viewer)
-    taken = await world.addresses.take(request.client.host if request.client else None, found.id, viewer)
-    started = False
-    try:
-        viewing = await join(world, channel, viewer)
-        started = viewing.is_new
-        return viewing
-    finally:
-        await taken.settle(started=started)
-
-
-def viewer_of(world: World, request: AnyRequest, secret: str | None = None) -> str:
-    """`secret`: as a page of another site has sent it. Each name begins as `disclosure.OPEN` says."""
-    if secret is not None:
-        return f"page-{world.keys.pseudonym('page', secret)}"
-    if cookie := _cookie(request):
-        return f"browser-{world.keys.pseudonym('cookie', cookie)}"
-    host = request.client.host if request.client else ""
-    return f"player-{world.keys.pseudonym('address', host, request.headers.get('user-agent', ''))}"
-
-
-async def _enabled(world: World) -> AsyncIterator[Channel]:
+async def _enabled(catalogue: Catalogue) -> AsyncIterator[Channel]:
     """By number, then name."""
     after: str | None = None
     while True:
-        channels = await world.catalogue.channels(limit=_PAGE, after=after)
+        channels = await catalogue.channels(limit=_PAGE, after=after)
         for channel in channels:
             if channel.enabled:
                 yield channel
@@ -229,23 +227,8 @@ async def _enabled(world: World) -> AsyncIterator[Channel]:
         after = channels[-1].id
 
 
-async def _redirect(world: World, request: AnyRequest, channel: str) -> Redirect:
-    viewing = await join_openly(world, request, channel, viewer_of(world, request))
-    row = await settled(world, viewing.row, WAIT_S)
-    if row.session.phase in (Phase.REQUESTED, Phase.STARTING):
-        raise NotLiveYet("it is still being started")
-    where = address(world, request, row.session.id, viewing.token)
-    return Redirect(where, status_code=302, headers={"Cache-Control": "no-store"})
-
-
-def _cookie(request: AnyRequest) -> str | None:
-    """Only what looks like one of ours: 24 random bytes."""
-    cookie = request.cookies.get(COOKIE, "")
-    return cookie if len(cookie) == 32 and cookie.replace("-", "").replace("_", "").isalnum() else None
-
-
 def _entry(channel: Channel, address: str) -> m3u.Entry:
-    """A logo at an address with a query or user info, where a provider's account may stand, is to be had from us."""
+    """A logo whose address has a query or user info, which may hold a provider's account, is served by this API instead."""
     private = channel.logo is not None and any(sign in channel.logo for sign in "?@")
     return m3u.Entry(
         name=channel.name,
@@ -259,7 +242,7 @@ def _entry(channel: Channel, address: str) -> m3u.Entry:
 
 
 def _policy(origin_url: str) -> str:
-    """Media from the origin alone, played from a blob."""
+    """Content-Security-Policy: media from the origin alone, played from a blob."""
     origin = urlsplit(origin_url)
     media = f"'self' {origin.scheme}://{origin.netloc}"
     return f"{PAGE_POLICY}; connect-src {media}; media-src blob: {media}"

@@ -1,4 +1,4 @@
-"""The start page, at `/`: where a person can go from here. It holds no data and is open to everybody."""
+"""Route of the start page, `/`: links to everything else. It holds no data and is open to everybody."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from api.http.assets import PAGE_POLICY, built_page
 from api.watch import pages
 
 
-@get("/", summary="The start page", media_type="text/html", answer="<!doctype html>…")
+@get("/", summary="The start page", media_type="text/html", answer="<!doctype html>…", open_to_all=True)
 async def read_home() -> Response[bytes]:
-    """Where a person can go from here: watch, the console, the documentation, health."""
+    """Links to watching, the console, the documentation, health."""
     headers = {"Content-Security-Policy": f"{PAGE_POLICY}; connect-src 'self'", "Cache-Control": "no-cache"}
     return Response(built_page("home.html"), media_type="text/html", headers=headers)
 

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
-from api.console.overview_rows import label_of
+from api.console.source_label import label_of
 from lab import Fault, Lab
 from lab.chromium import EXECUTABLE, chromium
 from tests.console.axe import AXE, violations

@@ -16,8 +16,8 @@ from api.operation import doctor, drain, health, metrics
 from api.routes import channels, failovers, legacy, playback, playlist_imports, providers, session_events, sessions, sources
 from api.session import lease_renewal
 from api.watch import pages, start_page
+from orchestrator.app.settings import Settings
 from orchestrator.ports import AddressPlaces, Download, EventBus, Frames, ObjectStore, Tables
-from orchestrator.settings import Settings
 
 ROUTERS: tuple[Router, ...] = (
     channels.routes,

@@ -40,10 +40,10 @@ from api.session.lease_renewal import LeaseRenewal
 from api.watch.address_limits import AddressLimits
 from api.watch.logos import Logos
 from api.watch.viewers import OpenSessionRequests
-from orchestrator import machine
+from orchestrator.app import machine
+from orchestrator.app.settings import PREFIX, Settings, derived
 from orchestrator.errors import BadSetting, InvalidInput
 from orchestrator.ports import AddressPlaces, Bound, Download, EventBus, Frames, ObjectStore, Tables
-from orchestrator.settings import PREFIX, Settings, derived
 
 
 def registered(

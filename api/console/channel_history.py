@@ -19,8 +19,8 @@ from api.http.addresses import PublicAddresses
 from api.injection import Clock, Injected
 from api.routes.channels import TAG
 from api.routes.session_events import SWITCHED
-from orchestrator.core import payload
-from orchestrator.core.strip import QUARTER_S, QUARTERS, Quarter, State
+from orchestrator.core.reading import event_payload
+from orchestrator.core.reading.timeline import QUARTER_S, QUARTERS, Quarter, State
 from orchestrator.ports import ChannelRow, Journal
 
 _EVENTS = 100
@@ -34,7 +34,7 @@ class QuarterView(Struct, kw_only=True):
 
     @classmethod
     def of(cls, quarter: Quarter) -> QuarterView:
-        return cls(at=payload.timestamp(quarter.at), state=quarter.state, swaps=quarter.swaps, failures=quarter.failures)
+        return cls(at=event_payload.timestamp(quarter.at), state=quarter.state, swaps=quarter.swaps, failures=quarter.failures)
 
 
 class ChannelHistory(Struct, kw_only=True):
@@ -74,7 +74,7 @@ async def read_channel_history(
     return ChannelHistory(
         channel_id=found.id,
         quarters=[QuarterView.of(each) for each in quarters],
-        recent=[payload.document(event, addresses.origin_url) for event in events],
+        recent=[event_payload.document(event, addresses.origin_url) for event in events],
     )
 
 

@@ -27,8 +27,8 @@ from api.console.overview import TAG
 from api.http.addresses import PublicAddresses
 from api.injection import Clock, Injected
 from api.routes.session_events import KEEP_ALIVE_S, POLL_S, RETRY_MS, SWITCHED, After, LastEventId, seen_by
-from orchestrator.core import payload
-from orchestrator.core.journal import Entry, position, settled
+from orchestrator.core.reading import event_payload
+from orchestrator.core.reading.journal import Entry, position, settled
 from orchestrator.errors import Temporary
 from orchestrator.ports import ChannelRow, Journal
 
@@ -150,7 +150,7 @@ async def _messages(
                 case CatalogueChange(channel_id):
                     yield ServerSentEventMessage(event="change", data=_encode({"channel_id": channel_id}), retry=RETRY_MS)
                 case Entry(cursor, channel_id, event):
-                    document = {**payload.document(event, origin_url), "channel_id": channel_id}
+                    document = {**event_payload.document(event, origin_url), "channel_id": channel_id}
                     yield ServerSentEventMessage(id=cursor, event=event.type.value, data=_encode(document), retry=RETRY_MS)
 
 

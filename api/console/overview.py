@@ -31,10 +31,10 @@ from api.injection import Clock, Injected
 from api.session.answers import AnyRequest
 from api.session.lease_renewal import LeaseRenewal
 from api.session.views import optional_timestamp
-from orchestrator.core.journal import position
+from orchestrator.control.presence import is_there
 from orchestrator.core.model import Desired, Phase, Provider, Session, SourceStatus
-from orchestrator.core.payload import timestamp
-from orchestrator.heartbeat import is_there
+from orchestrator.core.reading.event_payload import timestamp
+from orchestrator.core.reading.journal import position
 from orchestrator.ports import ChannelRow, Journal, Operation, OrchestratorRow, Providers, Sessions
 
 TAG = Tag("Overview", "Everything at a glance, for a wall screen.")

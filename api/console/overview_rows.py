@@ -13,9 +13,9 @@ from msgspec import Struct
 from api.console.source_label import label_of
 from api.console.timelines import NOTHING
 from api.session.views import optional_timestamp
-from orchestrator.core.hold_off import held_off_until
 from orchestrator.core.model import Failback, Hevc, Profile, Session, Sharing, Source, SourceStatus
 from orchestrator.core.policy import Policy
+from orchestrator.core.source.hold_off import held_off_until
 from orchestrator.ports import ChannelRow
 
 _POLICY: Final = Policy()  # of hold-offs, which no setting changes

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from api.changes.single_flight import SingleFlightCache
 from api.injection import Clock
-from orchestrator.core.strip import QUARTER_S, QUARTERS, Delivery, Quarter, State, first_choices, quarters
+from orchestrator.core.reading.timeline import QUARTER_S, QUARTERS, Delivery, Quarter, State, first_choices, quarters
 from orchestrator.ports import ChannelRow, Journal
 
 MAX_AGE_S = 60.0

@@ -9,11 +9,11 @@ from msgspec import Struct
 from api import auth
 from api.injection import Clock, Injected
 from api.operation.health import TAG
-from orchestrator.doctor import findings, healthy
-from orchestrator.examination import examine
-from orchestrator.findings import Finding, Level
+from orchestrator.app.settings import Settings
+from orchestrator.doctor.examination import examine
+from orchestrator.doctor.findings import Finding, Level
+from orchestrator.doctor.rules import findings, healthy
 from orchestrator.ports import EventBus, ObjectStore, Tables
-from orchestrator.settings import Settings
 
 
 class Diagnosis(Struct, kw_only=True):

@@ -10,12 +10,12 @@ from typing import Final
 from api.changes.server_stop import ServerStop
 from api.changes.signals import Signals
 from api.injection import Clock
-from orchestrator.asked_probes import answer_limit_s
+from orchestrator.app.settings import Settings
+from orchestrator.control.presence import absence
+from orchestrator.control.requested_probes import answer_limit_s
 from orchestrator.core.model import Source
 from orchestrator.errors import BusUnavailable, NoConnectionLeft, NotFound, Temporary
-from orchestrator.heartbeat import absence
 from orchestrator.ports import PROBES, EventBus, Operation, Probes
-from orchestrator.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 again at least every two seconds, so that without Redis nothing is lost (law 1). A client that reconnects names the last event
 that it has seen. A stream ends after `session.ended`.
 
-With the admin key reasons are words, for viewers their class (core/viewer_reason.py).
+With the admin key reasons are words, for viewers their class (core/reading/viewer_reason.py).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from api.operation.metrics import Metrics
 from api.session.disclosure import Disclosure
 from api.session.lease_renewal import LeaseRenewal
 from api.session.views import SESSION
-from orchestrator.core import payload
 from orchestrator.core.model import Event, EventType, Phase
+from orchestrator.core.reading import event_payload
 from orchestrator.errors import NotFound, Temporary
 from orchestrator.ports import SessionRow, Sessions
 
@@ -167,7 +167,7 @@ async def _messages(
                 yield ServerSentEventMessage(
                     id=event.id,
                     event=event.type.value,
-                    data=payload.encode(disclosure.event(event), origin_url),
+                    data=event_payload.encode(disclosure.event(event), origin_url),
                     retry=RETRY_MS,
                 )
 
@@ -186,7 +186,7 @@ async def read_history(
 ) -> EventList:
     """The same without waiting, for clients that poll: at most 1,000 events, oldest first."""
     events = await sessions.events(row.session.id, after or 0, _PAGE)
-    return EventList([payload.document(disclosure.event(event), addresses.origin_url) for event in events])
+    return EventList([event_payload.document(disclosure.event(event), addresses.origin_url) for event in events])
 
 
 @websocket("/v1/sessions/{session_id:str}/ws")
@@ -209,7 +209,7 @@ async def socket_events(
             async for event in events:
                 if event is not None:
                     metrics.delivered(event)
-                    await socket.send_text(payload.encode(disclosure.event(event), addresses.origin_url).decode())
+                    await socket.send_text(event_payload.encode(disclosure.event(event), addresses.origin_url).decode())
 
     async def listen() -> None:
         with contextlib.suppress(WebSocketDisconnect):

@@ -22,9 +22,9 @@ from api.session.disclosure import Disclosure
 from api.session.joining import SessionEnded, SessionRequests
 from api.session.lease_renewal import LeaseRenewal
 from api.session.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView
-from orchestrator import switching
+from orchestrator.control import switch_request
 from orchestrator.core.model import Desired, Phase
-from orchestrator.core.wish import SAME
+from orchestrator.core.session.operator_switch import SAME
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.ports import ObjectStore, SessionRow, Sessions, Tables
 
@@ -146,7 +146,7 @@ async def switch_session(
     left; where its only connection is the one that the session holds, the running attempt ends first. A switch that cannot be
     made after all is answered with the event `switch.refused`."""
     session = row.session
-    if switching.is_over(session):
+    if switch_request.is_over(session):
         raise SessionEnded(session.end_reason or "it was stopped")
     source_id = data.source_id if data else None
     if data is not None and data.same:
@@ -154,7 +154,7 @@ async def switch_session(
             raise InvalidInput("same", "one of source_id and same")
         source_id = SAME
     elif source_id is not None:
-        await switching.check(tables, session, source_id)
+        await switch_request.check(tables, session, source_id)
     await tables.sessions.switch(session.id, source_id)
     await nudges.session(session.id)
     return await answers.one(request, await tables.sessions.get(session.id))

@@ -20,8 +20,8 @@ from api.injection import Clock
 from api.keys import ApiKeys, token_hash
 from api.session.disclosure import Disclosure
 from api.session.lease_renewal import LeaseRenewal
-from orchestrator.core.limits import Limits
 from orchestrator.core.model import Channel, EventType, Phase, SourceStatus
+from orchestrator.core.session.limits import Limits
 from orchestrator.errors import NoHealthySource, Permanent, Temporary
 from orchestrator.ports import SessionRow, Sessions
 

@@ -24,7 +24,7 @@ from api.session.joining import StartWait
 from api.session.views import GRANTED, GrantedSession
 from api.watch.logos import MAX_AGE_S, Logos
 from api.watch.viewers import COOKIE, OpenSessionRequests, cookie_of
-from orchestrator.core import m3u
+from orchestrator.core.catalogue import m3u
 from orchestrator.core.model import Channel, Phase
 from orchestrator.errors import NotFound, Temporary
 from orchestrator.ports import Catalogue

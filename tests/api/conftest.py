@@ -10,7 +10,7 @@ import pytest
 from litestar import Litestar
 
 from api.app import create_app
-from orchestrator.settings import Settings
+from orchestrator.app.settings import Settings
 from tests.api.stage import KEY, ORIGIN, Stage, answering, calling, rewire
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.frames import FakeFrames

@@ -13,7 +13,6 @@ from litestar import Litestar
 from msgspec.structs import replace
 
 from api import dependencies
-from orchestrator.core import payload
 from orchestrator.core.model import (
     Attempt,
     AttemptLive,
@@ -26,6 +25,7 @@ from orchestrator.core.model import (
     Record,
     Session,
 )
+from orchestrator.core.reading import event_payload
 from orchestrator.errors import BusUnavailable
 from orchestrator.ports import PROBES, EventBus, Prober, SessionRow, Tables
 
@@ -134,6 +134,6 @@ class Stage:
         events = await self._tables.sessions.commit(before, Decision(session=after, records=records), time.time())
         for event in events:
             try:
-                await self._bus.publish(event, payload.encode(event, ORIGIN))
+                await self._bus.publish(event, event_payload.encode(event, ORIGIN))
             except BusUnavailable:
                 pass

@@ -18,9 +18,9 @@ from litestar import Litestar
 from api import serve
 from api.http import websocket_refusals
 from api.routes import session_events
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import EventType
 from orchestrator.errors import BadSetting, NotFound
-from orchestrator.settings import Settings
 from tests.api.stage import KEY, Stage
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.tables import FakeTables

@@ -13,10 +13,10 @@ import pytest
 import websockets
 from litestar import Litestar
 
-from orchestrator.core.limits import Limits
+from orchestrator.app.machine import limits_of, memory_mb
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import SHARED, Desired
-from orchestrator.machine import limits_of, memory_mb
-from orchestrator.settings import Settings
+from orchestrator.core.session.limits import Limits
 from tests.api.conftest import SETTINGS
 from tests.api.stage import Stage, calling, rewire
 from tests.api.test_bad_input import assert_problem

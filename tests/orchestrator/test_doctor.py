@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.consistency import confirmed, passing
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import Attempt, Container, ContainerState, Desired, Phase, Session, Source, SourceStatus
-from orchestrator.doctor import findings, healthy
-from orchestrator.findings import Disk, Facts, Finding, Level, Machine, Snapshot
+from orchestrator.doctor.consistency import confirmed, passing
+from orchestrator.doctor.findings import Disk, Facts, Finding, Level, Machine, Snapshot
+from orchestrator.doctor.rules import findings, healthy
 from orchestrator.ports import AttemptRow, Challenger, EngineReport, Leader, OrchestratorRow, StoreReport
-from orchestrator.settings import Settings
 
 NOW = 1_800_000_000.0
 SETTINGS = Settings()

@@ -15,7 +15,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.core.decide import decide
 from orchestrator.core.model import (
     Absent,
     Action,
@@ -47,6 +46,7 @@ from orchestrator.core.model import (
     Unknown,
 )
 from orchestrator.core.policy import Policy
+from orchestrator.core.session.decide import decide
 from orchestrator.core.source import health
 
 REQUESTED_AT = 1_000_000.0  # unix time of the request: stories count from here

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.adapters import ffprobe
-from orchestrator.core import viewer_reason
-from orchestrator.core.blame import of_exit
-from orchestrator.core.decide import PLANNED
+from orchestrator.adapters.ffmpeg import ffprobe
 from orchestrator.core.model import Event, EventType
-from orchestrator.core.viewer_reason import ViewerReason
+from orchestrator.core.reading import viewer_reason
+from orchestrator.core.reading.viewer_reason import ViewerReason
+from orchestrator.core.session.blame import of_exit
+from orchestrator.core.session.decide import PLANNED
 from transcoder.ending import Ending
 
 CLASSES = {each.value for each in ViewerReason}
@@ -67,15 +67,15 @@ def test_every_ending_has_a_class(ending: Ending) -> None:
 
 ROOT = Path(__file__).parents[3]
 SAID_IN = (
-    "orchestrator/adapters/bounded_http.py",
-    "orchestrator/adapters/ffprobe.py",
-    "orchestrator/adapters/hls_source.py",
-    "orchestrator/core/blame.py",
-    "orchestrator/core/choose.py",
-    "orchestrator/core/decide.py",
-    "orchestrator/core/slate.py",
-    "orchestrator/core/steps.py",
-    "orchestrator/core/wish.py",
+    "orchestrator/adapters/http/bounded_http.py",
+    "orchestrator/adapters/ffmpeg/ffprobe.py",
+    "orchestrator/adapters/http/hls_source.py",
+    "orchestrator/core/session/blame.py",
+    "orchestrator/core/session/choice.py",
+    "orchestrator/core/session/decide.py",
+    "orchestrator/core/session/slate.py",
+    "orchestrator/core/session/steps.py",
+    "orchestrator/core/session/operator_switch.py",
 )
 # Whose argument or result is a reason, and which names are given to one
 CALLS = {"ProbeResult", "Look", "Unreadable", "_NotAPlaylist", "Failure", "Patience", "AttemptEnded"}

@@ -6,9 +6,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from orchestrator.core.choose import OPERATOR, cause
-from orchestrator.core.decide import FAILBACK, decide
-from orchestrator.core.hold_off import is_held_off
 from orchestrator.core.model import (
     SLATE,
     Attempt,
@@ -30,7 +27,10 @@ from orchestrator.core.model import (
     Unknown,
 )
 from orchestrator.core.policy import Policy
-from orchestrator.core.wish import ROLLED
+from orchestrator.core.session.choice import OPERATOR, cause
+from orchestrator.core.session.decide import FAILBACK, decide
+from orchestrator.core.session.operator_switch import ROLLED
+from orchestrator.core.source.hold_off import is_held_off
 from transcoder.ending import Ending
 from transcoder.media_playlist import MediaPlaylist, attempt_of, violations
 

@@ -1,0 +1,93 @@
+"""An operator's switch, as the API and the command ask for it: validated against the rows, then answered by events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from orchestrator.core.model import Desired, Event, EventType, Phase, Session, SourceStatus
+from orchestrator.core.session import choice
+from orchestrator.errors import FailoverError, InvalidInput, NoConnectionLeft, NotFound
+from orchestrator.ports import Catalogue, Providers, Sessions
+
+_LOOK_S: Final = 0.25
+_PAGE: Final = 1000
+_PLAYS: Final = (EventType.SESSION_LIVE, EventType.STREAM_SWITCH, EventType.STREAM_RECOVERED)
+
+
+class Tables(Protocol):
+    @property
+    def catalogue(self) -> Catalogue: ...
+    @property
+    def providers(self) -> Providers: ...
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """`refusal`: why what plays was left as it is; None: it was done."""
+
+    source_id: str | None = None
+    attempt: int | None = None
+    refusal: str | None = None
+
+
+def is_over(session: Session) -> bool:
+    return session.phase is Phase.ENDED or session.desired is Desired.STOP
+
+
+async def check(tables: Tables, session: Session, source_id: str) -> None:
+    """Raises InvalidInput for what is no source that the session may play, NoConnectionLeft where all connections of its
+    provider are in use. An early word: the orchestrator takes connections, and where it finds none, what plays goes on."""
+    usable = (await tables.catalogue.lineup(session.channel_id)).sources
+    source = next((each for each in usable if each.id == source_id), None)
+    if source is None:
+        raise InvalidInput("source_id", "not a source of the session's channel, nor of those behind it")
+    if source.status is SourceStatus.DISABLED:
+        raise InvalidInput("source_id", "the source is disabled")
+    playing = session.attempt and await _provider_of(tables, session.attempt.source_id)
+    if source.provider_id is None or source.provider_id == playing:  # its own connection it hands on
+        return
+    provider, in_use = await tables.providers.get(source.provider_id), await tables.providers.in_use()
+    if provider.max_connections is not None and in_use.get(provider.id, 0) >= provider.max_connections:
+        raise NoConnectionLeft(provider.in_use)
+
+
+def answer(events: Iterable[Event]) -> Answer | None:
+    """What the events that came after the question say; None: nothing yet."""
+    for event in events:
+        reason = str(event.fields.get("reason") or "")
+        if event.type is EventType.SWITCH_REFUSED:
+            return Answer(refusal=reason)
+        if event.type is EventType.SESSION_ENDED:
+            return Answer(refusal=f"the session has ended: {reason}")
+        if event.type in _PLAYS and choice.cause(reason) == choice.OPERATOR:
+            return Answer(source_id=str(event.fields.get("to")), attempt=int(str(event.fields.get("attempt"))))
+    return None
+
+
+async def last_event(sessions: Sessions, session_id: str) -> int:
+    """0: there is none."""
+    after = 0
+    while events := await sessions.events(session_id, after, _PAGE):
+        after = events[-1].id
+    return after
+
+
+async def answered(sessions: Sessions, session_id: str, after: int, limit_s: float) -> Answer:
+    """Waits for the answer among the events after this one. Raises FailoverError where none comes in time."""
+    now = asyncio.get_running_loop().time
+    deadline = now() + limit_s
+    while (found := answer(await sessions.events(session_id, after, _PAGE))) is None:
+        if now() >= deadline:
+            raise FailoverError(f"no answer within {limit_s:.0f} s: it is asked for, and `failover sessions show` will tell")
+        await asyncio.sleep(_LOOK_S)
+    return found
+
+
+async def _provider_of(tables: Tables, source_id: str) -> str | None:
+    try:
+        return (await tables.catalogue.source(source_id)).provider_id
+    except NotFound:
+        return None  # deleted meanwhile

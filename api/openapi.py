@@ -1,6 +1,7 @@
-"""The OpenAPI document: each operation's bodies and answers with an example, and every refusal as a problem document.
+"""Completes the OpenAPI document that Litestar makes of the handlers: an example of each body and answer, and every refusal as
+a problem document.
 
-A handler says `body=` and `answer=`: real values of the types that it takes and gives; and `refusals=`, where it has its own.
+A handler's `body=` and `answer=` are real values of its types; `refusals=` names statuses beyond the usual ones.
 """
 
 from __future__ import annotations
@@ -9,13 +10,18 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, OpenAPIMediaType, OpenAPIResponse, Operation, PathItem, Reference
 from litestar.routes import HTTPRoute
 
-from api import auth, channels, console, events, health, legacy, overview, problems, providers, sessions, sources, watch
+from api import auth
+from api.console import overview, page
+from api.http.problem_document import MEDIA_TYPE, describe
+from api.operation import health
+from api.routes import channels, legacy, providers, session_events, sessions, sources
+from api.watch import pages
 from orchestrator import errors
 
 CONFIG = OpenAPIConfig(
@@ -25,20 +31,20 @@ CONFIG = OpenAPIConfig(
     "the admin key, a session's routes its own token. Errors are problem documents (RFC 9457).",
     components=Components(security_schemes=dict(auth.SCHEMES)),
     tags=[
-        watch.TAG,
+        pages.TAG,
         sessions.TAG,
-        events.TAG,
+        session_events.TAG,
         channels.TAG,
         sources.TAG,
         providers.TAG,
         overview.TAG,
         health.TAG,
-        console.TAG,
+        page.TAG,
         legacy.TAG,
     ],
     use_handler_docstrings=True,
     operation_id_creator=lambda handler, _method, _path: handler.handler_name,
-    path="/schema",
+    openapi_router=Router(path="/schema", route_handlers=[], include_in_schema=False, opt={auth.OPEN: True}),
     render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
 )
 
@@ -79,7 +85,7 @@ def _complete(operation: Operation, opt: dict[str, Any], problem: Reference) -> 
         refusals.append(422)
     refusals.append(503)
     responses = operation.responses or {}
-    responses.pop("400", None)  # Litestar's own form of an error
+    responses.pop("400", None)  # in Litestar's own format, which is not used
     if isinstance(empty := responses.get("204"), OpenAPIResponse):
         empty.content = None
     for response in responses.values():
@@ -94,8 +100,8 @@ def _complete(operation: Operation, opt: dict[str, Any], problem: Reference) -> 
 
 
 def _refusal(status: int, problem: Reference) -> OpenAPIResponse:
-    example, _ = problems.describe(_EXAMPLES[status])
+    example, _ = describe(_EXAMPLES[status])
     return OpenAPIResponse(
         description=HTTPStatus(status).phrase,
-        content={problems.MEDIA_TYPE: OpenAPIMediaType(schema=problem, example=example)},
+        content={MEDIA_TYPE: OpenAPIMediaType(schema=problem, example=example)},
     )

@@ -1,150 +1,40 @@
-"""Every answer that is not a success is a problem document (RFC 9457): what is wrong, whose field it is, and nothing of our
-insides.
-
-What a part of the system or a source has said is for who has the admin key; everybody else is told which part it is, and of a
-source the class of its reason (core/reading/viewer_reason.py). A person whose browser has met it gets the same as a page.
-"""
+"""Answers every error with a problem document, as a page where the client prefers one (a person's browser does)."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
-from api import problem_page
-from api.assets import PAGE_POLICY
 from api.auth import is_operator
-from api.world import World
-from orchestrator.core.reading import viewer_reason
-from orchestrator.errors import (
-    BusUnavailable,
-    DatabaseUnavailable,
-    EngineUnavailable,
-    FailoverError,
-    FramesUnavailable,
-    InvalidInput,
-    LimitReached,
-    NoConnectionLeft,
-    NoHealthySource,
-    NotFound,
-    StoreUnavailable,
-    Temporary,
-    Unauthorized,
-)
-from transcoder.source.redaction import redacted
+from api.http import problem_page
+from api.http.addresses import PublicAddresses
+from api.http.assets import PAGE_POLICY
+from api.http.problem_document import MEDIA_TYPE, describe
+from orchestrator.errors import NotFound
 
 log = logging.getLogger(__name__)
 
-_OF_A_PART = StoreUnavailable | EngineUnavailable | DatabaseUnavailable | BusUnavailable | FramesUnavailable | NoConnectionLeft
-
-MEDIA_TYPE = "application/problem+json"
-
-
-class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """RFC 9457, 3.1, and our own members."""
-
-    type: str  # urn:hls-failover:problem:{name of the error}
-    title: str
-    status: int
-    detail: str | None = None
-    instance: str | None = None  # the path that was asked for
-    field: str | None = None  # the member, parameter or header that cannot be accepted
-    limit: str | None = None  # the name of the setting that has no room for one more
-    sources: dict[str, str] | None = None  # source id → why it does not work: a class; with the admin key, words
-    parts: dict[str, str] | None = None  # part of the system → why it is not ready
-
-
-class NotReady(Temporary):
-    """Parts of the system do not answer."""
-
-    title = "Not ready"
-
-    def __init__(self, parts: dict[str, str]) -> None:
-        super().__init__(", ".join(f"{part}: {reason}" for part, reason in parts.items()))
-        self.parts = parts
-
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The problem document of an error, whoever raised it; as a page where that is what is liked best."""
+    """The handler of every error."""
     problem, headers = describe(error, operator=is_operator(request))
     problem.instance = request.scope["path"]
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("%s %s failed", request.method, request.scope["path"], exc_info=error)
     headers["Vary"] = "Accept"
     if problem_page.wants_page(request):
-        world: World = request.app.state.world
+        addresses: PublicAddresses = request.app.state.addresses
         with contextlib.suppress(NotFound):  # the pages have not been built
-            page = problem_page.render(problem, urlsplit(world.base_url(request)).path)
+            page = problem_page.render(problem, urlsplit(addresses.base_url(request)).path)
             headers["Content-Security-Policy"] = PAGE_POLICY
             return Response(page, status_code=problem.status, media_type="text/html", headers=headers)
     return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def describe(error: Exception, *, operator: bool = False) -> tuple[Problem, dict[str, str]]:
-    """The document, and the headers that belong to it; `operator`: with the words of whoever was asked."""
-    match error:
-        case ValidationException(extra=[{"key": "data"}, *_]):  # Litestar's words where there is no body at all
-            return describe(InvalidInput("body", "is missing"), operator=operator)
-        case ValidationException(extra=[{"message": str(message), **rest}, *_]):  # of a parameter
-            return describe(InvalidInput(str(rest.get("key", "request")), message))
-        case HTTPException():
-            status = HTTPStatus(error.status_code)
-            internal = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            problem = Problem(
-                type=_urn(status.phrase),
-                title=status.phrase,
-                status=status,
-                detail=None if internal or error.detail == status.phrase else error.detail,
-            )
-            return problem, dict(error.headers or {})
-        case FailoverError():
-            internal = error.status == HTTPStatus.INTERNAL_SERVER_ERROR
-            problem = Problem(
-                type=_urn(type(error).__name__),
-                title=error.title,
-                status=error.status,
-                detail=None if internal else _detail(error, operator),
-                field=error.field if isinstance(error, InvalidInput) else None,
-                limit=error.limit if isinstance(error, LimitReached) else None,
-                sources=_sources(error.reasons, operator) if isinstance(error, NoHealthySource) else None,
-                parts=error.parts if isinstance(error, NotReady) else None,
-            )
-            headers = {}
-            if isinstance(error, Unauthorized):
-                headers["WWW-Authenticate"] = "Bearer"
-            if isinstance(error, LimitReached):
-                headers["Retry-After"] = f"{error.retry_after_s:.0f}"
-            elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-                headers["Retry-After"] = "2"
-            return problem, headers
-        case _:
-            return Problem(type=_urn("internal error"), title=FailoverError.title, status=FailoverError.status), {}
-
-
-def _detail(error: FailoverError, operator: bool) -> str | None:
-    if operator:
-        return redacted(str(error)) or None
-    if isinstance(error, NoHealthySource | _OF_A_PART):
-        return None
-    return str(error) or None
-
-
-def _sources(reasons: dict[str, str], operator: bool) -> dict[str, str]:
-    return reasons if operator else viewer_reason.of_sources(reasons)
-
-
 HANDLERS: ExceptionHandlersMap = {Exception: answer}
-
-
-def _urn(name: str) -> str:
-    """NoHealthySource, "Method Not Allowed" → urn:hls-failover:problem:no-healthy-source"""
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
-    return "urn:hls-failover:problem:" + "-".join(word.lower() for word in words)

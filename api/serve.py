@@ -1,5 +1,5 @@
-"""The API as a process: opens the adapters, serves until told to stop, and ends open streams first, so that stopping is quick
-and clients come back by themselves."""
+"""The API process: opens the adapters and serves until SIGTERM or SIGINT. A stop ends open streams first, so that it is quick
+and clients reconnect by themselves."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from collections.abc import Iterator
 import uvicorn
 from litestar import Litestar
 
-from api import logos
 from api.app import create_app
-from api.world import World
+from api.changes.server_stop import ServerStop
+from api.watch import logos
 from orchestrator.app.liveness_file import keep_touched
 from orchestrator.app.settings import PREFIX, Settings
 from orchestrator.errors import BadSetting
@@ -26,12 +26,12 @@ from orchestrator.ports import Frames
 
 log = logging.getLogger(__name__)
 
-GRACE_S = 5  # for answers that are under way; whoever waits longer is cut off
-_KEEP_ALIVE_S = 75  # longer than a proxy in front keeps an idle connection, so that it is never the server who closes first
+GRACE_S = 5  # for answers that are under way; later ones are cut off
+_KEEP_ALIVE_S = 75  # longer than a proxy in front keeps an idle connection, so that the proxy, never the server, closes first
 
 
 class _Server(uvicorn.Server):
-    """Signals are the process's business, not the server's."""
+    """`run` handles signals, not uvicorn."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -50,7 +50,7 @@ def listen(settings: Settings) -> socket.socket:
 
 async def serve(app: Litestar, listener: socket.socket, stop: asyncio.Event) -> None:
     """Serve on `listener`, which is closed at the end, until `stop` is set; bounded by GRACE_S from then on."""
-    world: World = app.state.world
+    server_stop: ServerStop = app.state.server_stop
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -60,7 +60,7 @@ async def serve(app: Litestar, listener: socket.socket, stop: asyncio.Event) -> 
         lifespan="on",
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
-        ws_max_size=1024,  # clients have nothing to say
+        ws_max_size=1024,  # messages of clients are ignored
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve([listener]), name="api")
@@ -68,14 +68,14 @@ async def serve(app: Litestar, listener: socket.socket, stop: asyncio.Event) -> 
     try:
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        world.closing.begin()
+        server_stop.begin()
         server.should_exit = True
         stopping.cancel()
         await serving
 
 
 def _frames(settings: Settings) -> Frames | None:
-    """None: pictures are nothing that an API must be able to make."""
+    """None where there is no FFmpeg: the API works without pictures."""
     from orchestrator.adapters.ffmpeg.frames import FfmpegFrames
 
     try:

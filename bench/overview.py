@@ -17,7 +17,6 @@ from litestar import Litestar
 from sqlalchemy import insert
 
 from api.app import create_app
-from api.world import World
 from bench.databases import ENGINES
 from bench.stage import Stage
 from bench.table import Goal, Row
@@ -79,7 +78,6 @@ async def measure(
 
 async def _ask(app: Litestar, runs: int) -> tuple[float, list[float], list[float], int, int]:
     """Milliseconds: the first, those read anew, those right after; bytes, and of these what is sent."""
-    world: World = app.state.world
     app_of_httpx: Any = app  # ASGI's types differ by name alone
     headers = {"Authorization": "Bearer bench", "Accept-Encoding": "gzip"}
     transport = httpx.ASGITransport(app=app_of_httpx)
@@ -96,8 +94,8 @@ async def _ask(app: Litestar, runs: int) -> tuple[float, list[float], list[float
         first, _, _ = await ask()
         anew, kept, sent = [], [], 0
         for _ in range(runs):
-            world.channels.expire()
-            world.on_air.expire()
+            app.state.channel_rows.expire()
+            app.state.listed_segments.expire()
             took, sent, _ = await ask()
             anew.append(took)
             kept.append((await ask())[0])

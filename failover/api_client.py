@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from api.glances import label_of
+from api.console.source_label import label_of
 from orchestrator.errors import FailoverError
 
 HEARTBEAT_S = 10.0

@@ -9,10 +9,9 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from api.app import create_app, world_of
-from api.metrics import Metrics
+from api.app import create_app
 from orchestrator.app.settings import Settings
-from tests.api.stage import KEY, ORIGIN, Stage, answering, calling
+from tests.api.stage import KEY, ORIGIN, Stage, answering, calling, rewire
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.frames import FakeFrames
 from tests.fakes.object_store import FakeObjectStore
@@ -70,9 +69,8 @@ def app(
     store: FakeObjectStore,
     frames: FakeFrames,
 ) -> Litestar:
-    """The app in a world of the test's own."""
-    empty_app.state.world = world_of(SETTINGS, tables, bus, store, time.time, frames=frames)
-    empty_app.state.metrics = Metrics()
+    """The app on the test's own ports."""
+    rewire(empty_app, SETTINGS, tables, bus, store, time.time, frames=frames)
     return empty_app
 
 

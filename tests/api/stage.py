@@ -12,6 +12,7 @@ import httpx
 from litestar import Litestar
 from msgspec.structs import replace
 
+from api import dependencies
 from orchestrator.core.model import (
     Attempt,
     AttemptLive,
@@ -35,6 +36,11 @@ SOURCES: list[dict[str, Any]] = [
     {"url": "http://user:secret@one.test/live.m3u8?token=hidden", "headers": {"Referer": "http://one.test/"}},
     {"url": "http://two.test/live.ts", "user_agent": "VLC/3.0"},
 ]
+
+
+def rewire(app: Litestar, *args: Any, **kwargs: Any) -> None:
+    """Registers everything anew, as `dependencies.registered` makes it of these arguments."""
+    app.state.update(dependencies.registered(*args, **kwargs))
 
 
 def calling(app: Litestar, **headers: str) -> httpx.AsyncClient:

@@ -11,12 +11,11 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from api import watch
-from api.address_bound import address_of
-from api.app import world_of
+from api.watch import pages
+from api.watch.address_limits import address_of
 from orchestrator.adapters.redis.address_places import RedisAddressPlaces
 from orchestrator.app.settings import Settings
-from tests.api.stage import KEY, ORIGIN, Stage
+from tests.api.stage import KEY, ORIGIN, Stage, rewire
 from tests.api.test_auth import filled, is_open, registered
 from tests.api.test_bad_input import assert_problem
 from tests.api.test_events import Served
@@ -51,7 +50,7 @@ def invented(number: int, way: str) -> dict[str, Any]:
 async def test_sixty_requests_of_one_address_start_eight_and_nobody_else_waits(
     app: Litestar, stage: Stage, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "WAIT_S", 0.2)
+    monkeypatch.setattr(pages, "WAIT_S", 0.2)
     await stage.channel()
     async with client_at(app, HOME) as flood, client_at(app, ELSEWHERE) as viewer:
         flooding = asyncio.gather(*(flood.request(**invented(n, way)) for n in range(60)))
@@ -71,7 +70,7 @@ async def test_sixty_requests_of_one_address_start_eight_and_nobody_else_waits(
 
 
 async def test_no_open_route_starts_a_session_beyond_it(app: Litestar, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "WAIT_S", 0.1)
+    monkeypatch.setattr(pages, "WAIT_S", 0.1)
     await stage.channel()
     session = await stage.session(viewer="alice")
     async with client_at(app, HOME) as client:
@@ -140,7 +139,7 @@ def bounded(app: Litestar, tables: FakeTables, bus: FakeEventBus, store: FakeObj
     settings = Settings(
         admin_key=KEY, origin_url=ORIGIN, max_sessions_per_address=100, max_new_sessions_per_address_per_minute=3
     )  # fmt: skip
-    app.state.world = world_of(settings, tables, bus, store, time.time)
+    rewire(app, settings, tables, bus, store, time.time)
     return app
 
 
@@ -168,7 +167,7 @@ async def test_while_redis_is_away_it_is_counted_in_memory(
     app: Litestar, stage: Stage, tables: FakeTables, bus: FakeEventBus, store: FakeObjectStore
 ) -> None:
     places = RedisAddressPlaces("redis://127.0.0.1:1/0", "test")
-    app.state.world = world_of(Settings(admin_key=KEY, origin_url=ORIGIN), tables, bus, store, time.time, places=places)
+    rewire(app, Settings(admin_key=KEY, origin_url=ORIGIN), tables, bus, store, time.time, places=places)
     await stage.channel()
     async with client_at(app, HOME) as client:
         started = time.monotonic()

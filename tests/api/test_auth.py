@@ -11,7 +11,7 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.routes import HTTPRoute, WebSocketRoute
 from litestar.testing import TestClient
 
-from api.auth import Keys, token_hash
+from api.keys import ApiKeys, token_hash
 from tests.api.stage import KEY, Stage
 from tests.fakes.tables import FakeTables
 
@@ -158,12 +158,12 @@ async def test_the_token_is_given_again_and_only_its_hash_is_stored(stage: Stage
 
 
 def test_a_token_depends_on_the_key_the_channel_and_the_viewer() -> None:
-    keys = Keys("one")
+    keys = ApiKeys("one")
     tokens = {
         keys.token("c-1", "alice"),
         keys.token("c-1", "bob"),
         keys.token("c-2", "alice"),
-        Keys("two").token("c-1", "alice"),
+        ApiKeys("two").token("c-1", "alice"),
         keys.token("c-1\nalice", ""),
     }
     assert len(tokens) == 5 and all(len(token) == 43 for token in tokens)

@@ -9,11 +9,10 @@ from litestar.exceptions import WebSocketDisconnect
 from litestar.testing import TestClient
 from msgspec.structs import replace
 
-from api import assets
-from api.app import world_of
-from api.auth import CONSOLE_S, Keys
+from api.http import assets
+from api.keys import CONSOLE_S, ApiKeys
 from tests.api.conftest import SETTINGS
-from tests.api.stage import KEY, Stage
+from tests.api.stage import KEY, Stage, rewire
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
@@ -37,7 +36,8 @@ async def test_the_key_is_traded_for_a_cookie_that_no_script_and_no_other_site_h
 
 
 async def test_the_cookie_is_secure_where_the_console_is_reached_by_https(app: Litestar, client: httpx.AsyncClient) -> None:
-    app.state.world = world_of(
+    rewire(
+        app,
         replace(SETTINGS, public_url="https://tv.test"),
         FakeTables(),
         FakeEventBus(),
@@ -111,11 +111,11 @@ def test_the_cookie_opens_no_web_socket(app: Litestar) -> None:
 
 
 def test_a_cookie_ends_and_is_of_no_use_under_another_key() -> None:
-    keys = Keys("one")
+    keys = ApiKeys("one")
     cookie = keys.console_cookie(1000.0)
     assert keys.is_console(cookie, 1000.0 + CONSOLE_S - 1)
     assert not keys.is_console(cookie, 1000.0 + CONSOLE_S)
-    assert not Keys("two").is_console(cookie, 1000.0)
+    assert not ApiKeys("two").is_console(cookie, 1000.0)
     end, _, signature = cookie.partition(".")
     for forged in ("", ".", "x", end, f"{int(end) + 1}.{signature}", f"{end}.{signature[:-1]}", f".{signature}", f"{end}.ä"):
         assert not keys.is_console(forged, 1000.0), forged
@@ -137,7 +137,7 @@ async def test_the_page_is_the_same_at_every_address(
     if answer.status_code == 404:  # it has not been built here
         assert "make setup" in answer.json()["detail"]
     pages = {"console.html": b"<!doctype html><title>Console</title>"}
-    monkeypatch.setattr("api.console.page", pages.__getitem__)
+    monkeypatch.setattr("api.console.page.built_page", pages.__getitem__)
     answer = await client.get(path)
     assert answer.status_code == 200
     assert answer.content == pages["console.html"]

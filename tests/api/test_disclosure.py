@@ -11,7 +11,7 @@ import pytest
 import websockets
 from litestar import Litestar
 
-from api.disclosure import OPEN
+from api.session.disclosure import ANONYMOUS_PREFIXES
 from orchestrator.core.model import EventType, Provider
 from tests.api.stage import KEY, Stage
 from tests.api.test_events import Served, take
@@ -159,4 +159,4 @@ async def test_the_open_routes_name_their_viewers_so(client: httpx.AsyncClient, 
     page = (await client.post("/watch/news/session", json={"viewer": "s" * 32})).json()["viewer"]
     await client.get("/watch/news")
     browser = (await client.post("/watch/news/session")).json()["viewer"]
-    assert {viewer.partition("-")[0] + "-" for viewer in (player, page, browser)} == set(OPEN)
+    assert {viewer.partition("-")[0] + "-" for viewer in (player, page, browser)} == set(ANONYMOUS_PREFIXES)

@@ -15,7 +15,9 @@ import websockets
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 from litestar import Litestar
 
-from api import events, refused_sockets, serve
+from api import serve
+from api.http import websocket_refusals
+from api.routes import session_events
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import EventType
 from orchestrator.errors import BadSetting, NotFound
@@ -116,7 +118,7 @@ async def test_a_client_that_comes_back_gets_what_it_missed(served: Served, stag
 async def test_many_events_are_all_replayed(
     served: Served, stage: Stage, session: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "_PAGE", 7)
+    monkeypatch.setattr(session_events, "_PAGE", 7)
     for _ in range(30):
         await stage.tell(session["id"], EventType.STREAM_SWITCH)
     async with served.events(session) as source:
@@ -126,7 +128,7 @@ async def test_many_events_are_all_replayed(
 async def test_with_redis_gone_nothing_is_lost(
     served: Served, stage: Stage, session: dict[str, Any], bus: FakeEventBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "LOOK_S", 0.3)
+    monkeypatch.setattr(session_events, "POLL_S", 0.3)
     bus.refusing = True
     async with served.events(session) as source:
         stream = source.aiter_sse()
@@ -139,7 +141,7 @@ async def test_with_redis_gone_nothing_is_lost(
 async def test_a_locked_database_only_delays(
     served: Served, stage: Stage, session: dict[str, Any], tables: FakeTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "LOOK_S", 0.2)
+    monkeypatch.setattr(session_events, "POLL_S", 0.2)
     async with served.events(session) as source:
         stream = source.aiter_sse()
         await stage.tell(session["id"], EventType.STREAM_SWITCH)
@@ -152,8 +154,8 @@ async def test_a_locked_database_only_delays(
 
 
 async def test_silence_is_kept_alive(served: Served, session: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "KEEP_ALIVE_S", 0.3)
-    monkeypatch.setattr(events, "LOOK_S", 0.1)
+    monkeypatch.setattr(session_events, "KEEP_ALIVE_S", 0.3)
+    monkeypatch.setattr(session_events, "POLL_S", 0.1)
     params = {"token": session["token"]}
     async with served.http.stream("GET", f"/v1/sessions/{session['id']}/events", params=params) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -186,8 +188,8 @@ async def test_a_stream_ends_after_the_session(served: Served, stage: Stage, ses
 async def test_a_stream_of_a_session_that_retention_took_ends(
     served: Served, session: dict[str, Any], tables: FakeTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "KEEP_ALIVE_S", 0.2)
-    monkeypatch.setattr(events, "LOOK_S", 0.1)
+    monkeypatch.setattr(session_events, "KEEP_ALIVE_S", 0.2)
+    monkeypatch.setattr(session_events, "POLL_S", 0.1)
     async with served.events(session) as source:
         tables.sessions._rows.clear()
         async with asyncio.timeout(5):
@@ -196,7 +198,7 @@ async def test_a_stream_of_a_session_that_retention_took_ends(
 
 async def test_a_client_that_leaves_leaves_nothing_behind(served: Served, stage: Stage, session: dict[str, Any]) -> None:
     def following() -> set[str]:
-        return {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("wakes of")}
+        return {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("messages of")}
 
     await stage.go_live(session["id"])
     async with served.events(session) as source:
@@ -256,10 +258,10 @@ async def test_a_web_socket_says_that_the_database_is_away(served: Served, sessi
 
 
 def test_a_reason_is_as_long_as_a_close_frame_may_be() -> None:
-    code, reason = refused_sockets.closing(NotFound("ü" * 200))
+    code, reason = websocket_refusals.code_and_reason(NotFound("ü" * 200))
     assert code == 4404
     assert reason.startswith("Not found: ü") and 120 < len(reason.encode()) <= 123
-    assert refused_sockets.closing(RuntimeError("password=hunter2")) == (4500, "Internal error")
+    assert websocket_refusals.code_and_reason(RuntimeError("password=hunter2")) == (4500, "Internal error")
 
 
 async def test_stopping_is_quick_with_streams_open(app: Litestar, stage: Stage) -> None:

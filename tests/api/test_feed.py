@@ -12,7 +12,7 @@ import pytest
 from httpx_sse import ServerSentEvent, aconnect_sse
 from litestar import Litestar
 
-from api import feed
+from api.console import event_feed
 from orchestrator.core.model import EventType
 from tests.api.stage import KEY, Stage
 from tests.api.test_events import Served
@@ -87,8 +87,8 @@ async def test_who_comes_back_misses_nothing(app: Litestar, stage: Stage) -> Non
 async def test_without_redis_events_and_changes_come_later(
     app: Litestar, stage: Stage, bus: FakeEventBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "LOOK_S", 0.1)
-    monkeypatch.setattr(feed, "CHANNELS_LOOK_S", 0.2)
+    monkeypatch.setattr(event_feed, "POLL_S", 0.1)
+    monkeypatch.setattr(event_feed, "CHANNELS_POLL_S", 0.2)
     channel = await stage.channel()
     session = await stage.session()
     bus.refusing = True
@@ -121,7 +121,7 @@ async def test_an_edit_is_told_at_once_and_without_an_id(
 async def test_a_database_that_is_gone_for_a_while_loses_nothing(
     app: Litestar, stage: Stage, tables: FakeTables, bus: FakeEventBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "LOOK_S", 0.05)
+    monkeypatch.setattr(event_feed, "POLL_S", 0.05)
     await stage.channel()
     session = await stage.session()
     async with Served(app) as served, told(served, after=0) as events:

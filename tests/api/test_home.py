@@ -13,12 +13,11 @@ import pytest
 from litestar import Litestar
 from msgspec.structs import replace
 
-from api import problem_page
-from api.app import world_of
-from api.problems import Problem
+from api.http import problem_page
+from api.http.problem_document import Problem
 from orchestrator.core.reading.viewer_reason import ViewerReason
 from tests.api.conftest import SETTINGS
-from tests.api.stage import Stage, calling
+from tests.api.stage import Stage, calling, rewire
 from tests.api.test_bad_input import assert_problem
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
@@ -33,7 +32,7 @@ PROGRAMS = ("", "*/*", "application/json", "application/json, text/plain, */*", 
             "text/html;q=0, */*", "text/event-stream", "text/html;q=, application/problem+json")  # fmt: skip
 
 
-WORDS = (Path(problem_page.__file__).parent / "web/src/watch/words.ts").read_text()
+WORDS = (Path(problem_page.__file__).parents[1] / "web/src/watch/words.ts").read_text()
 
 
 @pytest.fixture
@@ -119,8 +118,8 @@ async def test_nothing_that_was_asked_for_gets_into_the_page(person: httpx.Async
 
 
 async def test_the_page_finds_its_style_behind_an_address_of_its_own(app: Litestar, person: httpx.AsyncClient) -> None:
-    app.state.world = world_of(
-        replace(SETTINGS, public_url="https://tv.test/api/"), FakeTables(), FakeEventBus(), FakeObjectStore(), time.time
+    rewire(
+        app, replace(SETTINGS, public_url="https://tv.test/api/"), FakeTables(), FakeEventBus(), FakeObjectStore(), time.time
     )
     page = (await person.get("/nowhere")).text
     assert 'href="/api/assets/home.css"' in page and 'href="/api/watch"' in page and 'href="/api/"' in page

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gzip
 import socket
 import threading
@@ -200,17 +199,13 @@ def pages() -> Iterator[str]:
 
 
 async def test_a_playlist_is_fetched(app: Litestar, admin: httpx.AsyncClient, pages: str) -> None:
-    app.state.world = _with_download(app.state.world)
+    app.state.download = download
     answer = await admin.post("/v1/imports", json={"provider": "Acme", "url": f"{pages}/moved"})
     assert answer.status_code == 200, answer.text
     assert answer.json()["counts"]["channels_added"] == 2
     refused = await admin.post("/v1/imports", json={"provider": "Acme", "url": f"{pages}/none?password=secret"})
     assert "404" in assert_problem(refused, 422, "url")["detail"]
     assert "secret" not in refused.text
-
-
-def _with_download(world: Any) -> Any:
-    return dataclasses.replace(world, download=download)
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,12 @@ import pytest
 import websockets
 from litestar import Litestar
 
-from api.app import world_of
 from orchestrator.app.node_limits import memory_mb, node_limits
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import SHARED, Desired
 from orchestrator.core.session.limits import Limits
 from tests.api.conftest import SETTINGS
-from tests.api.stage import Stage, calling
+from tests.api.stage import Stage, calling, rewire
 from tests.api.test_bad_input import assert_problem
 from tests.api.test_events import Served
 from tests.api.test_watch import publish
@@ -56,7 +55,7 @@ def tables() -> Counting:
 def hasty(app: Litestar, tables: Counting, bus: FakeEventBus, store: FakeObjectStore) -> Litestar:
     """Leases of a second."""
     settings = Settings(admin_key=SETTINGS.admin_key, origin_url=SETTINGS.origin_url, idle_timeout_s=1.0)
-    app.state.world = world_of(settings, tables, bus, store, time.time)
+    rewire(app, settings, tables, bus, store, time.time)
     return app
 
 
@@ -67,7 +66,7 @@ async def served(hasty: Litestar) -> AsyncIterator[Served]:
 
 
 def limited(app: Litestar, limits: Limits) -> None:
-    object.__setattr__(app.state.world, "limits", limits)
+    app.state.session_requests._limits = limits
 
 
 def bearer(session: dict[str, Any]) -> dict[str, str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 
 import httpx
 import pytest
 from litestar import Litestar
 
-from api import logos
-from api.logos import Logos
+from api.watch import logos
+from api.watch.logos import Logos
 from orchestrator.errors import InvalidInput, NotFound
 from tests.api.stage import Stage
 from tests.api.test_bad_input import assert_problem
@@ -42,7 +41,7 @@ def web() -> Web:
 
 
 async def test_a_logo_is_passed_on(app: Litestar, client: httpx.AsyncClient, stage: Stage, web: Web) -> None:
-    app.state.world = dataclasses.replace(app.state.world, logos=Logos(web, time.time))
+    app.state.logos = Logos(web, time.time)
     web.pages["http://logo.test/a.png?key=hidden"] = PNG
     await stage.channel(logo="http://logo.test/a.png?key=hidden")
     await stage.channel(slug="plain", name="Plain")
@@ -90,10 +89,10 @@ async def test_it_is_fetched_once_in_a_while(web: Web) -> None:
     waiting[0].cancel()  # who asked first leaves first
     web.open.set()
     assert [(await each).content for each in waiting[1:]] == [PNG] * 19
-    now = logos.KEPT_S - 1
+    now = logos.MAX_AGE_S - 1
     await kept.get("http://logo.test/")
     assert len(web.asked) == 1
-    now = logos.KEPT_S
+    now = logos.MAX_AGE_S
     await kept.get("http://logo.test/")
     assert len(web.asked) == 2
 
@@ -109,11 +108,11 @@ async def test_what_cannot_be_had_is_asked_for_again_later(web: Web) -> None:
             await kept.get("http://logo.test/")
         return len(web.asked)
 
-    assert [await misses(at) for at in (0.0, 1.0, logos.MISSED_S - 1, logos.MISSED_S)] == [1, 1, 1, 2]
+    assert [await misses(at) for at in (0.0, 1.0, logos.MISS_MAX_AGE_S - 1, logos.MISS_MAX_AGE_S)] == [1, 1, 1, 2]
 
 
 async def test_only_so_many_are_kept(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logos, "_KEPT", 2)
+    monkeypatch.setattr(logos, "_CACHED", 2)
     kept = Logos(web, lambda: 0.0)
     for name in "abcab":
         web.pages[f"http://{name}.test/"] = PNG

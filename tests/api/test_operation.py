@@ -13,7 +13,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from api.app import create_app
-from api.body import decode
+from api.http.bodies import decode
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import EventType
 from orchestrator.errors import BadSetting

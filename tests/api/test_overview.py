@@ -12,8 +12,8 @@ import pytest
 from litestar import Litestar
 from msgspec.structs import replace
 
-from api import on_air
-from api.glances import label_of
+from api.console import listed_segments
+from api.console.source_label import label_of
 from orchestrator.core.model import Decision, EventType, Phase
 from orchestrator.core.reading.event_payload import timestamp
 from orchestrator.ports import OrchestratorRow
@@ -58,7 +58,7 @@ async def test_what_keeps_all_from_being_well_is_told(
     admin: httpx.AsyncClient, app: Litestar, stage: Stage, tables: FakeTables, store: FakeObjectStore
 ) -> None:
     async def told() -> tuple[bool, bool, list[dict[str, Any]]]:
-        app.state.world.on_air.expire()
+        app.state.listed_segments.expire()
         found = await overview(admin)
         return found["orchestrator"]["runs"], found["store_answers"], found["full_providers"]
 
@@ -79,10 +79,10 @@ async def test_what_keeps_all_from_being_well_is_told(
 
 
 async def test_a_bit_rate_is_the_average_and_follows_a_correction(store: FakeObjectStore, monkeypatch: Any) -> None:
-    monkeypatch.setattr(on_air, "CORRECTED_S", 0.0)
+    monkeypatch.setattr(listed_segments, "BITRATE_MAX_AGE_S", 0.0)
     session_id = "s-1"
     listed(store, session_id)
-    looking = on_air.OnAir(store)
+    looking = listed_segments.ListedSegmentsCache(store)
     assert (await looking.get([session_id]))[session_id].bitrate_bps == 1_600_000
     corrected = (
         MultivariantPlaylist((Variant(bucket.MEDIA_PLAYLIST_NAME, 6_000_000, average_bandwidth=4_000_000),)).render().encode()
@@ -263,7 +263,7 @@ async def test_a_strip_goes_on_where_it_was_read_before(
     tables.sessions._rows[session.id] = replace(
         tables.sessions._rows[session.id], session=replace(session, created_at=now - 60)
     )
-    strips = app.state.world.strips
+    strips = app.state.timelines
     at = now
     monkeypatch.setattr(strips, "_clock", lambda: at)
     asked: list[float] = []

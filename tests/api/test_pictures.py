@@ -9,10 +9,9 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from api import posters
-from api.app import world_of
+from api.console import thumbnails
 from tests.api.conftest import SETTINGS
-from tests.api.stage import Stage
+from tests.api.stage import Stage, rewire
 from tests.api.test_overview import listed
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.frames import FakeFrames
@@ -23,7 +22,7 @@ from transcoder import bucket
 
 @pytest.fixture(autouse=True)
 def _every_look_is_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posters, "_LOOK_S", -1.0)
+    monkeypatch.setattr(thumbnails, "_MAX_AGE_S", -1.0)
 
 
 def stored(store: FakeObjectStore, session_id: str, n: int, media: bytes) -> None:
@@ -121,7 +120,7 @@ async def test_the_session_s_own_token_opens_it_and_another_does_not(
 async def test_an_api_without_ffmpeg_has_none(
     app: Litestar, admin: httpx.AsyncClient, session: dict[str, Any], tables: FakeTables, store: FakeObjectStore
 ) -> None:
-    app.state.world = world_of(SETTINGS, tables, FakeEventBus(), store, lambda: 0.0)
+    rewire(app, SETTINGS, tables, FakeEventBus(), store, lambda: 0.0)
     assert (await admin.get(path(session))).status_code == 404
 
 

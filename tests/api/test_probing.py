@@ -9,8 +9,7 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from api import probing
-from api.world import World
+from api.routes import probe_requests
 from orchestrator.core.model import Source, SourceStatus
 from orchestrator.ports import PROBES, OrchestratorRow, ProbeResult
 from tests.api.stage import SOURCES, Stage
@@ -93,15 +92,15 @@ async def test_a_source_that_is_deleted_meanwhile_is_not_found(
     [
         (None, "no orchestrator runs; it will be probed as soon as one does"),
         (40.0, "no orchestrator runs: the last one was seen 40 s ago; it will be probed as soon as one does"),
-        (1.0, "the orchestrator has not come to it within 0 s; it will be probed in its turn"),
+        (1.0, "no orchestrator has probed it within 0 s; the request stays recorded"),
     ],
 )
 async def test_who_is_answered_by_nobody_is_told_why_and_it_is_still_asked_for(
     admin: httpx.AsyncClient, source: Source, tables: FakeTables, bus: FakeEventBus,
     monkeypatch: pytest.MonkeyPatch, seen_s_ago: float | None, said: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(probing, "_NOBODY_S", 0.1)
-    monkeypatch.setattr(probing, "answer_limit_s", lambda _: 0.2)
+    monkeypatch.setattr(probe_requests, "_RESTART_S", 0.1)
+    monkeypatch.setattr(probe_requests, "answer_limit_s", lambda _: 0.2)
     if seen_s_ago is not None:
         now = time.time()
         row = OrchestratorRow(id="o-1", node="here", started_at=now - 90.0, seen_at=now - seen_s_ago)
@@ -116,11 +115,10 @@ async def test_who_is_answered_by_nobody_is_told_why_and_it_is_still_asked_for(
 async def test_a_server_that_stops_keeps_nobody_waiting(
     app: Litestar, admin: httpx.AsyncClient, source: Source, tables: FakeTables
 ) -> None:
-    world: World = app.state.world
     asking = asyncio.create_task(admin.post(path(source)))
     await eventually(tables.probes.asked, every_s=0.01)
-    world.closing.begin()
-    assert assert_problem(await asking, 503)["detail"] == "this server stops; it will be probed nevertheless"
+    app.state.server_stop.begin()
+    assert assert_problem(await asking, 503)["detail"] == "this server stops; the source will be probed nevertheless"
 
 
 @pytest.mark.parametrize(

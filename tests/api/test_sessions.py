@@ -10,7 +10,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from api.sessions import wait_s
+from api.session.answers import wait_s
 from orchestrator.core.model import SLATE, Attempt, AttemptStarted, Decision, Desired, EventType, Happened, Phase
 from tests.api.stage import ORIGIN, Stage
 from tests.api.test_bad_input import assert_problem

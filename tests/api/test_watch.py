@@ -11,8 +11,8 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from api import watch
 from api.app import create_app
+from api.watch import pages
 from orchestrator.app.settings import Settings
 from tests.api.stage import KEY, ORIGIN, Stage, calling
 from tests.api.test_bad_input import assert_problem
@@ -95,7 +95,7 @@ async def test_a_store_that_is_away_is_said(admin: httpx.AsyncClient, stage: Sta
 async def test_a_channel_that_does_not_come_up_is_said_in_time(
     client: httpx.AsyncClient, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "WAIT_S", 0.3)
+    monkeypatch.setattr(pages, "WAIT_S", 0.3)
     await stage.channel()
     answer = await client.get("/watch/news.m3u8")
     assert_problem(answer, 503)
@@ -196,7 +196,7 @@ async def test_a_page_of_another_site_is_told_apart_by_its_secret(client: httpx.
 async def test_pages_are_given_every_enabled_channel(
     client: httpx.AsyncClient, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "_PAGE", 2)
+    monkeypatch.setattr(pages, "_PAGE", 2)
     await stage.channel(number=2, group="Information", logo="http://logo.test/a.png?key=hidden")
     await stage.channel(slug="sport", name="Sport", number=1)
     await stage.channel(slug="dark", name="Dark", number=3, enabled=False)
@@ -211,7 +211,7 @@ async def test_pages_are_given_every_enabled_channel(
 async def test_the_list_for_players_has_every_enabled_channel(
     client: httpx.AsyncClient, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "_PAGE", 2)
+    monkeypatch.setattr(pages, "_PAGE", 2)
     await stage.channel(number=2, group="Info, world", tvg_id="news.test", logo="http://logo.test/a.png")
     await stage.channel(slug="sport", name='The "Sport", live', number=1)
     await stage.channel(slug="dark", name="Dark", number=3, enabled=False)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from api.places_in_memory import MemoryAddressPlaces
+from api.watch.memory_address_places import MemoryAddressPlaces
 from orchestrator.adapters.redis import address_places as adapter
 from orchestrator.adapters.redis.address_places import RedisAddressPlaces
 from orchestrator.errors import BadSetting, BusUnavailable

@@ -33,7 +33,7 @@ run "by_default" {
     error_message = "The API's address as clients reach it"
   }
 
-  # Event streams say something every 10 s (api/events.py); the API keeps a silent connection for 75 s (api/serve.py).
+  # Event streams say something every 10 s (api/routes/session_events.py); the API keeps a silent connection for 75 s (api/serve.py).
   assert {
     condition     = aws_lb.this.idle_timeout > 2 * 10 && aws_lb.this.idle_timeout < 75
     error_message = "Between the stream's keep-alive and the API's own limit"

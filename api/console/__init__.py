@@ -1,0 +1,1 @@
+"""What the operator's console shows: the page, the overview, the event feed."""

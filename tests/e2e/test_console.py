@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
 
 from api.console.source_label import label_of
-from lab import Lab
+from lab import Lab, LabFault
 from lab.chromium import EXECUTABLE, chromium
 from tests.console.axe import AXE, violations
 from tests.e2e.stage import Stage

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
 from api.world import World
 from orchestrator.core import viewer_reason
-from orchestrator.core.model import SLATE, Event
+from orchestrator.core.model import SLATE, Cause, Event
 from orchestrator.core.wish import NEXT, SAME
 from orchestrator.ports import SessionRow
+
+T = TypeVar("T")
 
 OPEN: Final = ("browser-", "page-", "player-")  # how the names of viewers begin whom the open routes have let in
 
@@ -40,6 +42,7 @@ class Disclosure:
         """`operator`: the admin key was presented, perhaps with the token of a viewer that is to be kept watching."""
         self._keys = world.keys
         self._session_id = row.session.id
+        self._end_reason = row.session.end_reason
         self.audience = Audience.OPERATOR if operator else _audience(row)
 
     def source(self, source_id: str | None) -> str | None:
@@ -48,17 +51,16 @@ class Disclosure:
             return source_id
         return f"source-{self._keys.pseudonym('source', self._session_id, source_id)[:8]}"
 
-    def reason(self, reason: str | None) -> str | None:
-        """The reason in words, or its class for whoever is no operator."""
-        return reason if reason is None or self.audience is Audience.OPERATOR else viewer_reason.of(reason)
+    def reason(self, reason: str | None, cause: Cause | None) -> str | None:
+        """The reason in words; for whoever is no operator the class of its cause. An attempt that has ended with its session
+        has the session's own reason, which is told as it is."""
+        if reason is None or self.audience is Audience.OPERATOR:
+            return reason
+        return self._end_reason if cause is Cause.SESSION_ENDED else viewer_reason.of(cause)
 
-    def end(self, reason: str | None) -> str | None:
-        """The same of the reason of an end: a session's own is told as it is."""
-        return reason if reason is None or self.audience is Audience.OPERATOR else viewer_reason.of_end(reason)
-
-    def labelled(self, reasons: Mapping[str, str]) -> dict[str, str]:
-        """By source; the reasons as they are."""
-        return {self.source(source_id) or "": reason for source_id, reason in reasons.items()}
+    def labelled(self, of_sources: Mapping[str, T]) -> dict[str, T]:
+        """By the sources' labels; the values as they are."""
+        return {self.source(source_id) or "": value for source_id, value in of_sources.items()}
 
     def event(self, event: Event) -> Event:
         if self.audience is Audience.OPERATOR:

@@ -81,8 +81,7 @@ class Glances:
         self, rows: Sequence[ChannelRow], strips: Mapping[str, str], unended: Sequence[Session], now: float
     ) -> list[ChannelGlance]:
         counts = Counter(session.channel_id for session in unended)
-        attempts = (attempt for session in unended for attempt in (session.attempt, session.previous))
-        in_use = Counter(attempt.source_id for attempt in attempts if attempt is not None)
+        in_use = Counter(attempt.source_id for session in unended for attempt in session.attempts)
         shown = {each.id: self._source(each, in_use.get(each.id, 0), now) for row in rows for each in row.sources}
         self._shown = shown
         return [

@@ -21,7 +21,7 @@ from api.viewing import SessionEnded, Viewing, join, settled
 from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView
 from api.world import World
 from orchestrator import switching
-from orchestrator.core.model import Channel, Desired, Phase
+from orchestrator.core.model import Channel, Desired, EndReason, Phase
 from orchestrator.core.wish import SAME
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.ports import SessionRow
@@ -146,7 +146,7 @@ async def stop_session(world: NamedDependency[World], request: AnyRequest, row: 
     """Its container is stopped and its playlist finished in a moment; `session.ended` tells. Where others share the session, a
     viewer's token ends its own lease alone (and is of no more use); the admin key ends the session for all."""
     if row.lease is None:
-        await world.sessions.stop(row.session.id, "stopped")
+        await world.sessions.stop(row.session.id, EndReason.STOPPED)
     else:
         await world.sessions.leave(row.session.id, row.lease.viewer)
     await world.nudge(row.session.id)

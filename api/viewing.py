@@ -16,7 +16,7 @@ from api.auth import token_hash
 from api.disclosure import Disclosure
 from api.wakes import wakes
 from api.world import World
-from orchestrator.core.model import Channel, EventType, Phase, SourceStatus
+from orchestrator.core.model import Cause, Channel, EndReason, EventType, Phase, SourceStatus
 from orchestrator.errors import NoHealthySource, Permanent, Temporary
 from orchestrator.ports import SessionRow
 
@@ -102,12 +102,13 @@ async def settled(world: World, row: SessionRow, wait_s: float) -> SessionRow:
 
 async def _refusal(world: World, row: SessionRow) -> Permanent:
     session = row.session
-    if session.end_reason != "no_healthy_source":
+    if session.end_reason is not EndReason.NO_HEALTHY_SOURCE:
         return SessionEnded(session.end_reason or "it was stopped")
     reasons: dict[str, str] = {}
+    causes: dict[str, Cause] = {}
     for event in await world.sessions.events(session.id):
         given = event.fields.get("sources")
         if event.type is EventType.SESSION_ENDED and isinstance(given, dict):
-            reasons = given
+            reasons, causes = given, event.causes.sources
     seen = Disclosure(world, row)
-    return NoHealthySource(seen.labelled(reasons))
+    return NoHealthySource(seen.labelled(reasons), seen.labelled(causes))

@@ -18,7 +18,7 @@ from orchestrator import switching
 from orchestrator.adapters.event_bus import RedisEventBus
 from orchestrator.adapters.object_store import MinioObjectStore
 from orchestrator.adapters.tables import Tables, open_tables
-from orchestrator.core.model import Phase
+from orchestrator.core.model import EndReason, Phase
 from orchestrator.core.payload import playlist_url, timestamp
 from orchestrator.errors import BusUnavailable, FailoverError, NotFound
 from orchestrator.heartbeat import absence
@@ -96,7 +96,7 @@ async def show_all(settings: Settings, data_dir: Path | None, *, ended_too: bool
                 str(attempt.number if attempt else session.last_attempt),
                 attempt.source_id if attempt else "-",
                 _age(session.created_at),
-                escape(session.end_reason or session.reason or "-"),  # a provider's name may stand there
+                escape(session.end_reason or (session.why.text if session.why else "-")),  # a provider's name may stand there
             )
         console.print(table if shown else "no session")
     return 0
@@ -172,7 +172,7 @@ async def stop(settings: Settings, data_dir: Path | None, session_id: str) -> in
     """Asks for its end, and waits for it. Raises FailoverError where it does not come: then it is asked for all the same."""
     settings = stacks.resolve(settings, data_dir)
     async with opened_tables(settings) as tables:
-        await tables.sessions.stop(session_id, "operator")
+        await tables.sessions.stop(session_id, EndReason.OPERATOR)
         await _nudge(settings, session_id)
         deadline = time.monotonic() + _ENDED_S
         while (session := (await tables.sessions.get(session_id)).session).phase is not Phase.ENDED:
@@ -196,7 +196,7 @@ async def stop_all(settings: Settings, data_dir: Path | None) -> int:
         while True:
             unended = {session.id for session in await tables.sessions.unended()}
             for session_id in unended - asked:
-                await tables.sessions.stop(session_id, "operator")
+                await tables.sessions.stop(session_id, EndReason.OPERATOR)
                 await _nudge(settings, session_id)
             asked |= unended
             left = unended | {container.session_id for container in await runtime.containers()}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from orchestrator.core.model import Decision, Phase
+from orchestrator.core.model import Decision, Ended
 from orchestrator.errors import DatabaseUnavailable, StoreUnavailable
 from orchestrator.history import History
 from orchestrator.retention import Retention
@@ -63,7 +63,7 @@ class Shelf:
 
     async def end(self) -> None:
         session = (await self.tables.sessions.get(self.session_id)).session
-        ended = replace(session, phase=Phase.ENDED, ended_at=self.now)
+        ended = replace(session, state=Ended(self.now))
         await self.tables.sessions.commit(session, Decision(session=ended), self.now)
 
     @property

@@ -12,7 +12,7 @@ from minio import Minio
 from msgspec.structs import replace
 
 from orchestrator.adapters.object_store import MinioObjectStore
-from orchestrator.core.model import Decision, Phase
+from orchestrator.core.model import Decision, Ended
 from orchestrator.retention import Retention
 from orchestrator.settings import Settings
 from tests.fakes.tables import FakeTables
@@ -68,7 +68,7 @@ async def test_more_than_a_page_goes_and_what_is_young_or_listed_stays(settings:
     session = (await tables.sessions.get(over)).session
     before = await keys(store)
     newest = max([item.modified_at async for page in store.objects("segments/") for item in page])
-    ended = replace(session, phase=Phase.ENDED, ended_at=newest)
+    ended = replace(session, state=Ended(newest))
     await tables.sessions.commit(session, Decision(session=ended), newest)
     assert len(before) == MANY + 1 + len(gone)
 

@@ -1,0 +1,57 @@
+# ruff: noqa
+# mypy: ignore-errors
+"""Who fails again and again is left alone for longer and longer; who has just come back has yet to prove itself.
+
+Everything follows from the source's row and the time, so that every session and every restart see the same.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+from tests.orchestrator.old_core.model import Attempt, Source, SourceStatus
+from tests.orchestrator.old_core.policy import Policy
+
+_JITTER = 0.2  # sources that failed together are not all tried again together
+
+
+def hold_off_s(source_id: str, failures_in_a_row: int, policy: Policy) -> float:
+    """Doubles with each failure; up to a fifth less, by a chance that is the same whenever it is asked."""
+    doubled = policy.hold_off_s * 2.0 ** min(max(failures_in_a_row, 1) - 1, 32)
+    chance = crc32(f"{source_id} {failures_in_a_row}".encode()) / 2**32
+    return min(policy.hold_off_max_s, doubled) * (1.0 - _JITTER * chance)
+
+
+def held_off_until(source: Source, policy: Policy) -> float:
+    """0: it is not."""
+    failing = source.failures_in_a_row > 0 or source.status is SourceStatus.PROBLEMATIC
+    if not failing or source.last_failed_at is None:
+        return 0.0
+    return source.last_failed_at + hold_off_s(source.id, source.failures_in_a_row, policy)
+
+
+def is_held_off(source: Source, now: float, policy: Policy) -> bool:
+    return now < held_off_until(source, policy)
+
+
+def is_on_probation(source: Source, policy: Policy) -> bool:
+    """A probe has found it to work again; it has neither played since, nor stayed good for long enough."""
+    return source.status is SourceStatus.RECOVERED and stayed_good_s(source) < policy.probation_s
+
+
+def stayed_good_s(source: Source) -> float:
+    """From the first to the last of the probes that have all succeeded."""
+    if source.healthy_since is None or source.healthy_at is None or source.status is SourceStatus.PROBLEMATIC:
+        return 0.0
+    return source.healthy_at - source.healthy_since
+
+
+def failures_in_a_row(source: Source, attempt: Attempt, now: float, policy: Policy) -> int:
+    """This failure included. Sessions that fail together fail once; who had played steadily begins anew; who fails on
+    probation is held off for twice the time at once."""
+    before = source.failures_in_a_row
+    if before and (source.last_failed_at or 0.0) > attempt.started_at:
+        return before
+    if attempt.live_at is not None and now - attempt.live_at >= policy.steady_s:
+        return 1
+    return max(before, 1) + 1 if is_on_probation(source, policy) else before + 1

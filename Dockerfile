@@ -64,7 +64,7 @@ COPY failover /opt/failover/failover
 COPY api /opt/failover/api
 COPY --from=web /web/dist /opt/failover/api/web/dist
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/failover \
-    && python3 -c 'import api.serve, orchestrator.service, failover.cli' && ffmpeg -version >/dev/null && ffprobe -version >/dev/null
+    && python3 -c 'import api.serve, orchestrator.app.service, failover.cli' && ffmpeg -version >/dev/null && ffprobe -version >/dev/null
 
 USER 10001:10001
 WORKDIR /tmp

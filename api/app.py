@@ -47,10 +47,10 @@ from api.on_air import OnAir
 from api.posters import Posters
 from api.strips import Strips
 from api.world import World
-from orchestrator import machine
+from orchestrator.app import machine
+from orchestrator.app.settings import PREFIX, Settings, derived
 from orchestrator.errors import BadSetting, InvalidInput
 from orchestrator.ports import AddressPlaces, Bound, Download, EventBus, Frames, ObjectStore, Tables
-from orchestrator.settings import PREFIX, Settings, derived
 
 _CORS = CORSConfig(  # any page may call, with the token that it was given; cookies are never sent along
     allow_origins=["*"],

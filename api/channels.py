@@ -19,7 +19,7 @@ from api.sources import HLS, MPEG_TS, NewSourceBody, SourceView
 from api.world import World
 from orchestrator.core.bounds import slug_of
 from orchestrator.core.model import Channel, ChannelPolicy, Failback, Hevc, Profile, Sharing, Source, StableTime
-from orchestrator.core.payload import timestamp
+from orchestrator.core.reading.event_payload import timestamp
 from orchestrator.errors import AlreadyExists, InvalidInput
 from orchestrator.ports import NewSource
 

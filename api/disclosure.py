@@ -1,6 +1,6 @@
 """What a viewer may read of a session. Operators read everything.
 
-Law: whoever holds a session's token reads only the class of each reason (core/viewer_reason.py): no provider's name, no host,
+Law: whoever holds a session's token reads only the class of each reason (core/reading): no provider's name, no host,
 no account. Whoever came through the open routes (`/watch`) reads no source's id either, but a label that stands for the source
 in this session alone: it tells two sources apart, and nothing else. A viewer that a backend has named keeps the ids, because
 its backend knows them by the admin key and compares them.
@@ -15,9 +15,9 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import replace
 
 from api.world import World
-from orchestrator.core import viewer_reason
 from orchestrator.core.model import SLATE, Cause, Event
-from orchestrator.core.wish import NEXT, SAME
+from orchestrator.core.reading import viewer_reason
+from orchestrator.core.session.operator_switch import NEXT, SAME
 from orchestrator.ports import SessionRow
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from msgspec import Struct
 from api import auth
 from api.health import TAG
 from api.world import World
-from orchestrator.doctor import findings, healthy
-from orchestrator.examination import examine
-from orchestrator.findings import Finding, Level
+from orchestrator.doctor.examination import examine
+from orchestrator.doctor.findings import Finding, Level
+from orchestrator.doctor.rules import findings, healthy
 
 
 class Diagnosis(Struct, kw_only=True):

@@ -1,7 +1,7 @@
 """A session's events, over SSE and WebSocket. Rows first, then the bus; rows again every two seconds, so that with Redis gone
 nothing is lost (law 1). A client that comes back names the last event that it has seen. After `session.ended` it is over.
 
-Who has the admin key is told reasons in words, a viewer their class (core/viewer_reason.py).
+Who has the admin key is told reasons in words, a viewer their class (core/reading/viewer_reason.py).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from api.metrics import Metrics
 from api.views import SESSION
 from api.wakes import wakes
 from api.world import World
-from orchestrator.core import payload
 from orchestrator.core.model import Event, EventType, Phase
+from orchestrator.core.reading import event_payload
 from orchestrator.errors import NotFound, Temporary
 from orchestrator.ports import SessionRow
 
@@ -153,7 +153,7 @@ async def _messages(
                 yield ServerSentEventMessage(
                     id=event.id,
                     event=event.type.value,
-                    data=payload.encode(disclosure.event(event), world.origin_url),
+                    data=event_payload.encode(disclosure.event(event), world.origin_url),
                     retry=RETRY_MS,
                 )
 
@@ -171,7 +171,7 @@ async def read_history(
 ) -> History:
     """The same without waiting, for whoever polls: at most 1,000 events, oldest first."""
     events = await world.sessions.events(row.session.id, after or 0, _PAGE)
-    return History([payload.document(disclosure.event(event), world.origin_url) for event in events])
+    return History([event_payload.document(disclosure.event(event), world.origin_url) for event in events])
 
 
 @websocket("/v1/sessions/{session_id:str}/ws")
@@ -192,7 +192,7 @@ async def socket_events(
             async for event in events:
                 if event is not None:
                     metrics.delivered(event)
-                    await socket.send_text(payload.encode(disclosure.event(event), world.origin_url).decode())
+                    await socket.send_text(event_payload.encode(disclosure.event(event), world.origin_url).decode())
 
     async def listen() -> None:
         with contextlib.suppress(WebSocketDisconnect):

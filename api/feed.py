@@ -25,8 +25,8 @@ from api.events import KEEP_ALIVE_S, LOOK_S, RETRY_MS, SWITCHED, After, LastEven
 from api.overview import TAG
 from api.wakes import wakes_of_all
 from api.world import World
-from orchestrator.core import payload
-from orchestrator.core.journal import Entry, position, settled
+from orchestrator.core.reading import event_payload
+from orchestrator.core.reading.journal import Entry, position, settled
 from orchestrator.errors import Temporary
 from orchestrator.ports import ChannelRow
 
@@ -128,7 +128,7 @@ async def _messages(world: World, after: int | None) -> AsyncIterator[ServerSent
                 case Changed(channel_id):
                     yield ServerSentEventMessage(event="change", data=_encode({"channel_id": channel_id}), retry=RETRY_MS)
                 case Entry(cursor, channel_id, event):
-                    document = {**payload.document(event, world.origin_url), "channel_id": channel_id}
+                    document = {**event_payload.document(event, world.origin_url), "channel_id": channel_id}
                     yield ServerSentEventMessage(id=cursor, event=event.type.value, data=_encode(document), retry=RETRY_MS)
 
 

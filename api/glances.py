@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from api.strips import NOTHING
-from orchestrator.core.hold_off import held_off_until
 from orchestrator.core.model import Failback, Hevc, Profile, Session, Sharing, Source, SourceStatus
-from orchestrator.core.payload import timestamp
 from orchestrator.core.policy import Policy
+from orchestrator.core.reading.event_payload import timestamp
+from orchestrator.core.source.hold_off import held_off_until
 from orchestrator.ports import ChannelRow
 
 _POLICY: Final = Policy()  # of hold-offs, which no setting changes

@@ -16,8 +16,8 @@ from api.events import SWITCHED
 from api.overview import CHANNELS_KEPT_S
 from api.strips import of_channel
 from api.world import World
-from orchestrator.core import payload
-from orchestrator.core.strip import QUARTER_S, QUARTERS, Quarter, State
+from orchestrator.core.reading import event_payload
+from orchestrator.core.reading.timeline import QUARTER_S, QUARTERS, Quarter, State
 
 _EVENTS = 100
 
@@ -30,7 +30,7 @@ class QuarterView(Struct, kw_only=True):
 
     @classmethod
     def of(cls, quarter: Quarter) -> QuarterView:
-        return cls(at=payload.timestamp(quarter.at), state=quarter.state, swaps=quarter.swaps, failures=quarter.failures)
+        return cls(at=event_payload.timestamp(quarter.at), state=quarter.state, swaps=quarter.swaps, failures=quarter.failures)
 
 
 class ChannelHistory(Struct, kw_only=True):
@@ -63,7 +63,7 @@ async def read_channel_history(world: NamedDependency[World], channel: FromPath[
     return ChannelHistory(
         channel_id=found.id,
         quarters=[QuarterView.of(each) for each in quarters],
-        recent=[payload.document(event, world.origin_url) for event in events],
+        recent=[event_payload.document(event, world.origin_url) for event in events],
     )
 
 

@@ -21,9 +21,9 @@ from api.changes import telling_changes
 from api.limits import Name, Url
 from api.providers import TAG
 from api.world import World
-from orchestrator import importing
-from orchestrator.core.imports import ChannelPlan, Counts, changed_fields, counts
-from orchestrator.core.m3u import BYTES, Fault
+from orchestrator.app import playlist_import
+from orchestrator.core.catalogue.imported import ChannelPlan, Counts, changed_fields, counts
+from orchestrator.core.catalogue.m3u import BYTES, Fault
 from orchestrator.errors import InvalidInput
 
 MEDIA_TYPES: Final = (
@@ -130,8 +130,8 @@ async def import_playlist(world: NamedDependency[World], data: JSONBody[NewImpor
     was edited here stays. The playlist may also be the body itself, as `audio/x-mpegurl` or `text/plain`, with `provider` and
     `dry_run` in the query."""
     content = await _content(world, data)
-    playlist = await asyncio.to_thread(importing.read, BytesIO(content))
-    report = await importing.run(world, data.provider, playlist, dry_run=data.dry_run)
+    playlist = await asyncio.to_thread(playlist_import.read, BytesIO(content))
+    report = await playlist_import.run(world, data.provider, playlist, dry_run=data.dry_run)
     return ImportView(
         provider=report.provider,
         provider_is_new=report.provider_is_new,

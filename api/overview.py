@@ -25,11 +25,11 @@ from api.on_air import Listed
 from api.sessions import AnyRequest
 from api.views import optional_timestamp
 from api.world import World
-from orchestrator.core.journal import position
+from orchestrator.control.presence import is_there
 from orchestrator.core.model import Desired, Phase, Provider, Session, SourceStatus
-from orchestrator.core.payload import timestamp
 from orchestrator.core.policy import Policy
-from orchestrator.heartbeat import is_there
+from orchestrator.core.reading.event_payload import timestamp
+from orchestrator.core.reading.journal import position
 from orchestrator.ports import OrchestratorRow
 
 TAG = Tag("Overview", "Everything at a glance, for a wall screen.")

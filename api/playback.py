@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from api import auth, leases
 from api.sessions import TAG, AnyRequest
 from api.world import World
-from orchestrator.core.payload import playlist_url
+from orchestrator.core.reading.event_payload import playlist_url
 from orchestrator.errors import NotFound, StoreUnavailable
 from orchestrator.ports import SessionRow
 from transcoder.media_playlist import MalformedPlaylist, MultivariantPlaylist

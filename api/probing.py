@@ -7,10 +7,10 @@ import logging
 
 from api.wakes import wakes_of_changes
 from api.world import World
-from orchestrator.asked_probes import answer_limit_s
+from orchestrator.control.presence import absence
+from orchestrator.control.requested_probes import answer_limit_s
 from orchestrator.core.model import Source
 from orchestrator.errors import BusUnavailable, NoConnectionLeft, NotFound, Temporary
-from orchestrator.heartbeat import absence
 from orchestrator.ports import PROBES
 
 log = logging.getLogger(__name__)

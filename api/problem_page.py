@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from litestar import Request
 
 from api.assets import page
-from orchestrator.core.viewer_reason import ViewerReason
+from orchestrator.core.reading.viewer_reason import ViewerReason
 
 if TYPE_CHECKING:
     from api.problems import Problem

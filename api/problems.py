@@ -2,7 +2,7 @@
 insides.
 
 What a part of the system or a source has said is for who has the admin key; everybody else is told which part it is, and of a
-source the class of its reason (core/viewer_reason.py). A person whose browser has met it gets the same as a page.
+source the class of its reason (core/reading/viewer_reason.py). A person whose browser has met it gets the same as a page.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from api import problem_page
 from api.assets import PAGE_POLICY
 from api.auth import is_operator
 from api.world import World
-from orchestrator.core import viewer_reason
+from orchestrator.core.reading import viewer_reason
 from orchestrator.errors import (
     BusUnavailable,
     DatabaseUnavailable,

@@ -18,7 +18,7 @@ from api.changes import telling_changes
 from api.limits import Name
 from api.world import World
 from orchestrator.core.model import Provider
-from orchestrator.core.payload import timestamp
+from orchestrator.core.reading.event_payload import timestamp
 from orchestrator.errors import AlreadyExists
 
 TAG = Tag("Providers", "Accounts that sources come from, and what their playlists bring.")

@@ -19,10 +19,10 @@ from litestar import Litestar
 from api import logos
 from api.app import create_app
 from api.world import World
+from orchestrator.app.liveness_file import pulse
+from orchestrator.app.settings import PREFIX, Settings
 from orchestrator.errors import BadSetting
 from orchestrator.ports import Frames
-from orchestrator.pulse import pulse
-from orchestrator.settings import PREFIX, Settings
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ async def serve(app: Litestar, listener: socket.socket, stop: asyncio.Event) -> 
 
 def _frames(settings: Settings) -> Frames | None:
     """None: pictures are nothing that an API must be able to make."""
-    from orchestrator.adapters.frames import FfmpegFrames
+    from orchestrator.adapters.ffmpeg.frames import FfmpegFrames
 
     try:
         return FfmpegFrames(settings)
@@ -88,11 +88,11 @@ def _frames(settings: Settings) -> Frames | None:
 async def run(settings: Settings) -> None:
     """The `api` process. Returns after SIGTERM or SIGINT. Raises BadSetting."""
     # Adapters are opened here and nowhere else in this package.
-    from orchestrator.adapters.address_places import RedisAddressPlaces
-    from orchestrator.adapters.download import download
-    from orchestrator.adapters.event_bus import RedisEventBus
-    from orchestrator.adapters.object_store import MinioObjectStore
-    from orchestrator.adapters.tables import open_tables
+    from orchestrator.adapters.http.download import download
+    from orchestrator.adapters.redis.address_places import RedisAddressPlaces
+    from orchestrator.adapters.redis.event_bus import RedisEventBus
+    from orchestrator.adapters.s3.object_store import MinioObjectStore
+    from orchestrator.adapters.sql import open_tables
 
     for name in ("database_url", "redis_url", "s3_endpoint"):
         if getattr(settings, name) is None:

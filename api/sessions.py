@@ -20,9 +20,9 @@ from api.limits import WAIT_S, SourceId, Viewer
 from api.viewing import SessionEnded, Viewing, join, settled
 from api.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView
 from api.world import World
-from orchestrator import switching
+from orchestrator.control import switch_request
 from orchestrator.core.model import Channel, Desired, EndReason, Phase
-from orchestrator.core.wish import SAME
+from orchestrator.core.session.operator_switch import SAME
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.ports import SessionRow
 
@@ -173,7 +173,7 @@ async def switch_session(
     left; where it has but the one that the session holds, the running attempt ends first. What cannot be done after all is told
     by `switch.refused`."""
     session = row.session
-    if switching.is_over(session):
+    if switch_request.is_over(session):
         raise SessionEnded(session.end_reason or "it was stopped")
     source_id = data.source_id if data else None
     if data is not None and data.same:
@@ -183,7 +183,7 @@ async def switch_session(
         await world.nudge(session.id)
         return await _view(world, request, await world.sessions.get(session.id))
     if source_id is not None:
-        await switching.check(world, session, source_id)
+        await switch_request.check(world, session, source_id)
     await world.sessions.switch(session.id, source_id)
     await world.nudge(session.id)
     return await _view(world, request, await world.sessions.get(session.id))

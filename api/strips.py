@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from api.kept import Kept
-from orchestrator.core.strip import QUARTER_S, QUARTERS, Delivery, Quarter, State, first_choices, quarters
+from orchestrator.core.reading.timeline import QUARTER_S, QUARTERS, Delivery, Quarter, State, first_choices, quarters
 from orchestrator.ports import ChannelRow, Journal
 
 KEPT_S = 60.0

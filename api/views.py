@@ -11,7 +11,7 @@ from api import auth
 from api.disclosure import Disclosure
 from api.world import World
 from orchestrator.core.model import Channel, Desired, Phase
-from orchestrator.core.payload import playlist_url, timestamp
+from orchestrator.core.reading.event_payload import playlist_url, timestamp
 from orchestrator.ports import AttemptRow, SessionRow
 
 

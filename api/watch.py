@@ -29,7 +29,7 @@ from api.sessions import AnyRequest, Prefer, answer, wait_s
 from api.viewing import Viewing, join, settled
 from api.views import GRANTED, GrantedSession
 from api.world import World
-from orchestrator.core import m3u
+from orchestrator.core.catalogue import m3u
 from orchestrator.core.model import SHARED, Channel, Phase
 from orchestrator.errors import NotFound, Temporary
 

@@ -20,8 +20,9 @@ from api.logos import Logos
 from api.on_air import OnAir
 from api.posters import Posters
 from api.strips import Strips
-from orchestrator.core.limits import Limits
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import Channel, Provider, Source
+from orchestrator.core.session.limits import Limits
 from orchestrator.errors import BusUnavailable, NotFound, Temporary
 from orchestrator.ports import (
     Catalogue,
@@ -37,7 +38,6 @@ from orchestrator.ports import (
     Providers,
     Sessions,
 )
-from orchestrator.settings import Settings
 
 log = logging.getLogger(__name__)
 

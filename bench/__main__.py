@@ -16,8 +16,8 @@ from rich.console import Console
 
 from bench.fleet import fleet
 from bench.footprint import footprint
-from bench.imports import imports
 from bench.overview import overview
+from bench.playlist_imports import imports
 from bench.rebuffering import rebuffering
 from bench.requests import requests
 from bench.sessions import sessions
@@ -25,7 +25,7 @@ from bench.stage import Stage, open_stage
 from bench.start import start_hls, start_ts
 from bench.swap import container_killed, source_refuses, source_silent, source_trickles
 from bench.table import Row, markdown, show
-from orchestrator import settings
+from orchestrator.app import settings
 from orchestrator.errors import FailoverError
 
 Measure = Callable[[Stage, int], Awaitable[list[Row]]]

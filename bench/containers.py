@@ -13,8 +13,8 @@ import docker
 from docker.errors import DockerException
 
 from bench.timeline import moment
-from orchestrator.adapters.attempt_directory import AttemptDirectory
-from orchestrator.settings import Settings
+from orchestrator.adapters.process.attempt_directory import AttemptDirectory
+from orchestrator.app.settings import Settings
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 

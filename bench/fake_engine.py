@@ -31,12 +31,12 @@ from typing import Any, Self
 import msgspec
 import urllib3
 
-from orchestrator import settings as settings_module
+from orchestrator.app import settings as settings_module
+from orchestrator.app.service import opened, orchestrate, stop_signal
+from orchestrator.app.settings import Settings, derived
 from orchestrator.core.model import Container, ContainerState, Media, Source
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ContainerEvent, EngineReport, Launch, ProbeResult
-from orchestrator.service import opened, orchestrate, stop_signal
-from orchestrator.settings import Settings, derived
 from transcoder.media_playlist import (
     ListedSegment,
     MalformedPlaylist,
@@ -307,7 +307,7 @@ def _publish(segment_s: float) -> None:
 
 
 async def run(settings: Settings) -> None:
-    """An orchestrator's process as `orchestrator.service.run`, but for the engine and the probes."""
+    """An orchestrator's process as `orchestrator.app.service.run`, but for the engine and the probes."""
     settings, stop = derived(settings), stop_signal()
     async with contextlib.AsyncExitStack() as stack:
         tables, store, bus = await stack.enter_async_context(opened(settings))

@@ -21,13 +21,13 @@ from api.world import World
 from bench.databases import ENGINES
 from bench.stage import Stage
 from bench.table import Goal, Row
-from orchestrator.adapters.event_bus import RedisEventBus
-from orchestrator.adapters.object_store import MinioObjectStore
-from orchestrator.adapters.tables import Tables, open_tables, schema
+from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.s3.object_store import MinioObjectStore
+from orchestrator.adapters.sql import Tables, open_tables, schema
+from orchestrator.app.settings import Settings, replaced
 from orchestrator.core.model import ChannelPolicy, Desired, EventType, Media, Phase, SourceStatus
 from orchestrator.errors import FailoverError
 from orchestrator.migrations import upgrade
-from orchestrator.settings import Settings, replaced
 from transcoder.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Variant, segment_uri
 
 CHANNELS = 1000

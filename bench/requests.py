@@ -25,8 +25,8 @@ from bench.table import Goal, Row
 from failover.embedded import Embedded
 from failover.play import Client
 from failover.server_process import ServerProcess, answers
+from orchestrator.app.settings import Settings, derived, environ_of, replaced
 from orchestrator.migrations import upgrade
-from orchestrator.settings import Settings, derived, environ_of, replaced
 
 RATE_HZ = 100.0
 SECONDS = 20.0

@@ -18,12 +18,12 @@ from bench.databases import ENGINES
 from bench.fake_engine import FakeEngine, FakeProber
 from bench.stage import Stage
 from bench.table import Goal, Row
+from orchestrator.app.service import opened, orchestrate, policy_of
+from orchestrator.app.settings import Settings, replaced
 from orchestrator.core.model import Channel, Phase, Session
 from orchestrator.errors import FailoverError
 from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource, Tables
-from orchestrator.service import opened, orchestrate, policy_of
-from orchestrator.settings import Settings, replaced
 
 SESSIONS = 1000
 SILENT = 50  # whose playlists stop

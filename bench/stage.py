@@ -23,8 +23,8 @@ from failover.play import Client
 from failover.stack import Stack
 from lab import LabProcess
 from lab.viewer import Viewer
+from orchestrator.app.settings import Settings
 from orchestrator.errors import FailoverError
-from orchestrator.settings import Settings
 
 PATIENCE_S = 30.0  # for anything; what takes longer has failed, and counts as this
 _LOOK_S = 0.01  # how often the viewer looks while something is measured: the resolution of every figure

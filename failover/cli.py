@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from failover import log_lines
-from orchestrator import settings as settings_module
+from orchestrator.app import settings as settings_module
+from orchestrator.app.settings import Settings
 from orchestrator.errors import FailoverError, Temporary
-from orchestrator.settings import Settings
 
 log = logging.getLogger(__name__)
 

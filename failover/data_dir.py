@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from orchestrator import settings as settings_module
+from orchestrator.app import settings as settings_module
+from orchestrator.app.settings import Settings
 from orchestrator.errors import BadSetting
-from orchestrator.settings import Settings
 
 DEFAULT = Path("var")
 _FILE = "settings.json"

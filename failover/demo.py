@@ -22,8 +22,8 @@ from failover.play import Client, playing
 from lab import Fault, LabProcess
 from lab.process import RemoteSource
 from lab.viewer import Swap, Viewer
+from orchestrator.app.settings import Settings, replaced
 from orchestrator.errors import FailoverError
-from orchestrator.settings import Settings, replaced
 
 console = Console(highlight=False)
 

@@ -22,8 +22,8 @@ import msgspec
 
 from failover import weed_security
 from failover.server_process import ServerProcess, answers
+from orchestrator.app.settings import PREFIX, Settings, replaced
 from orchestrator.errors import BadSetting, FailoverError
-from orchestrator.settings import PREFIX, Settings, replaced
 
 
 class Keys(msgspec.Struct, frozen=True):

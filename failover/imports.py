@@ -15,14 +15,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from failover import data_dir as stacks
-from orchestrator import importing
-from orchestrator.adapters.download import download
-from orchestrator.adapters.tables import open_tables
-from orchestrator.core.imports import changed_fields, counts
-from orchestrator.core.m3u import BYTES
+from orchestrator.adapters.http.download import download
+from orchestrator.adapters.sql import open_tables
+from orchestrator.app import playlist_import
+from orchestrator.app.playlist_import import Playlist, Report
+from orchestrator.app.settings import Settings
+from orchestrator.core.catalogue.imported import changed_fields, counts
+from orchestrator.core.catalogue.m3u import BYTES
 from orchestrator.errors import FailoverError, InvalidInput
-from orchestrator.importing import Playlist, Report
-from orchestrator.settings import Settings
 
 STDIN = "-"
 console = Console(highlight=False, soft_wrap=True)
@@ -42,7 +42,7 @@ async def import_playlist(settings: Settings, data_dir: Path | None, where: str,
         tables = open_tables(settings.database_url)
         stack.push_async_callback(tables.close)
         task = bars.add_task("channels", total=None)
-        report = await importing.run(
+        report = await playlist_import.run(
             tables,
             provider,
             playlist,
@@ -91,7 +91,7 @@ def _parsed(lines: list[bytes], bars: Progress) -> Playlist:
                 bars.update(task, completed=number)
             yield line
 
-    playlist = importing.read(told())
+    playlist = playlist_import.read(told())
     bars.update(task, completed=len(lines))
     return playlist
 

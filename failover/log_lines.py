@@ -14,8 +14,8 @@ import threading
 from types import TracebackType
 from typing import Any
 
-from orchestrator.core.payload import timestamp
-from orchestrator.settings import Settings
+from orchestrator.app.settings import Settings
+from orchestrator.core.reading.event_payload import timestamp
 from transcoder.redaction import redacted
 
 _NOISY = ("httpx", "httpcore", "urllib3", "docker", "uvicorn.access", "alembic", "apscheduler")

@@ -16,17 +16,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from failover import data_dir as stacks
 from failover.sessions import console, opened_bus, opened_tables, somebody_is_there
-from orchestrator import doctor as judge
-from orchestrator import roll as rolling
-from orchestrator.adapters.event_bus import RedisEventBus
-from orchestrator.adapters.object_store import MinioObjectStore
-from orchestrator.core.payload import timestamp
+from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.s3.object_store import MinioObjectStore
+from orchestrator.app.runtime import open_runtime
+from orchestrator.app.settings import PREFIX, Settings, derived
+from orchestrator.control import roll as rolling
+from orchestrator.control.roll import Outcome
+from orchestrator.core.reading.event_payload import timestamp
+from orchestrator.doctor import rules as judge
+from orchestrator.doctor.examination import examine
+from orchestrator.doctor.findings import Finding, Level
 from orchestrator.errors import BadSetting, BusUnavailable
-from orchestrator.examination import examine
-from orchestrator.findings import Finding, Level
-from orchestrator.roll import Outcome
-from orchestrator.runtime import open_runtime
-from orchestrator.settings import PREFIX, Settings, derived
 
 
 async def doctor(settings: Settings, data_dir: Path | None, *, as_json: bool, unknown: tuple[str, ...] = ()) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from failover import data_dir as stacks
+from orchestrator.app.settings import PREFIX, Settings, derived
 from orchestrator.errors import BadSetting
-from orchestrator.settings import PREFIX, Settings, derived
 
 
 def _complete(settings: Settings, data_dir: Path | None) -> Settings:
@@ -25,7 +25,7 @@ async def api(settings: Settings, data_dir: Path | None) -> int:
 
 
 async def orchestrator(settings: Settings, data_dir: Path | None) -> int:
-    from orchestrator import service
+    from orchestrator.app import service
 
     await service.run(_complete(settings, data_dir))
     return 0

@@ -16,8 +16,8 @@ from rich.markup import escape
 
 from api.glances import label_of
 from failover.stack import Stack
+from orchestrator.app.settings import Settings
 from orchestrator.errors import FailoverError
-from orchestrator.settings import Settings
 
 console = Console(highlight=False)
 

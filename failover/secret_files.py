@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from failover import weed_security
-from orchestrator.settings import Settings
+from orchestrator.app.settings import Settings
 
 _DATABASE = _USER = "failover"
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from failover import data_dir as stacks
 from failover.log_lines import LogStream
 from failover.stack import Stack
-from orchestrator.settings import Settings
+from orchestrator.app.settings import Settings
 
 log = logging.getLogger(__name__)
 

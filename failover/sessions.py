@@ -14,16 +14,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from failover import data_dir as stacks
-from orchestrator import switching
-from orchestrator.adapters.event_bus import RedisEventBus
-from orchestrator.adapters.object_store import MinioObjectStore
-from orchestrator.adapters.tables import Tables, open_tables
+from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.s3.object_store import MinioObjectStore
+from orchestrator.adapters.sql import Tables, open_tables
+from orchestrator.app.runtime import open_runtime
+from orchestrator.app.settings import Settings
+from orchestrator.control import switch_request
+from orchestrator.control.presence import absence
 from orchestrator.core.model import EndReason, Phase
-from orchestrator.core.payload import playlist_url, timestamp
+from orchestrator.core.reading.event_payload import playlist_url, timestamp
 from orchestrator.errors import BusUnavailable, FailoverError, NotFound
-from orchestrator.heartbeat import absence
-from orchestrator.runtime import open_runtime
-from orchestrator.settings import Settings
 
 _ALL_ENDED_S = 60.0
 _ENDED_S = 30.0
@@ -152,16 +152,16 @@ async def switch(settings: Settings, data_dir: Path | None, session_id: str, sou
     settings = stacks.resolve(settings, data_dir)
     async with opened_tables(settings) as tables:
         session = (await tables.sessions.get(session_id)).session
-        if switching.is_over(session):
+        if switch_request.is_over(session):
             raise FailoverError(f"{session_id} has ended: {session.end_reason or 'it was stopped'}")
         if source_id is not None:
-            await switching.check(tables, session, source_id)
+            await switch_request.check(tables, session, source_id)
         await somebody_is_there(tables, "the swap is its work")
-        after = await switching.last_event(tables.sessions, session_id)
+        after = await switch_request.last_event(tables.sessions, session_id)
         await tables.sessions.switch(session_id, source_id)
         await _nudge(settings, session_id)
         # An attempt's own limit, what is under way before it, and what a loaded engine takes for both
-        answer = await switching.answered(tables.sessions, session_id, after, 2 * settings.start_limit_s + 30.0)
+        answer = await switch_request.answered(tables.sessions, session_id, after, 2 * settings.start_limit_s + 30.0)
     if answer.refusal is not None:
         raise FailoverError(f"refused: {answer.refusal}; what plays plays on")
     console.print(f"{session_id} plays {answer.source_id}, attempt {answer.attempt}", soft_wrap=True)

@@ -15,11 +15,11 @@ from rich.markup import escape
 
 from failover import data_dir as stacks
 from failover.sessions import opened_bus, opened_tables, somebody_is_there
-from orchestrator.adapters.ffprobe import FfprobeProber
+from orchestrator.adapters.ffmpeg.ffprobe import FfprobeProber
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import Source, SourceStatus
 from orchestrator.errors import BusUnavailable
 from orchestrator.ports import PROBES, ProbeAnswer
-from orchestrator.settings import Settings
 
 _LOOK_S = 0.25
 

@@ -22,11 +22,11 @@ from typing import Self
 from failover import data_dir as stacks
 from failover.embedded import Embedded
 from failover.server_process import ServerProcess, answers
+from orchestrator.app.runtime import open_runtime
+from orchestrator.app.settings import Settings, derived, environ_of, replaced
 from orchestrator.errors import FailoverError
 from orchestrator.migrations import upgrade
 from orchestrator.ports import ContainerRuntime
-from orchestrator.runtime import open_runtime
-from orchestrator.settings import Settings, derived, environ_of, replaced
 
 log = logging.getLogger(__name__)
 

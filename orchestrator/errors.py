@@ -62,7 +62,7 @@ class DatabaseUnavailable(Temporary):
 
 
 class NotLeading(Temporary):
-    """Another orchestrator acts on this database, or may still do so: this one may not act (orchestrator/leadership.py)."""
+    """Another orchestrator acts on this database, or may still do so: this one may not act (control/leadership.py)."""
 
     status = 409
     title = "Another orchestrator acts on this database"

@@ -28,8 +28,8 @@ from playwright.async_api import Page, Route
 from api.app import create_app
 from lab import default_ffmpeg
 from lab.chromium import chromium
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import EventType
-from orchestrator.settings import Settings
 from tests.api.stage import KEY, Stage, calling
 from tests.api.test_events import Served
 from tests.console import pictures as console

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from orchestrator.adapters.tables import engine as tables_engine
+from orchestrator.adapters.sql import database as tables_engine
 from orchestrator.errors import BadSetting, DatabaseUnavailable
 
 WAIT_LIMIT_S = 60.0  # for another process that is migrating

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from orchestrator.adapters.tables.schema import metadata
+from orchestrator.adapters.sql.schema import metadata
 
 # `transaction_per_migration` stays off: all or nothing
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)

@@ -11,10 +11,10 @@ from orchestrator.ports.catalogue import Catalogue, ChannelRow, LineUp, NewSourc
 from orchestrator.ports.containers import ContainerEvent, ContainerRuntime, EngineReport, Launch
 from orchestrator.ports.event_bus import EventBus
 from orchestrator.ports.frames import Frames
-from orchestrator.ports.imports import Download, Imports
 from orchestrator.ports.journal import Journal
 from orchestrator.ports.object_store import ObjectStore, Stamp, StoredObject, StoreReport
 from orchestrator.ports.operation import DRAIN_RETRY_S, DRAINING, Challenger, Leader, Operation, OrchestratorRow
+from orchestrator.ports.playlist_imports import Download, Imports
 from orchestrator.ports.prober import Prober, ProbeResult
 from orchestrator.ports.probes import PROBES, ProbeAnswer, Probes
 from orchestrator.ports.providers import Providers

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from orchestrator.core.failover import Signature
+from orchestrator.core.catalogue.failover_channels import Signature
 from orchestrator.core.model import Channel, Source
 from orchestrator.ports.prober import ProbeResult
 

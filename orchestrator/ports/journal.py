@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from orchestrator.core.journal import Entry
 from orchestrator.core.model import Event
-from orchestrator.core.strip import Delivery
+from orchestrator.core.reading.journal import Entry
+from orchestrator.core.reading.timeline import Delivery
 
 
 class Journal(Protocol):
     """Events of all sessions, and what became of a channel. All raise DatabaseUnavailable."""
 
     async def entries(self, after: int, limit: int = 1000) -> tuple[Entry, ...]:
-        """In order, cursors greater than `after`. What is behind a gap may not be settled yet (core/journal.py)."""
+        """In order, cursors greater than `after`. What is behind a gap may not be settled yet (core/reading/journal.py)."""
 
     async def newest(self, limit: int = 100) -> tuple[Entry, ...]:
         """The last ones, in order."""

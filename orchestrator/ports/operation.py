@@ -33,7 +33,7 @@ class Leader(Struct, frozen=True, kw_only=True):
     id: str
     node: str
     expires_at: float  # of its lease; another value after each renewal
-    process: str  # as orchestrator/process_identity.py names it
+    process: str  # as orchestrator/app/process_identity.py names it
     left_s: float  # 0 or less: the lease has run out, and whoever comes next may act
     refused: Challenger | None = None  # the last that was
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from orchestrator.core.limits import NO_LIMITS, Limits
 from orchestrator.core.model import Cause, Decision, EndReason, Event, Leg, Phase, Profile, Record, Session
+from orchestrator.core.session.limits import NO_LIMITS, Limits
 
 
 class AttemptRow(Struct, frozen=True, kw_only=True):

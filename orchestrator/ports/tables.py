@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from orchestrator.ports.catalogue import Catalogue
-from orchestrator.ports.imports import Imports
 from orchestrator.ports.journal import Journal
 from orchestrator.ports.operation import Operation
+from orchestrator.ports.playlist_imports import Imports
 from orchestrator.ports.probes import Probes
 from orchestrator.ports.providers import Providers
 from orchestrator.ports.sessions import Sessions

@@ -11,7 +11,7 @@ from litestar import Litestar
 
 from api.app import create_app, world_of
 from api.metrics import Metrics
-from orchestrator.settings import Settings
+from orchestrator.app.settings import Settings
 from tests.api.stage import KEY, ORIGIN, Stage, answering, calling
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.frames import FakeFrames

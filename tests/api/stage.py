@@ -12,7 +12,6 @@ import httpx
 from litestar import Litestar
 from msgspec.structs import replace
 
-from orchestrator.core import payload
 from orchestrator.core.model import (
     Attempt,
     AttemptLive,
@@ -27,6 +26,7 @@ from orchestrator.core.model import (
     Record,
     Session,
 )
+from orchestrator.core.reading import event_payload
 from orchestrator.errors import BusUnavailable
 from orchestrator.ports import PROBES, EventBus, Prober, SessionRow, Tables
 from tests.words import why
@@ -131,6 +131,6 @@ class Stage:
         events = await self._tables.sessions.commit(before, Decision(session=after, records=records), time.time())
         for event in events:
             try:
-                await self._bus.publish(event, payload.encode(event, ORIGIN))
+                await self._bus.publish(event, event_payload.encode(event, ORIGIN))
             except BusUnavailable:
                 pass

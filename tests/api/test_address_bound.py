@@ -14,8 +14,8 @@ from litestar import Litestar
 from api import watch
 from api.address_bound import address_of
 from api.app import world_of
-from orchestrator.adapters.address_places import RedisAddressPlaces
-from orchestrator.settings import Settings
+from orchestrator.adapters.redis.address_places import RedisAddressPlaces
+from orchestrator.app.settings import Settings
 from tests.api.stage import KEY, ORIGIN, Stage
 from tests.api.test_auth import filled, is_open, registered
 from tests.api.test_bad_input import assert_problem

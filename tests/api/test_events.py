@@ -16,9 +16,9 @@ from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 from litestar import Litestar
 
 from api import events, refused_sockets, serve
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import EventType
 from orchestrator.errors import BadSetting, NotFound
-from orchestrator.settings import Settings
 from tests.api.stage import KEY, Stage
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.tables import FakeTables

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.app import create_app
-from orchestrator.adapters.tables import open_tables
+from orchestrator.adapters.sql import open_tables
+from orchestrator.app.settings import Settings
 from orchestrator.migrations import upgrade
-from orchestrator.settings import Settings
 from tests.api.stage import KEY, ORIGIN, SOURCES, calling
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore

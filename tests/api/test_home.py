@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from api import problem_page
 from api.app import world_of
 from api.problems import Problem
-from orchestrator.core.viewer_reason import ViewerReason
+from orchestrator.core.reading.viewer_reason import ViewerReason
 from tests.api.conftest import SETTINGS
 from tests.api.stage import Stage, calling
 from tests.api.test_bad_input import assert_problem

@@ -17,8 +17,8 @@ import pytest
 from litestar import Litestar
 from msgspec.structs import replace
 
-from orchestrator.adapters.download import download
-from orchestrator.core.m3u import BYTES, Entry, parse
+from orchestrator.adapters.http.download import download
+from orchestrator.core.catalogue.m3u import BYTES, Entry, parse
 from orchestrator.errors import InvalidInput
 from tests.api.stage import Stage
 from tests.api.test_bad_input import assert_problem

@@ -14,10 +14,10 @@ import websockets
 from litestar import Litestar
 
 from api.app import world_of
-from orchestrator.core.limits import Limits
+from orchestrator.app.machine import limits_of, memory_mb
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import SHARED, Desired
-from orchestrator.machine import limits_of, memory_mb
-from orchestrator.settings import Settings
+from orchestrator.core.session.limits import Limits
 from tests.api.conftest import SETTINGS
 from tests.api.stage import Stage, calling
 from tests.api.test_bad_input import assert_problem

@@ -14,10 +14,10 @@ from litestar.routes import HTTPRoute
 
 from api.app import create_app
 from api.body import decode
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import EventType
 from orchestrator.errors import BadSetting
 from orchestrator.ports import OrchestratorRow, StoreReport
-from orchestrator.settings import Settings
 from tests.api.stage import Stage
 from tests.api.test_bad_input import assert_problem
 from tests.fakes.event_bus import FakeEventBus

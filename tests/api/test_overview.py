@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from api import on_air
 from api.glances import label_of
 from orchestrator.core.model import Decision, Ended, EventType
-from orchestrator.core.payload import timestamp
+from orchestrator.core.reading.event_payload import timestamp
 from orchestrator.ports import OrchestratorRow
 from tests.api.stage import KEY, Stage, calling
 from tests.fakes.event_bus import FakeEventBus

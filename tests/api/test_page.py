@@ -23,8 +23,8 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Request, Respons
 from api.app import create_app
 from lab import default_ffmpeg
 from lab.chromium import EXECUTABLE, chromium
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import Desired, EventType
-from orchestrator.settings import Settings
 from tests.api.stage import KEY, Stage, calling
 from tests.api.test_events import Served
 from tests.fakes.event_bus import FakeEventBus

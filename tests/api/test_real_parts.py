@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from api.app import create_app
-from orchestrator.adapters.event_bus import RedisEventBus
-from orchestrator.adapters.tables import Tables, open_tables
+from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.sql import Tables, open_tables
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import EventType
-from orchestrator.settings import Settings
 from tests.api.stage import KEY, ORIGIN, Stage, calling
 from tests.api.test_events import Served, take
 from tests.fakes.object_store import FakeObjectStore

@@ -13,7 +13,7 @@ from litestar import Litestar
 
 from api import watch
 from api.app import create_app
-from orchestrator.settings import Settings
+from orchestrator.app.settings import Settings
 from tests.api.stage import KEY, ORIGIN, Stage, calling
 from tests.api.test_bad_input import assert_problem
 from tests.fakes.event_bus import FakeEventBus

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bench.fake_engine import MEDIA, FakeEngine
-from orchestrator import job
-from orchestrator.adapters.object_store import MinioObjectStore
+from orchestrator.adapters.s3.object_store import MinioObjectStore
+from orchestrator.app.settings import Settings
+from orchestrator.control import job
 from orchestrator.core.model import Attempt, Channel, ContainerState, Session, Source, Starting
 from orchestrator.ports import Launch
-from orchestrator.settings import Settings
 from tests.servers import Seaweed
 from tests.support import eventually
 from transcoder.media_playlist import MediaPlaylist, violations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.imports import measure
+from bench.playlist_imports import measure
 
 
 async def test_imports() -> None:

@@ -15,7 +15,7 @@ from bench.start import start_hls, start_ts
 from bench.swap import container_killed, source_refuses, source_silent, source_trickles
 from bench.table import Row
 from lab.chromium import EXECUTABLE
-from orchestrator.settings import Settings
+from orchestrator.app.settings import Settings
 from tests.support import require
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

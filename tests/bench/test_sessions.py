@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.sessions import measure
-from orchestrator.settings import Settings
+from orchestrator.app.settings import Settings
 from tests.servers import RedisServer, Seaweed
 
 

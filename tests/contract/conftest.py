@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.tables import open_tables
+from orchestrator.adapters.sql import open_tables
 from orchestrator.migrations import upgrade
 from orchestrator.ports import Tables
 from tests.fakes.tables import FakeTables

@@ -16,11 +16,11 @@ import docker
 from docker.errors import APIError
 from docker.utils import kwargs_from_env
 
-from orchestrator.adapters.attempt_directory import AttemptDirectory
-from orchestrator.adapters.docker_runtime import DockerRuntime
-from orchestrator.adapters.process_runtime import ProcessRuntime
+from orchestrator.adapters.docker.runtime import DockerRuntime
+from orchestrator.adapters.process.attempt_directory import AttemptDirectory
+from orchestrator.adapters.process.runtime import ProcessRuntime
+from orchestrator.app.settings import Settings
 from orchestrator.ports import ContainerRuntime, Launch
-from orchestrator.settings import Settings
 from tests.fakes.runtime import FakeEngine, FakeRuntime
 
 # The stand-in for the agent runs its job as a shell script. "ready": the signal will be heard as it says.

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from api.places_in_memory import MemoryAddressPlaces
-from orchestrator.adapters import address_places as adapter
-from orchestrator.adapters.address_places import RedisAddressPlaces
+from orchestrator.adapters.redis import address_places as adapter
+from orchestrator.adapters.redis.address_places import RedisAddressPlaces
 from orchestrator.errors import BadSetting, BusUnavailable
 from orchestrator.ports import AddressPlaces, Bound, Full, NoPlace
 from tests.servers import RedisServer

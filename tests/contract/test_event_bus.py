@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import pytest
 from redis.asyncio import Redis
 
-from orchestrator.adapters.event_bus import RedisEventBus
+from orchestrator.adapters.redis.event_bus import RedisEventBus
 from orchestrator.core.model import Event, EventType
 from orchestrator.errors import BadSetting, BusUnavailable
 from orchestrator.ports import EventBus

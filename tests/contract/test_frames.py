@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import pytest
 
-from orchestrator.adapters import frames as adapter
-from orchestrator.adapters.binaries import find
-from orchestrator.adapters.frames import FfmpegFrames
+from orchestrator.adapters.ffmpeg import frames as adapter
+from orchestrator.adapters.ffmpeg.binaries import find
+from orchestrator.adapters.ffmpeg.frames import FfmpegFrames
+from orchestrator.app.settings import Settings
 from orchestrator.errors import BadSetting, FramesUnavailable
 from orchestrator.ports import Frames
-from orchestrator.settings import Settings
 from tests.fakes.frames import FakeFrames
 
 

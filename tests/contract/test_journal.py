@@ -6,8 +6,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import create_engine, text
 
-from orchestrator.adapters.tables import open_tables
-from orchestrator.core.journal import Entry, position, settled
+from orchestrator.adapters.sql import open_tables
 from orchestrator.core.model import (
     SLATE,
     AttemptEnded,
@@ -23,7 +22,8 @@ from orchestrator.core.model import (
     Record,
     Session,
 )
-from orchestrator.core.strip import Run
+from orchestrator.core.reading.journal import Entry, position, settled
+from orchestrator.core.reading.timeline import Run
 from orchestrator.ports import ChannelRow, NewSource, Tables
 from tests.postgres_server import PostgresServer
 from tests.words import why

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.adapters.tables import open_tables
-from orchestrator.core.limits import Limits
+from orchestrator.adapters.sql import open_tables
 from orchestrator.core.model import SHARED, ChannelPolicy, Decision, Desired, Ended, EndReason
+from orchestrator.core.session.limits import Limits
 from orchestrator.errors import InvalidInput, LimitReached, NotFound, Stale, ViewerLimitReached
 from orchestrator.ports import FRESH_S, LEASE_KEPT_S, Lease, SessionRow, Tables
 from tests.contract.test_tables import a_channel, a_session

@@ -24,11 +24,11 @@ from minio import Minio
 from minio.error import S3Error
 from msgspec.structs import replace
 
-from orchestrator.adapters import object_store
-from orchestrator.adapters.object_store import MinioObjectStore
+from orchestrator.adapters.s3 import object_store
+from orchestrator.adapters.s3.object_store import MinioObjectStore
+from orchestrator.app.settings import Settings, replaced
 from orchestrator.errors import BadSetting, CorruptPlaylist, StoreUnavailable
 from orchestrator.ports import ObjectStore, StoredObject, StoreReport
-from orchestrator.settings import Settings, replaced
 from tests.fakes import object_store as fake_object_store
 from tests.fakes.object_store import FakeObjectStore
 from tests.servers import WRITER_ACCESS_KEY, WRITER_BUCKET, WRITER_SECRET_KEY, Seaweed

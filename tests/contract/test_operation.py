@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.adapters.tables import open_tables
+from orchestrator.adapters.sql import open_tables
 from orchestrator.core.model import (
     AttemptEnded,
     AttemptStarted,
@@ -23,7 +23,7 @@ from orchestrator.core.model import (
     SourceFailed,
     SourceStatus,
 )
-from orchestrator.core.wish import SAME
+from orchestrator.core.session.operator_switch import SAME
 from orchestrator.errors import LimitReached, NotFound, Stale
 from orchestrator.migrations import head
 from orchestrator.ports import NewSource, OrchestratorRow, ProbeResult, Tables

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from lab import Fault, Lab
-from orchestrator.adapters.ffprobe import FfprobeProber
+from orchestrator.adapters.ffmpeg.ffprobe import FfprobeProber
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import Source
 from orchestrator.ports import Prober, ProbeResult
-from orchestrator.settings import Settings
 from tests.fakes.prober import FakeProber
 
 TIMEOUT_S = 2.0

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import fields, replace
 
 from orchestrator.core.bounds import LINE_UP
-from orchestrator.core.failover import Signature, signature
+from orchestrator.core.catalogue.failover_channels import Signature, signature
 from orchestrator.core.model import (
     SLATE,
     Attempt,

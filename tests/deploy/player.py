@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from orchestrator.adapters.binaries import bundled
+from orchestrator.adapters.ffmpeg.binaries import bundled
 
 
 class PlainPlayer:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.tables import open_tables
+from orchestrator.adapters.sql import open_tables
 from orchestrator.core.model import Channel
 from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from failover import secret_files
-from orchestrator.settings import Settings, read
+from orchestrator.app.settings import Settings, read
 
 
 async def made(directory: Path, settings: Settings | None = None) -> dict[str, str]:

@@ -19,8 +19,8 @@ from failover.play import Client
 from failover.stack import Stack
 from lab.gate import Gate
 from lab.viewer import Viewer
+from orchestrator.app.settings import Settings
 from orchestrator.errors import FailoverError
-from orchestrator.settings import Settings
 from tests.e2e.attempts import Attempts, attempts_of
 from tests.servers import RedisServer, Seaweed
 from tests.support import eventually

@@ -18,10 +18,10 @@ from msgspec.structs import replace
 from failover.server_process import ServerProcess
 from lab import Fault, Lab
 from lab.gate import Gate
-from orchestrator import job
-from orchestrator.adapters.docker_runtime import DockerRuntime
-from orchestrator.adapters.object_store import MinioObjectStore
-from orchestrator.adapters.tables import open_tables
+from orchestrator.adapters.docker.runtime import DockerRuntime
+from orchestrator.adapters.s3.object_store import MinioObjectStore
+from orchestrator.adapters.sql import open_tables
+from orchestrator.control import job
 from orchestrator.core.model import Attempt as CurrentAttempt
 from tests.e2e.attempts import Attempt, agent_pid, ffmpeg_pid
 from tests.e2e.stage import Stage, Watched

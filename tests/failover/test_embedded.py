@@ -23,10 +23,10 @@ from minio.error import S3Error
 from failover import embedded
 from failover.embedded import Embedded, kept_ports, locked
 from failover.server_process import ServerProcess
-from orchestrator.adapters.event_bus import RedisEventBus
-from orchestrator.adapters.object_store import MinioObjectStore
+from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.s3.object_store import MinioObjectStore
+from orchestrator.app.settings import Settings
 from orchestrator.errors import BadSetting, BusUnavailable, FailoverError
-from orchestrator.settings import Settings
 from tests.deploy import put_identity
 from tests.support import eventually
 
@@ -201,7 +201,7 @@ async def test_a_killed_stack_leaves_nothing_behind(tmp_path: Path) -> None:
 import asyncio
 from pathlib import Path
 from failover.embedded import Embedded
-from orchestrator.settings import Settings
+from orchestrator.app.settings import Settings
 
 async def main():
     stack = Embedded(Settings(), Path({str(tmp_path)!r}))

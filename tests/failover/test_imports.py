@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from failover import imports
-from orchestrator.adapters.tables import open_tables
+from orchestrator.adapters.sql import open_tables
 from orchestrator.errors import InvalidInput
 from orchestrator.migrations import upgrade
 

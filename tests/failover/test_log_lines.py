@@ -140,7 +140,7 @@ async def test_what_keeps_a_part_from_starting_is_json_too(tmp_path: Path, varia
 CRASHES = """
 import asyncio, logging, sys, threading, warnings
 from failover import log_lines
-from orchestrator.settings import read
+from orchestrator.app.settings import read
 import os
 log_lines.begin(read(os.environ))
 warnings.warn("an old\\nway")

@@ -12,7 +12,9 @@ from msgspec.structs import replace
 
 from failover import sessions
 from failover.cli import main
-from orchestrator.adapters.tables import Tables, open_tables
+from orchestrator.adapters.sql import Tables, open_tables
+from orchestrator.app.settings import Settings
+from orchestrator.control.switch_request import Answer, answer
 from orchestrator.core.model import (
     Attempt,
     Channel,
@@ -30,8 +32,6 @@ from orchestrator.core.model import (
 from orchestrator.errors import FailoverError, InvalidInput, NoConnectionLeft, NotFound
 from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource, OrchestratorRow
-from orchestrator.settings import Settings
-from orchestrator.switching import Answer, answer
 from tests.support import eventually
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from failover import sources
-from orchestrator.adapters.tables import Tables, open_tables
+from orchestrator.adapters.sql import Tables, open_tables
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import Channel
 from orchestrator.errors import FailoverError
 from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource, OrchestratorRow, ProbeResult
-from orchestrator.settings import Settings
 from tests.fakes.prober import WORKS
 from tests.support import eventually
 

@@ -1,4 +1,4 @@
-"""What has happened in the whole deployment, in memory, with the meaning of `orchestrator.adapters.tables.journal`."""
+"""What has happened in the whole deployment, in memory, with the meaning of `orchestrator.adapters.sql.journal`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import convert
 
-from orchestrator.core.journal import Entry
 from orchestrator.core.model import Event
-from orchestrator.core.strip import Delivery, Run
+from orchestrator.core.reading.journal import Entry
+from orchestrator.core.reading.timeline import Delivery, Run
 from orchestrator.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:

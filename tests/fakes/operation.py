@@ -1,4 +1,4 @@
-"""What concerns a whole deployment, in memory, with the meaning of `orchestrator.adapters.tables.operation`."""
+"""What concerns a whole deployment, in memory, with the meaning of `orchestrator.adapters.sql.operation`."""
 
 from __future__ import annotations
 

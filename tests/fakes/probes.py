@@ -1,4 +1,4 @@
-"""Probes that somebody has asked for, in memory, with the meaning of `orchestrator.adapters.tables.probes`."""
+"""Probes that somebody has asked for, in memory, with the meaning of `orchestrator.adapters.sql.probes`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Channels, sources and sessions in memory, with the meaning of `orchestrator.adapters.tables` and a switch for faults."""
+"""Channels, sources and sessions in memory, with the meaning of `orchestrator.adapters.sql` and a switch for faults."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import NoReturn, assert_never
 
 from msgspec.structs import replace
 
-from orchestrator.core.failover import Signature, behind, signature
-from orchestrator.core.limits import NO_LIMITS, Limits, Load, reached
+from orchestrator.core.catalogue.failover_channels import Signature, behind, signature
 from orchestrator.core.model import (
     SHARED,
     AttemptEnded,
@@ -32,8 +31,9 @@ from orchestrator.core.model import (
     SourceFailed,
     SourceStatus,
 )
+from orchestrator.core.session.limits import NO_LIMITS, Limits, Load, reached
+from orchestrator.core.session.operator_switch import NEXT
 from orchestrator.core.source import health
-from orchestrator.core.wish import NEXT
 from orchestrator.errors import (
     AlreadyExists,
     DatabaseUnavailable,
@@ -55,9 +55,9 @@ from orchestrator.ports import (
     Renewals,
     SessionRow,
 )
-from tests.fakes.imports import FakeImports, FakeProviders
 from tests.fakes.journal import FakeJournal
 from tests.fakes.operation import FakeOperation
+from tests.fakes.playlist_imports import FakeImports, FakeProviders
 from tests.fakes.probes import FakeProbes
 
 

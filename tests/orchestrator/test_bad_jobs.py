@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import job
+from orchestrator.control import job
 from orchestrator.core.model import Media, Phase, SourceStatus
 from tests.orchestrator.simulated.world import World
 from transcoder.ending import Ending

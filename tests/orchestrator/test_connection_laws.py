@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 from msgspec.structs import replace
 
+from orchestrator.app.settings import replaced
 from orchestrator.core.model import Channel, ContainerState, Desired, EndReason, Phase, SourceStatus
-from orchestrator.core.wish import NEXT, SAME
+from orchestrator.core.session.operator_switch import NEXT, SAME
 from orchestrator.errors import LimitReached, Temporary
-from orchestrator.settings import replaced
 from tests.orchestrator.simulated.agent import Agent, Fault
 from tests.orchestrator.simulated.history import History, happening
 from tests.orchestrator.simulated.world import World

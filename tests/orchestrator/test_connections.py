@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.connections import Connections
+from orchestrator.control.connection_ledger import Connections
 from orchestrator.core.model import Attempt, Container, ContainerState, Provider, Source
 
 ONE_LEFT = "provider Acme: its only connection is in use"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.consistency import confirmed, passing
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import (
     Attempt,
     Container,
@@ -23,10 +23,10 @@ from orchestrator.core.model import (
     Switching,
     Unavailable,
 )
-from orchestrator.doctor import findings, healthy
-from orchestrator.findings import Disk, Facts, Finding, Level, Machine, Snapshot
+from orchestrator.doctor.consistency import confirmed, passing
+from orchestrator.doctor.findings import Disk, Facts, Finding, Level, Machine, Snapshot
+from orchestrator.doctor.rules import findings, healthy
 from orchestrator.ports import AttemptRow, Challenger, EngineReport, Leader, OrchestratorRow, StoreReport
-from orchestrator.settings import Settings
 from tests.words import why
 
 NOW = 1_800_000_000.0

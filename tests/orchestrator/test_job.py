@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from orchestrator.adapters.ffprobe import media_of
-from orchestrator.core.choose import is_last_resort
+from orchestrator.adapters.ffmpeg.ffprobe import media_of
+from orchestrator.app.settings import Settings
+from orchestrator.control.job import fault, launch
 from orchestrator.core.model import (
     Attempt,
     Channel,
@@ -25,8 +26,7 @@ from orchestrator.core.model import (
     Starting,
 )
 from orchestrator.core.policy import Policy
-from orchestrator.job import fault, launch
-from orchestrator.settings import Settings
+from orchestrator.core.session.choice import is_last_resort
 from tests.fakes.object_store import FakeObjectStore
 from tests.orchestrator.core.playbook import MEDIA
 from transcoder.argv import assumed, plan

@@ -13,7 +13,7 @@ from hypothesis.stateful import initialize, invariant
 from msgspec.structs import replace
 
 from orchestrator.core.model import ContainerState, Desired, EndReason, Failback, Phase, SourceStatus
-from orchestrator.core.wish import NEXT, SAME
+from orchestrator.core.session.operator_switch import NEXT, SAME
 from orchestrator.ports import NewSource
 from tests.orchestrator.simulated.agent import Agent, Fault
 from tests.orchestrator.simulated.history import History, happening

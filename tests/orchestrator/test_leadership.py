@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from orchestrator.app.process_identity import has_ended, own_process
+from orchestrator.app.service import orchestrate
+from orchestrator.app.settings import Settings
+from orchestrator.control.leadership import LEASE_S, RENEW_S, Leadership
 from orchestrator.core.model import Channel, Phase
 from orchestrator.errors import DatabaseUnavailable, NotLeading
-from orchestrator.leadership import LEASE_S, RENEW_S, Leadership
 from orchestrator.ports import NewSource
-from orchestrator.process_identity import has_ended, own_process
-from orchestrator.service import orchestrate
-from orchestrator.settings import Settings
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.operation import FakeOperation

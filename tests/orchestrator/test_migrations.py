@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, make_url, text
 
 from orchestrator import migrations
-from orchestrator.adapters.tables.schema import metadata
+from orchestrator.adapters.sql.schema import metadata
 from orchestrator.errors import BadSetting, DatabaseUnavailable
 from orchestrator.migrations import upgrade
 from tests.postgres_server import PostgresServer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.app.settings import replaced
 from orchestrator.core.model import Desired, Ended, EndReason, EventType, Phase, Source, SourceStatus
-from orchestrator.settings import replaced
 from tests.orchestrator.simulated.agent import Fault
 from tests.orchestrator.simulated.world import World
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from orchestrator.control.roll import Outcome, Rolled, roll, to_roll
 from orchestrator.core.model import EndReason, Phase
 from orchestrator.errors import DatabaseUnavailable
-from orchestrator.roll import Outcome, Rolled, roll, to_roll
 from tests.orchestrator.simulated.agent import Fault
 from tests.orchestrator.simulated.world import World
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.app.settings import PREFIX, Settings, derived, environ_of, read, unknown
 from orchestrator.errors import BadSetting
-from orchestrator.settings import PREFIX, Settings, derived, environ_of, read, unknown
 
 ROOT = Path(__file__).parents[2]
 

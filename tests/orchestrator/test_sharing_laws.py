@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant
 
 from orchestrator.core.model import SHARED, Desired, EndReason, Phase
-from orchestrator.core.wish import NEXT, SAME
+from orchestrator.core.session.operator_switch import NEXT, SAME
 from orchestrator.errors import LimitReached, NotFound
 from tests.orchestrator.simulated.agent import Fault
 from tests.orchestrator.simulated.history import History, happening

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.adapters.tables import Tables, open_tables
+from orchestrator.adapters.sql import Tables, open_tables
+from orchestrator.app.service import orchestrate
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import Channel, ChannelPolicy, Phase, Session, SourceStatus
 from orchestrator.ports import PROBES, Launch, NewSource, ProbeResult
-from orchestrator.service import orchestrate
-from orchestrator.settings import Settings
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.prober import FakeProber

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from orchestrator.app.settings import replaced
+from orchestrator.control.observer import Observer
 from orchestrator.core.model import ContainerState, Decision, EndReason, Event, EventType, Phase, Session, Source, SourceStatus
 from orchestrator.errors import DatabaseUnavailable, EngineUnavailable, Stale
-from orchestrator.observer import Observer
 from orchestrator.ports import ProbeResult, SessionRow
-from orchestrator.settings import replaced
 from tests.fakes.object_store import FakeObjectStore
 from tests.orchestrator.simulated.agent import SEGMENT_S, Agent, Fault
 from tests.orchestrator.simulated.parts import SimulatedProber

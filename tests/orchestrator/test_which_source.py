@@ -6,10 +6,10 @@ from itertools import pairwise
 
 from msgspec.structs import replace
 
+from orchestrator.app.settings import replaced
 from orchestrator.core.model import EndReason, EventType, Phase, SourceStatus
-from orchestrator.core.wish import SAME
+from orchestrator.core.session.operator_switch import SAME
 from orchestrator.ports import NewSource
-from orchestrator.settings import replaced
 from tests.orchestrator.simulated.agent import Fault
 from tests.orchestrator.simulated.world import World
 from transcoder.media_playlist import attempt_of

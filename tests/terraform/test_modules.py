@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.adapters.event_bus import RedisEventBus
-from orchestrator.adapters.tables.engine import database_url
-from orchestrator.settings import read, unknown
+from orchestrator.adapters.redis.event_bus import RedisEventBus
+from orchestrator.adapters.sql.database import database_url
+from orchestrator.app.settings import read, unknown
 
 ROOT = Path(__file__).parents[2]
 TERRAFORM = ROOT / "infra/terraform"

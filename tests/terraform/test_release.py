@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.settings import read
+from orchestrator.app.settings import read
 from tests.support import require
 
 ROOT = Path(__file__).parents[2]

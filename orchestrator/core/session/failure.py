@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from orchestrator.core import choose, slate, steps, wish
-from orchestrator.core.blame import Failure, diagnose, publishes
-from orchestrator.core.hold_off import failures_in_a_row
 from orchestrator.core.model import (
     Absent,
     Attempt,
@@ -34,8 +31,11 @@ from orchestrator.core.model import (
     Unavailable,
     Why,
 )
+from orchestrator.core.session import choice, operator_switch, slate, steps
+from orchestrator.core.session.blame import Failure, diagnose, publishes
 from orchestrator.core.session.given import Given
 from orchestrator.core.session.next_look import next_look
+from orchestrator.core.source.hold_off import failures_in_a_row
 
 _REFUSALS = 64  # addresses kept of sources whose job the agent refuses
 
@@ -59,7 +59,7 @@ def swap_failed(state: Live, given: Given) -> Decision | None:
     back = replace(session, state=Live(state.attempt, backoff=backoff), retries=session.retries + 1)
     if failure.is_refusal:
         back = _with_refusal(back, successor, given)
-    records = (*_records_of(failure, successor, given), *wish.failed(successor, failure.why))
+    records = (*_records_of(failure, successor, given), *operator_switch.failed(successor, failure.why))
     return Decision(session=back, records=records, wake_at=next_look(replace(given, session=back)))
 
 
@@ -69,7 +69,7 @@ def attempt_failed(state: Starting | Live | Switching | Unavailable, given: Give
     failure = None if attempt is None else diagnose(attempt, given)
     if attempt is None or failure is None:
         return None
-    records = (*_records_of(failure, attempt, given), *wish.failed(attempt, failure.why))
+    records = (*_records_of(failure, attempt, given), *operator_switch.failed(attempt, failure.why))
     match state:
         case Live(attempt=before, successor=Attempt()):  # it has ended, too
             records = (AttemptEnded(before.number, None, Why(Cause.REPLACED)), *records)
@@ -87,8 +87,8 @@ def attempt_failed(state: Starting | Live | Switching | Unavailable, given: Give
         tried = once(*tried, attempt.leg.input)
         if failure.is_refusal:
             given = replace(given, session=_with_refusal(given.session, attempt, given))
-        usable = choose.not_refused(given.session, choose.with_connection(given.seen))
-        source = choose.after_failure(usable, tried, now, policy)
+        usable = choice.not_refused(given.session, choice.with_connection(given.seen))
+        source = choice.after_failure(usable, tried, now, policy)
     else:
         given = _with_fault(given)
         source = _after_fault(given, attempt.leg.input, tried, steady=steady)
@@ -115,12 +115,12 @@ def once(*source_ids: str) -> tuple[str, ...]:
 def _after_fault(given: Given, source_id: str, tried: tuple[str, ...], *, steady: bool) -> Source | None:
     """The same source at once; if it happens again, the next one; then with delays, unless the attempt had proved itself."""
     session = given.session
-    usable = choose.not_refused(session, choose.with_connection(given.seen))
-    same = next((each for each in choose.enabled(usable) if each.id == source_id), None)
+    usable = choice.not_refused(session, choice.with_connection(given.seen))
+    same = next((each for each in choice.enabled(usable) if each.id == source_id), None)
     if session.faults == 1 and same is not None:
         return same
     if session.faults <= 2 or steady:
-        return choose.after_failure(usable, (*tried, source_id), given.now, given.policy) or same
+        return choice.after_failure(usable, (*tried, source_id), given.now, given.policy) or same
     return None
 
 
@@ -132,7 +132,7 @@ def _unavailable(
     live has shown nothing that could go on."""
     session, seen, now = given.session, given.seen, given.now
     tried = once(*tried, attempt.leg.input)
-    if all(each.id in tried for each in choose.not_refused(session, choose.enabled(seen.sources))):
+    if all(each.id in tried for each in choice.not_refused(session, choice.enabled(seen.sources))):
         tried = ()  # the next round
     retry_at = now + given.policy.retry_delay_s(session.retries)
     if isinstance(state, Unavailable):
@@ -147,7 +147,7 @@ def _unavailable(
 
 
 def _told_unavailable(failure: Failure, attempt: Attempt, given: Given, *, slate: bool) -> Happened:
-    reasons = {each.id: _why_not(each, failure, attempt, given) for each in choose.enabled(given.seen.sources)}
+    reasons = {each.id: _why_not(each, failure, attempt, given) for each in choice.enabled(given.seen.sources)}
     fields: Fields = {"reason": failure.why.text, "sources": {source_id: why.text for source_id, why in reasons.items()}}
     causes = Causes(failure.why.cause, {source_id: why.cause for source_id, why in reasons.items()})
     return Happened(EventType.STREAM_UNAVAILABLE, fields | {"slate": True} if slate else fields, causes)

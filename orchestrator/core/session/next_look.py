@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from orchestrator.core.blame import patience_with
 from orchestrator.core.model import Leg, Live, Session, Source, SourceStatus, Unavailable
 from orchestrator.core.policy import Policy
+from orchestrator.core.session.blame import patience_with
 from orchestrator.core.session.given import Given
 
 

@@ -5,10 +5,10 @@ Law: the attempt that plays publishes until its successor has listed a segment, 
 
 from __future__ import annotations
 
-from orchestrator.core import choose, steps
-from orchestrator.core.hold_off import is_held_off
 from orchestrator.core.model import AttemptEnded, Cause, Decision, Live, Source, Switching, Why
+from orchestrator.core.session import choice, steps
 from orchestrator.core.session.given import Given
+from orchestrator.core.source.hold_off import is_held_off
 
 
 def swap(state: Live, given: Given, source: Source, cause: Cause) -> Decision:
@@ -33,8 +33,8 @@ def source_is_gone(state: Live, given: Given) -> Decision | None:
     source = given.seen.source(state.attempt.leg.input)
     if _backs_off(state, given) or (source is not None and source.enabled):
         return None
-    usable = choose.not_refused(given.session, choose.with_connection(given.seen))
-    other = choose.sound(usable, given.now, given.policy)
+    usable = choice.not_refused(given.session, choice.with_connection(given.seen))
+    other = choice.sound(usable, given.now, given.policy)
     return None if other is None else swap(state, given, other, Cause.SOURCE_REMOVED)
 
 
@@ -67,8 +67,8 @@ def better_source_is_stable(state: Live, given: Given) -> Decision | None:
     if now < (state.attempt.leg.live_at or now) + stable_s or (state.backoff is not None and now < state.backoff.until):
         return None
     # Without a connection beside the one in use there is no way back without a gap.
-    free = [each for each in choose.better(given.session, seen) if each.id not in seen.full and each.id not in seen.handed_on]
-    source = choose.stable(free, stable_s, now, given.policy)
+    free = [each for each in choice.better(given.session, seen) if each.id not in seen.full and each.id not in seen.handed_on]
+    source = choice.stable(free, stable_s, now, given.policy)
     return None if source is None else swap(state, given, source, Cause.FAILBACK)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from orchestrator.core import choose, slate, steps
 from orchestrator.core.model import Decision, Source, Unavailable
+from orchestrator.core.session import choice, slate, steps
 from orchestrator.core.session.given import Given
 from orchestrator.core.session.next_look import next_look
 
@@ -14,13 +14,13 @@ def may_retry(state: Unavailable, given: Given) -> Decision | None:
     """A rule: try a source that was healed or waited for at once, else the next one of the round when its time has come."""
     session, seen, now, policy = given.session, given.seen, given.now, given.policy
     failed_at = state.retry_at - policy.retry_delay_s(session.retries - 1)
-    usable = choose.not_refused(session, choose.with_connection(seen))
+    usable = choice.not_refused(session, choice.with_connection(seen))
     waited_for = [each for each in usable if each.id in seen.awaited]
-    source = choose.healed_since(failed_at, usable, now, policy) or choose.sound(waited_for, now, policy)
+    source = choice.healed_since(failed_at, usable, now, policy) or choice.sound(waited_for, now, policy)
     if source is None and now >= _retry_at(state, given):
         # Where the agent refuses the jobs of all of them it is asked again
-        again = choose.with_connection(seen) if _all_refused(usable, given) else usable
-        source = choose.for_retry(again, state.tried, now, policy)
+        again = choice.with_connection(seen) if _all_refused(usable, given) else usable
+        source = choice.for_retry(again, state.tried, now, policy)
     if source is None:
         return None
     return steps.start(given, source, state.why, lambda new: replace(state, trying=new), tried=state.tried)
@@ -36,11 +36,11 @@ def next_try(state: Unavailable, given: Given) -> float:
 
 def _retry_at(state: Unavailable, given: Given) -> float:
     """Later and later where the agent refuses every source's job: it will, until a release or an edit has mended it."""
-    usable = choose.not_refused(given.session, choose.with_connection(given.seen))
+    usable = choice.not_refused(given.session, choice.with_connection(given.seen))
     if not _all_refused(usable, given):
         return state.retry_at
     return state.retry_at + given.policy.refused_delay_s(given.session.retries - 1)
 
 
 def _all_refused(usable: tuple[Source, ...], given: Given) -> bool:
-    return bool(given.session.refused) and not choose.enabled(usable)
+    return bool(given.session.refused) and not choice.enabled(usable)

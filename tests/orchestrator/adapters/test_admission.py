@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from orchestrator.adapters.tables import admission, open_tables
-from orchestrator.adapters.tables.admission import Admission, Asked
-from orchestrator.adapters.tables.engine import Database
-from orchestrator.core.limits import NO_LIMITS
+from orchestrator.adapters.sql import admission, open_tables
+from orchestrator.adapters.sql.admission import Admission, Asked
+from orchestrator.adapters.sql.database import Database
+from orchestrator.core.session.limits import NO_LIMITS
 from orchestrator.errors import DatabaseUnavailable
 from orchestrator.migrations import upgrade
 from orchestrator.ports import Lease

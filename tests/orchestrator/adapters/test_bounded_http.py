@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from orchestrator.adapters.bounded_http import Answer, Unreadable, Visitor, pool
+from orchestrator.adapters.http.bounded_http import Answer, Unreadable, Visitor, pool
 from tests.orchestrator.adapters.pages import page, serving
 
 LIMIT = 64 * 1024

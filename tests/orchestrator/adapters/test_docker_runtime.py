@@ -13,12 +13,12 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.adapters import docker_runtime
-from orchestrator.adapters.docker_runtime import DockerRuntime
+from orchestrator.adapters.docker import runtime as docker_runtime
+from orchestrator.adapters.docker.runtime import DockerRuntime
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import ContainerState
 from orchestrator.errors import EngineUnavailable, ImageMissing
 from orchestrator.ports import Launch
-from orchestrator.settings import Settings
 from tests.contract.engines import IGNORE_TERM, RUN, Containers, docker_client
 from tests.support import eventually
 

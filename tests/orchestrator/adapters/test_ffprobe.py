@@ -14,11 +14,11 @@ import msgspec
 import pytest
 
 from lab import Fault, Lab, Recipe, default_ffmpeg, rtmp_source
-from orchestrator.adapters.codecs import missing_decoders
-from orchestrator.adapters.ffprobe import FfprobeProber, media_of
+from orchestrator.adapters.ffmpeg.codecs import missing_decoders
+from orchestrator.adapters.ffmpeg.ffprobe import FfprobeProber, media_of
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import Media, Source
 from orchestrator.errors import BadSetting, EngineUnavailable
-from orchestrator.settings import Settings
 from tests.orchestrator.adapters.pages import Answer, page
 from tests.orchestrator.adapters.pages import serving as pages_of
 from tests.support import eventually

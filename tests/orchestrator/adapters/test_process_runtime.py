@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.adapters.attempt_directory import AttemptDirectory
-from orchestrator.adapters.process_runtime import ProcessRuntime
+from orchestrator.adapters.process.attempt_directory import AttemptDirectory
+from orchestrator.adapters.process.runtime import ProcessRuntime
+from orchestrator.app.settings import Settings
 from orchestrator.core.model import Container, ContainerState
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import Launch
-from orchestrator.settings import Settings
 from tests.contract.engines import RUN, Processes
 from tests.support import eventually
 

@@ -18,7 +18,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import event, make_url
 
-from orchestrator.adapters.tables import Tables, engine, open_tables
+from orchestrator.adapters.sql import Tables, database, open_tables
 from orchestrator.core.model import (
     Attempt,
     AttemptEnded,
@@ -47,8 +47,8 @@ BUSY_LIMIT_S = 0.8
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The waits of the tables, short enough for a test."""
-    monkeypatch.setattr(engine, "BUSY_LIMIT_S", BUSY_LIMIT_S)
-    monkeypatch.setattr(engine, "LIMIT_S", 3 * BUSY_LIMIT_S)
+    monkeypatch.setattr(database, "BUSY_LIMIT_S", BUSY_LIMIT_S)
+    monkeypatch.setattr(database, "LIMIT_S", 3 * BUSY_LIMIT_S)
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ async def test_a_cancelled_commit_is_whole_or_absent_and_frees_the_lock(tables: 
 
 WRITER = """
 import asyncio, sys
-from orchestrator.adapters.tables import open_tables
+from orchestrator.adapters.sql import open_tables
 from orchestrator.core.model import EventType, Happened
 from tests.orchestrator.adapters.test_tables import next_attempt
 

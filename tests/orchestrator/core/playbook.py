@@ -15,7 +15,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.core.decide import decide
 from orchestrator.core.model import (
     Absent,
     Action,
@@ -52,6 +51,7 @@ from orchestrator.core.model import (
     Unknown,
 )
 from orchestrator.core.policy import Policy
+from orchestrator.core.session.decide import decide
 from orchestrator.core.source import health
 from tests.words import happened, why
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.choose import better
 from orchestrator.core.model import Attempt, ChannelPolicy, EventType, Live, Observation, Phase, SourceStatus
+from orchestrator.core.session.choice import better
 from tests.orchestrator.core.playbook import (
     REQUESTED_AT,
     Playbook,

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.core.bounds import LINE_UP
-from orchestrator.core.failover import behind
+from orchestrator.core.catalogue.failover_channels import behind
 from orchestrator.core.model import EventType, Phase, SourceStatus
 from tests.orchestrator.core.playbook import MEDIA, REQUESTED_AT, Playbook, blamed, ended, probe, start, started, stop, told
 from transcoder.ending import Ending

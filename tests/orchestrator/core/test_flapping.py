@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.hold_off import held_off_until, hold_off_s
 from orchestrator.core.model import Phase, Source, SourceStatus
 from orchestrator.core.policy import Policy
+from orchestrator.core.source.hold_off import held_off_until, hold_off_s
 from tests.orchestrator.core.playbook import REQUESTED_AT, Playbook, blamed, blames, ended, probe, start, started, steady, stop
 from transcoder.ending import Ending
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.limits import COSTS, NO_LIMITS, Limits, Load, reached
 from orchestrator.core.model import ChannelPolicy, Desired, EventType, Phase
 from orchestrator.core.policy import Policy
+from orchestrator.core.session.limits import COSTS, NO_LIMITS, Limits, Load, reached
 from tests.orchestrator.core.playbook import FINISH, Playbook, desired_stop, stop
 from transcoder.ending import Ending
 

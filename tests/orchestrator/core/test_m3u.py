@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator.core import bounds
-from orchestrator.core.m3u import LINE, Entry, Fault, parse, render, text_lines
+from orchestrator.core.catalogue.m3u import LINE, Entry, Fault, parse, render, text_lines
 
 URL = "http://p.test/1.ts"
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core import viewer_reason
-from orchestrator.core.blame import of_exit
 from orchestrator.core.model import PLANNED, TITLES, Cause, Causes, Event, EventType, Fields
-from orchestrator.core.viewer_reason import ViewerReason
+from orchestrator.core.reading import viewer_reason
+from orchestrator.core.reading.viewer_reason import ViewerReason
+from orchestrator.core.session.blame import of_exit
 from tests.words import why
 from transcoder.ending import Ending
 

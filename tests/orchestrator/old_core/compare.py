@@ -14,9 +14,9 @@ from typing import Any
 from msgspec import convert
 from msgspec.structs import asdict, replace
 
-from orchestrator.adapters.tables.former_columns import former_columns
-from orchestrator.adapters.tables.schema import Kept
-from orchestrator.core.decide import decide as new_decide
+from orchestrator.adapters.sql.former_columns import former_columns
+from orchestrator.adapters.sql.schema import Kept
+from orchestrator.core.session.decide import decide as new_decide
 from orchestrator.core.model import Decision, Observation, Phase, Session
 from orchestrator.core.policy import Policy
 from tests.orchestrator.old_core import decide as old_core

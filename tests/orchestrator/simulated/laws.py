@@ -6,7 +6,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from orchestrator.core.hold_off import is_held_off
 from orchestrator.core.model import (
     SLATE,
     AttemptEnded,
@@ -29,6 +28,7 @@ from orchestrator.core.model import (
     Unknown,
 )
 from orchestrator.core.policy import Policy
+from orchestrator.core.source.hold_off import is_held_off
 from tests.orchestrator.old_core import compare
 from tests.orchestrator.old_core.compare import decide
 from transcoder.ending import Ending

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.app.periodic import Jobs
 from orchestrator.core.model import Container, Decision, Event, Session, Source
 from orchestrator.errors import EngineUnavailable, StoreUnavailable, Temporary
-from orchestrator.jobs import Jobs
 from orchestrator.ports import Launch, ProbeResult, Stamp
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.runtime import FakeRuntime

@@ -15,13 +15,13 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
-from orchestrator import supervisor as supervisor_module
+from orchestrator.app.service import orchestrate
+from orchestrator.app.settings import Settings
+from orchestrator.control import supervisor as supervisor_module
+from orchestrator.control.supervisor import Supervisor
 from orchestrator.core.model import SLATE, Channel, ChannelPolicy, Event, EventType, Phase, Session, Source
 from orchestrator.errors import NotFound, Temporary
 from orchestrator.ports import PROBES, NewSource, ProbeAnswer
-from orchestrator.service import orchestrate
-from orchestrator.settings import Settings
-from orchestrator.supervisor import Supervisor
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.tables import FakeTables
 from tests.orchestrator.simulated.accounts import Accounts
@@ -73,7 +73,7 @@ class World:
 
     def __enter__(self) -> World:
         self._patches.enter_context(patch.object(supervisor_module, "decide", self.laws.decide))
-        self._patches.enter_context(patch("orchestrator.service.Jobs", SimulatedJobs))
+        self._patches.enter_context(patch("orchestrator.app.service.Jobs", SimulatedJobs))
         logging.getLogger("orchestrator").addHandler(self.laws.bugs)
         self._patches.callback(logging.getLogger("orchestrator").removeHandler, self.laws.bugs)
         self.channel = self.add_channel("news", *self.sources)

@@ -1,0 +1,181 @@
+"""What an HLS source's own playlists say: how far apart its media arrive, why there are none, whether there will be more.
+
+Media come in bursts of the source's segments' length, its target duration, which FFmpeg does not tell; and of a server's answer
+FFmpeg tells little. So the playlist is read once more, beside the probe. Law: bounded in time and in bytes, and what no FFmpeg
+can play is refused by its name, however well it looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from hashlib import blake2b
+from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from orchestrator.adapters.http.bounded_http import Answer, Unreadable, Visitor
+from transcoder import job
+
+_LIMIT_BYTES = 8 << 20  # a day of two-second segments; what comes after is not looked at
+_FRONT_BYTES = 64 * 1024  # of a live playlist it says what all of it is like
+_TARGET_DURATION = re.compile(r"^#EXT-X-TARGETDURATION:(\d{1,4})\b", re.MULTILINE)
+_LONGEST_CADENCE_S = 120.0  # a longer target duration is a mistake, or no live source's
+_TOLD = ("of no type", "text/html", "text/plain", "text/xml", "application/xml", "application/json", "application/octet-stream",
+         "application/dash+xml", "video/mp2t", "video/mp4", "image/jpeg", "image/png")  # fmt: skip
+_FIRST_VARIANT = re.compile(r"^#EXT-X-STREAM-INF:.*\n+([^#\s].*)$", re.MULTILINE)
+_KEY = re.compile(r"^#EXT-X-(?:SESSION-)?KEY:(.*)$", re.MULTILINE)
+_METHOD = re.compile(r"\bMETHOD=([A-Z0-9-]+)")
+_KEY_FORMAT = re.compile(r'\bKEYFORMAT="([^"]*)"')
+_DRM = {
+    "com.apple.streamingkeydelivery": "FairPlay",
+    "com.microsoft.playready": "PlayReady",
+    "urn:uuid:9a04f079-9840-4286-ab92-e65be0885f95": "PlayReady",
+    "urn:uuid:edef8ba9-79d6-4ace-a3c8-27dcd51d21ed": "Widevine",
+}
+_SEQUENCE = re.compile(rb"^#EXT-X-MEDIA-SEQUENCE:(\d{1,20})", re.MULTILINE)
+_LAST_SEGMENT = re.compile(rb"^([^#\s][^?\s]*)", re.MULTILINE)
+_BOM = b"\xef\xbb\xbf"
+
+_CADENCES, _WAY_S, _LONGEST_S = 1.5, 1.0, 20.0  # within which a playlist that is alive has changed
+
+
+class Look(NamedTuple):
+    """`cadence_s`: the target duration. `complaint`: why there may be no media, in words for an operator; `refusal`: why it
+    cannot be played, whatever FFmpeg finds in it. None: not known, which is no fault."""
+
+    cadence_s: float | None = None
+    complaint: str | None = None
+    refusal: str | None = None
+    url: str = ""  # of the media playlist
+    mark: bytes = b""  # of what it lists: another one is another list
+    ended: bool = False  # it has EXT-X-ENDLIST
+
+
+def status_words(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"HTTP status {status}"
+
+
+async def look(source: job.Source, visitor: Visitor, timeout_s: float) -> Look:
+    """Reads the media playlist, through one multivariant playlist if need be."""
+    refusal = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            answer, text = await _read(source, source.url, visitor)
+            refusal = _encryption(text)
+            variant = _FIRST_VARIANT.search(text)
+            if variant is not None and urlsplit(address := urljoin(answer.url, variant[1].strip())).scheme in ("http", "https"):
+                answer, text = await _read(source, address, visitor)
+    except _NotAPlaylist as error:
+        return Look(complaint=str(error), refusal=refusal)
+    except TimeoutError:
+        return Look(complaint=f"no answer within {timeout_s:g} s", refusal=refusal)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return Look(refusal=refusal)  # FFmpeg has words for these
+    refusal = refusal or _encryption(text)
+    if "#EXTINF" not in text:
+        return Look(complaint="empty playlist", refusal=refusal)
+    ended = b"#EXT-X-ENDLIST" in answer.body
+    return Look(_cadence_s(text), None, refusal, answer.url, _mark(answer), ended)
+
+
+async def name(source: job.Source, visitor: Visitor, timeout_s: float) -> str | None:
+    """What it is that is no media: DASH, a page, an error. None: it has no name."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await _read(source, source.url, visitor)
+    except _NotAPlaylist as error:
+        return str(error)
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return None
+    return None
+
+
+async def advances(source: job.Source, before: Look, visitor: Visitor) -> bool:
+    """Whether the media playlist changes while a live one must (RFC 8216, 6.2.2); one that has ended need not."""
+    if not before.mark or before.cadence_s is None or before.ended:
+        return True
+    limit_s = min(_CADENCES * before.cadence_s + _WAY_S, _LONGEST_S)
+    try:
+        async with asyncio.timeout(limit_s):
+            while True:
+                await asyncio.sleep(before.cadence_s / 4)  # a quarter of what a player may ask at
+                answer, _ = await _read(source, before.url, visitor)
+                if _mark(answer) != before.mark:
+                    return True
+    except (TimeoutError, _NotAPlaylist, httpx.HTTPError):
+        return False
+
+
+class _NotAPlaylist(Exception):
+    """What the server answered instead."""
+
+
+async def _read(source: job.Source, url: str, visitor: Visitor) -> tuple[Answer, str]:
+    """The answer, and the beginning of its text."""
+    headers = {"User-Agent": source.user_agent or "Lavf", **source.headers}
+    try:
+        answer = await visitor.get(url, headers, limit_bytes=_LIMIT_BYTES, goes_on=_may_be_a_playlist)
+    except Unreadable as error:
+        raise _NotAPlaylist(str(error)) from None
+    if answer.status >= 400:
+        raise _NotAPlaylist(status_words(answer.status))
+    if answer.body.startswith(b"#EXTM3U"):
+        return answer, answer.body[:_FRONT_BYTES].decode(errors="replace")
+    raise _NotAPlaylist(_what_it_is(answer))
+
+
+def _may_be_a_playlist(begun: bytes) -> bool:
+    """Of anything else the first bytes are enough: it may be a stream without an end."""
+    return b"#EXTM3U".startswith(begun[:7])
+
+
+def _what_it_is(answer: Answer) -> str:
+    body, kind = answer.body[:4096], answer.content_type
+    if body.startswith(_BOM + b"#EXTM3U"):
+        return "a playlist that begins with a byte order mark, which HLS forbids (RFC 8216, 4.1)"
+    if b"<MPD" in body or kind.lower() == "application/dash+xml":
+        return "DASH (an MPD), not HLS"
+    kind = kind.lower() or "of no type"
+    kind = kind if kind in _TOLD else "of another type"  # a server may write there what it likes
+    return f"not media ({kind})" if body else "an empty answer"
+
+
+def _encryption(text: str) -> str | None:
+    """Why it cannot be decrypted; None: it can, or need not be. FFmpeg knows AES-128 with a key that anybody may fetch."""
+    refusal = None
+    for key in _KEY.finditer(text):
+        method = found[1] if (found := _METHOD.search(key[1])) else ""
+        form = found[1].lower() if (found := _KEY_FORMAT.search(key[1])) else "identity"
+        if method == "NONE":
+            continue
+        if form != "identity":
+            refusal = f"protected by {_DRM.get(form, 'a DRM system')}"
+        elif method.startswith("SAMPLE-AES"):
+            refusal = refusal or "encrypted by SAMPLE-AES"
+        else:
+            return None  # of several ways to decrypt it one will do
+    return refusal
+
+
+def _cadence_s(text: str) -> float | None:
+    found = _TARGET_DURATION.search(text)
+    cadence_s = float(found[1]) if found else 0.0
+    return cadence_s if 0.0 < cadence_s <= _LONGEST_CADENCE_S else None
+
+
+def _mark(answer: Answer) -> bytes:
+    """Of which segments are listed. Not of the whole text: a server that signs its addresses writes others each time that it
+    is asked, while nothing is added."""
+    body = answer.body
+    sequence = _SEQUENCE.search(body)
+    last = b""
+    for each in _LAST_SEGMENT.finditer(body, max(0, body.rfind(b"#EXTINF"))):
+        last = each[1].rpartition(b"/")[2]
+    listed = b"%d %d " % (body.count(b"#EXTINF"), body.count(b"#EXT-X-PART:"))
+    return blake2b(listed + (sequence[1] if sequence else b"") + b" " + last, digest_size=16).digest()

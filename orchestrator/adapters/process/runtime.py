@@ -1,0 +1,173 @@
+"""Sessions as child processes: the same agent without a container engine, for trying and developing.
+
+Law: what runs does not depend on who started it. An attempt's whole state is a directory (attempt_directory.py), which a
+restarted orchestrator finds. Linux only: processes that are no children are followed by their pidfd.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import transcoder
+from orchestrator.adapters.ffmpeg import binaries
+from orchestrator.adapters.process.attempt_directory import AttemptDirectory
+from orchestrator.app.settings import Settings
+from orchestrator.core.model import Container, ContainerState
+from orchestrator.errors import EngineUnavailable
+from orchestrator.ports import ContainerEvent, EngineReport, Launch
+
+_LOOK_S = 0.25  # between looks for what makes no file descriptor readable: pauses
+_POLL_S = 0.005
+_KILLED_S = 2.0
+_INHERITED = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # of the orchestrator's environment, the agent gets this and no more
+
+
+class ProcessRuntime:
+    """`ports.ContainerRuntime` without containers. `agent` is the command that is run, `directory` where its state is kept."""
+
+    kind = "process"
+
+    def __init__(self, settings: Settings, *, directory: Path | None = None, agent: Sequence[str] | None = None) -> None:
+        self._settings = settings
+        self._base = directory or Path(tempfile.gettempdir()) / f"hls-failover-{os.getuid()}"
+        self._directory = self._base / settings.deployment
+        self._agent = tuple(agent or (sys.executable, "-S", "-s", "-P", "-m", "transcoder"))
+        self._wakes: set[asyncio.Event] = set()
+
+    async def start(self, launch: Launch) -> None:
+        attempt = AttemptDirectory(self._directory / f"{launch.session_id}-{launch.attempt}")
+        try:
+            self._make_directory()
+            attempt.path.mkdir(exist_ok=True)
+            if attempt.started() is None:
+                agent = ("nice", "-n", "10", *self._agent) if launch.gives_way else self._agent
+                attempt.spawn(agent, self._environment(launch, attempt.path))
+                await _until(lambda: attempt.started() is not None, _KILLED_S)
+        except OSError as error:
+            raise EngineUnavailable(f"cannot start a process: {error}") from error
+        self._wake()
+
+    async def stop(self, session_id: str, attempt: int, grace_s: float) -> None:
+        found = AttemptDirectory(self._directory / f"{session_id}-{attempt}")
+        if not found.path.is_dir():
+            return
+        if found.state() is ContainerState.RUNNING:  # what is paused hears no signal
+            found.terminate()
+            await _until(lambda: not found.runs(), grace_s)
+        found.kill()
+        await _until(lambda: not found.runs(), _KILLED_S)
+        shutil.rmtree(found.path, ignore_errors=True)
+        for each in (self._directory, self._base):  # nothing is left behind; what is not empty stays
+            with contextlib.suppress(OSError):
+                each.rmdir()
+        self._wake()
+
+    async def containers(self, session_id: str | None = None) -> tuple[Container, ...]:
+        found = (each.container() for each in self._attempts() if session_id in (None, each.session_id))
+        return tuple(container for container in found if container is not None)
+
+    def events(self) -> AsyncIterator[ContainerEvent]:
+        return self._events(self._look())
+
+    async def check(self) -> None:
+        if not sys.platform.startswith("linux"):
+            raise EngineUnavailable("the process runtime needs Linux")
+        binaries.find("ffmpeg", self._settings)
+        try:
+            self._make_directory()
+        except OSError as error:
+            raise EngineUnavailable(f"no place for processes: {error}") from error
+
+    async def examine(self) -> EngineReport:
+        """Of this machine, in this code."""
+        await self.check()
+        return EngineReport(directory=str(self._base))
+
+    async def close(self) -> None:
+        """What runs, runs on."""
+
+    def _environment(self, launch: Launch, path: Path) -> dict[str, str]:
+        return {
+            "PATH": os.defpath,
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(Path(transcoder.__path__[0]).parent),
+            "TRANSCODER_JOB": launch.job,
+            "TRANSCODER_FFMPEG": binaries.find("ffmpeg", self._settings),
+            "TRANSCODER_HEALTH_FILE": str(path / "healthy"),
+            **{name: os.environ[name] for name in _INHERITED if name in os.environ},
+        }
+
+    def _make_directory(self) -> None:
+        """Ours alone: a job holds signed addresses, and temporary directories are everybody's."""
+        self._base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._base.stat().st_uid != os.getuid():
+            raise PermissionError(f"{self._base} is somebody else's")
+        self._directory.mkdir(exist_ok=True)
+
+    def _attempts(self) -> list[AttemptDirectory]:
+        try:
+            # What bears another name is not ours, and keeps nobody from seeing what is
+            paths = [path for path in self._directory.iterdir() if path.name.rpartition("-")[2].isdecimal()]
+            return [AttemptDirectory(path) for path in paths]
+        except FileNotFoundError:
+            return []
+
+    # --- events -------------------------------------------------------------------------------------------------------
+
+    def _look(self) -> dict[Path, ContainerState]:
+        return {each.path: each.state() for each in self._attempts()}
+
+    def _wake(self) -> None:
+        for wake in self._wakes:
+            wake.set()
+
+    async def _events(self, known: dict[Path, ContainerState]) -> AsyncIterator[ContainerEvent]:
+        loop = asyncio.get_running_loop()
+        wake = asyncio.Event()
+        watched: dict[Path, int] = {}
+
+        def ended(pidfd: int) -> None:
+            loop.remove_reader(pidfd)  # it stays readable
+            wake.set()
+
+        def unwatch(path: Path) -> None:
+            loop.remove_reader(watched[path])
+            os.close(watched.pop(path))
+
+        self._wakes.add(wake)
+        try:
+            while True:
+                seen = self._look()
+                for path in [path for path in watched if seen.get(path) is not ContainerState.RUNNING]:
+                    unwatch(path)
+                for path in [path for path in seen if seen[path] is ContainerState.RUNNING and path not in watched]:
+                    pidfd = AttemptDirectory(path).pidfd()
+                    if pidfd is not None:
+                        watched[path] = pidfd
+                        loop.add_reader(pidfd, ended, pidfd)
+                changed = [path for path in {**known, **seen} if known.get(path) is not seen.get(path)]
+                known = seen
+                for path in changed:
+                    yield ContainerEvent(AttemptDirectory(path).session_id, AttemptDirectory(path).number)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_S):  # wait_for of Python 3.11 may swallow a cancellation
+                        await wake.wait()
+                wake.clear()
+        finally:
+            self._wakes.discard(wake)
+            for path in tuple(watched):
+                unwatch(path)
+
+
+async def _until(condition: Callable[[], bool], limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition() and time.monotonic() < deadline:
+        await asyncio.sleep(_POLL_S)

@@ -1,0 +1,127 @@
+"""An import, from a playlist's lines to the tables. Law: what is read is bounded, and written in transactions that hold up
+nobody else; one that was cut off is completed by importing again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from orchestrator.core import bounds
+from orchestrator.core.catalogue.import_plan import plan
+from orchestrator.core.catalogue.imported import ChannelPlan, Counts, counts
+from orchestrator.core.catalogue.m3u import Entry, Fault, parse, text_lines
+from orchestrator.core.model import Provider
+from orchestrator.errors import AlreadyExists, InvalidInput, NotFound, Stale
+from orchestrator.ports import Imports, Providers
+
+ENTRIES: Final = 100_000
+_FAULTS_KEPT = 1000
+_CHANNELS_AT_ONCE = 250  # in one transaction: some tens of milliseconds
+_TRIES = 3  # where somebody else takes a slug meanwhile
+
+
+class Tables(Protocol):
+    @property
+    def providers(self) -> Providers: ...
+
+    @property
+    def imports(self) -> Imports: ...
+
+
+class Playlist(Struct, frozen=True):
+    """What was read."""
+
+    entries: list[Entry]
+    faults: list[Fault]  # the first ones
+    fault_count: int
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What an import has done; of a dry run: what it would do."""
+
+    provider: str  # its name
+    provider_is_new: bool
+    entries: int
+    duplicates: int
+    counts: Counts
+    channels: tuple[ChannelPlan, ...]  # that change
+    changed_meanwhile: int  # channels that somebody else was changing, and that were left alone
+    faults: tuple[Fault, ...]
+    fault_count: int
+
+
+def read(lines: Iterable[bytes]) -> Playlist:
+    """Blocks for as long as the lines take. Raises InvalidInput where there is no entry at all, or too many."""
+    entries: list[Entry] = []
+    faults: list[Fault] = []
+    fault_count = 0
+    for each in parse(text_lines(lines)):
+        if isinstance(each, Entry):
+            entries.append(each)
+            if len(entries) > ENTRIES:
+                raise InvalidInput("playlist", f"more than {ENTRIES} entries")
+        else:
+            fault_count += 1
+            if len(faults) < _FAULTS_KEPT:
+                faults.append(each)
+    if not entries:  # an error page, an empty file: importing that would disable all that the provider has
+        why = f" (line {faults[0].line}: {faults[0].reason})" if faults else ""
+        raise InvalidInput("playlist", f"there is no entry in it{why}")
+    return Playlist(entries, faults, fault_count)
+
+
+async def run(
+    tables: Tables,
+    provider: str,
+    playlist: Playlist,
+    *,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
+    """Import as `provider`, an id or a name; a name that is not known becomes a provider. `progress` is told how many of how
+    many channels are written. Raises DatabaseUnavailable, InvalidInput; Stale where others change the same again and again."""
+    known, is_new = await _provider(tables.providers, provider, create=not dry_run)
+    tries = 0
+    while True:
+        lineup = await tables.imports.lineup()
+        made = await asyncio.to_thread(plan, lineup, known.id, playlist.entries)
+        written = 0
+        try:
+            for start in range(0, 0 if dry_run else len(made.channels), _CHANNELS_AT_ONCE):
+                progress(start, len(made.channels))
+                written += await tables.imports.apply(known.id, made.channels[start : start + _CHANNELS_AT_ONCE])
+        except Stale:
+            tries += 1
+            if tries == _TRIES:
+                raise
+            continue
+        progress(len(made.channels), len(made.channels))
+        return Report(
+            provider=known.name,
+            provider_is_new=is_new,
+            entries=made.entries,
+            duplicates=made.duplicates,
+            counts=counts(made.channels),
+            channels=made.channels,
+            changed_meanwhile=0 if dry_run else len(made.channels) - written,
+            faults=(*playlist.faults, *made.faults),
+            fault_count=playlist.fault_count + len(made.faults),
+        )
+
+
+async def _provider(providers: Providers, provider: str, *, create: bool) -> tuple[Provider, bool]:
+    try:
+        return await providers.get(provider), False
+    except NotFound:
+        name = provider.strip()
+        if not name or len(name) > bounds.NAME or not name.isprintable():
+            raise InvalidInput("provider", "is empty, too long or not plain") from None
+    if not create:
+        return Provider(id="", name=name), True
+    try:
+        return await providers.add(name, None), True
+    except AlreadyExists:  # at the same moment
+        return await providers.get(name), False

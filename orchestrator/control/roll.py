@@ -1,0 +1,108 @@
+"""A fresh attempt for every live session, a few at a time, without a gap: for a new transcoder image, or fresh signatures.
+
+It writes intent and looks at rows, like any client (law 1): the swaps are the orchestrator's. Who comes next waits for those
+that are under way, so a bad image meets a few sessions; and none of them loses its picture, for the old attempt publishes until
+the new one has segments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from enum import StrEnum
+
+from msgspec import Struct
+
+from orchestrator.core.model import Desired, Phase, Session
+from orchestrator.core.session.operator_switch import SAME
+from orchestrator.errors import NotFound, Temporary
+from orchestrator.ports import Sessions
+
+_LOOK_S = 0.25
+
+
+class Outcome(StrEnum):
+    ROLLED = "rolled"
+    FAILED = "failed"  # the old attempt plays on
+    PASSED = "passed"  # the session has ended meanwhile, or plays nothing that could be swapped
+
+
+class Rolled(Struct, frozen=True):
+    session_id: str
+    outcome: Outcome
+    reason: str = ""
+
+
+async def to_roll(sessions: Sessions) -> tuple[Session, ...]:
+    """Every session that plays. Raises DatabaseUnavailable."""
+    return tuple(each for each in await sessions.unended() if each.phase is Phase.LIVE and each.desired is Desired.RUN)
+
+
+async def roll(
+    sessions: Sessions,
+    chosen: Sequence[Session],
+    nudge: Callable[[str], Awaitable[None]],
+    *,
+    at_once: int,
+    limit_s: float,
+    now: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[Rolled]:
+    """Tells of each as it is done. Ends early where as many swaps have failed in a row as run at once: the rest would too."""
+    waiting = list(reversed(chosen))
+    swapping: set[asyncio.Task[Rolled]] = set()
+    failed_in_a_row = 0
+    try:
+        while swapping or (waiting and failed_in_a_row < at_once):
+            while waiting and len(swapping) < at_once and failed_in_a_row < at_once:
+                swap = _swap(sessions, waiting.pop(), nudge, limit_s, now)
+                swapping.add(asyncio.create_task(swap))
+            done, swapping = await asyncio.wait(swapping, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                rolled = task.result()
+                if rolled.outcome is not Outcome.PASSED:
+                    failed_in_a_row = failed_in_a_row + 1 if rolled.outcome is Outcome.FAILED else 0
+                yield rolled
+    finally:
+        for task in swapping:
+            task.cancel()
+        await asyncio.gather(*swapping, return_exceptions=True)
+
+
+async def _swap(
+    sessions: Sessions, session: Session, nudge: Callable[[str], Awaitable[None]], limit_s: float, now: Callable[[], float]
+) -> Rolled:
+    before = session.last_attempt
+    deadline = now() + limit_s
+    asked = False
+    while now() < deadline:
+        try:
+            if not asked:
+                await sessions.switch(session.id, SAME)
+                asked = True
+                await nudge(session.id)
+            verdict = await _verdict(sessions, (await sessions.get(session.id)).session, before)
+        except NotFound:
+            return Rolled(session.id, Outcome.PASSED, "its row has gone")
+        except Temporary:
+            verdict = None  # says nothing; look again
+        if verdict is not None:
+            return verdict
+        await asyncio.sleep(_LOOK_S)
+    return Rolled(session.id, Outcome.FAILED, f"not done within {limit_s:.0f} s")
+
+
+async def _verdict(sessions: Sessions, session: Session, before: int) -> Rolled | None:
+    """None: under way."""
+    if session.phase is Phase.ENDED or session.desired is Desired.STOP:
+        return Rolled(session.id, Outcome.PASSED, session.end_reason or "it has ended")
+    if session.switch_to is not None or session.phase in (Phase.STARTING, Phase.SWITCHING):
+        return None
+    if session.attempt is None or session.phase is not Phase.LIVE:
+        return Rolled(session.id, Outcome.PASSED, f"it is {session.phase.value}: {session.why.text if session.why else None}")
+    if session.attempt.number > before:
+        return Rolled(session.id, Outcome.ROLLED)
+    if session.last_attempt == before:
+        return Rolled(session.id, Outcome.PASSED, "its source may not be started any more")
+    tried = next((row for row in await sessions.attempts(session.id) if row.number == session.last_attempt), None)
+    return Rolled(session.id, Outcome.FAILED, (tried and tried.end_reason) or "the new attempt did not take over")

@@ -1,0 +1,164 @@
+"""The state machine of a session. One pure function (law 2):
+
+    decide(session, observation, now, policy) -> Decision(session, records, actions, wake_at)
+
+It asks first whether the session is to end, and then the rules of its state, in order: the first that answers decides. Then
+everything is observed again, so a rule takes one step and trusts the next look.
+
+Nothing is concluded from `Unknown` (law 3). While the engine does not answer only the rules in `_WITHOUT_ENGINE` are asked:
+they read the playlist alone and start nothing.
+
+    what plays gives way without a failure    planned_swap, wish (the operator's switch)
+    an attempt fails, a source is blamed      failure, blame
+    an attempt lists its first segment        first_segment
+    nothing works                             retry, slate
+    the session starts, or ends               requested, ends
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from orchestrator.core.model import (
+    Action,
+    Attempt,
+    AttemptSteady,
+    Decision,
+    Ended,
+    Live,
+    Observation,
+    Playlist,
+    Requested,
+    Session,
+    StartAttempt,
+    Starting,
+    StopAttempt,
+    Switching,
+    Unavailable,
+    Unknown,
+)
+from orchestrator.core.policy import Policy
+from orchestrator.core.session import ends, lease, operator_switch, slate
+from orchestrator.core.session.failure import attempt_failed, swap_failed
+from orchestrator.core.session.first_segment import goes_live
+from orchestrator.core.session.given import Given, Rule, S
+from orchestrator.core.session.next_look import failing_source, next_look, steady_at
+from orchestrator.core.session.planned_swap import (
+    attempt_is_old,
+    better_source_is_stable,
+    source_has_moved,
+    source_is_gone,
+)
+from orchestrator.core.session.requested import wants_a_source
+from orchestrator.core.session.retry import may_retry, next_try
+
+
+def decide(session: Session, seen: Observation, now: float, policy: Policy) -> Decision:
+    """One step. The same inputs always give the same decision."""
+    given = Given(session, seen, now, policy)
+    decision = given.stays(None) if isinstance(session.state, Ended) else ends.is_unwanted(given) or _by_state(given)
+    return lease.until_idle(_with_leftovers_stopped(decision, seen), seen, policy)
+
+
+def _by_state(given: Given) -> Decision:
+    match given.session.state:
+        case Requested() as state:
+            return wants_a_source(state, given)
+        case Starting() as state:
+            decision = _first(STARTING, state, given)
+        case Live(successor=Attempt()) as state:
+            decision = _first(SWAPPING, state, given)
+        case Live() as state:
+            decision = _first(LIVE, state, given)
+        case Switching() as state:
+            decision = _first(SWITCHING, state, given)
+        case Unavailable(trying=Attempt()) as state:
+            decision = _first(TRYING, state, given)
+        case Unavailable(renewing=Attempt()) as state:
+            decision = _first(RENEWING_SLATE, state, given)
+        case Unavailable() as state:
+            decision = _first(WAITING, state, given) or given.stays(next_try(state, given))
+        case Ended():
+            decision = None
+        case state:
+            assert_never(state)
+    return decision or given.stays(next_look(given))
+
+
+def _first(rules: tuple[Rule[S], ...], state: S, given: Given) -> Decision | None:
+    engine_answers = not isinstance(given.seen.containers, Unknown)
+    asked = (rule for rule in rules if engine_answers or rule in _WITHOUT_ENGINE)
+    return next((decision for rule in asked if (decision := rule(state, given)) is not None), None)
+
+
+def source_has_proved_itself(state: Live, given: Given) -> Decision | None:
+    """A rule: the leg has listed for long enough since its source last failed. The failures in a row are over."""
+    attempt, playlist = state.attempt, given.seen.playlist
+    source = failing_source(attempt.leg, given)
+    if source is None or not isinstance(playlist, Playlist) or playlist.attempt != attempt.number:
+        return None
+    if playlist.changed_at < steady_at(attempt.leg, source, given.policy):
+        return None
+    steady = AttemptSteady(attempt.number, source.id)
+    return Decision(session=given.session, records=(steady,), wake_at=given.now)
+
+
+# --- the rules of each state, in order -----------------------------------------------------------------------------------
+
+# What is listed is news before anything else: an attempt that has listed and then failed was live.
+STARTING: tuple[Rule[Starting], ...] = (goes_live, attempt_failed)
+SWITCHING: tuple[Rule[Switching], ...] = (goes_live, attempt_failed)
+
+# As long as the old attempt publishes, a successor that fails is no failure of the session.
+SWAPPING: tuple[Rule[Live], ...] = (goes_live, swap_failed, attempt_failed)
+
+# A failure comes first: an attempt that is over cannot be swapped. Then what its success says of the source, so that a swap
+# compares sources by what is known now. A source that is gone may not be played, so it is left before an operator's switch is
+# looked at; that comes before everything that we would do by ourselves. Failback is last: it is the only swap that can wait.
+LIVE: tuple[Rule[Live], ...] = (
+    attempt_failed,
+    source_has_proved_itself,
+    source_is_gone,
+    operator_switch.switch_is_asked_for,
+    source_has_moved,
+    attempt_is_old,
+    better_source_is_stable,
+)
+
+# Unavailable, and a source is tried: it goes on whatever becomes of the slate, which is looked at when it has failed or listed.
+TRYING: tuple[Rule[Unavailable], ...] = (slate.slate_has_listed, goes_live, attempt_failed)
+
+# Unavailable, and a fresh slate is to take over: a moment, in which nothing else is begun.
+RENEWING_SLATE: tuple[Rule[Unavailable], ...] = (slate.slate_has_listed, slate.slate_failed)
+
+# Unavailable, and nothing is tried. What is shown comes before what is tried: a retry may take long. The operator's switch
+# comes before a retry, or it would wait for one.
+WAITING: tuple[Rule[Unavailable], ...] = (
+    slate.slate_has_listed,
+    slate.slate_failed,
+    slate.slate_is_unwanted,
+    slate.slate_is_missing,
+    operator_switch.switch_is_asked_for,
+    slate.slate_is_old,
+    may_retry,
+)
+
+_WITHOUT_ENGINE: frozenset[object] = frozenset({goes_live, slate.slate_has_listed, source_has_proved_itself})
+
+
+# --- after every rule ----------------------------------------------------------------------------------------------------
+
+
+def _with_leftovers_stopped(decision: Decision, seen: Observation) -> Decision:
+    """Stop every container of an attempt that is not to run; with a moment to upload its log."""
+    kept = {each.number for each in decision.session.attempts}
+    being_stopped = {action.attempt for action in decision.actions if isinstance(action, StopAttempt)}
+    being_stopped.update(*(action.after for action in decision.actions if isinstance(action, StartAttempt)))
+    leftovers: tuple[Action, ...] = tuple(
+        StopAttempt(each.attempt)
+        for each in seen.known_containers
+        if each.attempt not in kept and each.attempt not in being_stopped
+    )
+    return replace(decision, actions=(*decision.actions, *leftovers)) if leftovers else decision

@@ -1,0 +1,74 @@
+"""Starts an attempt, on a source or on the slate: the next state, the record of it, and the action that runs its container.
+
+Law: a new attempt has a higher number than anything that may ever have run in the session (law 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from orchestrator.core.model import (
+    HOLDING,
+    SLATE,
+    Attempt,
+    AttemptStarted,
+    Decision,
+    Playlist,
+    Record,
+    Source,
+    StartAttempt,
+    State,
+    Why,
+)
+from orchestrator.core.session import choice
+from orchestrator.core.session.given import Given
+
+Into = Callable[[Attempt], State]
+"""The state that the new attempt leads to."""
+
+
+def start(
+    given: Given, source: Source, why: Why, into: Into,
+    *, tried: tuple[str, ...] = (), records: tuple[Record, ...] = (), grace_s: float = 0.0,
+) -> Decision:  # fmt: skip
+    """An attempt on a source. Where its provider has no connection but the one that the session holds, the session's containers
+    are stopped first, with `grace_s` to list what they hold. `tried`: better sources that were not passed over."""
+    passed_over = choice.passed_over(source, given.seen, tried)
+    why = why if passed_over is None else replace(why, passed_over=passed_over)
+    after = _given_back(source, given)
+    return _run(given, source.id, why, into, source.address, records, after, grace_s)
+
+
+def start_slate(given: Given, why: Why, into: Into) -> Decision:
+    """An attempt that shows the slate."""
+    return _run(given, SLATE, why, into, None, (), (), 0.0)
+
+
+def _run(
+    given: Given, input: str, why: Why, into: Into, address: str | None, records: tuple[Record, ...], after: tuple[int, ...],
+    grace_s: float,
+) -> Decision:  # fmt: skip
+    session, seen, now, policy = given.session, given.seen, given.now, given.policy
+    listed = seen.playlist.attempt if isinstance(seen.playlist, Playlist) else 0
+    number = max(session.last_attempt, listed, *(each.attempt for each in seen.known_containers)) + 1
+    started = replace(
+        session,
+        state=into(Attempt.on(number, input, now, why=why, address=address)),
+        last_attempt=number,
+        target_duration_s=session.target_duration_s or policy.target_duration_s(seen.sources),
+    )
+    return Decision(
+        session=started,
+        records=(*records, AttemptStarted(number, input, why)),
+        actions=(StartAttempt(number, input, after=after, grace_s=grace_s),),
+        wake_at=now + policy.start_budget_s,
+    )
+
+
+def _given_back(source: Source, given: Given) -> tuple[int, ...]:
+    """The attempts that end before one on this source is started: they hold the only connection that it can have."""
+    if source.id not in given.seen.handed_on:
+        return ()
+    return tuple(each.attempt for each in given.seen.known_containers if each.state in HOLDING)

@@ -1,0 +1,181 @@
+"""Gathers the facts that `doctor.findings` judges.
+
+Every part is asked at the same time, each for a bounded time: none that is silent keeps the others from being looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Collection
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from msgspec.structs import replace
+
+from orchestrator.adapters.docker.transcoder_revision import transcoder_revision
+from orchestrator.app.settings import Settings
+from orchestrator.core.model import Source
+from orchestrator.doctor import consistency
+from orchestrator.doctor.findings import Disk, Facts, Machine, Snapshot
+from orchestrator.doctor.rules import REFUSED_JOBS_S
+from orchestrator.errors import FailoverError
+from orchestrator.migrations import head
+from orchestrator.ports import (
+    Catalogue,
+    ContainerRuntime,
+    EngineReport,
+    EventBus,
+    ObjectStore,
+    Operation,
+    Sessions,
+)
+
+T = TypeVar("T")
+
+_ANSWER_S = 20.0
+_AGAIN_S = 6.0  # longer than an orchestrator takes to see and to mend: a poll of the containers, a stop
+_PREFIXES = ("playlists/", "segments/", "logs/")
+
+
+class Tables(Protocol):
+    @property
+    def catalogue(self) -> Catalogue: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def operation(self) -> Operation: ...
+
+
+async def examine(
+    settings: Settings, *, tables: Tables, bus: EventBus, store: ObjectStore, runtime: ContainerRuntime | None,
+    unknown_variables: tuple[str, ...] = (), now: Callable[[], float] = time.time, again_s: float = _AGAIN_S,
+) -> Facts:  # fmt: skip
+    """`runtime` None: the engine is somebody else's, and nothing is said of it."""
+    (schema, database), bus_fault, store_report, engine, objects = await asyncio.gather(
+        _schema(tables.operation),
+        _fault(bus.check()),
+        _answer(store.examine()),
+        _engine(runtime),
+        _objects(store),
+    )
+    expected = await asyncio.to_thread(head)
+    facts = Facts(
+        now=now(),
+        settings=settings,
+        unknown_variables=unknown_variables,
+        database=database,
+        schema=schema,
+        expected_schema=expected,
+        bus=bus_fault,
+        store=store_report,
+        engine=engine,
+        runtime=runtime.kind if runtime else "",
+        agent_revision=transcoder_revision(),
+        machine=_machine(engine.directory) if isinstance(engine, EngineReport) else Machine(),
+    )
+    if database or schema != expected:
+        return facts  # in the second case, what stands in it is another release's
+    try:
+        return await _rows(facts, tables, runtime, {} if objects is None else objects, now, again_s)
+    except FailoverError as error:
+        return replace(facts, database=str(error))
+
+
+async def _rows(
+    facts: Facts, tables: Tables, runtime: ContainerRuntime | None, objects: dict[str, float], now: Callable[[], float],
+    again_s: float,
+) -> Facts:  # fmt: skip
+    first = await _snapshot(tables, runtime, now)
+    problematic: tuple[Source, ...] = await tables.catalogue.problematic_sources()
+    facts = replace(
+        facts,
+        orchestrators=await tables.operation.orchestrators(),
+        leader=await tables.operation.leader(),
+        draining_since=await tables.operation.draining_since(),
+        problematic=problematic,
+        refused_jobs=await tables.operation.refused_jobs(now() - REFUSED_JOBS_S),
+        objects=objects,
+        sessions_known=await tables.operation.known(objects),
+        first=first,
+        now=now(),
+    )
+    if not consistency.passing(first, facts.settings):
+        return facts
+    await asyncio.sleep(again_s)
+    return replace(facts, second=await _snapshot(tables, runtime, now))
+
+
+async def _snapshot(tables: Tables, runtime: ContainerRuntime | None, now: Callable[[], float]) -> Snapshot:
+    containers = None
+    if runtime is not None:
+        with contextlib.suppress(FailoverError):  # found by the engine's own examination
+            containers = await runtime.containers()
+    sessions = await tables.sessions.unended()
+    ids: Collection[str] = {each.session_id for each in containers or ()}
+    return Snapshot(at=now(), sessions=sessions, containers=containers, known=await tables.operation.known(ids))
+
+
+async def _schema(operation: Operation) -> tuple[str | None, str]:
+    """The revision, and what is wrong with the database. It is asked for first: it is there where no table is."""
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            return await operation.revision(), ""
+    except TimeoutError:
+        return None, f"no answer within {_ANSWER_S:.0f} s"
+    except FailoverError as error:
+        return None, str(error) or error.title
+
+
+async def _engine(runtime: ContainerRuntime | None) -> EngineReport | str | None:
+    if runtime is None:
+        return None
+    fault = await _fault(runtime.check())
+    return fault or await _answer(runtime.examine())
+
+
+async def _objects(store: ObjectStore) -> dict[str, float] | None:
+    """Session id → when the newest of its objects was written; None: the store does not answer."""
+    newest: dict[str, float] = {}
+    try:
+        async with asyncio.timeout(10 * _ANSWER_S):
+            for prefix in _PREFIXES:
+                async for page in store.objects(prefix):
+                    for item in page:
+                        session_id = item.key.split("/")[1]
+                        newest[session_id] = max(item.modified_at, newest.get(session_id, 0.0))
+    except (FailoverError, TimeoutError):
+        return None  # found by the store's own examination
+    return newest
+
+
+def _machine(engine_directory: str | None) -> Machine:
+    """This machine's, with the engine's directory where that is on it."""
+    disks: dict[int, Disk] = {}
+    for path in filter(None, ("/", engine_directory)):
+        with contextlib.suppress(OSError):
+            usage = shutil.disk_usage(path)
+            disks.setdefault(Path(path).stat().st_dev, Disk(path, usage.free, usage.total))
+    available = None
+    with contextlib.suppress(OSError, StopIteration, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        available = int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
+    return Machine(tuple(disks.values()), available)
+
+
+async def _fault(check: Awaitable[None]) -> str:
+    """What is wrong; "": nothing."""
+    answer = await _answer(check)
+    return answer or ""
+
+
+async def _answer(call: Awaitable[T]) -> T | str:
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            return await call
+    except TimeoutError:
+        return f"no answer within {_ANSWER_S:.0f} s"
+    except FailoverError as error:
+        return str(error) or error.title

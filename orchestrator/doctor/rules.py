@@ -1,0 +1,283 @@
+"""What is wrong with a deployment, and what to do about it. Pure: facts in, findings out; examination.py gathers the facts.
+
+A finding never rests on what did not answer (law 3): it is then the silence that is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from orchestrator.app.settings import PREFIX
+from orchestrator.control.presence import is_there
+from orchestrator.doctor.consistency import confirmed, passing
+from orchestrator.doctor.findings import Facts, Finding, Level
+from orchestrator.ports import EngineReport, StoreReport
+
+SKEW_S: Final = 5.0  # a store's Date has whole seconds; a swap between clocks this far apart shows
+SIGNATURE_LEFT: Final = 0.1  # of its life: it is renewed at 0.8
+PROBLEMATIC_S: Final = 3600.0
+REFUSED_JOBS_S: Final = 24 * 3600.0
+REFUSED_S: Final = 120.0  # Docker starts a container that ends at once again a minute later, at the longest
+_LATE_S: Final = 60.0  # so long after its time something has been forgotten
+_DISK_SHARE: Final = 0.05
+_DISK_BYTES: Final = 2 << 30
+
+
+def findings(facts: Facts) -> tuple[Finding, ...]:
+    """All that is wrong or worth knowing; what is wrong comes first."""
+    found = [*_parts(facts), *_settings(facts)]
+    if isinstance(facts.store, StoreReport):
+        found += _store(facts.store)
+    if isinstance(facts.engine, EngineReport):
+        found += _engine(facts, facts.engine)
+    found += _machine(facts)
+    if not facts.database and facts.schema == facts.expected_schema:
+        found += [*_orchestrators(facts), *_rows(facts)]
+    if facts.first is not None and facts.second is not None:
+        found += confirmed(passing(facts.first, facts.settings), passing(facts.second, facts.settings))
+    return tuple(sorted(found, key=lambda finding: finding.level is not Level.WRONG))
+
+
+def healthy(found: Sequence[Finding]) -> bool:
+    return not any(finding.level is Level.WRONG for finding in found)
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _parts(facts: Facts) -> Iterator[Finding]:
+    if facts.database:
+        yield Finding(
+            check="database",
+            what=f"the database does not answer: {facts.database}",
+            remedy=f"start it, or mend {PREFIX}DATABASE_URL; sessions that run play on meanwhile",
+        )
+    elif facts.schema != facts.expected_schema:
+        yield Finding(
+            check="schema",
+            what=f"the database is at migration {facts.schema or 'none'}, this release's is {facts.expected_schema}",
+            remedy="run `failover migrate` of the newest release, then start every part in that release",
+        )
+    if facts.bus:
+        yield Finding(
+            check="redis",
+            what=f"Redis does not answer: {facts.bus}",
+            remedy=f"start it, or mend {PREFIX}REDIS_URL; until then everything is slower by about a second",
+        )
+    if isinstance(facts.store, str):
+        yield Finding(
+            check="store",
+            what=f"the object store does not answer: {facts.store}",
+            remedy=f"start it, or mend {PREFIX}S3_ENDPOINT and its keys; agents wait for it, but not for ever",
+        )
+    if isinstance(facts.engine, str):
+        yield Finding(
+            check="engine",
+            what=f"no container can be started: {facts.engine}",
+            remedy="start the engine where it is down; `make image`, or pull the image, where that is missing",
+        )
+
+
+def _settings(facts: Facts) -> Iterator[Finding]:
+    if facts.unknown_variables:
+        yield Finding(
+            check="settings",
+            what="variables that no setting has, so that nothing starts with them",
+            remedy=f"unset them, or mend the names: .env.example lists every {PREFIX} variable",
+            subjects=facts.unknown_variables,
+        )
+    if facts.runtime == "process":
+        yield Finding(
+            check="runtime",
+            level=Level.NOTE,
+            what="sessions run as child processes, which is for trying and developing",
+            remedy=f"give the orchestrator a Docker engine, and set {PREFIX}RUNTIME=docker",
+        )
+
+
+# --- the store --------------------------------------------------------------------------------------------------------
+
+
+def _store(store: StoreReport) -> Iterator[Finding]:
+    prepare = "restart the orchestrator, which sets it at its start, with a key that may"
+    if store.writable:
+        yield Finding(
+            check="store-write",
+            what=f"the store takes no object: {store.writable}",
+            remedy="give the key the right to write to the bucket, or make room in the store",
+        )
+        return  # nothing else could be tried
+    if not (store.refuses_overwrite and store.refuses_stale and store.accepts_current):
+        broken = ("If-None-Match" if not store.refuses_overwrite else "") or "If-Match"
+        yield Finding(
+            check="conditional-writes",
+            what=f"the store does not honour {broken}: two attempts could overwrite each other's playlist",
+            remedy="use a store with conditional writes (SeaweedFS is tested), and nothing in between that drops the header",
+        )
+    if store.post_policy:
+        yield Finding(
+            check="post-policy",
+            what=f"the store takes no segment by a signed POST policy: {store.post_policy}",
+            remedy="use a store with POST policies; compare the clocks; let a proxy in between pass the form on as it is",
+        )
+    missing = [prefix for prefix in ("playlists/", "segments/") if prefix not in store.public]
+    if store.post_policy and "segments/" in missing:
+        missing.remove("segments/")  # there was none to be read
+    if missing:
+        yield Finding(
+            check="bucket-policy",
+            what=f"players may not read {' and '.join(missing)}",
+            remedy=f"the bucket's policy must allow s3:GetObject there to everybody, or to the CDN at origin_url: {prepare}",
+        )
+    if "logs/" in store.public:
+        yield Finding(
+            check="private-logs",
+            what="everybody may read logs/",
+            remedy=f"the bucket's policy must allow reading of playlists/ and segments/ alone: {prepare}",
+        )
+    if store.listable:
+        yield Finding(
+            check="private-list",
+            what="everybody may list the bucket, and so find every session's address",
+            remedy=f"the bucket's policy must not allow s3:ListBucket to everybody: {prepare}",
+        )
+    if not store.cors:
+        yield Finding(
+            check="cors",
+            what="the bucket has no CORS rule for players in web pages",
+            remedy=f"allow GET and HEAD from any origin: {prepare}",
+        )
+    if store.clock_skew_s is not None and abs(store.clock_skew_s) > SKEW_S:
+        yield Finding(
+            check="store-clock",
+            what=f"the store's clock is {_off(store.clock_skew_s)} of this machine's",
+            remedy="synchronise both clocks (NTP): signatures and the programme clock rest on them",
+        )
+
+
+# --- the engine and the machine ---------------------------------------------------------------------------------------
+
+
+def _engine(facts: Facts, engine: EngineReport) -> Iterator[Finding]:
+    if engine.clock_skew_s is not None and abs(engine.clock_skew_s) > SKEW_S:
+        yield Finding(
+            check="engine-clock",
+            what=f"the engine's clock is {_off(engine.clock_skew_s)} of this machine's",
+            remedy="synchronise both clocks (NTP): the programme clock rests on them",
+        )
+    if engine.image_revision and facts.agent_revision and engine.image_revision != facts.agent_revision:
+        yield Finding(
+            check="image-revision",
+            what=f"the image {facts.settings.transcoder_image} holds the agent {engine.image_revision}, the code's is "
+            f"{facts.agent_revision}",
+            remedy="`make image` (or pull the release's image), then `failover sessions roll`",
+        )
+
+
+def _machine(facts: Facts) -> Iterator[Finding]:
+    for disk in facts.machine.disks:
+        if disk.free_bytes < max(_DISK_BYTES, _DISK_SHARE * disk.total_bytes):
+            yield Finding(
+                check="disk",
+                what=f"{disk.path} has {disk.free_bytes / 2**30:.1f} GiB free of {disk.total_bytes / 2**30:.0f}",
+                remedy="make room (old images: `docker image prune`), or give it a larger disk",
+            )
+    available = facts.machine.memory_available_bytes
+    if available is not None and available < 2 * facts.settings.container_memory_mb * 2**20:
+        yield Finding(
+            check="memory",
+            what=f"{available / 2**20:.0f} MiB of memory are available; a container may take "
+            f"{facts.settings.container_memory_mb}",
+            remedy="`failover drain on`, then end sessions or add memory; a machine without memory kills at random",
+        )
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _orchestrators(facts: Facts) -> Iterator[Finding]:
+    there = [row for row in facts.orchestrators if is_there(row, facts.now)]
+    if not there:
+        last = max((row.seen_at for row in facts.orchestrators), default=None)
+        ever = "and none ever was" if last is None else f"the last was seen {facts.now - last:.0f} s ago"
+        yield Finding(
+            check="orchestrator",
+            what=f"no orchestrator runs, {ever}: sessions play on, but nothing starts, ends or fails over",
+            remedy="start `failover orchestrator`, and read its log where it does not stay",
+        )
+    elif len(there) > 1:
+        yield Finding(
+            check="orchestrators",
+            what="more than one orchestrator runs: one of them is of a release before there was a lease, and both act",
+            remedy="stop all but one (one that was killed is forgotten after some seconds)",
+            subjects=tuple(f"{row.id} on {row.node}" for row in there),
+        )
+    refused = facts.leader.refused if facts.leader is not None else None
+    if facts.leader is not None and refused is not None and refused.ago_s < REFUSED_S:
+        yield Finding(
+            check="second-orchestrator",
+            what=f"another orchestrator was started on this database, and refused to act {_ago(refused.ago_s)} ago, since "
+            f"{facts.leader.id} on {facts.leader.node} does",
+            remedy="stop one of the two; two deployments need a database each",
+            subjects=(f"{refused.id} on {refused.node}",),
+        )
+    if facts.draining_since is not None:
+        yield Finding(
+            check="draining",
+            level=Level.NOTE,
+            what=f"no new session starts since {_ago(facts.now - facts.draining_since)}",
+            remedy="`failover drain off` where that is over",
+        )
+
+
+def _rows(facts: Facts) -> Iterator[Finding]:
+    settings = facts.settings
+    failing = [each for each in facts.problematic if (each.problematic_since or facts.now) <= facts.now - PROBLEMATIC_S]
+    if failing:
+        yield Finding(
+            check="sources",
+            level=Level.NOTE,
+            what=f"sources that have not worked for {_ago(PROBLEMATIC_S)} or longer",
+            remedy="look why at GET /v1/sources/{id}; mend the address, or disable the source",
+            subjects=tuple(f"{each.id} ({each.last_failure_reason})" for each in failing),
+        )
+    if facts.refused_jobs:
+        yield Finding(
+            check="bad-job",
+            what=f"the agent refused jobs within the last {_ago(REFUSED_JOBS_S)}: a fault of this software, not of the sources",
+            remedy="where the image is of another release, `make image` (or pull it), then `failover sessions roll`; "
+            "else report the field that is named here",
+            subjects=tuple(dict.fromkeys(f"{each.source_id} ({each.end_reason})" for each in facts.refused_jobs)),
+        )
+    sessions = () if facts.first is None else facts.first.sessions
+    expiring = [
+        session.id
+        for session in sessions
+        if session.attempt is not None
+        and session.attempt.started_at + settings.signature_s < facts.now + SIGNATURE_LEFT * settings.signature_s
+    ]
+    if expiring:
+        yield Finding(
+            check="signatures",
+            what="sessions whose signed addresses are about to run out, and were not renewed",
+            remedy="`failover sessions roll` renews them; a running orchestrator does so long before",
+            subjects=tuple(expiring),
+        )
+    long_ago = facts.now - settings.ended_retention_s - 2 * settings.retention_interval_s - _LATE_S
+    orphans = sorted(each for each, at in facts.objects.items() if each not in facts.sessions_known and at < long_ago)
+    if orphans:
+        yield Finding(
+            check="objects-without-row",
+            what="the store holds objects of sessions that have no row",
+            remedy="a running orchestrator deletes them; where it does, its log says why it cannot",
+            subjects=tuple(orphans),
+        )
+
+
+def _off(skew_s: float) -> str:
+    return f"{abs(skew_s):.0f} s {'ahead' if skew_s > 0 else 'behind'}"
+
+
+def _ago(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

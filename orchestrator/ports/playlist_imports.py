@@ -1,0 +1,25 @@
+"""What a provider's playlist becomes, as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from orchestrator.core.catalogue.imported import ChannelPlan, KnownChannel
+
+
+class Download(Protocol):
+    async def __call__(self, url: str) -> bytes:
+        """A playlist, by http or https, bounded in time and size. Raises InvalidInput('url')."""
+
+
+class Imports(Protocol):
+    """What imports know and write of channels and sources. All raise DatabaseUnavailable."""
+
+    async def lineup(self) -> tuple[KnownChannel, ...]:
+        """Every channel, as an import knows it; in the order in which they came."""
+
+    async def apply(self, provider_id: str, planned: Sequence[ChannelPlan]) -> int:
+        """One transaction: these channels become what is planned; new sources are the provider's. A channel that has changed
+        since it was planned stays as it is. Returns how many were written. Raises Stale where nothing was, because the
+        provider has gone or a slug was taken meanwhile."""

@@ -1,0 +1,115 @@
+"""The periodic jobs on the real scheduler: each goes on whatever happens in it, and none runs beside itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from orchestrator.app.periodic import Jobs
+from orchestrator.app.settings import Settings
+from orchestrator.errors import DatabaseUnavailable, NotLeading
+from tests.fakes.runtime import FakeRuntime
+from tests.fakes.tables import FakeTables
+from tests.support import eventually
+
+OFTEN = Settings(sweep_interval_s=0.02, resync_interval_s=0.02, recovery_interval_s=0.02, retention_interval_s=0.02,
+                 first_look_interval_s=0.02)  # fmt: skip
+
+
+class Rooms:
+    """Each job's work, counted; `work` says what happens in it."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, int] = {}
+        self.at_once: dict[str, int] = {}
+        self.most_at_once = 0
+        self.error: Exception | None = None
+        self.takes_s = 0.0
+        self.leads = True
+
+    def work(self, name: str, result: Any = None) -> Any:
+        async def run(*_: Any) -> Any:
+            self.runs[name] = self.runs.get(name, 0) + 1
+            self.at_once[name] = self.at_once.get(name, 0) + 1
+            self.most_at_once = max(self.most_at_once, self.at_once[name])
+            try:
+                await asyncio.sleep(self.takes_s)
+            finally:
+                self.at_once[name] -= 1
+            if self.error is not None:
+                raise self.error
+            return result
+
+        return run
+
+    async def confirm(self) -> None:
+        if not self.leads:
+            raise NotLeading("another one does")
+
+    def jobs(self) -> Jobs:
+        supervisor: Any = SimpleNamespace(
+            resync=self.work("resync"),
+            resync_channels=self.work("channels"),
+            poll_containers=self.work("poll", ()),
+        )
+        sweep: Any = SimpleNamespace(look=self.work("look"))
+        recovery: Any = SimpleNamespace(sweep=self.work("recovery", ()), look_after=self.work("failback"))
+        asked_probes: Any = SimpleNamespace(look=self.work("asked"))
+        first_looks: Any = SimpleNamespace(look=self.work("first looks"))
+        renewals: Any = SimpleNamespace(look=self.work("renewals"))
+        retention: Any = SimpleNamespace(sweep=self.work("retention", 0))
+        history: Any = SimpleNamespace(sweep=self.work("history", 0))
+        heartbeat: Any = SimpleNamespace(beat=self.work("heartbeat"))
+        leadership: Any = SimpleNamespace(confirm=self.confirm, renew=self.work("leadership"))
+        return Jobs(
+            settings=OFTEN, supervisor=supervisor, sweep=sweep, recovery=recovery, retention=retention, history=history,
+            heartbeat=heartbeat, leadership=leadership, renewals=renewals, asked_probes=asked_probes,
+            first_looks=first_looks,
+            sessions=FakeTables().sessions, runtime=FakeRuntime(), now=lambda: 0.0,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(None, None), (DatabaseUnavailable("locked"), logging.WARNING), (ZeroDivisionError("a bug"), logging.ERROR)],
+)
+async def test_every_job_goes_on_whatever_happens_in_it(
+    error: Exception | None, level: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    rooms = Rooms()
+    rooms.error = error
+    jobs = rooms.jobs()
+    jobs.start()
+    often = ("look", "resync", "recovery", "retention")
+    await eventually(lambda: all(rooms.runs.get(name, 0) >= 3 for name in often), every_s=0.01)
+    jobs.close()
+    assert {record.levelno for record in caplog.records if record.name == "orchestrator.app.periodic"} == (
+        {level} if level else set()
+    )
+
+
+async def test_a_job_that_takes_long_is_not_run_beside_itself() -> None:
+    rooms = Rooms()
+    rooms.takes_s = 0.15
+    jobs = rooms.jobs()
+    jobs.start()
+    await eventually(lambda: rooms.runs.get("look", 0) >= 3, every_s=0.01)
+    jobs.close()
+    assert rooms.most_at_once == 1
+
+
+async def test_closed_jobs_run_no_more() -> None:
+    rooms = Rooms()
+    jobs = rooms.jobs()
+    jobs.start()
+    await eventually(lambda: rooms.runs.get("look"), every_s=0.01)
+    jobs.close()
+    await asyncio.sleep(0.0)
+    runs = dict(rooms.runs)
+    await asyncio.sleep(0.1)
+    assert rooms.runs == runs
+    assert asyncio.all_tasks() == {asyncio.current_task()}

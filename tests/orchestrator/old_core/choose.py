@@ -12,9 +12,15 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+<<<<<<<< HEAD:tests/orchestrator/old_core/choose.py
 from tests.orchestrator.old_core.hold_off import held_off_until, is_held_off, is_on_probation, stayed_good_s
 from tests.orchestrator.old_core.model import Observation, Phase, Session, Source, SourceStatus
 from tests.orchestrator.old_core.policy import Policy
+========
+from orchestrator.core.model import Observation, Phase, Session, Source, SourceStatus
+from orchestrator.core.policy import Policy
+from orchestrator.core.source.hold_off import held_off_until, is_held_off, is_on_probation, stayed_good_s
+>>>>>>>> main:orchestrator/core/session/choice.py
 
 OPERATOR = "operator"  # the reason of a swap that nobody else takes back
 

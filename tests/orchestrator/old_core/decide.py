@@ -14,10 +14,14 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+<<<<<<<< HEAD:tests/orchestrator/old_core/decide.py
 from tests.orchestrator.old_core import choose, lease, slate, steps, wish
 from tests.orchestrator.old_core.blame import diagnose, of_container, patience_with
 from tests.orchestrator.old_core.hold_off import is_held_off
 from tests.orchestrator.old_core.model import (
+========
+from orchestrator.core.model import (
+>>>>>>>> main:orchestrator/core/session/decide.py
     Absent,
     Action,
     Attempt,
@@ -43,7 +47,14 @@ from tests.orchestrator.old_core.model import (
     StopAttempt,
     Unknown,
 )
+<<<<<<<< HEAD:tests/orchestrator/old_core/decide.py
 from tests.orchestrator.old_core.policy import Policy
+========
+from orchestrator.core.policy import Policy
+from orchestrator.core.session import choice, lease, operator_switch, slate, steps
+from orchestrator.core.session.blame import diagnose, of_container, patience_with
+from orchestrator.core.source.hold_off import is_held_off
+>>>>>>>> main:orchestrator/core/session/decide.py
 
 Rule = Callable[[Session, Observation, float, Policy], Decision | None]
 
@@ -51,7 +62,7 @@ FAILBACK = "failback"  # the reason of a swap back to a better source
 CHANGED = "source changed"  # of one to the new address
 FAILBACK_FAILED = "failback failed"  # what plays plays on; the next failback waits, no other swap does
 
-PLANNED = frozenset({choose.OPERATOR, FAILBACK, wish.ROLLED, CHANGED, steps.RENEWAL})
+PLANNED = frozenset({choice.OPERATOR, FAILBACK, operator_switch.ROLLED, CHANGED, steps.RENEWAL})
 """Reasons of swaps that nothing has gone wrong for."""
 
 
@@ -101,13 +112,13 @@ def is_unwanted(session: Session, seen: Observation, now: float, policy: Policy)
 def wants_a_source(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
     if session.phase is not Phase.REQUESTED:
         return None
-    verdict = choose.for_start(session, seen, now, policy)
+    verdict = choice.for_start(session, seen, now, policy)
     if verdict.best is not None:
         if isinstance(seen.containers, Unknown):
             return Decision(session=session, wake_at=now + policy.look_again_s)
         started = steps.start(session, seen, verdict.best, steps.REQUESTED, Phase.STARTING, now, policy)
         # What has never been asked may have longer segments than anybody thinks: a later attempt must know.
-        strangers = choose.never_asked(session, seen, but=verdict.best)
+        strangers = choice.never_asked(session, seen, but=verdict.best)
         return replace(started, actions=(*started.actions, ProbeSources(strangers))) if strangers else started
     if verdict.wait_until is not None:
         asked = (ProbeSources(verdict.ask),) if verdict.ask else ()
@@ -141,7 +152,7 @@ def has_gone_live(session: Session, seen: Observation, now: float, policy: Polic
     if session.previous is not None:
         records.append(AttemptEnded(session.previous.number, None, f"replaced: {session.reason}"))
     swapped = session.previous is not None and not slate.is_slate(session.previous)
-    is_chosen = choose.cause(session.reason) == choose.OPERATOR or attempt.source_id == session.chosen
+    is_chosen = choice.cause(session.reason) == choice.OPERATOR or attempt.source_id == session.chosen
     live = replace(
         session, phase=Phase.LIVE, attempt=replace(attempt, live_at=now), previous=None, tried=(),
         chosen=attempt.source_id if is_chosen else None,
@@ -170,7 +181,7 @@ def planned_swap_failed(session: Session, seen: Observation, now: float, policy:
     failure = diagnose(session, seen, now, policy)
     if failure is None:
         return None
-    failback = choose.cause(session.reason) == FAILBACK
+    failback = choice.cause(session.reason) == FAILBACK
     stable_s = seen.channel_policy.failback_stable_s
     longer_s = min(stable_s * 2.0 ** min(session.retries, 16), max(stable_s, policy.hold_off_max_s)) if failback else 0.0
     back = replace(
@@ -180,7 +191,10 @@ def planned_swap_failed(session: Session, seen: Observation, now: float, policy:
     )  # fmt: skip
     if failure.refused:
         back = steps.refused(back, attempt, seen)
-    records = (*steps.records_of(failure, attempt, seen, now, policy), *wish.failed(session, attempt, failure.reason))
+    records = (
+        *steps.records_of(failure, attempt, seen, now, policy),
+        *operator_switch.failed(session, attempt, failure.reason),
+    )
     return Decision(session=back, records=records, wake_at=_next_look(back, seen, now, policy))
 
 
@@ -189,7 +203,10 @@ def attempt_failed(session: Session, seen: Observation, now: float, policy: Poli
     failure = diagnose(session, seen, now, policy)
     if attempt is None or failure is None:
         return None
-    records = (*steps.records_of(failure, attempt, seen, now, policy), *wish.failed(session, attempt, failure.reason))
+    records = (
+        *steps.records_of(failure, attempt, seen, now, policy),
+        *operator_switch.failed(session, attempt, failure.reason),
+    )
     previous, told = session.previous, slate.is_to_be_told(session, seen)
     if slate.is_slate(previous):
         session, ended = slate.left_by(session, seen, now, policy)
@@ -206,8 +223,8 @@ def attempt_failed(session: Session, seen: Observation, now: float, policy: Poli
     if failure.source or failure.refused:
         gone = replace(gone, tried=steps.once(*session.tried, attempt.source_id))
         gone = steps.refused(gone, attempt, seen) if failure.refused else gone
-        usable = choose.not_refused(gone, choose.with_connection(seen))
-        source = choose.after_failure(usable, gone.tried, now, policy)
+        usable = choice.not_refused(gone, choice.with_connection(seen))
+        source = choice.after_failure(usable, gone.tried, now, policy)
     else:
         again = session.fault_at is not None and now - session.fault_at < policy.fault_memory_s
         gone = replace(gone, fault_at=now, faults=session.faults + 1 if again else 1)
@@ -225,9 +242,9 @@ def source_is_gone(session: Session, seen: Observation, now: float, policy: Poli
         return None
     if now < _swap_at(session):
         return None
-    if any(each.id == attempt.source_id for each in choose.enabled(seen.sources)):
+    if any(each.id == attempt.source_id for each in choice.enabled(seen.sources)):
         return None
-    source = choose.sound(choose.not_refused(session, choose.with_connection(seen)), now, policy)
+    source = choice.sound(choice.not_refused(session, choice.with_connection(seen)), now, policy)
     return None if source is None else steps.swap(session, seen, source, "source removed", now, policy)
 
 
@@ -238,7 +255,7 @@ def source_has_moved(session: Session, seen: Observation, now: float, policy: Po
         return None
     if now < _swap_at(session):
         return None
-    usable = choose.not_refused(session, choose.enabled(seen.sources))
+    usable = choice.not_refused(session, choice.enabled(seen.sources))
     source = next((each for each in usable if each.id == attempt.source_id), None)
     if source is None or attempt.address in (None, source.address) or is_held_off(source, now, policy):
         return None
@@ -252,7 +269,7 @@ def attempt_is_old(session: Session, seen: Observation, now: float, policy: Poli
         return None
     if now < max(attempt.started_at + policy.attempt_life_s, _swap_at(session)):
         return None
-    source = next((each for each in choose.enabled(choose.with_connection(seen)) if each.id == attempt.source_id), None)
+    source = next((each for each in choice.enabled(choice.with_connection(seen)) if each.id == attempt.source_id), None)
     return None if source is None else steps.swap(session, seen, source, steps.RENEWAL, now, policy)
 
 
@@ -275,8 +292,8 @@ def better_source_is_stable(session: Session, seen: Observation, now: float, pol
     if now < max(attempt.live_at + stable_s, session.retry_at or 0.0):
         return None
     # Without a connection beside the one in use there is no way back without a gap.
-    free = [each for each in choose.better(session, seen) if each.id not in seen.full and each.id not in seen.handed_on]
-    source = choose.stable(free, stable_s, now, policy)
+    free = [each for each in choice.better(session, seen) if each.id not in seen.full and each.id not in seen.handed_on]
+    source = choice.stable(free, stable_s, now, policy)
     return None if source is None else steps.swap(session, seen, source, FAILBACK, now, policy)
 
 
@@ -285,13 +302,13 @@ def may_retry(session: Session, seen: Observation, now: float, policy: Policy) -
         return None
     retry_at = session.retry_at or now
     failed_at = retry_at - policy.retry_delay_s(session.retries - 1)
-    usable = choose.not_refused(session, choose.with_connection(seen))
+    usable = choice.not_refused(session, choice.with_connection(seen))
     waited_for = [each for each in usable if each.id in seen.awaited]
-    source = choose.healed_since(failed_at, usable, now, policy) or choose.sound(waited_for, now, policy)
-    if session.refused and not choose.enabled(usable):  # the agent refuses them all: it is asked again, but ever more rarely
-        usable, retry_at = choose.with_connection(seen), retry_at + policy.refused_delay_s(session.retries - 1)
+    source = choice.healed_since(failed_at, usable, now, policy) or choice.sound(waited_for, now, policy)
+    if session.refused and not choice.enabled(usable):  # the agent refuses them all: it is asked again, but ever more rarely
+        usable, retry_at = choice.with_connection(seen), retry_at + policy.refused_delay_s(session.retries - 1)
     if source is None and now >= retry_at:
-        source = choose.for_retry(usable, session.tried, now, policy)
+        source = choice.for_retry(usable, session.tried, now, policy)
     if source is None or isinstance(seen.containers, Unknown):
         looks = [max(retry_at, now + policy.look_again_s), slate.next_look(session, seen, now, policy)]
         if session.attempt is not None:  # the slate is watched like any other attempt
@@ -316,7 +333,7 @@ RULES: tuple[Rule, ...] = (
     source_has_proved_itself,
     source_is_gone,
     slate.slate_is_missing,
-    wish.switch_is_asked_for,
+    operator_switch.switch_is_asked_for,
     source_has_moved,
     attempt_is_old,
     slate.slate_is_old,
@@ -367,7 +384,7 @@ def _failing(session: Session, seen: Observation) -> Source | None:
     attempt = session.attempt
     if attempt is None:
         return None
-    source = next((each for each in choose.enabled(seen.sources) if each.id == attempt.source_id), None)
+    source = next((each for each in choice.enabled(seen.sources) if each.id == attempt.source_id), None)
     if source is None or attempt.address not in (None, source.address):
         return None
     return source if source.failures_in_a_row > 0 or source.status is SourceStatus.PROBLEMATIC else None

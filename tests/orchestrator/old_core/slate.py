@@ -14,9 +14,13 @@ from zlib import crc32
 
 from msgspec.structs import replace
 
+<<<<<<<< HEAD:tests/orchestrator/old_core/slate.py
 from tests.orchestrator.old_core import steps
 from tests.orchestrator.old_core.blame import Failure, diagnose, of_container, of_exit
 from tests.orchestrator.old_core.model import (
+========
+from orchestrator.core.model import (
+>>>>>>>> main:orchestrator/core/session/slate.py
     SLATE,
     Absent,
     Attempt,
@@ -30,7 +34,13 @@ from tests.orchestrator.old_core.model import (
     Session,
     Unknown,
 )
+<<<<<<<< HEAD:tests/orchestrator/old_core/slate.py
 from tests.orchestrator.old_core.policy import Policy
+========
+from orchestrator.core.policy import Policy
+from orchestrator.core.session import steps
+from orchestrator.core.session.blame import Failure, diagnose, of_container, of_exit
+>>>>>>>> main:orchestrator/core/session/slate.py
 
 # --- what is asked about it -------------------------------------------------------------------------------------------
 

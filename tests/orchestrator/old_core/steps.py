@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+<<<<<<<< HEAD:tests/orchestrator/old_core/steps.py
 from tests.orchestrator.old_core import choose
 from tests.orchestrator.old_core.blame import Failure
 from tests.orchestrator.old_core.hold_off import failures_in_a_row
 from tests.orchestrator.old_core.model import (
+========
+from orchestrator.core.model import (
+>>>>>>>> main:orchestrator/core/session/steps.py
     HOLDING,
     Attempt,
     AttemptEnded,
@@ -31,7 +35,14 @@ from tests.orchestrator.old_core.model import (
     StartAttempt,
     Unknown,
 )
+<<<<<<<< HEAD:tests/orchestrator/old_core/steps.py
 from tests.orchestrator.old_core.policy import Policy
+========
+from orchestrator.core.policy import Policy
+from orchestrator.core.session import choice
+from orchestrator.core.session.blame import Failure
+from orchestrator.core.source.hold_off import failures_in_a_row
+>>>>>>>> main:orchestrator/core/session/steps.py
 
 REQUESTED = "requested"  # why a session's first attempt is started
 RENEWAL = "signatures run out"  # the reason of a fresh attempt before they do
@@ -42,7 +53,7 @@ def start(
     *, records: tuple[Record, ...] = (), previous: Attempt | None = None, grace_s: float = 0.0,
 ) -> Decision:  # fmt: skip
     """A source that has no connection but the one that the session holds is started when that one has been given back."""
-    passed_over = choose.passed_over(source, seen, session.tried)
+    passed_over = choice.passed_over(source, seen, session.tried)
     reason = reason if passed_over is None else f"{reason}; {passed_over}"
     after = _given_back(source, seen)
     return run(
@@ -100,12 +111,12 @@ def after_fault(
 ) -> Source | None:
     """Not the source's fault: the same source at once; if it happens again, the next one; then with delays, unless the
     attempt had proved itself."""
-    usable = choose.not_refused(session, choose.with_connection(seen))
-    same = next((each for each in choose.enabled(usable) if each.id == source_id), None)
+    usable = choice.not_refused(session, choice.with_connection(seen))
+    same = next((each for each in choice.enabled(usable) if each.id == source_id), None)
     if session.faults == 1 and same is not None:
         return same
     if session.faults <= 2 or steady:
-        return choose.after_failure(usable, (*session.tried, source_id), now, policy) or same
+        return choice.after_failure(usable, (*session.tried, source_id), now, policy) or same
     return None
 
 
@@ -116,11 +127,11 @@ def unavailable(
     """What publishes beside the failed attempt (`session.previous`) goes on; `slate`: clients are told that one will."""
     first = session.unavailable_since is None
     if first:
-        reasons = {each.id: _why_not(each, failure, attempt, seen) for each in choose.enabled(seen.sources)}
+        reasons = {each.id: _why_not(each, failure, attempt, seen) for each in choice.enabled(seen.sources)}
         fields: Fields = {"reason": failure.reason, "sources": reasons}
         records = (*records, Happened(EventType.STREAM_UNAVAILABLE, fields | {"slate": True} if slate else fields))
     tried = once(*session.tried, attempt.source_id)
-    if all(each.id in tried for each in choose.not_refused(session, choose.enabled(seen.sources))):
+    if all(each.id in tried for each in choice.not_refused(session, choice.enabled(seen.sources))):
         tried = ()  # the next round
     retry_at = now + policy.retry_delay_s(session.retries)
     waiting = replace(

@@ -12,8 +12,12 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+<<<<<<<< HEAD:tests/orchestrator/old_core/wish.py
 from tests.orchestrator.old_core import choose, slate, steps
 from tests.orchestrator.old_core.model import (
+========
+from orchestrator.core.model import (
+>>>>>>>> main:orchestrator/core/session/operator_switch.py
     Attempt,
     Decision,
     EventType,
@@ -26,7 +30,12 @@ from tests.orchestrator.old_core.model import (
     SourceStatus,
     Unknown,
 )
+<<<<<<<< HEAD:tests/orchestrator/old_core/wish.py
 from tests.orchestrator.old_core.policy import Policy
+========
+from orchestrator.core.policy import Policy
+from orchestrator.core.session import choice, slate, steps
+>>>>>>>> main:orchestrator/core/session/operator_switch.py
 
 NEXT = "next"  # `switch_to`: whichever source comes next
 SAME = "same"  # a fresh attempt on the source that plays
@@ -47,18 +56,18 @@ def switch_is_asked_for(session: Session, seen: Observation, now: float, policy:
         meant = [each for each in seen.sources if playing is not None and each.id == playing.source_id]
     elif asked == NEXT:
         others = [each for each in seen.sources if playing is None or each.id != playing.source_id]
-        meant = list(choose.not_refused(session, others)) or others
+        meant = list(choice.not_refused(session, others)) or others
     else:
         meant = [each for each in seen.sources if each.id == asked]
-    usable = [each for each in choose.enabled(meant) if each.id not in seen.full]
-    source = choose.sound(usable, now, policy) or choose.for_retry(usable, session.tried, now, policy)
+    usable = [each for each in choice.enabled(meant) if each.id not in seen.full]
+    source = choice.sound(usable, now, policy) or choice.for_retry(usable, session.tried, now, policy)
     answered = replace(session, switch_to=None)
     if source is None:
         reason = "nothing plays" if asked == SAME and playing is None else _why_none(asked, meant, seen)
         return Decision(session=answered, records=(_refused(asked, reason),), wake_at=now)
     if playing is None:
-        return steps.start(answered, seen, source, choose.OPERATOR, Phase.UNAVAILABLE, now, policy, previous=shown)
-    reason = ROLLED if asked == SAME else choose.OPERATOR
+        return steps.start(answered, seen, source, choice.OPERATOR, Phase.UNAVAILABLE, now, policy, previous=shown)
+    reason = ROLLED if asked == SAME else choice.OPERATOR
     return steps.swap(answered, seen, source, reason, now, policy)
 
 
@@ -66,13 +75,13 @@ def failed(session: Session, attempt: Attempt, reason: str) -> tuple[Record, ...
     """What is told where the session's attempt has failed: that it was the operator's, if it was and never played."""
     if attempt.live_at is not None:
         return ()
-    to = {choose.OPERATOR: attempt.source_id, ROLLED: SAME}.get(choose.cause(session.reason))
+    to = {choice.OPERATOR: attempt.source_id, ROLLED: SAME}.get(choice.cause(session.reason))
     return () if to is None else (_refused(to, reason),)
 
 
 def _why_none(asked: str, meant: Sequence[Source], seen: Observation) -> str:
     """Why none of those that are meant can be had."""
-    in_use = [seen.full[each.id] for each in choose.enabled(meant) if each.id in seen.full]
+    in_use = [seen.full[each.id] for each in choice.enabled(meant) if each.id in seen.full]
     if in_use:
         return in_use[0]
     if asked == NEXT:

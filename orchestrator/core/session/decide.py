@@ -8,7 +8,7 @@ everything is observed again, so a rule takes one step and trusts the next look.
 Nothing is concluded from `Unknown` (law 3). While the engine does not answer only the rules in `_WITHOUT_ENGINE` are asked:
 they read the playlist alone and start nothing.
 
-    what plays gives way without a failure    planned_swap, wish (the operator's switch)
+    what plays gives way without a failure    planned_swap, operator_switch
     an attempt fails, a source is blamed      failure, blame
     an attempt lists its first segment        first_segment
     nothing works                             retry, slate

@@ -28,9 +28,8 @@ from orchestrator.core.model import (
     Unknown,
 )
 from orchestrator.core.policy import Policy
+from orchestrator.core.session.decide import decide
 from orchestrator.core.source.hold_off import is_held_off
-from tests.orchestrator.old_core import compare
-from tests.orchestrator.old_core.compare import decide
 from transcoder.ending import Ending
 from transcoder.media_playlist import MediaPlaylist, attempt_of, violations
 
@@ -50,7 +49,6 @@ class LawBroken(AssertionError):
 
 class Laws:
     def __init__(self, now: Callable[[], float]) -> None:
-        compare.reset()
         self._now = now
         self._broken: list[str] = []
         self._decisions: deque[tuple[float, str]] = deque()
@@ -106,7 +104,6 @@ class Laws:
 
     def committed(self, before: Session, decision: Decision, blamed: Callable[[str], str | None]) -> None:
         """Laws 4 and 7, and an honest history. `blamed` gives the name of a source that still exists, by its id."""
-        compare.committed(before, decision)
         after = decision.session
         opened = self._open.setdefault(before.id, set())
         burnt = self._burnt.setdefault(before.id, set())

@@ -19,6 +19,10 @@ class ProbeResult(Struct, frozen=True):
     verdict: bool = True
     cause: Cause = Cause.UNREADABLE
 
+    @classmethod
+    def fails(cls, why: Why, *, verdict: bool = True) -> ProbeResult:
+        return cls(None, why.text, verdict, why.cause)
+
     @property
     def happening(self) -> health.Happening:
         """What it means for the source's health."""

@@ -24,7 +24,7 @@ from orchestrator.adapters.ffmpeg.binaries import find
 from orchestrator.adapters.ffmpeg.codecs import Decoders
 from orchestrator.adapters.http import bounded_http, hls_source
 from orchestrator.app.settings import Settings
-from orchestrator.core.model import Media, Source, SourceStatus
+from orchestrator.core.model import Cause, Media, Source, SourceStatus, Why
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ProbeResult
 from transcoder import job
@@ -116,17 +116,17 @@ class FfprobeProber:
     async def probe(self, source: Source) -> ProbeResult:
         upstream = job.Source(source.url, source.user_agent, source.headers)
         if upstream.scheme not in job.SCHEMES or "://" not in source.url:
-            return ProbeResult(None, f"only {', '.join(sorted(job.SCHEMES))} sources are let in")
+            return ProbeResult.fails(Why(Cause.UNPLAYABLE, f"only {', '.join(sorted(job.SCHEMES))} sources are let in"))
         try:
             host = urlsplit(source.url).netloc.rpartition("@")[2]
         except ValueError:
-            return ProbeResult(None, "not an address")
+            return ProbeResult.fails(Why(Cause.UNPLAYABLE, "not an address"))
         async with bounded_http.Visitor(self._pool) as visitor:
             async with self._places.one(host):
                 result, look = await self._probe(upstream, visitor)
             if source.status is not SourceStatus.PROBLEMATIC or await hls_source.advances(upstream, look, visitor):
                 return result
-        return ProbeResult(None, "its playlist does not advance")
+        return ProbeResult.fails(Why(Cause.FROZEN))
 
     async def close(self) -> None:
         await self._pool.aclose()
@@ -143,23 +143,24 @@ class FfprobeProber:
         if is_hls and not is_playlist(source):
             look = await hls_source.look(source, visitor, _LATE_LOOK_S)  # whatever the name of its address
         if look.refusal is not None:
-            return ProbeResult(None, look.refusal), hls_source.Look()
+            return ProbeResult.fails(look.refusal), hls_source.Look()
         media = _media(output, look.cadence_s)
         if media is None:
             return await self._why_not(source, said, look, visitor), hls_source.Look()
         if lacking := await self._lacks_a_decoder(media):
-            return ProbeResult(None, lacking), hls_source.Look()
+            return ProbeResult.fails(Why(Cause.UNPLAYABLE, lacking)), hls_source.Look()
         return ProbeResult(media), look
 
     async def _why_not(
         self, source: job.Source, said: str | None, look: hls_source.Look, visitor: bounded_http.Visitor
     ) -> ProbeResult:
-        reason = look.complaint or _reason(said) or f"no media within {self._timeout_s:g} s"
-        if reason == NO_PROTOCOL:
-            return ProbeResult(None, f"{source.scheme.upper()}: {NO_PROTOCOL}", verdict=False)
-        if reason == NOT_MEDIA and source.scheme in ("http", "https"):
-            reason = await hls_source.name(source, visitor, _LATE_LOOK_S) or reason
-        return ProbeResult(None, reason)
+        why = look.complaint or _why_by_words(said) or Why(Cause.UNREACHABLE, f"no media within {self._timeout_s:g} s")
+        if why == NO_PROTOCOL:
+            unknown = Why(Cause.UNPLAYABLE, f"{source.scheme.upper()}: {NO_PROTOCOL.detail}")
+            return ProbeResult.fails(unknown, verdict=False)
+        if why == NOT_MEDIA and source.scheme in ("http", "https"):
+            why = await hls_source.name(source, visitor, _LATE_LOOK_S) or why
+        return ProbeResult.fails(why)
 
     async def _lacks_a_decoder(self, media: Media) -> str | None:
         """Why a session could not send it: it is not copied, and FFmpeg has no decoder for it."""
@@ -284,40 +285,40 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and len(text) <= 18 and text.isascii() and text.isdecimal() else None
 
 
-NO_PROTOCOL = "this FFmpeg does not speak the protocol"
-NOT_MEDIA = "not media"
+NO_PROTOCOL = Why(Cause.UNPLAYABLE, "this FFmpeg does not speak the protocol")
+NOT_MEDIA = Why(Cause.UNPLAYABLE, "not media")
 _STATUS = re.compile(r"HTTP error (\d{3})|Server returned (\d{3})|method \w+ failed: (\d{3})")
 _REASONS = (
-    ("Server returned 5", "the server answers with an error (5xx)"),
-    ("Server returned 4", "the server refuses (4xx)"),
-    ("Connection refused", "connection refused"),
-    ("Connection reset", "connection reset"),
-    ("timed out", "no answer in time"),
-    ("Failed to resolve", "no such host"),
-    ("No route to host", "no route to host"),
-    ("Network is unreachable", "network unreachable"),
-    ("TLS", "TLS failed"),
-    ("certificate", "TLS failed"),
-    ("not on the whitelist", "leads to a protocol that is not let in"),
+    ("Server returned 5", Why(Cause.UNREACHABLE, "the server answers with an error (5xx)")),
+    ("Server returned 4", Why(Cause.REFUSES, "the server refuses (4xx)")),
+    ("Connection refused", Why(Cause.UNREACHABLE, "connection refused")),
+    ("Connection reset", Why(Cause.UNREACHABLE, "connection reset")),
+    ("timed out", Why(Cause.UNREACHABLE, "no answer in time")),
+    ("Failed to resolve", Why(Cause.UNREACHABLE, "no such host")),
+    ("No route to host", Why(Cause.UNREACHABLE, "no route to host")),
+    ("Network is unreachable", Why(Cause.UNREACHABLE, "network unreachable")),
+    ("TLS", Why(Cause.UNREACHABLE, "TLS failed")),
+    ("certificate", Why(Cause.UNREACHABLE, "TLS failed")),
+    ("not on the whitelist", Why(Cause.UNPLAYABLE, "leads to a protocol that is not let in")),
     ("Protocol not found", NO_PROTOCOL),
-    ("need zlib", "a compressed answer (gzip)"),
+    ("need zlib", Why(Cause.UNPLAYABLE, "a compressed answer (gzip)")),
     ("Invalid data found", NOT_MEDIA),
-    ("I/O error", "ends before any media"),
-    ("Input/output error", "ends before any media"),
-    ("End of file", "ends before any media"),
+    ("I/O error", Why(Cause.UNREACHABLE, "ends before any media")),
+    ("Input/output error", Why(Cause.UNREACHABLE, "ends before any media")),
+    ("End of file", Why(Cause.UNREACHABLE, "ends before any media")),
 )
 
 
-def _reason(said: str | None) -> str | None:
-    """In words; None: it had to be ended, and what it had said until then says nothing."""
+def _why_by_words(said: str | None) -> Why | None:
+    """What FFmpeg's words mean; None: it had to be ended, and what it had said until then says nothing."""
     if said is None:
         return None
     status = _STATUS.search(said)
     if status is not None:
-        return hls_source.status_words(int(status[1] or status[2] or status[3]))
-    for sign, words in _REASONS:
+        return hls_source.why_of_status(int(status[1] or status[2] or status[3]))
+    for sign, why in _REASONS:
         if sign in said:
-            return words
+            return why
     # FFmpeg's own words are nobody's reason: they quote addresses, and what a server has called something
     failed = any("[error]" in line or "[fatal]" in line for line in said.splitlines())
-    return "cannot be read" if failed else "no video or audio"
+    return Why(Cause.UNREADABLE) if failed else Why(Cause.UNPLAYABLE, "no video or audio")

@@ -151,11 +151,11 @@ State = Requested | Starting | Live | Switching | Unavailable | Ended
 
 
 class Shown(StrEnum):
-    """What viewers see now."""
+    """What viewers see."""
 
-    SOURCE = "source"
-    SLATE = "slate"
-    NOTHING = "nothing"
+    SOURCE = "source"  # also while the next one is started: players show what they hold
+    SLATE = "slate"  # it has listed a segment
+    NOTHING = "nothing"  # not yet, not now or no more
 
 
 class Session(Struct, frozen=True, kw_only=True):
@@ -232,7 +232,7 @@ class Session(Struct, frozen=True, kw_only=True):
     @property
     def shown(self) -> Shown:
         match self.state:
-            case Live():
+            case Live() | Switching():
                 return Shown.SOURCE
             case Unavailable(shown=Attempt() as slate) if slate.live_at is not None:
                 return Shown.SLATE

@@ -6,6 +6,10 @@ problem document (RFC 9457) by its `status` and `title`; nothing else maps error
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from orchestrator.core.model import Cause
+
 
 class FailoverError(Exception):
     """The root. `status` is the HTTP status that tells a client the same thing."""
@@ -156,11 +160,12 @@ class InvalidInput(Permanent):
 
 
 class NoHealthySource(Permanent):
-    """A session could not start: `reasons` names why, source by source."""
+    """A session could not start: `reasons` says why, source by source, and `causes` are what code reads of these."""
 
     status = 503
     title = "No source of the channel works"
 
-    def __init__(self, reasons: dict[str, str]) -> None:
+    def __init__(self, reasons: dict[str, str], causes: Mapping[str, Cause] | None = None) -> None:
         super().__init__("; ".join(f"{source}: {reason}" for source, reason in reasons.items()) or "the channel has no source")
         self.reasons = reasons
+        self.causes = causes or {}

@@ -78,8 +78,7 @@ class OverviewRows:
         self, rows: Sequence[ChannelRow], strips: Mapping[str, str], unended: Sequence[Session], now: float
     ) -> list[OverviewChannel]:
         counts = Counter(session.channel_id for session in unended)
-        attempts = (attempt for session in unended for attempt in (session.attempt, session.previous))
-        in_use = Counter(attempt.source_id for attempt in attempts if attempt is not None)
+        in_use = Counter(attempt.source_id for session in unended for attempt in session.attempts)
         cached = {each.id: self._source(each, in_use.get(each.id, 0), now) for row in rows for each in row.sources}
         self._cached = cached
         return [

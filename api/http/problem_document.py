@@ -85,7 +85,7 @@ def describe(error: Exception, *, operator: bool = False) -> tuple[Problem, dict
                 detail=None if internal else _detail(error, operator),
                 field=error.field if isinstance(error, InvalidInput) else None,
                 limit=error.limit if isinstance(error, LimitReached) else None,
-                sources=_sources(error.reasons, operator) if isinstance(error, NoHealthySource) else None,
+                sources=_sources(error, operator) if isinstance(error, NoHealthySource) else None,
                 parts=error.parts if isinstance(error, NotReady) else None,
             )
             headers = {}
@@ -108,8 +108,8 @@ def _detail(error: FailoverError, operator: bool) -> str | None:
     return str(error) or None
 
 
-def _sources(reasons: dict[str, str], operator: bool) -> dict[str, str]:
-    return reasons if operator else viewer_reason.of_sources(reasons)
+def _sources(error: NoHealthySource, operator: bool) -> dict[str, str]:
+    return error.reasons if operator else viewer_reason.of_sources(error.reasons, error.causes)
 
 
 def _urn(name: str) -> str:

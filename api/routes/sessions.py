@@ -23,7 +23,7 @@ from api.session.joining import SessionEnded, SessionRequests
 from api.session.lease_renewal import LeaseRenewal
 from api.session.views import ATTEMPT, GRANTED, SESSION, AttemptView, GrantedSession, SessionView
 from orchestrator.control import switch_request
-from orchestrator.core.model import Desired, Phase
+from orchestrator.core.model import Desired, EndReason, Phase
 from orchestrator.core.session.operator_switch import SAME
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.ports import ObjectStore, SessionRow, Sessions, Tables
@@ -117,7 +117,7 @@ async def stop_session(
     """Its container is stopped and its playlist finished in a moment; `session.ended` tells. Where others share the session, a
     viewer's token ends its own lease alone, and is no longer valid; the admin key ends the session for all."""
     if row.lease is None:
-        await sessions.stop(row.session.id, "stopped")
+        await sessions.stop(row.session.id, EndReason.STOPPED)
     else:
         await sessions.leave(row.session.id, row.lease.viewer)
     await nudges.session(row.session.id)

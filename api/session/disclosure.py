@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
 from api.keys import ApiKeys
-from orchestrator.core.model import SLATE, Event
+from orchestrator.core.model import SLATE, Cause, Event
 from orchestrator.core.reading import viewer_reason
 from orchestrator.core.session.operator_switch import NEXT, SAME
 from orchestrator.ports import SessionRow
 
 ANONYMOUS_PREFIXES: Final = ("browser-", "page-", "player-")  # of the viewers' names that the open routes make
+T = TypeVar("T")
+
 
 _SOURCES: Final = ("source", "from", "to")  # an event's fields that name a source
 _REASONS: Final = "sources"  # id → why it does not work
@@ -40,6 +42,7 @@ class Disclosure:
         """`operator`: the admin key was presented, perhaps beside the token of a viewer whose lease is to be renewed."""
         self._keys = keys
         self._session_id = row.session.id
+        self._end_reason = row.session.end_reason
         self.audience = Audience.OPERATOR if operator else _audience(row)
 
     def source(self, source_id: str | None) -> str | None:
@@ -48,18 +51,16 @@ class Disclosure:
             return source_id
         return f"source-{self._keys.pseudonym('source', self._session_id, source_id)[:8]}"
 
-    def reason(self, reason: str | None) -> str | None:
-        """The reason in words; for viewers its class."""
-        return reason if reason is None or self.audience is Audience.OPERATOR else viewer_reason.of(reason)
+    def reason(self, reason: str | None, cause: Cause | None) -> str | None:
+        """The reason in words; for whoever is no operator the class of its cause. An attempt that has ended with its session
+        has the session's own reason, which is told as it is."""
+        if reason is None or self.audience is Audience.OPERATOR:
+            return reason
+        return self._end_reason if cause is Cause.SESSION_ENDED else viewer_reason.of(cause)
 
-    def end(self, reason: str | None) -> str | None:
-        """The same for the reason of an end: an end that was not a source's fault (stopped, idle ...) is told to viewers as it
-        is."""
-        return reason if reason is None or self.audience is Audience.OPERATOR else viewer_reason.of_end(reason)
-
-    def labelled(self, reasons: Mapping[str, str]) -> dict[str, str]:
-        """Source id or label → reason; the reasons are left as they are."""
-        return {self.source(source_id) or "": reason for source_id, reason in reasons.items()}
+    def labelled(self, of_sources: Mapping[str, T]) -> dict[str, T]:
+        """By the sources' labels; the values as they are."""
+        return {self.source(source_id) or "": value for source_id, value in of_sources.items()}
 
     def event(self, event: Event) -> Event:
         if self.audience is Audience.OPERATOR:

@@ -20,7 +20,7 @@ from api.injection import Clock
 from api.keys import ApiKeys, token_hash
 from api.session.disclosure import Disclosure
 from api.session.lease_renewal import LeaseRenewal
-from orchestrator.core.model import Channel, EventType, Phase, SourceStatus
+from orchestrator.core.model import Cause, Channel, EndReason, EventType, Phase, SourceStatus
 from orchestrator.core.session.limits import Limits
 from orchestrator.errors import NoHealthySource, Permanent, Temporary
 from orchestrator.ports import SessionRow, Sessions
@@ -129,11 +129,13 @@ class StartWait:
 
     async def _refusal(self, row: SessionRow) -> Permanent:
         session = row.session
-        if session.end_reason != "no_healthy_source":
+        if session.end_reason is not EndReason.NO_HEALTHY_SOURCE:
             return SessionEnded(session.end_reason or "it was stopped")
         reasons: dict[str, str] = {}
+        causes: dict[str, Cause] = {}
         for event in await self._sessions.events(session.id):
             given = event.fields.get("sources")
             if event.type is EventType.SESSION_ENDED and isinstance(given, dict):
-                reasons = given
-        return NoHealthySource(Disclosure(self._keys, row).labelled(reasons))
+                reasons, causes = given, event.causes.sources
+        to = Disclosure(self._keys, row)
+        return NoHealthySource(to.labelled(reasons), to.labelled(causes))

@@ -101,8 +101,8 @@ class AttemptView(Struct, kw_only=True):
             first_segment_at=optional_timestamp(row.first_segment_at),
             ended_at=optional_timestamp(row.ended_at),
             exit_code=row.exit_code,
-            start_reason=to.reason(row.start_reason),
-            end_reason=to.end(row.end_reason),
+            start_reason=to.reason(row.start_reason, row.start_cause),
+            end_reason=to.reason(row.end_reason, row.end_cause),
         )
 
 

@@ -21,7 +21,7 @@ from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.app.runtime import open_runtime
 from orchestrator.app.settings import Settings
 from orchestrator.control import switch_request
-from orchestrator.core.model import Phase
+from orchestrator.core.model import EndReason, Phase
 from orchestrator.core.reading.event_payload import playlist_url, timestamp
 from orchestrator.errors import FailoverError, NotFound
 
@@ -60,7 +60,7 @@ async def show_all(settings: Settings, data_dir: Path | None, *, ended_too: bool
                 str(attempt.number if attempt else session.last_attempt),
                 attempt.source_id if attempt else "-",
                 _age(session.created_at),
-                escape(session.end_reason or session.reason or "-"),  # contains names that people have chosen
+                escape(session.end_reason or (session.why.text if session.why else "-")),  # a provider's name may stand there
             )
         console.print(table if shown else "no session")
     return 0
@@ -141,7 +141,7 @@ async def stop(settings: Settings, data_dir: Path | None, session_id: str) -> in
     time; the request stays in the row and is carried out later."""
     settings = data_directory.resolve(settings, data_dir)
     async with opened_tables(settings) as tables, opened_bus(settings) as bus:
-        await tables.sessions.stop(session_id, "operator")
+        await tables.sessions.stop(session_id, EndReason.OPERATOR)
         await nudge(bus, session_id)
         deadline = time.monotonic() + _ENDED_S
         while (session := (await tables.sessions.get(session_id)).session).phase is not Phase.ENDED:
@@ -167,7 +167,7 @@ async def stop_all(settings: Settings, data_dir: Path | None) -> int:
         while True:
             unended = {session.id for session in await tables.sessions.unended()}
             for session_id in unended - asked:
-                await tables.sessions.stop(session_id, "operator")
+                await tables.sessions.stop(session_id, EndReason.OPERATOR)
                 await nudge(bus, session_id)
             asked |= unended
             left = unended | {container.session_id for container in await runtime.containers()}

@@ -20,12 +20,12 @@ from orchestrator.core.model import (
     Container,
     Decision,
     Observation,
-    Phase,
     Provider,
+    Requested,
     Source,
     StartAttempt,
+    Unavailable,
 )
-from orchestrator.core.session import slate
 from orchestrator.core.source.first_probes import room
 
 
@@ -91,10 +91,11 @@ class ConnectionLedger:
         for action in decision.actions:
             if isinstance(action, StartAttempt) and action.source_id != SLATE:
                 self.take(session.id, action.attempt, next(each for each in seen.sources if each.id == action.source_id))
-        if session.phase is Phase.REQUESTED or slate.nothing_is_tried(session):
-            self.wait(session.id, (each for each in seen.sources if each.id in seen.full))
-        else:
-            self.no_longer_waits(session.id)
+        match session.state:
+            case Requested() | Unavailable(trying=None, renewing=None):
+                self.wait(session.id, (each for each in seen.sources if each.id in seen.full))
+            case _:
+                self.no_longer_waits(session.id)
 
     def undone(self, decision: Decision) -> None:
         """It was not committed."""

@@ -155,12 +155,12 @@ class Interpreter:
             if (
                 isinstance(record, AttemptEnded)
                 and record.exit_code == Ending.BAD_JOB
-                and record.reason not in self._bad_jobs_told
+                and record.why.text not in self._bad_jobs_told
             ):
-                self._bad_jobs_told.add(record.reason)
+                self._bad_jobs_told.add(record.why.text)
                 log.error(
                     "%s: the agent refuses the job of attempt %s (%s): a fault of this software, not of the source; told once",
-                    session.id, record.attempt, record.reason,
+                    session.id, record.attempt, record.why.text,
                 )  # fmt: skip
 
     def _stop(self, session_id: str, attempt: int, grace_s: float) -> None:

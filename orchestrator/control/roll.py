@@ -99,7 +99,9 @@ async def _verdict(sessions: Sessions, session: Session, before: int) -> RollRes
     if session.switch_to is not None or session.phase in (Phase.STARTING, Phase.SWITCHING):
         return None
     if session.attempt is None or session.phase is not Phase.LIVE:
-        return RollResult(session.id, Outcome.PASSED, f"it is {session.phase.value}: {session.reason}")
+        return RollResult(
+            session.id, Outcome.PASSED, f"it is {session.phase.value}: {session.why.text if session.why else None}"
+        )
     if session.attempt.number > before:
         return RollResult(session.id, Outcome.ROLLED)
     if session.last_attempt == before:

@@ -367,5 +367,5 @@ def _log_step(before: Session, decision: Decision) -> None:
         log.info(
             "%s: %s -> %s, attempt %s on %s (%s)",
             after.id, before.phase, after.phase, attempt.number if attempt else "-",
-            attempt.source_id if attempt else "-", after.end_reason or after.reason,
+            attempt.source_id if attempt else "-", after.end_reason or (after.why.text if after.why else None),
         )  # fmt: skip

@@ -8,8 +8,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from orchestrator.core.model import Desired, Event, EventType, Phase, Session, SourceStatus
-from orchestrator.core.session import choice
+from orchestrator.core.model import Cause, Desired, Event, EventType, Phase, Session, SourceStatus
 from orchestrator.errors import FailoverError, InvalidInput, NoConnectionLeft, NotFound
 from orchestrator.ports import Catalogue, Providers, Sessions
 
@@ -62,7 +61,7 @@ def answer(events: Iterable[Event]) -> SwitchAnswer | None:
             return SwitchAnswer(refusal=reason)
         if event.type is EventType.SESSION_ENDED:
             return SwitchAnswer(refusal=f"the session has ended: {reason}")
-        if event.type in _PLAYS and choice.cause(reason) == choice.OPERATOR:
+        if event.type in _PLAYS and event.causes.reason is Cause.OPERATOR:
             return SwitchAnswer(source_id=str(event.fields.get("to")), attempt=int(str(event.fields.get("attempt"))))
     return None
 

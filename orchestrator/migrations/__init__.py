@@ -4,6 +4,7 @@ finds it done. It happens in one transaction, so it has happened or it has not, 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
@@ -28,6 +29,18 @@ def upgrade(database_url: str, revision: str = "head") -> None:
 
     Raises BadSetting, DatabaseUnavailable.
     """
+    _migrate(database_url, lambda config: command.upgrade(config, revision))
+
+
+def downgrade(database_url: str, revision: str) -> None:
+    """Bring it back to `revision`, for a release before this one. Only the newest migration can be taken back; nothing may run.
+
+    Raises as `upgrade`, and NotImplementedError for a migration that cannot be taken back.
+    """
+    _migrate(database_url, lambda config: command.downgrade(config, revision))
+
+
+def _migrate(database_url: str, command_on: Callable[[Config], None]) -> None:
     url = tables_engine.database_url(database_url)
     sqlite = url.get_backend_name() == "sqlite"
     engine = create_engine(
@@ -44,7 +57,7 @@ def upgrade(database_url: str, revision: str = "head") -> None:
             else:
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{int(WAIT_LIMIT_S)}s'")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
-            command.upgrade(_config(connection), revision)
+            command_on(_config(connection))
             connection.commit()
     except CommandError as error:  # a later release has been here
         raise BadSetting(f"FAILOVER_DATABASE_URL: not a database of this release: {error}") from None

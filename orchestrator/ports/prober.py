@@ -6,24 +6,31 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from orchestrator.core.model import Media, Source
+from orchestrator.core.model import Cause, Media, Source, Why
 from orchestrator.core.source import health
 
 
 class ProbeResult(Struct, frozen=True):
-    """`media` where the source works; else `reason`, in words for an operator. Without a `verdict` nobody knows whether it
-    works: the probe cannot ask it, which says nothing of what sessions can."""
+    """`media` where the source works; else `reason`, in words for an operator, and its `cause`, which code reads. Without a
+    `verdict` nobody knows whether it works: the probe cannot ask it, which says nothing of what sessions can."""
 
     media: Media | None
     reason: str | None = None
     verdict: bool = True
+    cause: Cause = Cause.UNREADABLE
+
+    @classmethod
+    def fails(cls, why: Why, *, verdict: bool = True) -> ProbeResult:
+        return cls(None, why.text, verdict, why.cause)
 
     @property
     def happening(self) -> health.Happening:
         """What it means for the source's health."""
         if not self.verdict:
             return health.ProbeInconclusive()
-        return health.ProbeFailed(self.reason) if self.media is None else health.ProbeSucceeded(self.media)
+        if self.media is not None:
+            return health.ProbeSucceeded(self.media)
+        return health.ProbeFailed(Why(self.cause, self.reason) if self.reason else None)
 
 
 class Prober(Protocol):

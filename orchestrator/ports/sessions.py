@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from orchestrator.core.model import Decision, Event, Phase, Profile, Record, Session
+from orchestrator.core.model import Cause, Decision, EndReason, Event, Leg, Phase, Profile, Record, Session
 from orchestrator.core.session.limits import NO_LIMITS, Limits
 
 
@@ -21,8 +21,11 @@ class AttemptRow(Struct, frozen=True, kw_only=True):
     first_segment_at: float | None = None
     ended_at: float | None = None
     exit_code: int | None = None
-    start_reason: str | None = None
+    start_reason: str | None = None  # in words
     end_reason: str | None = None
+    start_cause: Cause | None = None  # None: an earlier release has written none
+    end_cause: Cause | None = None
+    legs: tuple[Leg, ...] | None = None
 
 
 LEASE_KEPT_S = 3600.0  # a lease that has run out stays so long in a session that is shared: its viewer may come back
@@ -77,7 +80,7 @@ class Sessions(Protocol):
     async def recent(self, *, limit: int = 100, phase: Phase | None = None) -> tuple[SessionRow, ...]:
         """Newest first."""
 
-    async def stop(self, session_id: str, reason: str) -> None:
+    async def stop(self, session_id: str, reason: EndReason) -> None:
         """Intent: desired = stop. Bumps the version. Raises NotFound."""
 
     async def switch(self, session_id: str, source_id: str | None) -> None:

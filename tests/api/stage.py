@@ -19,15 +19,18 @@ from orchestrator.core.model import (
     AttemptStarted,
     Decision,
     Desired,
+    Ended,
+    EndReason,
     EventType,
     Happened,
-    Phase,
+    Live,
     Record,
     Session,
 )
 from orchestrator.core.reading import event_payload
 from orchestrator.errors import BusUnavailable
 from orchestrator.ports import PROBES, EventBus, Prober, SessionRow, Tables
+from tests.words import why
 
 KEY = "admin-key-of-the-tests"
 ORIGIN = "http://cdn.test/hls"
@@ -111,8 +114,8 @@ class Stage:
         source = (await self._tables.catalogue.sources(session.channel_id))[0]
         now = time.time()
         await self._commit(
-            replace(session, phase=Phase.LIVE, attempt=Attempt(1, source.id, now, now), last_attempt=1),
-            AttemptStarted(1, source.id, "requested"),
+            replace(session, state=Live(Attempt.on(1, source.id, now, now)), last_attempt=1),
+            AttemptStarted(1, source.id, why("requested")),
             AttemptLive(1, source.id),
             Happened(EventType.SESSION_LIVE, {"source": source.id, "attempt": 1}),
         )
@@ -125,7 +128,7 @@ class Stage:
         session = (await self._tables.sessions.get(session_id)).session
         fields: dict[str, Any] = {"reason": reason} | ({} if sources is None else {"sources": sources})
         await self._commit(
-            replace(session, phase=Phase.ENDED, desired=Desired.STOP, end_reason=reason, ended_at=time.time()),
+            replace(session, state=Ended(time.time()), desired=Desired.STOP, end_reason=EndReason(reason)),
             Happened(EventType.SESSION_ENDED, fields),
         )
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from api.console import listed_segments
 from api.console.source_label import label_of
-from orchestrator.core.model import Decision, EventType, Phase
+from orchestrator.core.model import Decision, Ended, EventType
 from orchestrator.core.reading.event_payload import timestamp
 from orchestrator.ports import OrchestratorRow
 from tests.api.stage import KEY, Stage, calling
@@ -280,7 +280,7 @@ async def test_a_strip_goes_on_where_it_was_read_before(
     assert (await strips.get())[channel["id"]] == "." * 93 + "???"
     assert asked == [now - 450 - 95 * 900, now - 450]
     before = (await tables.sessions.get(session.id)).session
-    await tables.sessions.commit(before, Decision(session=replace(before, phase=Phase.ENDED, ended_at=at)), at)
+    await tables.sessions.commit(before, Decision(session=replace(before, state=Ended(at))), at)
     at = now + 24 * 3600
     strips._letters.expire()
     assert (await strips.get())[channel["id"]] == "??" + "." * 94  # the first of them is a day ago

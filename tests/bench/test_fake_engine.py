@@ -10,7 +10,7 @@ from bench.fake_engine import MEDIA, FakeEngine
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.app.settings import Settings
 from orchestrator.control import job
-from orchestrator.core.model import Attempt, Channel, ContainerState, Phase, Session, Source
+from orchestrator.core.model import Attempt, Channel, ContainerState, Session, Source, Starting
 from orchestrator.ports import Launch
 from tests.servers import Seaweed
 from tests.support import eventually
@@ -40,8 +40,8 @@ def settings(seaweed: Seaweed) -> Settings:
 async def test_a_playlist_goes_on_is_taken_over_falls_silent_and_ends(store: MinioObjectStore, seaweed: Seaweed) -> None:
     def launch(attempt: int) -> Launch:
         session = Session(
-            id="s", channel_id="c", viewer="v", created_at=0.0, phase=Phase.STARTING, target_duration_s=1,
-            attempt=Attempt(attempt, "x", 0.0),
+            id="s", channel_id="c", viewer="v", created_at=0.0, target_duration_s=1,
+            state=Starting(Attempt.on(attempt, "x", 0.0)),
         )  # fmt: skip
         return job.launch(session, SOURCE, Channel(id="c", slug="c", name="c"), store, settings(seaweed))
 

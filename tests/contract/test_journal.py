@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import create_engine, text
@@ -14,12 +12,13 @@ from orchestrator.core.model import (
     AttemptEnded,
     AttemptLive,
     AttemptStarted,
+    Cause,
     Channel,
     Decision,
+    Ended,
     Event,
     EventType,
     Happened,
-    Phase,
     Record,
     Session,
 )
@@ -27,6 +26,7 @@ from orchestrator.core.reading.journal import JournalEntry, position, settled
 from orchestrator.core.reading.timeline import Run
 from orchestrator.ports import ChannelRow, NewSource, Tables
 from tests.postgres_server import PostgresServer
+from tests.words import why
 
 LIVE, SWITCH = Happened(EventType.SESSION_LIVE), Happened(EventType.STREAM_SWITCH, {"reason": "killed"})
 
@@ -45,9 +45,9 @@ async def tell(tables: Tables, session: Session, at: float, *records: Record) ->
     await tables.sessions.record(session.id, records, at)
 
 
-async def end(tables: Tables, session: Session, at: float, **more: Any) -> None:
+async def end(tables: Tables, session: Session, at: float, unavailable_since: float | None = None) -> None:
     before = (await tables.sessions.get(session.id)).session
-    after = replace(before, phase=Phase.ENDED, ended_at=at, **more)
+    after = replace(before, state=Ended(at, unavailable_since))
     await tables.sessions.commit(before, Decision(session=after, records=(Happened(EventType.SESSION_ENDED),)), at)
 
 
@@ -112,16 +112,21 @@ async def test_deliveries_are_what_has_been_since_then(tables: Tables) -> None:
     )
     a, _ = await tables.catalogue.sources(news.id)
     await end(tables, long_ago, 90.0)
-    await tell(tables, running, 50.0, AttemptStarted(1, a.id, "requested"))
+    await tell(tables, running, 50.0, AttemptStarted(1, a.id, why("requested")))
     await tell(tables, running, 60.0, AttemptLive(1, a.id), LIVE)
     await tell(
-        tables, running, 120.0, AttemptEnded(1, 13, "source stalled"), AttemptStarted(2, SLATE, "source stalled"), SWITCH
+        tables,
+        running,
+        120.0,
+        AttemptEnded(1, 13, why("source stalled", of_end=True)),
+        AttemptStarted(2, SLATE, why("source stalled")),
+        SWITCH,
     )
     await end(tables, over, 130.0, unavailable_since=125.0)
     (first, second) = sorted(await tables.journal.deliveries(100.0), key=lambda each: each.created_at)
     assert (first.channel_id, first.created_at, first.ended_at, first.unavailable_since) == (news.id, 20.0, None, None)
     assert first.runs == (
-        Run(source_id=a.id, started_at=50.0, first_segment_at=60.0, ended_at=120.0, end_reason="source stalled"),
+        Run(source_id=a.id, started_at=50.0, first_segment_at=60.0, ended_at=120.0, end_cause=Cause.SOURCE_STALLED),
         Run(source_id=SLATE, started_at=120.0),
     )
     assert [(event.type, event.at) for event in first.events] == [(SWITCH.type, 120.0)]

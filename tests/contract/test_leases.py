@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.adapters.sql import open_tables
-from orchestrator.core.model import SHARED, ChannelPolicy, Decision, Desired, Phase
+from orchestrator.core.model import SHARED, ChannelPolicy, Decision, Desired, Ended, EndReason
 from orchestrator.core.session.limits import Limits
 from orchestrator.errors import InvalidInput, LimitReached, NotFound, Stale, ViewerLimitReached
 from orchestrator.ports import FRESH_S, LEASE_KEPT_S, Lease, SessionRow, Tables
@@ -55,7 +55,7 @@ async def test_renewals_name_every_session_that_has_not_ended(tables: Tables) ->
     channel, _ = await a_channel(tables)
     one, two, three = [await a_session(tables, channel.id, viewer) for viewer in ("alice", "bob", "carol")]
     await tables.sessions.renew(two.id, 1005.0, "bob")
-    await tables.sessions.commit(three, Decision(session=replace(three, phase=Phase.ENDED)), 1006.0)
+    await tables.sessions.commit(three, Decision(session=replace(three, state=Ended(0.0))), 1006.0)
     found = await tables.sessions.renewals()
     assert found.last_at == {one.id: 1000.0, two.id: 1005.0}
     assert found.written_at is None
@@ -127,7 +127,7 @@ async def test_who_leaves_takes_only_its_lease_and_the_last_one_stops_the_sessio
     await tables.sessions.leave(session_id, "bob")
     stopping = await tables.sessions.get(session_id, "hash of bob")
     assert stopping.lease is not None, "who was last may still hear of the end"
-    assert stopping.session == replace(row.session, desired=Desired.STOP, end_reason="stopped", version=1)
+    assert stopping.session == replace(row.session, desired=Desired.STOP, end_reason=EndReason.STOPPED, version=1)
     for viewer in ("alice", "carol"):
         with pytest.raises(NotFound):
             await tables.sessions.leave(session_id, viewer)
@@ -188,7 +188,7 @@ async def test_each_limit_is_named_where_it_is_reached_and_nothing_is_written(ta
     for limits in (Limits(max_sessions=2), Limits(max_sessions_per_channel=1), Limits(node_cpus=0.04, node_memory_mb=90.0)):
         row, new = await tables.sessions.request(two.id, "bob", "hash", 1001.0, limits=limits)
         assert new
-        await tables.sessions.stop(row.session.id, "client")
+        await tables.sessions.stop(row.session.id, EndReason.STOPPED)
 
 
 async def test_a_transcoded_session_takes_more_of_the_node(tables: Tables) -> None:
@@ -234,7 +234,7 @@ async def test_what_a_viewer_shares_counts_as_long_as_it_is_held(tables: Tables)
 async def test_a_place_that_was_given_up_is_free(tables: Tables) -> None:
     channel, _ = await a_channel(tables)
     first = await a_session(tables, channel.id, "alice")
-    await tables.sessions.stop(first.id, "client")
+    await tables.sessions.stop(first.id, EndReason.STOPPED)
     _, new = await tables.sessions.request(channel.id, "bob", "hash", 1001.0, limits=Limits(max_sessions=1))
     assert new
 
@@ -308,6 +308,6 @@ async def test_what_runs_and_who_holds_it(tables: Tables) -> None:
     assert await tables.sessions.held(named, 120.0) == {("c-2", "bob")}
     assert await tables.sessions.held(set(), 0.0) == frozenset()
     await tables.sessions.leave(shared.id, "alice")
-    await tables.sessions.stop(own.id, "stopped")
+    await tables.sessions.stop(own.id, EndReason.STOPPED)
     assert await tables.sessions.held(named, 90.0) == {("c-2", "bob")}
     assert not await tables.sessions.runs("c-1", "alice")

@@ -14,10 +14,11 @@ from orchestrator.core.model import (
     AttemptStarted,
     Channel,
     Decision,
+    Ended,
+    EndReason,
     EventType,
     Happened,
     Media,
-    Phase,
     Record,
     SourceFailed,
     SourceStatus,
@@ -27,6 +28,7 @@ from orchestrator.errors import LimitReached, NotFound, Stale
 from orchestrator.migrations import head
 from orchestrator.ports import NewSource, OrchestratorRow, ProbeResult, Tables
 from tests.support import eventually
+from tests.words import why
 
 # --- orchestrators ----------------------------------------------------------------------------------------------------
 
@@ -65,8 +67,8 @@ async def test_refused_jobs_are_found_the_newest_first(tables: Tables) -> None:
     row, _ = await tables.sessions.request("c", "alice", "hash", 10.0)
     for number, exit_code in ((1, 31), (2, 137), (3, 31), (4, None)):
         records: tuple[Record, ...] = (
-            AttemptStarted(number, "x-1", "requested"),
-            AttemptEnded(number, exit_code, f"bad job: {number}"),
+            AttemptStarted(number, "x-1", why("requested")),
+            AttemptEnded(number, exit_code, why(f"bad job: {number}", of_end=True)),
         )
         await tables.sessions.record(row.session.id, records, 10.0 * number)
     assert [each.end_reason for each in await tables.operation.refused_jobs(0.0)] == ["bad job: 3", "bad job: 1"]
@@ -207,10 +209,10 @@ async def test_since_when_a_source_has_failed_without_a_break(tables: Tables) ->
         return (await tables.catalogue.source(source_id)).problematic_since
 
     assert await since() is None
-    await tables.sessions.record(session_id, [SourceFailed(source_id, "404")], 10.0)
+    await tables.sessions.record(session_id, [SourceFailed(source_id, why("404"))], 10.0)
     assert await since() == 10.0
     await tables.catalogue.record_probe(source_id, ProbeResult(None, "404"), 20.0)
-    await tables.sessions.record(session_id, [SourceFailed(source_id, "404")], 30.0)
+    await tables.sessions.record(session_id, [SourceFailed(source_id, why("404"))], 30.0)
     assert await since() == 10.0, "it has not worked in between"
     found = await tables.catalogue.record_probe(source_id, ProbeResult(Media(video="h264")), 40.0)
     assert found.status is SourceStatus.RECOVERED
@@ -231,9 +233,9 @@ async def test_ids_with_a_row_are_known_however_many_are_asked_for(tables: Table
 async def ended(tables: Tables, viewer: str, ended_at: float, *, events: int = 2, attempts: int = 1) -> str:
     """A session that ended then, with so much history."""
     session = (await tables.sessions.request("c", viewer, "hash", 1.0))[0].session
-    records: list[Record] = [AttemptStarted(n + 1, "x", "requested") for n in range(attempts)]
+    records: list[Record] = [AttemptStarted(n + 1, "x", why("requested")) for n in range(attempts)]
     records += [Happened(EventType.STREAM_SWITCH)] * events
-    over = replace(session, phase=Phase.ENDED, ended_at=ended_at)
+    over = replace(session, state=Ended(ended_at))
     await tables.sessions.commit(session, Decision(session=over, records=tuple(records)), ended_at)
     return session.id
 
@@ -242,7 +244,7 @@ async def test_history_goes_by_whole_sessions_that_ended_long_ago(tables: Tables
     old = await ended(tables, "old", 100.0)
     recent = await ended(tables, "recent", 500.0)
     running = (await tables.sessions.request("c", "running", "hash", 1.0))[0].session
-    await tables.sessions.record(running.id, [Happened(EventType.STREAM_SWITCH), AttemptStarted(1, "x", "old")], 2.0)
+    await tables.sessions.record(running.id, [Happened(EventType.STREAM_SWITCH), AttemptStarted(1, "x", why("old"))], 2.0)
 
     assert await tables.operation.forget_ended(400.0, 1000) == 4, "two events, an attempt, a session"
     assert await tables.operation.forget_ended(400.0, 1000) == 0
@@ -272,7 +274,7 @@ async def test_the_versions_of_what_has_not_ended(tables: Tables) -> None:
     await ended(tables, "over", 100.0)
     running = (await tables.sessions.request("c", "running", "hash", 1.0))[0].session
     stopping = (await tables.sessions.request("c", "stopping", "hash", 1.0))[0].session
-    await tables.sessions.stop(stopping.id, "left")
+    await tables.sessions.stop(stopping.id, EndReason.STOPPED)
     unended = {each.id: each.version for each in await tables.sessions.unended()}
     assert await tables.sessions.versions() == unended == {running.id: 0, stopping.id: 1}
 

@@ -14,8 +14,9 @@ from orchestrator.core.model import (
     AttemptStarted,
     Channel,
     Decision,
+    Ended,
+    Live,
     Media,
-    Phase,
     Provider,
     Session,
     Source,
@@ -23,6 +24,7 @@ from orchestrator.core.model import (
 )
 from orchestrator.errors import AlreadyExists, NotFound, Stale
 from orchestrator.ports import NewSource, ProbeResult, Tables
+from tests.words import why
 
 ENTRIES = (
     PlaylistEntry(
@@ -220,12 +222,12 @@ async def test_what_sessions_have_in_use_is_counted_by_provider(tables: Tables) 
         session = (await tables.sessions.request(channel.id, viewer, "hash", 1.0))[0].session
         playing = replace(
             session,
-            phase=Phase.LIVE,
-            attempt=Attempt(2, current.id, 2.0),
-            previous=Attempt(1, previous.id, 1.0) if previous else None,
+            state=Live(Attempt.on(1, previous.id, 1.0), successor=Attempt.on(2, current.id, 2.0))
+            if previous
+            else Live(Attempt.on(2, current.id, 2.0)),
         )
-        records = [AttemptStarted(1, previous.id, "")] if previous else []
-        decision = Decision(session=playing, records=(*records, AttemptStarted(2, current.id, "")))
+        records = [AttemptStarted(1, previous.id, why(""))] if previous else []
+        decision = Decision(session=playing, records=(*records, AttemptStarted(2, current.id, why(""))))
         await tables.sessions.commit(session, decision, 2.0)
         return (await tables.sessions.get(session.id)).session
 
@@ -235,8 +237,8 @@ async def test_what_sessions_have_in_use_is_counted_by_provider(tables: Tables) 
     assert await tables.providers.in_use() == {a.id: 2, b.id: 1}
     asked = [(one.id, 2), (two.id, 1), (two.id, 2), (one.id, 7), ("s-none", 1)]
     assert await tables.providers.of_attempts(asked) == {(one.id, 2): a.id, (two.id, 1): a.id, (two.id, 2): b.id}
-    ended = replace(one, phase=Phase.ENDED, attempt=None, ended_at=3.0)
-    await tables.sessions.commit(one, Decision(session=ended, records=(AttemptEnded(2, 0, "stopped"),)), 3.0)
+    ended = replace(one, state=Ended(3.0))
+    await tables.sessions.commit(one, Decision(session=ended, records=(AttemptEnded(2, 0, why("stopped", of_end=True)),)), 3.0)
     assert await tables.providers.in_use() == {a.id: 1, b.id: 1}
     assert await tables.providers.of_attempts([(one.id, 2)]) == {(one.id, 2): a.id}, "its container may run still"
     await tables.catalogue.delete_source(of_a.id)

@@ -19,22 +19,34 @@ from orchestrator.core.model import (
     AttemptLive,
     AttemptStarted,
     AttemptSteady,
+    Cause,
     Channel,
     ChannelPolicy,
     Decision,
     Desired,
+    Ended,
+    EndReason,
     Event,
     EventType,
     Happened,
+    Leg,
+    Live,
     Media,
     Phase,
     Session,
     Source,
     SourceFailed,
     SourceStatus,
+    Starting,
+    State,
+    SwapBackoff,
+    Switching,
+    Unavailable,
+    Why,
 )
 from orchestrator.errors import AlreadyExists, InvalidInput, NotFound, Stale
 from orchestrator.ports import AttemptRow, Lease, NewSource, ProbeResult, Tables
+from tests.words import why
 
 MEDIA = Media(video="h264", audio="aac", channels=2, width=1280, height=720, bitrate_bps=1_500_000, cadence_s=2.0)
 
@@ -182,7 +194,9 @@ async def test_a_deleted_channel_takes_its_sources_and_leaves_its_sessions(table
     channel, sources = await a_channel(tables)
     other, _ = await a_channel(tables, slug="other")
     session = await a_session(tables, channel.id)
-    await tables.sessions.record(session.id, [AttemptStarted(1, sources[0].id, "start"), AttemptLive(1, sources[0].id)], 5.0)
+    await tables.sessions.record(
+        session.id, [AttemptStarted(1, sources[0].id, why("requested")), AttemptLive(1, sources[0].id)], 5.0
+    )
     await tables.catalogue.delete_channel(channel.id)
     assert await tables.catalogue.channels() == (other,)
     with pytest.raises(NotFound):
@@ -190,8 +204,12 @@ async def test_a_deleted_channel_takes_its_sources_and_leaves_its_sessions(table
     assert (await tables.sessions.get(session.id)).session == session
     assert [each.source_id for each in await tables.sessions.attempts(session.id)] == [sources[0].id]
     # and the session can still be brought to its end
-    ended = replace(session, phase=Phase.ENDED, ended_at=9.0, end_reason="channel_deleted")
-    failed = SourceFailed(sources[0].id, "gone"), AttemptLive(1, sources[0].id), AttemptEnded(1, 0, "gone")
+    ended = replace(session, state=Ended(9.0), end_reason=EndReason.CHANNEL_DELETED)
+    failed = (
+        SourceFailed(sources[0].id, why("gone")),
+        AttemptLive(1, sources[0].id),
+        AttemptEnded(1, 0, why("gone", of_end=True)),
+    )
     await tables.sessions.commit(session, Decision(session=ended, records=failed), 9.0)
     assert await tables.sessions.unended() == ()
 
@@ -293,7 +311,7 @@ async def test_a_disabled_source_stays_disabled_until_it_is_enabled(tables: Tabl
     assert (await tables.catalogue.update_source(a.id, enabled=False)).status is SourceStatus.DISABLED
     await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 1.0)
     await tables.catalogue.record_probe(a.id, ProbeResult(None, "404 Not Found"), 2.0)
-    await tables.sessions.record(session.id, [SourceFailed(a.id, "stalled", stalled=True)], 3.0)
+    await tables.sessions.record(session.id, [SourceFailed(a.id, why("stalled"), stalled=True)], 3.0)
     await tables.sessions.record(session.id, [AttemptLive(1, a.id)], 4.0)
     disabled = await tables.catalogue.source(a.id)
     assert disabled.status is SourceStatus.DISABLED
@@ -324,13 +342,13 @@ async def test_a_probe_tells_how_a_source_is(tables: Tables) -> None:
     )
     again = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 5.5)
     assert again == replace(healthy, last_checked_at=5.5, healthy_at=5.5)
-    failed = await tables.catalogue.record_probe(a.id, ProbeResult(None, "404 Not Found"), 6.0)
+    failed = await tables.catalogue.record_probe(a.id, ProbeResult(None, "404 Not Found", cause=Cause.REFUSES), 6.0)
     assert failed == replace(
         healthy,
         status=SourceStatus.PROBLEMATIC,
         last_checked_at=6.0,
         last_failed_at=6.0,
-        last_failure_reason="404 Not Found",
+        last_failure=why("404 Not Found"),
         problematic_since=6.0,
         healthy_since=None,
         healthy_at=None,
@@ -348,7 +366,7 @@ async def test_failures_in_a_row_count_until_the_source_has_played_steadily(tabl
     channel, (a, b) = await a_channel(tables)
     session = await a_session(tables, channel.id)
     await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 5.0)
-    await tables.sessions.record(session.id, [SourceFailed(a.id, "404"), SourceFailed(b.id, "404", in_a_row=3)], 6.0)
+    await tables.sessions.record(session.id, [SourceFailed(a.id, why("404")), SourceFailed(b.id, why("404"), in_a_row=3)], 6.0)
     failed, worse = await tables.catalogue.sources(channel.id)
     assert (failed.failures_in_a_row, failed.healthy_since) == (1, None)
     assert worse.failures_in_a_row == 3
@@ -366,7 +384,7 @@ async def test_failures_in_a_row_count_until_the_source_has_played_steadily(tabl
 async def test_a_changed_address_and_one_that_is_enabled_start_anew(tables: Tables) -> None:
     channel, (a, b) = await a_channel(tables)
     session = await a_session(tables, channel.id)
-    await tables.sessions.record(session.id, [SourceFailed(each.id, "404", in_a_row=4) for each in (a, b)], 6.0)
+    await tables.sessions.record(session.id, [SourceFailed(each.id, why("404"), in_a_row=4) for each in (a, b)], 6.0)
     for each in (a, b):
         await tables.catalogue.record_probe(each.id, ProbeResult(MEDIA), 7.0)
     assert (await tables.catalogue.update_source(a.id, headers={"X": "1"})).failures_in_a_row == 4
@@ -506,7 +524,7 @@ async def test_every_edit_of_a_line_up_changes_its_signature_and_nothing_else_do
         await edit()
         assert await changes()
     await tables.catalogue.record_probe(b.id, ProbeResult(MEDIA), 5.0)
-    await tables.sessions.record(session.id, [SourceFailed(b.id, "404"), AttemptLive(1, b.id)], 5.0)
+    await tables.sessions.record(session.id, [SourceFailed(b.id, why("404")), AttemptLive(1, b.id)], 5.0)
     await tables.catalogue.update_channel(replace(channel, policy=failback, name="Another"))
     assert not await changes()
 
@@ -517,11 +535,11 @@ async def test_what_a_failover_channels_source_did_is_written_where_it_is(tables
     await tables.catalogue.set_failovers(channel.id, [behind.id])
     session = await a_session(tables, channel.id)
     await tables.sessions.record(session.id, [AttemptLive(1, a.id)], 5.0)
-    await tables.sessions.record(session.id, [SourceFailed(a.id, "404"), AttemptLive(2, b.id)], 6.0)
+    await tables.sessions.record(session.id, [SourceFailed(a.id, why("404")), AttemptLive(2, b.id)], 6.0)
     assert (await tables.catalogue.source(b.id)).status is SourceStatus.HEALTHY
     assert (await tables.catalogue.channel(channel.id)).active_source_id == a.id, "the last good one of its own"
     assert (await tables.catalogue.channel(behind.id)).active_source_id is None
-    await tables.sessions.record(session.id, [SourceFailed(b.id, "gone", stalled=True)], 7.0)
+    await tables.sessions.record(session.id, [SourceFailed(b.id, why("gone"), stalled=True)], 7.0)
     blamed = await tables.catalogue.source(b.id)
     assert (blamed.status, blamed.stall_count, blamed.failures_in_a_row) == (SourceStatus.PROBLEMATIC, 1, 1)
 
@@ -562,9 +580,9 @@ async def test_the_same_viewer_gets_the_running_session_of_the_channel(tables: T
 async def test_a_session_that_stops_or_has_ended_is_not_given_again(tables: Tables) -> None:
     channel, _ = await a_channel(tables)
     first = await a_session(tables, channel.id)
-    await tables.sessions.stop(first.id, "client")
+    await tables.sessions.stop(first.id, EndReason.STOPPED)
     second = await a_session(tables, channel.id)
-    await tables.sessions.commit(second, Decision(session=replace(second, phase=Phase.ENDED)), 5.0)
+    await tables.sessions.commit(second, Decision(session=replace(second, state=Ended(0.0))), 5.0)
     third = await a_session(tables, channel.id)
     assert len({first.id, second.id, third.id}) == 3
 
@@ -589,21 +607,21 @@ async def test_an_intent_bumps_the_version_and_a_heartbeat_does_not(tables: Tabl
     await tables.sessions.switch(session.id, None)
     asked = (await tables.sessions.get(session.id)).session
     assert asked == replace(session, switch_to="next", version=2)
-    await tables.sessions.stop(session.id, "client")
+    await tables.sessions.stop(session.id, EndReason.STOPPED)
     asked = (await tables.sessions.get(session.id)).session
-    assert asked == replace(session, switch_to="next", desired=Desired.STOP, end_reason="client", version=3)
+    assert asked == replace(session, switch_to="next", desired=Desired.STOP, end_reason=EndReason.STOPPED, version=3)
     assert await tables.sessions.unended() == (asked,)
 
 
 async def test_an_intent_for_a_session_that_stops_or_has_ended_changes_nothing(tables: Tables) -> None:
     channel, _ = await a_channel(tables)
     stopping = await a_session(tables, channel.id)
-    await tables.sessions.stop(stopping.id, "client")
+    await tables.sessions.stop(stopping.id, EndReason.STOPPED)
     ended = await a_session(tables, channel.id)
-    await tables.sessions.commit(ended, Decision(session=replace(ended, phase=Phase.ENDED, end_reason="idle")), 5.0)
+    await tables.sessions.commit(ended, Decision(session=replace(ended, state=Ended(0.0), end_reason=EndReason.IDLE)), 5.0)
     for session_id in (stopping.id, ended.id):
         before = await tables.sessions.get(session_id)
-        await tables.sessions.stop(session_id, "again")
+        await tables.sessions.stop(session_id, EndReason.STOPPED)
         await tables.sessions.switch(session_id, None)
         assert await tables.sessions.get(session_id) == before
 
@@ -611,7 +629,7 @@ async def test_an_intent_for_a_session_that_stops_or_has_ended_changes_nothing(t
 async def test_an_unknown_session_is_not_found(tables: Tables) -> None:
     for call in (
         tables.sessions.get("s-none"),
-        tables.sessions.stop("s-none", "client"),
+        tables.sessions.stop("s-none", EndReason.STOPPED),
         tables.sessions.switch("s-none", None),
         tables.sessions.renew("s-none", 1.0),
         tables.sessions.record("s-none", [], 1.0),
@@ -626,7 +644,7 @@ async def test_recent_sessions_come_newest_first(tables: Tables) -> None:
     channel, _ = await a_channel(tables)
     asked = [await tables.sessions.request(channel.id, f"v{n}", "hash", 1000.0 + n) for n in range(5)]
     rows = [replace(row, lease=None) for row, _ in asked]
-    ended = replace(rows[2].session, phase=Phase.ENDED)
+    ended = replace(rows[2].session, state=Ended(0.0))
     await tables.sessions.commit(rows[2].session, Decision(session=ended), 5.0)
     rows[2] = replace(rows[2], session=replace(ended, version=1))
     assert await tables.sessions.recent() == tuple(reversed(rows))
@@ -637,45 +655,54 @@ async def test_recent_sessions_come_newest_first(tables: Tables) -> None:
 
 # --- commit -----------------------------------------------------------------------------------------------------------
 
+LEG = Leg(
+    1, "x-2", Why(Cause.FAILBACK, "some detail", "provider p: its only connection is in use"), 1002.25, 1002.75, "fedcba98"
+)
+PLAYING = Attempt(2, 1002.25, 1002.0, (LEG, replace(LEG, number=2, input="x-4", started_at=1002.5)))
+NEW = Attempt.on(3, "x-3", 1003.25, address="0123456789abcdef", why=why("source stalled"))
+SLATED = Attempt.on(4, SLATE, 1004.0, 1004.5, why=why("source ended"))
+STATES: tuple[State, ...] = (
+    Starting(NEW, tried=("x-1",), from_source_id="x-1"),
+    Live(PLAYING),
+    Live(PLAYING, successor=NEW, backoff=SwapBackoff(1010.0, failback_only=True)),
+    Switching(NEW, from_source_id="x-2", tried=("x-1", "x-2")),
+    Unavailable(
+        since=1001.75, why=why("source stalled"), from_source_id="x-2", tried=("x-1",), retry_at=1010.0, trying=NEW,
+        shown=SLATED, slate_faults=3, slate_at=1011.0,
+    ),
+    Unavailable(since=1001.75, why=why("source ended"), from_source_id="x-2", retry_at=1010.0, shown=SLATED, renewing=NEW),
+    Ended(1020.0, unavailable_since=1001.75),
+)  # fmt: skip
 # Every field differs from its default: what is committed is what is read
-STATE = Session(
+SESSION = Session(
     id="",
     channel_id="",
     viewer="viewer",
     desired=Desired.STOP,
-    phase=Phase.SWITCHING,
     created_at=1000.0,
     target_duration_s=4,
     last_attempt=3,
-    attempt=Attempt(3, "x-3", 1003.25, None, "0123456789abcdef"),
-    previous=Attempt(2, "x-2", 1002.25, 1002.75, "fedcba9876543210"),
     switch_to="x-9",
-    reason="source stalled",
-    from_source_id="x-2",
+    state=STATES[0],
     chosen="x-3",
-    tried=("x-1", "x-2"),
     refused=("0123456789abcdef",),
     fault_at=1001.5,
     faults=2,
-    unavailable_since=1001.75,
     retries=5,
-    retry_at=1010.0,
-    slate_at=1011.0,
-    slate_faults=3,
-    ended_at=1020.0,
-    end_reason="client",
+    end_reason=EndReason.STOPPED,
 )
 
 
-async def test_the_whole_state_is_committed(tables: Tables) -> None:
+@pytest.mark.parametrize("state", STATES, ids=lambda state: type(state).__name__)
+async def test_the_whole_state_is_committed(tables: Tables, state: State) -> None:
     channel, _ = await a_channel(tables)
     session = await a_session(tables, channel.id)
-    state = replace(STATE, id=session.id, channel_id=channel.id)
-    same = {field.name for field in fields(Session) if getattr(state, field.name) == getattr(session, field.name)}
+    committed = replace(SESSION, id=session.id, channel_id=channel.id, state=state)
+    same = {field.name for field in fields(Session) if getattr(committed, field.name) == getattr(session, field.name)}
     assert same == {"id", "channel_id", "viewer", "created_at", "version"}
-    assert await tables.sessions.commit(session, Decision(session=state), 1003.0) == ()
+    assert await tables.sessions.commit(session, Decision(session=committed), 1003.0) == ()
     row = await tables.sessions.get(session.id)
-    assert row.session == replace(state, version=1)
+    assert row.session == replace(committed, version=1)
     assert (row.lease, row.renewed_at) == (None, 1000.0)
     back = replace(session, version=1)
     await tables.sessions.commit(row.session, Decision(session=back), 1004.0)
@@ -685,12 +712,12 @@ async def test_the_whole_state_is_committed(tables: Tables) -> None:
 async def test_a_slate_is_in_the_history_and_touches_no_source(tables: Tables) -> None:
     channel, (a,) = await a_channel(tables, "a")
     session = await a_session(tables, channel.id)
-    await tables.sessions.record(session.id, [AttemptStarted(1, a.id, "start"), AttemptLive(1, a.id)], 5.0)
+    await tables.sessions.record(session.id, [AttemptStarted(1, a.id, why("requested")), AttemptLive(1, a.id)], 5.0)
     before = (await tables.catalogue.channel(channel.id), await tables.catalogue.sources(channel.id))
     told = Happened(EventType.STREAM_UNAVAILABLE, {"reason": "source ended", "sources": {a.id: "gone"}, "slate": True})
-    await tables.sessions.record(session.id, [told, AttemptStarted(2, SLATE, "source ended")], 6.0)
+    await tables.sessions.record(session.id, [told, AttemptStarted(2, SLATE, why("source ended"))], 6.0)
     await tables.sessions.record(session.id, [AttemptLive(2, SLATE)], 7.0)
-    await tables.sessions.record(session.id, [AttemptEnded(2, 137, "container killed")], 8.0)
+    await tables.sessions.record(session.id, [AttemptEnded(2, 137, why("container killed", of_end=True))], 8.0)
     assert (await tables.catalogue.channel(channel.id), await tables.catalogue.sources(channel.id)) == before
     assert (await tables.catalogue.channel(channel.id)).active_source_id == a.id
     (event,) = await tables.sessions.events(session.id)
@@ -703,15 +730,15 @@ async def test_a_slate_is_in_the_history_and_touches_no_source(tables: Tables) -
 async def test_a_stale_commit_leaves_no_trace(tables: Tables) -> None:
     channel, (a, b) = await a_channel(tables)
     session = await a_session(tables, channel.id)
-    await tables.sessions.stop(session.id, "client")
+    await tables.sessions.stop(session.id, EndReason.STOPPED)
     stopping = await tables.sessions.get(session.id)
     records = (
-        AttemptStarted(1, a.id, "start"),
+        AttemptStarted(1, a.id, why("requested")),
         AttemptLive(1, a.id),
-        SourceFailed(b.id, "404"),
+        SourceFailed(b.id, why("404")),
         Happened(EventType.SESSION_LIVE),
     )
-    live = replace(session, phase=Phase.LIVE, last_attempt=1, attempt=Attempt(1, a.id, 5.0, 5.0))
+    live = replace(session, state=Live(Attempt.on(1, a.id, 5.0, 5.0)), last_attempt=1)
     with pytest.raises(Stale):
         await tables.sessions.commit(session, Decision(session=live, records=records), 5.0)
     assert await tables.sessions.get(session.id) == stopping
@@ -726,7 +753,7 @@ async def test_a_stale_commit_leaves_no_trace(tables: Tables) -> None:
 async def test_of_commits_on_one_version_one_wins(tables: Tables) -> None:
     channel, _ = await a_channel(tables)
     session = await a_session(tables, channel.id)
-    decision = Decision(session=replace(session, phase=Phase.STARTING), records=(Happened(EventType.SESSION_LIVE, {"n": 1}),))
+    decision = Decision(session=replace(session, retries=1), records=(Happened(EventType.SESSION_LIVE, {"n": 1}),))
     outcomes = await asyncio.gather(
         *(tables.sessions.commit(session, decision, 5.0) for _ in range(10)), return_exceptions=True
     )
@@ -735,24 +762,39 @@ async def test_of_commits_on_one_version_one_wins(tables: Tables) -> None:
     assert [event.id for event in await tables.sessions.events(session.id)] == [1]
 
 
+async def test_the_history_knows_legs(tables: Tables) -> None:
+    channel, (a, _) = await a_channel(tables)
+    session = await a_session(tables, channel.id)
+    attempt = Attempt.on(1, a.id, 10.0, address=a.address, why=why("requested"))
+    started = replace(session, state=Starting(attempt), last_attempt=1)
+    records = (AttemptStarted(1, a.id, why("requested")),)
+    await tables.sessions.commit(session, Decision(session=started, records=records), 10.0)
+    assert [row.legs for row in await tables.sessions.attempts(session.id)] == [attempt.legs]
+    live, before = attempt.listed(11.0), replace(started, version=1)
+    plays = Decision(session=replace(started, state=Live(live)), records=(AttemptLive(1, a.id),))
+    await tables.sessions.commit(before, plays, 11.0)
+    await tables.sessions.record(session.id, [AttemptLive(1, a.id)], 12.0)  # nothing is known of its legs there
+    assert [row.legs for row in await tables.sessions.attempts(session.id)] == [live.legs]
+
+
 async def test_records_tell_the_history_of_a_session(tables: Tables) -> None:
     channel, (a, b) = await a_channel(tables)
     session = await a_session(tables, channel.id)
-    await tables.sessions.record(session.id, [AttemptStarted(1, a.id, "start")], 10.0)
+    await tables.sessions.record(session.id, [AttemptStarted(1, a.id, why("requested"))], 10.0)
     assert (await tables.catalogue.channel(channel.id)).active_source_id is None
     await tables.sessions.record(session.id, [AttemptLive(1, a.id)], 11.0)
     assert (await tables.catalogue.channel(channel.id)).active_source_id == a.id
     assert await tables.catalogue.source(a.id) == replace(a, status=SourceStatus.HEALTHY, last_checked_at=11.0)
 
     swap = (
-        AttemptEnded(1, 13, "source stalled"),
-        SourceFailed(a.id, "no media for 3 s", stalled=True),
-        AttemptStarted(2, b.id, "source stalled"),
+        AttemptEnded(1, 13, why("source stalled", of_end=True)),
+        SourceFailed(a.id, why("no media for 3 s"), stalled=True),
+        AttemptStarted(2, b.id, why("source stalled")),
     )
     await tables.sessions.record(session.id, swap, 20.0)
     await tables.sessions.record(session.id, [AttemptLive(2, b.id)], 21.0)
     await tables.sessions.record(session.id, [AttemptLive(2, b.id)], 22.0)  # the first segment is first once
-    await tables.sessions.record(session.id, [SourceFailed(a.id, "404")], 30.0)
+    await tables.sessions.record(session.id, [SourceFailed(a.id, why("404"))], 30.0)
     assert await tables.catalogue.sources(channel.id) == (
         replace(
             a,
@@ -762,7 +804,7 @@ async def test_records_tell_the_history_of_a_session(tables: Tables) -> None:
             failures_in_a_row=1,
             last_checked_at=11.0,
             last_failed_at=30.0,
-            last_failure_reason="404",
+            last_failure=why("404"),
             problematic_since=20.0,
         ),
         replace(b, status=SourceStatus.HEALTHY, last_checked_at=22.0),
@@ -777,8 +819,10 @@ async def test_records_tell_the_history_of_a_session(tables: Tables) -> None:
             first_segment_at=11.0,
             ended_at=20.0,
             exit_code=13,
-            start_reason="start",
+            start_reason="requested",
             end_reason="source stalled",
+            start_cause=Cause.REQUESTED,
+            end_cause=Cause.SOURCE_STALLED,
         ),
         AttemptRow(
             session_id=session.id,
@@ -787,6 +831,7 @@ async def test_records_tell_the_history_of_a_session(tables: Tables) -> None:
             started_at=20.0,
             first_segment_at=21.0,
             start_reason="source stalled",
+            start_cause=Cause.SOURCE_STALLED,
         ),
     )
     assert (await tables.sessions.get(session.id)).session == session  # no change of state
@@ -822,7 +867,7 @@ async def test_concurrent_writers_leave_no_gap_between_events(tables: Tables) ->
     async def write(number: int) -> None:
         # Each blames one source and praises the other, so that their locks cross
         worse, better = (a, b) if number % 2 else (b, a)
-        records = SourceFailed(worse.id, "404"), AttemptLive(1, better.id), Happened(EventType.SESSION_LIVE)
+        records = SourceFailed(worse.id, why("404")), AttemptLive(1, better.id), Happened(EventType.SESSION_LIVE)
         await tables.sessions.record(session.id, records, float(number))
 
     async def follow() -> list[int]:

@@ -306,7 +306,7 @@ async def _start_by_hand(stage: Stage, store: MinioObjectStore, runtime: DockerR
         channel = await tables.catalogue.channel(session.channel_id)
     finally:
         await tables.close()
-    session = replace(session, attempt=CurrentAttempt(attempt.number, source.id, time.time()))
+    session = replace(session, attempt=CurrentAttempt.on(attempt.number, source.id, time.time()))
     await runtime.start(job.launch(session, source, channel, store, stage.settings))
 
 

@@ -19,10 +19,13 @@ from orchestrator.core.model import (
     Attempt,
     Channel,
     Decision,
+    Ended,
+    EndReason,
     Event,
     EventType,
     Fields,
     Happened,
+    Live,
     Phase,
     Session,
 )
@@ -54,7 +57,7 @@ class Deployment:
         self.sources = [source.id for source in await self.tables.catalogue.sources(channel.id)]
         session = (await self.tables.sessions.request(channel.id, "alice", "hash", time.time()))[0].session
         self.session_id = session.id
-        attempt = Attempt(1, self.sources[0], 1.0, 1.0)
+        attempt = Attempt.on(1, self.sources[0], 1.0, 1.0)
         await self.commit(
             lambda before: replace(before, phase=Phase.LIVE, attempt=attempt, last_attempt=1),
             Happened(EventType.SESSION_LIVE, {"source": self.sources[0], "attempt": 1}),
@@ -138,7 +141,7 @@ async def test_a_switch_that_cannot_be_is_not_asked_for(settings: Settings, depl
     )
     (held,) = await tables.catalogue.sources(other.id)
     using = (await tables.sessions.request(other.id, "bob", "hash", time.time()))[0].session
-    plays = replace(using, phase=Phase.LIVE, attempt=Attempt(1, held.id, 1.0, 1.0), last_attempt=1)
+    plays = replace(using, state=Live(Attempt.on(1, held.id, 1.0, 1.0)), last_attempt=1)
     await tables.sessions.commit(using, Decision(session=plays), time.time())
     with pytest.raises(NoConnectionLeft, match="Acme TV"):
         await sessions.switch(settings, None, deployment.session_id, b)
@@ -155,7 +158,7 @@ async def test_of_a_session_that_ends_meanwhile_it_is_said(settings: Settings, d
     async def end(session: Session) -> None:
         over = Happened(EventType.SESSION_ENDED, {"reason": "idle"})
         await deployment.commit(
-            lambda before: replace(before, phase=Phase.ENDED, ended_at=2.0, end_reason="idle", switch_to=None), over
+            lambda before: replace(before, state=Ended(2.0), end_reason=EndReason.IDLE, switch_to=None), over
         )
 
     deployment.orchestrates(wishes, end)
@@ -180,7 +183,7 @@ def test_the_answer_is_the_operators_switch_and_no_other() -> None:
 
 async def test_a_stop_waits_for_the_end(settings: Settings, deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
     async def end(session: Session) -> None:
-        await deployment.commit(lambda before: replace(before, phase=Phase.ENDED, ended_at=2.0))
+        await deployment.commit(lambda before: replace(before, state=Ended(2.0)))
 
     deployment.orchestrates(lambda session: session.desired == "stop", end)
     assert await sessions.stop(settings, None, deployment.session_id) == 0

@@ -66,7 +66,7 @@ class FakeProviders:
         self._answer()
         assert self.sessions is not None
         sessions = [row.session for row in self.sessions._rows.values() if row.session.phase is not Phase.ENDED]
-        played = [each.source_id for session in sessions for each in (session.attempt, session.previous) if each is not None]
+        played = [each.source_id for session in sessions for each in session.attempts]
         return Counter(provider_id for source_id in played if (provider_id := self._of(source_id)) is not None)
 
     async def of_attempts(self, attempts: Collection[tuple[str, int]]) -> Mapping[tuple[str, int], str]:

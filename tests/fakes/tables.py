@@ -19,8 +19,10 @@ from orchestrator.core.model import (
     Channel,
     Decision,
     Desired,
+    EndReason,
     Event,
     Happened,
+    Leg,
     Phase,
     Profile,
     Record,
@@ -377,7 +379,7 @@ class FakeSessions:
         rows = sorted(map(self._get, self._rows), key=lambda row: (row.session.created_at, row.session.id), reverse=True)
         return tuple(row for row in rows if phase in (None, row.session.phase))[:limit]
 
-    async def stop(self, session_id: str, reason: str) -> None:
+    async def stop(self, session_id: str, reason: EndReason) -> None:
         self._answer()
         session = self._get(session_id).session
         if _running(session):
@@ -404,7 +406,7 @@ class FakeSessions:
         if viewer not in leases:
             raise NotFound(f"viewer {viewer} of session {session_id}")
         if len(leases) == 1:
-            await self.stop(session_id, "stopped")
+            await self.stop(session_id, EndReason.STOPPED)
         else:
             del leases[viewer]
 
@@ -443,12 +445,12 @@ class FakeSessions:
         if row is None or row.session.version != before.version:
             raise Stale(f"session {before.id} is no longer at version {before.version}")
         self._write(replace(decision.session, version=before.version + 1))
-        return self._record(before.id, decision.records, now)
+        return self._record(before.id, decision.records, now, {each.number: each.legs for each in decision.session.attempts})
 
     async def record(self, session_id: str, records: Sequence[Record], now: float) -> tuple[Event, ...]:
         self._answer()
         self._get(session_id)
-        return self._record(session_id, records, now)
+        return self._record(session_id, records, now, {})
 
     async def events(self, session_id: str, after: int = 0, limit: int = 1000) -> tuple[Event, ...]:
         self._answer()
@@ -479,7 +481,9 @@ class FakeSessions:
     def _write(self, session: Session) -> None:
         self._rows[session.id] = replace(self._rows[session.id], session=session)
 
-    def _record(self, session_id: str, records: Sequence[Record], now: float) -> tuple[Event, ...]:
+    def _record(
+        self, session_id: str, records: Sequence[Record], now: float, legs: Mapping[int, tuple[Leg, ...]]
+    ) -> tuple[Event, ...]:
         channel_id = self._rows[session_id].session.channel_id
         told = self._events[session_id]
         before = len(told)
@@ -491,12 +495,16 @@ class FakeSessions:
                         number=record.attempt,
                         source_id=record.source_id,
                         started_at=now,
-                        start_reason=record.reason,
+                        start_reason=record.why.text,
+                        start_cause=record.why.cause,
+                        legs=legs.get(record.attempt),
                     )
                 case AttemptLive():
                     row = self._attempts.get((session_id, record.attempt))
                     if row is not None and row.first_segment_at is None:
-                        self._attempts[session_id, record.attempt] = replace(row, first_segment_at=now)
+                        self._attempts[session_id, record.attempt] = replace(
+                            row, first_segment_at=now, legs=legs.get(record.attempt, row.legs)
+                        )
                     self._catalogue.played(channel_id, record.source_id, now)
                 case AttemptSteady():
                     self._catalogue.happened(record.source_id, health.PlayedSteadily(), now)
@@ -504,14 +512,19 @@ class FakeSessions:
                     row = self._attempts.get((session_id, record.attempt))
                     if row is not None:
                         self._attempts[session_id, record.attempt] = replace(
-                            row, ended_at=now, exit_code=record.exit_code, end_reason=record.reason
+                            row,
+                            ended_at=now,
+                            exit_code=record.exit_code,
+                            end_reason=record.why.text,
+                            end_cause=record.why.cause,
                         )
                 case SourceFailed():
-                    self._catalogue.happened(
-                        record.source_id, health.Failed(record.reason, record.stalled, record.in_a_row), now
-                    )
+                    self._catalogue.happened(record.source_id, health.Failed(record.why, record.stalled, record.in_a_row), now)
                 case Happened():
-                    event = Event(id=len(told) + 1, session_id=session_id, type=record.type, at=now, fields=dict(record.fields))
+                    event = Event(
+                        id=len(told) + 1, session_id=session_id, type=record.type, at=now, fields=dict(record.fields),
+                        causes=record.causes,
+                    )  # fmt: skip
                     told.append(event)
                     self._journal.append(event)
                 case _:

@@ -16,7 +16,7 @@ from hypothesis.stateful import initialize
 from msgspec.structs import replace
 
 from orchestrator.app.settings import replaced
-from orchestrator.core.model import Channel, ContainerState, Desired, Phase, SourceStatus
+from orchestrator.core.model import Channel, ContainerState, Desired, EndReason, Phase, SourceStatus
 from orchestrator.core.session.operator_switch import NEXT, SAME
 from orchestrator.errors import LimitReached, Temporary
 from tests.orchestrator.simulated.agent import Agent, Fault
@@ -80,7 +80,7 @@ class Accounting(History):
     def viewer_leaves(self, viewer: str, nudge: bool) -> None:
         for session_id in self._unended():
             if self.world.session(session_id).viewer == viewer:
-                self.world.run(self.world.tables.sessions.stop(session_id, "left"))
+                self.world.run(self.world.tables.sessions.stop(session_id, EndReason.STOPPED))
                 if nudge:
                     self.world.nudge(session_id)
 

@@ -13,7 +13,7 @@ def source(name: str, provider: str | None = "p") -> Source:
 
 
 A, B, FREE = source("a"), source("b"), source("free", None)
-CURRENT = (Attempt(1, "a", 0.0),)
+CURRENT = (Attempt.on(1, "a", 0.0),)
 
 
 def runs(attempt: int, state: ContainerState = ContainerState.RUNNING) -> Container:
@@ -52,9 +52,9 @@ def test_an_attempt_holds_on_until_its_container_is_seen_not_to_run() -> None:
         ledger.observed("s", [runs(1, state)], CURRENT, [A])
         assert ledger.in_use("p") == 1
     ledger.take("s", 2, B)
-    ledger.observed("s", [runs(1), runs(2)], [Attempt(2, "b", 0.0)], [A, B])
+    ledger.observed("s", [runs(1), runs(2)], [Attempt.on(2, "b", 0.0)], [A, B])
     assert ledger.in_use("p") == 2, "the old one is being stopped"
-    ledger.observed("s", [runs(1, ContainerState.EXITED), runs(2)], [Attempt(2, "b", 0.0)], [A, B])
+    ledger.observed("s", [runs(1, ContainerState.EXITED), runs(2)], [Attempt.on(2, "b", 0.0)], [A, B])
     assert ledger.in_use("p") == 1
     ledger.observed("s", [])
     assert ledger.in_use("p") == 0

@@ -9,12 +9,26 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.app.settings import Settings
-from orchestrator.core.model import Attempt, Container, ContainerState, Desired, Phase, Session, Source, SourceStatus
+from orchestrator.core.model import (
+    Attempt,
+    Container,
+    ContainerState,
+    Desired,
+    Live,
+    Requested,
+    Session,
+    Source,
+    SourceStatus,
+    Starting,
+    Switching,
+    Unavailable,
+)
 from orchestrator.doctor.container_rules import confirmed, passing
 from orchestrator.doctor.facts import Disk, Facts, HostResources, Snapshot
 from orchestrator.doctor.finding import Finding, Level
 from orchestrator.doctor.rules import findings, healthy
 from orchestrator.ports import AttemptRow, Challenger, EngineReport, Leader, OrchestratorRow, StoreReport
+from tests.words import why
 from transcoder import bucket
 
 NOW = 1_800_000_000.0
@@ -50,8 +64,8 @@ SOUND = Facts(
 
 def session(**changes: Any) -> Session:
     """Live, on attempt 2."""
-    plain = Session(id="s-1", channel_id="c", viewer="v", created_at=NOW - 3600.0, phase=Phase.LIVE, last_attempt=2)
-    return replace(plain, **{"attempt": Attempt(2, "x-1", NOW - 600.0, NOW - 599.0)} | changes)
+    plain = Session(id="s-1", channel_id="c", viewer="v", created_at=NOW - 3600.0, last_attempt=2)
+    return replace(plain, **{"state": Live(Attempt.on(2, "x-1", NOW - 600.0, NOW - 599.0))} | changes)
 
 
 def container(attempt: int = 2, session_id: str = "s-1", **changes: Any) -> Container:
@@ -60,7 +74,7 @@ def container(attempt: int = 2, session_id: str = "s-1", **changes: Any) -> Cont
 
 
 def source(**changes: Any) -> Source:
-    failing = Source(id="x-1", channel_id="c", url="http://a/", status=SourceStatus.PROBLEMATIC, last_failure_reason="404")
+    failing = Source(id="x-1", channel_id="c", url="http://a/", status=SourceStatus.PROBLEMATIC, last_failure=why("404"))
     return replace(failing, **changes)
 
 
@@ -112,7 +126,7 @@ WRONG: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("second-orchestrator", {"leader": LEADER}, "5 s ago, since o-1 on here does: o-2 on there"),
     (
         "signatures",
-        {"first": Snapshot(at=NOW, sessions=(session(attempt=Attempt(2, "x-1", NOW - 0.95 * SETTINGS.signature_s)),))},
+        {"first": Snapshot(at=NOW, sessions=(session(state=Live(Attempt.on(2, "x-1", NOW - 0.95 * SETTINGS.signature_s))),))},
         "s-1",
     ),
     ("bad-job", {"refused_jobs": (REFUSED, replace(REFUSED, number=3))}, r": x-1 \(bad job: expected.channels is missing\)$"),
@@ -198,8 +212,7 @@ def test_a_live_session_with_its_container_is_as_it_should_be() -> None:
 
 
 def test_a_planned_swap_is_no_fault() -> None:
-    swapping = session(phase=Phase.SWITCHING, previous=Attempt(1, "x-0", NOW - 3000.0), last_attempt=2)
-    swapping = replace(swapping, attempt=Attempt(2, "x-1", NOW - 3.0))
+    swapping = session(state=Live(Attempt.on(1, "x-0", NOW - 3000.0), successor=Attempt.on(2, "x-1", NOW - 3.0)))
     assert looked_at((swapping,), (container(1), container(2))) == []
 
 
@@ -213,9 +226,9 @@ def test_a_planned_swap_is_no_fault() -> None:
         ("containers-without-row", (), (container(),), ()),
         ("containers-without-row", (), (container(created_at=NOW),), ("s-1",)),  # of a session that has ended
         ("stuck-stop", (session(desired=Desired.STOP),), (), ()),
-        ("stuck-requested", (session(phase=Phase.REQUESTED, attempt=None),), (), ()),
-        ("stuck-starting", (session(phase=Phase.STARTING),), (container(),), ()),
-        ("stuck-switching", (session(phase=Phase.SWITCHING),), (container(),), ()),
+        ("stuck-requested", (session(state=Requested()),), (), ()),
+        ("stuck-starting", (session(state=Starting(Attempt.on(2, "x-1", NOW - 600.0))),), (container(),), ()),
+        ("stuck-switching", (session(state=Switching(Attempt.on(2, "x-1", NOW - 600.0), "x-0")),), (container(),), ()),
     ],
 )
 def test_rows_and_containers_that_do_not_agree(
@@ -227,11 +240,11 @@ def test_rows_and_containers_that_do_not_agree(
 @pytest.mark.parametrize(
     ("sessions", "containers"),
     [
-        ((session(phase=Phase.UNAVAILABLE, attempt=None),), ()),
+        ((session(state=Unavailable(since=NOW, why=why("source ended"), from_source_id="x-1", retry_at=NOW)),), ()),
         ((session(),), None),  # the engine does not answer: nothing is concluded
         ((), (container(created_at=NOW - 20.0),)),  # its row may be on its way
         ((session(),), (container(1, state=ContainerState.EXITED), container(2))),
-        ((session(phase=Phase.STARTING, attempt=Attempt(2, "x-1", NOW - 5.0)),), (container(),)),
+        ((session(state=Starting(Attempt.on(2, "x-1", NOW - 5.0))),), (container(),)),
     ],
 )
 def test_rows_and_containers_that_may_be_so(sessions: tuple[Session, ...], containers: tuple[Container, ...] | None) -> None:

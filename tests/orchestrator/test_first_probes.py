@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from orchestrator.adapters.sql import open_tables
 from orchestrator.app.service import orchestrate
 from orchestrator.app.settings import Settings, replaced
-from orchestrator.core.model import Channel, ChannelPolicy, Phase, SourceStatus
+from orchestrator.core.model import Channel, ChannelPolicy, EndReason, Phase, SourceStatus
 from orchestrator.ports import NewSource, ProbeResult
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
@@ -66,7 +66,7 @@ def test_with_one_connection_they_are_known_one_after_the_other_and_a_session_ta
         assert world.now - began < 1.5
         world.pass_s(60.0)
         assert len(unknown(world)) == 6, "while it plays the provider is full, and what was cut off says nothing"
-        world.run(world.tables.sessions.stop(session_id, "left"))
+        world.run(world.tables.sessions.stop(session_id, EndReason.STOPPED))
         world.nudge(session_id)
         world.until(lambda: not unknown(world), 60.0)
         assert world.accounts.most["acme"] == 1

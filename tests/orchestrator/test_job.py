@@ -23,6 +23,7 @@ from orchestrator.core.model import (
     Session,
     Source,
     SourceStatus,
+    Starting,
 )
 from orchestrator.core.policy import Policy
 from orchestrator.core.session.choice import is_last_resort
@@ -42,7 +43,7 @@ def job_of(media: Media | None, **source: Any) -> Job:
         channel_id="c",
         viewer="v",
         created_at=0.0,
-        attempt=Attempt(1, "x", 0.0),
+        state=Starting(Attempt.on(1, "x", 0.0)),
         target_duration_s=Policy(segment_s=SETTINGS.segment_s).target_duration_s((origin,)),
     )
     made = launch(session, origin, CHANNEL, FakeObjectStore(), SETTINGS)
@@ -108,14 +109,16 @@ def test_what_becomes_of_hevc_is_said_where_it_is_not_copied(hevc: Hevc, is_said
     channel = replace(CHANNEL, policy=ChannelPolicy(hevc=hevc))
     origin = Source(id="x", channel_id="c", url="http://h/x.m3u8")
     session = Session(
-        id="s-1", channel_id="c", viewer="v", created_at=0.0, attempt=Attempt(1, "x", 0.0), target_duration_s=3
+        id="s-1", channel_id="c", viewer="v", created_at=0.0, state=Starting(Attempt.on(1, "x", 0.0)), target_duration_s=3
     )  # fmt: skip
     text = launch(session, origin, channel, FakeObjectStore(), SETTINGS).job
     assert parse(text).hevc == hevc
     assert ('"hevc"' in text) is is_said
 
 
-SESSION = Session(id="s-1", channel_id="c", viewer="v", created_at=0.0, target_duration_s=5, attempt=Attempt(1, "a", 0.0))
+SESSION = Session(
+    id="s-1", channel_id="c", viewer="v", created_at=0.0, target_duration_s=5, state=Starting(Attempt.on(1, "a", 0.0))
+)
 SOURCES = tuple(Source(id=name, channel_id="c", url=f"http://{name}.test/live.m3u8") for name in "abc")
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant
 from msgspec.structs import replace
 
-from orchestrator.core.model import ContainerState, Desired, Failback, Phase, SourceStatus
+from orchestrator.core.model import ContainerState, Desired, EndReason, Failback, Phase, SourceStatus
 from orchestrator.core.session.operator_switch import NEXT, SAME
 from orchestrator.ports import NewSource
 from tests.orchestrator.simulated.agent import Agent, Fault
@@ -250,7 +250,7 @@ class Histories(History):
     @happens(really=st.integers(0, 4))
     def viewer_leaves(self, really: int) -> None:
         if really == 4:  # rarely: nothing happens afterwards
-            self.world.run(self.world.tables.sessions.stop(self.session_id, "left"))
+            self.world.run(self.world.tables.sessions.stop(self.session_id, EndReason.STOPPED))
 
     # --- what must hold -----------------------------------------------------------------------------------------------
 

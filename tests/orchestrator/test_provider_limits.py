@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.app.settings import replaced
-from orchestrator.core.model import Desired, EventType, Phase, Source, SourceStatus
+from orchestrator.core.model import Desired, Ended, EndReason, EventType, Phase, Source, SourceStatus
 from tests.orchestrator.simulated.agent import Fault
 from tests.orchestrator.simulated.world import World
 
@@ -54,7 +54,7 @@ def test_a_request_that_no_connection_is_left_for_is_refused_with_the_providers_
 def test_a_viewer_who_changes_channels_gets_the_connection_that_he_leaves() -> None:
     with World() as world:
         first, second = two_channels(world)
-        world.run(world.tables.sessions.stop(first, "left"))
+        world.run(world.tables.sessions.stop(first, EndReason.STOPPED))
         world.nudge(first)
         world.until(lambda: world.session(second).phase is Phase.LIVE, 2.0)
         assert world.playing(second) == "b"
@@ -135,7 +135,7 @@ def test_a_free_connection_wakes_who_waits_for_it() -> None:
         event = world.events(second)[-1]
         assert event.fields["sources"] == {world.row("b").id: ACME, world.row("c").id: "source refused"}
         world.pass_s(100.0)  # the delays between retries have grown
-        world.run(world.tables.sessions.stop(first, "left"))
+        world.run(world.tables.sessions.stop(first, EndReason.STOPPED))
         world.nudge(first)
         world.until(lambda: world.session(second).phase is Phase.LIVE, 2.0)
         assert world.playing(second) == "b"
@@ -181,7 +181,7 @@ def test_while_the_engine_is_silent_nobody_gives_a_connection_back() -> None:
         world.runtime.unavailable = True
         world.stop_orchestrator()
         world.start_orchestrator()
-        world.run(world.tables.sessions.stop(first, "left"))
+        world.run(world.tables.sessions.stop(first, EndReason.STOPPED))
         third = world.request("third", world.add_channel("three", "d@acme", "e"))
         world.pass_s(3.0)
         assert world.accounts.connected("acme") == 1
@@ -198,7 +198,7 @@ def test_a_container_of_nobody_holds_its_connection_until_it_is_gone() -> None:
         world.stop_orchestrator()
         session = world.session(first)
 
-        world.tables.sessions._write(replace(session, phase=Phase.ENDED, desired=Desired.STOP, attempt=None))
+        world.tables.sessions._write(replace(session, desired=Desired.STOP, state=Ended(0.0)))
         third = world.request("third", world.add_channel("three", "d@acme", "e"))
         world.start_orchestrator()
         world.until(lambda: world.session(third).phase is Phase.LIVE, 5.0)
@@ -224,7 +224,7 @@ def test_recovery_probes_only_with_a_free_connection_and_blames_nobody_without()
         world.pass_s(30.0)
         assert world.sources["b"].probes == 0
         assert (world.row("b").status, world.row("b").last_checked_at) == (SourceStatus.PROBLEMATIC, None)
-        world.run(world.tables.sessions.stop(first, "left"))
+        world.run(world.tables.sessions.stop(first, EndReason.STOPPED))
         world.nudge(first)
         world.until(lambda: world.row("b").status is SourceStatus.RECOVERED, 10.0)
         assert world.accounts.most["acme"] == 1

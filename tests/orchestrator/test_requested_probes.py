@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.app.settings import replaced
-from orchestrator.core.model import Phase, SourceStatus
+from orchestrator.core.model import EndReason, Phase, SourceStatus
 from tests.orchestrator.simulated.agent import Fault
 from tests.orchestrator.simulated.world import World
 
@@ -41,7 +41,7 @@ def test_while_a_session_holds_the_only_connection_there_is_no_probe_and_no_blam
         assert refused(world, "b") == ACME
         assert (world.row("b"), world.sources["b"].probes) == (before, probes)
         world.ask_probe("b")
-        world.run(world.tables.sessions.stop(session_id, "left"))
+        world.run(world.tables.sessions.stop(session_id, EndReason.STOPPED))
         world.nudge(session_id)
         world.until(lambda: world.probe_answer("b"), 3.0)
         assert (refused(world, "b"), world.row("b").status) == (None, SourceStatus.HEALTHY)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from orchestrator.control.roll import Outcome, RollResult, roll, to_roll
-from orchestrator.core.model import Phase
+from orchestrator.core.model import EndReason, Phase
 from orchestrator.errors import DatabaseUnavailable
 from tests.orchestrator.simulated.agent import Fault
 from tests.orchestrator.simulated.world import World
@@ -82,7 +82,7 @@ def test_what_is_not_live_is_left_alone_and_what_ends_meanwhile_is_passed() -> N
         world.pass_s(20.0)
         chosen = world.run(to_roll(world.tables.sessions))
         assert {each.id for each in chosen} == {stays, leaves}
-        world.run(world.tables.sessions.stop(leaves, "left"))
+        world.run(world.tables.sessions.stop(leaves, EndReason.STOPPED))
         assert [each.id for each in world.run(to_roll(world.tables.sessions))] == [stays]
 
         async def run() -> dict[str, RollResult]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator.app.settings import Settings
-from orchestrator.core.model import Decision, Phase
+from orchestrator.core.model import Decision, Ended
 from orchestrator.errors import DatabaseUnavailable, StoreUnavailable
 from orchestrator.housekeeping.history_retention import HistoryRetention
 from orchestrator.housekeeping.segment_retention import SegmentRetention
@@ -64,7 +64,7 @@ class Shelf:
 
     async def end(self) -> None:
         session = (await self.tables.sessions.get(self.session_id)).session
-        ended = replace(session, phase=Phase.ENDED, ended_at=self.now)
+        ended = replace(session, state=Ended(self.now))
         await self.tables.sessions.commit(session, Decision(session=ended), self.now)
 
     @property

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.app.settings import Settings
-from orchestrator.core.model import Decision, Phase
+from orchestrator.core.model import Decision, Ended
 from orchestrator.housekeeping.segment_retention import SegmentRetention
 from tests.fakes.tables import FakeTables
 from tests.servers import Seaweed
@@ -70,7 +70,7 @@ async def test_more_than_a_page_goes_and_what_is_young_or_listed_stays(settings:
     session = (await tables.sessions.get(over)).session
     before = await keys(store)
     newest = max([item.modified_at async for page in store.objects(bucket.SEGMENTS) for item in page])
-    ended = replace(session, phase=Phase.ENDED, ended_at=newest)
+    ended = replace(session, state=Ended(newest))
     await tables.sessions.commit(session, Decision(session=ended), newest)
     assert len(before) == MANY + 1 + len(gone)
 

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant
 
-from orchestrator.core.model import SHARED, Desired, Phase
+from orchestrator.core.model import SHARED, Desired, EndReason, Phase
 from orchestrator.core.session.operator_switch import NEXT, SAME
 from orchestrator.errors import LimitReached, NotFound
 from tests.orchestrator.simulated.agent import Fault
@@ -105,7 +105,7 @@ class Audience(History):
     def operator_stops(self, viewer: str, really: bool) -> None:
         if really and viewer in self.granted:
             self.asked.add(self.granted[viewer])
-            self.world.run(self.world.tables.sessions.stop(self.granted[viewer], "operator"))
+            self.world.run(self.world.tables.sessions.stop(self.granted[viewer], EndReason.OPERATOR))
 
     @happens(on=st.booleans())
     def operator_drains(self, on: bool) -> None:

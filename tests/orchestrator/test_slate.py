@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.core.model import SLATE, EventType, Phase
+from orchestrator.core.model import SLATE, EndReason, EventType, Live, Phase, Unavailable
 from tests.orchestrator.simulated.agent import SEGMENT_S, Fault
 from tests.orchestrator.simulated.world import World
 from transcoder.job import SlateInput, parse
@@ -149,7 +149,7 @@ def test_an_engine_that_refuses_everything_is_asked_ever_more_rarely(world: Worl
 def test_it_ends_with_its_session(world: World, by: str) -> None:
     session_id = dark(world)
     if by == "viewer":
-        world.run(world.tables.sessions.stop(session_id, "left"))
+        world.run(world.tables.sessions.stop(session_id, EndReason.STOPPED))
     else:
         world.run(world.tables.catalogue.delete_channel(world.channel.id))
     world.until(lambda: world.session(session_id).phase is Phase.ENDED, 10.0)
@@ -183,9 +183,15 @@ def test_it_is_renewed_without_a_gap_before_its_signatures_run_out(world: World)
 async def _aged(world: World, session_id: str, by_s: float) -> None:
     """The current attempt was started so much earlier."""
     session = world.session(session_id)
-    assert session.attempt is not None
-    older = replace(session.attempt, started_at=session.attempt.started_at - by_s)
-    world.tables.sessions._write(replace(session, attempt=older, version=session.version + 1))
+    state = session.state
+    assert isinstance(state, Live | Unavailable)
+    slate = isinstance(state, Unavailable)
+    attempt = state.shown if isinstance(state, Unavailable) else state.attempt
+    assert attempt is not None
+    signed_at, started_at = attempt.signed_at - by_s, attempt.leg.started_at - by_s
+    older = replace(attempt, signed_at=signed_at, legs=(replace(attempt.leg, started_at=started_at),))
+    aged = replace(state, shown=older) if slate else replace(state, attempt=older)
+    world.tables.sessions._write(replace(session, state=aged, version=session.version + 1))
 
 
 def test_its_job_names_the_channel_and_nothing_else(world: World) -> None:

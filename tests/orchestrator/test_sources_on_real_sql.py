@@ -131,7 +131,7 @@ async def test_failover_channel_failback_and_edits_on_real_sql(tables: SqlTables
         await catalogue.update_source(own.id, url=MOVED)
         await eventually(lambda: plays(own.id), timeout_s=15.0)
         moved = (await session()).attempt
-        assert moved is not None and moved.address == (await catalogue.source(own.id)).address
+        assert moved is not None and moved.leg.address == (await catalogue.source(own.id)).address
 
         # The playing source is edited, then its channel is switched off
         await catalogue.update_source(own.id, headers={"Referer": "http://x.test/"})

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.app.settings import replaced
 from orchestrator.control.observer import Observer
-from orchestrator.core.model import ContainerState, Decision, Event, EventType, Phase, Session, Source, SourceStatus
+from orchestrator.core.model import ContainerState, Decision, EndReason, Event, EventType, Phase, Session, Source, SourceStatus
 from orchestrator.errors import DatabaseUnavailable, EngineUnavailable, Stale
 from orchestrator.ports import ProbeResult, SessionRow
 from tests.fakes.object_store import FakeObjectStore
@@ -47,13 +47,13 @@ def test_a_session_starts_plays_and_ends() -> None:
         assert (job["session"], job["attempt"], job["source"]["url"]) == (session_id, 1, world.sources["a"].url)
         assert job["expected"] == {"video": "h264", "audio": "aac", "channels": 2}
         world.pass_s(20.0)
-        world.run(world.tables.sessions.stop(session_id, "viewer left"))
+        world.run(world.tables.sessions.stop(session_id, EndReason.STOPPED))
         world.nudge(session_id)
         world.until(lambda: world.session(session_id).phase is Phase.ENDED, 1.0)
         assert finished(world, session_id)
         assert world.runtime.engine.containers == {}
         assert world.told(session_id) == [EventType.SESSION_LIVE, EventType.SESSION_ENDED]
-        assert world.session(session_id).end_reason == "viewer left"
+        assert world.session(session_id).end_reason == "stopped"
 
 
 def test_a_source_that_fails_costs_no_more_than_the_next_ones_start() -> None:
@@ -375,7 +375,7 @@ def test_an_intent_that_comes_while_a_decision_is_made_is_not_lost(monkeypatch: 
         session_id = world.live()
         commit = world.tables.sessions.commit
         intents = [
-            lambda: world.tables.sessions.stop(session_id, "left"),
+            lambda: world.tables.sessions.stop(session_id, EndReason.STOPPED),
             lambda: world.tables.sessions.switch(session_id, None),
         ]
 
@@ -387,7 +387,7 @@ def test_an_intent_that_comes_while_a_decision_is_made_is_not_lost(monkeypatch: 
         monkeypatch.setattr(world.tables.sessions, "commit", intent_comes_first)
         world.kill(session_id)
         world.until(lambda: world.session(session_id).phase is Phase.ENDED, 5.0)
-        assert world.session(session_id).end_reason == "left"
+        assert world.session(session_id).end_reason == "stopped"
 
 
 def test_without_redis_everything_works_and_no_event_is_lost() -> None:
@@ -410,7 +410,7 @@ def test_a_lost_nudge_is_found_by_the_resync() -> None:
         world.until(lambda: world.session(session_id).phase is Phase.LIVE, 2.0)
         world.run(world.tables.sessions.switch(session_id, world.row("b").id))
         world.until(lambda: world.playing(session_id) == "b", 2.5)
-        world.run(world.tables.sessions.stop(session_id, "left"))
+        world.run(world.tables.sessions.stop(session_id, EndReason.STOPPED))
         world.until(lambda: world.session(session_id).phase is Phase.ENDED, 2.5)
 
 
@@ -439,7 +439,7 @@ def test_a_stop_waits_for_the_store_to_finish_the_playlist() -> None:
     with World("a") as world:
         session_id = world.live()
         world.store.refusing = True
-        world.run(world.tables.sessions.stop(session_id, "left"))
+        world.run(world.tables.sessions.stop(session_id, EndReason.STOPPED))
         world.nudge(session_id)
         world.pass_s(60.0)
         assert world.runtime.engine.containers == {}, "it costs nothing while it waits"
@@ -457,7 +457,7 @@ def test_a_session_whose_playlist_is_corrupt_ends_all_the_same() -> None:
         session_id = world.live()
         agent(world, session_id).hung = True
         FakeObjectStore.put(world.store, bucket.media_playlist_key(session_id), b"half a dis")
-        world.run(world.tables.sessions.stop(session_id, "viewer left"))
+        world.run(world.tables.sessions.stop(session_id, EndReason.STOPPED))
         world.nudge(session_id)
         world.until(lambda: world.session(session_id).phase is Phase.ENDED, 5.0)
         assert world.runtime.engine.containers == {}
@@ -514,7 +514,7 @@ def test_a_container_of_a_session_that_has_ended_is_removed() -> None:
     with World("a") as world:
         session_id = world.live()
         late = world.runtime.engine.containers["test", session_id, 1]
-        world.run(world.tables.sessions.stop(session_id, "left"))
+        world.run(world.tables.sessions.stop(session_id, EndReason.STOPPED))
         world.until(lambda: world.session(session_id).phase is Phase.ENDED, 3.0)
         world.pass_s(5.0)
         world.runtime.engine.containers["test", session_id, 1] = late  # a create that took its time
@@ -572,7 +572,7 @@ def test_sessions_that_have_ended_cost_nothing() -> None:
     with World("a") as world:
         for n in range(10):
             session_id = world.live(f"viewer-{n}")
-            world.run(world.tables.sessions.stop(session_id, "left"))
+            world.run(world.tables.sessions.stop(session_id, EndReason.STOPPED))
         world.pass_s(10.0)
         world.runtime.looks.clear()
         reads = world.store.reads

@@ -7,7 +7,7 @@ from itertools import pairwise
 from msgspec.structs import replace
 
 from orchestrator.app.settings import replaced
-from orchestrator.core.model import EventType, Phase, SourceStatus
+from orchestrator.core.model import EndReason, EventType, Phase, SourceStatus
 from orchestrator.core.session.operator_switch import SAME
 from orchestrator.ports import NewSource
 from tests.orchestrator.simulated.agent import Fault
@@ -135,7 +135,7 @@ def test_a_session_starts_on_the_last_good_source_where_probes_take_too_long() -
         world.sources["a"].fault = Fault.REFUSES
         first = world.live()
         assert world.playing(first) == "b"
-        world.run(world.tables.sessions.stop(first, "left"))
+        world.run(world.tables.sessions.stop(first, EndReason.STOPPED))
         world.pass_s(600.0)
         for source in world.sources.values():
             source.fault, source.answers_after_s = None, 4.0

@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 
 from orchestrator.adapters.ffmpeg.binaries import find
 from orchestrator.adapters.ffmpeg.codecs import Decoders
-from orchestrator.adapters.ffmpeg.failure_reasons import NO_PROTOCOL, NOT_MEDIA, reason_in
+from orchestrator.adapters.ffmpeg.failure_reasons import NO_PROTOCOL, NOT_MEDIA, why_in
 from orchestrator.adapters.ffmpeg.probe_output import ENTRIES, ProbeOutput, media_in, read_output
 from orchestrator.adapters.ffmpeg.probe_places import ProbePlaces
 from orchestrator.adapters.http import bounded_http, hls_source
 from orchestrator.app.settings import Settings
-from orchestrator.core.model import Media, Source, SourceStatus
+from orchestrator.core.model import Cause, Media, Source, SourceStatus, Why
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ProbeResult
 from transcoder import job
@@ -50,17 +50,17 @@ class FfprobeProber:
     async def probe(self, source: Source) -> ProbeResult:
         upstream = job.SourceInput(source.url, source.user_agent, source.headers)
         if upstream.scheme not in job.SCHEMES or "://" not in source.url:
-            return ProbeResult(None, f"only {', '.join(sorted(job.SCHEMES))} sources are let in")
+            return ProbeResult.fails(Why(Cause.UNPLAYABLE, f"only {', '.join(sorted(job.SCHEMES))} sources are let in"))
         try:
             host = urlsplit(source.url).netloc.rpartition("@")[2]
         except ValueError:
-            return ProbeResult(None, "not an address")
+            return ProbeResult.fails(Why(Cause.UNPLAYABLE, "not an address"))
         async with bounded_http.BoundedClient(self._pool) as visitor:
             async with self._places.one(host):
                 result, look = await self._probe(upstream, visitor)
             if source.status is not SourceStatus.PROBLEMATIC or await hls_source.advances(upstream, look, visitor):
                 return result
-        return ProbeResult(None, "its playlist does not advance")
+        return ProbeResult.fails(Why(Cause.FROZEN))
 
     async def close(self) -> None:
         await self._pool.aclose()
@@ -77,23 +77,24 @@ class FfprobeProber:
         if is_hls and not is_playlist(source):
             look = await hls_source.look(source, visitor, _LATE_LOOK_S)  # though its address does not say so
         if look.refusal is not None:
-            return ProbeResult(None, look.refusal), hls_source.Look()
+            return ProbeResult.fails(look.refusal), hls_source.Look()
         media = media_in(output, look.cadence_s)
         if media is None:
             return await self._why_not(source, said, look, visitor), hls_source.Look()
         if lacking := await self._lacks_a_decoder(media):
-            return ProbeResult(None, lacking), hls_source.Look()
+            return ProbeResult.fails(Why(Cause.UNPLAYABLE, lacking)), hls_source.Look()
         return ProbeResult(media), look
 
     async def _why_not(
         self, source: job.SourceInput, said: str | None, look: hls_source.Look, visitor: bounded_http.BoundedClient
     ) -> ProbeResult:
-        reason = look.complaint or reason_in(said) or f"no media within {self._timeout_s:g} s"
-        if reason == NO_PROTOCOL:
-            return ProbeResult(None, f"{source.scheme.upper()}: {NO_PROTOCOL}", verdict=False)
-        if reason == NOT_MEDIA and source.scheme in ("http", "https"):
-            reason = await hls_source.name(source, visitor, _LATE_LOOK_S) or reason
-        return ProbeResult(None, reason)
+        why = look.complaint or why_in(said) or Why(Cause.UNREACHABLE, f"no media within {self._timeout_s:g} s")
+        if why == NO_PROTOCOL:
+            unknown = Why(Cause.UNPLAYABLE, f"{source.scheme.upper()}: {NO_PROTOCOL.detail}")
+            return ProbeResult.fails(unknown, verdict=False)
+        if why == NOT_MEDIA and source.scheme in ("http", "https"):
+            why = await hls_source.name(source, visitor, _LATE_LOOK_S) or why
+        return ProbeResult.fails(why)
 
     async def _lacks_a_decoder(self, media: Media) -> str | None:
         """Why a session could not play it: it would have to be decoded, and FFmpeg has no decoder for it. None: it could."""

@@ -17,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from orchestrator.adapters.http.bounded_http import BoundedAnswer, BoundedClient, Unreadable
+from orchestrator.core.model import Cause, Why
 from transcoder import job
 
 _LIMIT_BYTES = 8 << 20  # a day of two-second segments; what comes after is not looked at
@@ -43,12 +44,12 @@ _CADENCES, _WAY_S, _LONGEST_S = 1.5, 1.0, 20.0  # within which a playlist that i
 
 
 class Look(NamedTuple):
-    """`cadence_s`: the target duration. `complaint`: why there may be no media, in words for an operator; `refusal`: why it
-    cannot be played, whatever FFmpeg finds in it. None: not known, which is no fault."""
+    """`cadence_s`: the target duration. `complaint`: why there may be no media; `refusal`: why it cannot be played, whatever
+    FFmpeg finds in it. None: not known, which is no fault."""
 
     cadence_s: float | None = None
-    complaint: str | None = None
-    refusal: str | None = None
+    complaint: Why | None = None
+    refusal: Why | None = None
     url: str = ""  # of the media playlist
     mark: bytes = b""  # of what it lists: another one is another list
     ended: bool = False  # it has EXT-X-ENDLIST
@@ -59,6 +60,11 @@ def status_words(status: int) -> str:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return f"HTTP status {status}"
+
+
+def why_of_status(status: int) -> Why:
+    """Of an answer that is an error."""
+    return Why(Cause.UNREACHABLE if 500 <= status < 600 else Cause.REFUSES, status_words(status))
 
 
 async def look(source: job.SourceInput, visitor: BoundedClient, timeout_s: float) -> Look:
@@ -72,25 +78,25 @@ async def look(source: job.SourceInput, visitor: BoundedClient, timeout_s: float
             if variant is not None and urlsplit(address := urljoin(answer.url, variant[1].strip())).scheme in ("http", "https"):
                 answer, text = await _read(source, address, visitor)
     except _NotAPlaylist as error:
-        return Look(complaint=str(error), refusal=refusal)
+        return Look(complaint=error.why, refusal=refusal)
     except TimeoutError:
-        return Look(complaint=f"no answer within {timeout_s:g} s", refusal=refusal)
+        return Look(complaint=Why(Cause.UNREACHABLE, f"no answer within {timeout_s:g} s"), refusal=refusal)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         return Look(refusal=refusal)  # FFmpeg has words for these
     refusal = refusal or _encryption(text)
     if "#EXTINF" not in text:
-        return Look(complaint="empty playlist", refusal=refusal)
+        return Look(complaint=Why(Cause.UNPLAYABLE, "empty playlist"), refusal=refusal)
     ended = b"#EXT-X-ENDLIST" in answer.body
     return Look(_cadence_s(text), None, refusal, answer.url, _mark(answer), ended)
 
 
-async def name(source: job.SourceInput, visitor: BoundedClient, timeout_s: float) -> str | None:
+async def name(source: job.SourceInput, visitor: BoundedClient, timeout_s: float) -> Why | None:
     """What it is that is no media: DASH, a page, an error. None: it has no name."""
     try:
         async with asyncio.timeout(timeout_s):
             await _read(source, source.url, visitor)
     except _NotAPlaylist as error:
-        return str(error)
+        return error.why
     except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, ValueError):
         return None
     return None
@@ -115,6 +121,10 @@ async def advances(source: job.SourceInput, before: Look, visitor: BoundedClient
 class _NotAPlaylist(Exception):
     """What the server answered instead."""
 
+    def __init__(self, why: Why) -> None:
+        super().__init__(why.text)
+        self.why = why
+
 
 async def _read(source: job.SourceInput, url: str, visitor: BoundedClient) -> tuple[BoundedAnswer, str]:
     """The answer, and the beginning of its text."""
@@ -122,9 +132,9 @@ async def _read(source: job.SourceInput, url: str, visitor: BoundedClient) -> tu
     try:
         answer = await visitor.get(url, headers, limit_bytes=_LIMIT_BYTES, goes_on=_may_be_a_playlist)
     except Unreadable as error:
-        raise _NotAPlaylist(str(error)) from None
+        raise _NotAPlaylist(Why(Cause.UNPLAYABLE, str(error))) from None
     if answer.status >= 400:
-        raise _NotAPlaylist(status_words(answer.status))
+        raise _NotAPlaylist(why_of_status(answer.status))
     if answer.body.startswith(b"#EXTM3U"):
         return answer, answer.body[:_FRONT_BYTES].decode(errors="replace")
     raise _NotAPlaylist(_what_it_is(answer))
@@ -135,18 +145,18 @@ def _may_be_a_playlist(begun: bytes) -> bool:
     return b"#EXTM3U".startswith(begun[:7])
 
 
-def _what_it_is(answer: BoundedAnswer) -> str:
+def _what_it_is(answer: BoundedAnswer) -> Why:
     body, kind = answer.body[:4096], answer.content_type
     if body.startswith(_BOM + b"#EXTM3U"):
-        return "a playlist that begins with a byte order mark, which HLS forbids (RFC 8216, 4.1)"
+        return Why(Cause.UNPLAYABLE, "a playlist that begins with a byte order mark, which HLS forbids (RFC 8216, 4.1)")
     if b"<MPD" in body or kind.lower() == "application/dash+xml":
-        return "DASH (an MPD), not HLS"
+        return Why(Cause.UNPLAYABLE, "DASH (an MPD), not HLS")
     kind = kind.lower() or "of no type"
     kind = kind if kind in _TOLD else "of another type"  # a server may write there what it likes
-    return f"not media ({kind})" if body else "an empty answer"
+    return Why(Cause.UNPLAYABLE, f"not media ({kind})") if body else Why(Cause.UNREACHABLE, "an empty answer")
 
 
-def _encryption(text: str) -> str | None:
+def _encryption(text: str) -> Why | None:
     """Why it cannot be decrypted; None: it can, or need not be. FFmpeg knows AES-128 with a key that anybody may fetch."""
     refusal = None
     for key in _KEY.finditer(text):
@@ -155,9 +165,9 @@ def _encryption(text: str) -> str | None:
         if method == "NONE":
             continue
         if form != "identity":
-            refusal = f"protected by {_DRM.get(form, 'a DRM system')}"
+            refusal = Why(Cause.UNPLAYABLE, f"protected by {_DRM.get(form, 'a DRM system')}")
         elif method.startswith("SAMPLE-AES"):
-            refusal = refusal or "encrypted by SAMPLE-AES"
+            refusal = refusal or Why(Cause.UNPLAYABLE, "encrypted by SAMPLE-AES")
         else:
             return None  # of several ways to decrypt it one will do
     return refusal

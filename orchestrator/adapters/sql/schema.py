@@ -29,7 +29,21 @@ from sqlalchemy import (
 )
 
 from orchestrator.core.catalogue.imported import ImportedChannel, ImportedSource
-from orchestrator.core.model import ChannelPolicy, Desired, EventType, Fields, Media, Phase, SourceStatus
+from orchestrator.core.model import (
+    Cause,
+    Causes,
+    ChannelPolicy,
+    Desired,
+    EndReason,
+    EventType,
+    Fields,
+    Leg,
+    Media,
+    Phase,
+    SourceStatus,
+    State,
+    Why,
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -50,6 +64,19 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return None if value is None else self._decode(value)
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """The column `state`: a session's state, and its fields that outlive one. Fields are added with a default."""
+
+    state: State
+    target_duration_s: int | None = None
+    last_attempt: int = 0
+    chosen: str | None = None
+    refused: tuple[str, ...] = ()
+    fault_at: float | None = None
+    faults: int = 0
+    retries: int = 0
 
 
 class Word(TypeDecorator[Any]):
@@ -127,7 +154,8 @@ sources = Table(
     Column("stall_count", Integer, nullable=False, server_default=text("0")),
     Column("last_checked_at", Double),
     Column("last_failed_at", Double),
-    Column("last_failure_reason", Text),
+    Column("last_failure_reason", Text),  # of the release before 0018; written for one more
+    Column("last_failure", Json(Why)),
     Column("media", Json(Media)),
     Column("provider_id", Text, ForeignKey("providers.id", ondelete="SET NULL"), index=True),
     Column("imported", Json(ImportedSource)),  # what an import last wrote; NULL: the operator's own
@@ -169,13 +197,19 @@ sessions = Table(
     # Intent: whoever writes it bumps the version
     Column("desired", Word(Desired), nullable=False),
     Column("switch_to", Text),
+    Column("end_reason", Word(EndReason)),
     # State: compare-and-swap on the version
     Column("version", Integer, nullable=False),
+    Column("state", Json(Kept)),
+    # What follows from the state, for queries
     Column("phase", Word(Phase), nullable=False),
-    Column("target_duration_s", Integer),
-    Column("last_attempt", Integer, nullable=False),
     Column("attempt", Integer),
     Column("source_id", Text),
+    Column("unavailable_since", Double),
+    Column("ended_at", Double),
+    # What the release before 0018 reads (former_columns.py); written for one more
+    Column("target_duration_s", Integer),
+    Column("last_attempt", Integer, nullable=False),
     Column("attempt_started_at", Double),
     Column("attempt_live_at", Double),
     Column("previous_attempt", Integer),
@@ -191,13 +225,10 @@ sessions = Table(
     Column("refused", Json(tuple[str, ...]), nullable=False, server_default=text("'[]'")),
     Column("fault_at", Double),
     Column("faults", Integer, nullable=False),
-    Column("unavailable_since", Double),
     Column("retries", Integer, nullable=False),
     Column("retry_at", Double),
     Column("slate_at", Double),
     Column("slate_faults", Integer, nullable=False, server_default=text("0")),
-    Column("ended_at", Double),
-    Column("end_reason", Text),
     # The highest event id given: taking the next one locks the row, so ids have no gap and appear in order
     Column("last_event", Integer, nullable=False, server_default=text("0")),
     Index("ix_sessions_created_at", "created_at", "id"),
@@ -243,8 +274,11 @@ attempts = Table(
     Column("first_segment_at", Double),
     Column("ended_at", Double),
     Column("exit_code", Integer),
-    Column("start_reason", Text),
+    Column("start_reason", Text),  # in words
     Column("end_reason", Text),
+    Column("start_cause", Word(Cause)),
+    Column("end_cause", Word(Cause)),
+    Column("legs", Json(tuple[Leg, ...])),  # what each input played in it
     Index("ix_attempts_started_at", "started_at"),  # "what happened at 21:04?"
 )
 
@@ -256,6 +290,7 @@ events = Table(
     Column("type", Word(EventType), nullable=False),
     Column("at", Double, nullable=False),
     Column("fields", Json(Fields), nullable=False),
+    Column("causes", Json(Causes), nullable=False, server_default=text("'{}'")),  # of the texts in the fields
 )
 
 # Every event in the order in which it was written, whosever it is (core/reading/journal.py). A number is never given twice.

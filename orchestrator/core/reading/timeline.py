@@ -13,14 +13,10 @@ from typing import assert_never
 
 from msgspec import Struct
 
-from orchestrator.core.model import SLATE, Event, EventType, Source, SourceStatus
-from orchestrator.core.session import choice
-from orchestrator.core.session.decide import PLANNED
+from orchestrator.core.model import NO_FAILURE, PLANNED, SLATE, Cause, Event, EventType, Source, SourceStatus
 
 QUARTER_S = 900
 QUARTERS = 96  # a day
-
-_SUCCEEDED = ("replaced", "ended for its successor", "slate switched off")  # how attempts end that did not fail
 
 
 class State(StrEnum):
@@ -44,7 +40,7 @@ class Run(Struct, frozen=True, kw_only=True):
     started_at: float
     first_segment_at: float | None = None
     ended_at: float | None = None
-    end_reason: str | None = None
+    end_cause: Cause | None = None
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
@@ -136,7 +132,7 @@ def _tell(strip: _Strip, each: Delivery, since: float, end: float) -> None:
         match event.type:
             case EventType.STREAM_SWITCH:
                 strip.swaps[strip.place(event.at)] += 1
-                if choice.cause(str(event.fields.get("reason"))) not in PLANNED:
+                if event.causes.reason not in PLANNED:
                     strip.span(event.at, event.at, State.LOWER)
             case EventType.STREAM_UNAVAILABLE:
                 down = (event.at, State.SLATE if event.fields.get("slate") else State.UNAVAILABLE)
@@ -171,4 +167,4 @@ def _shown(source_id: str | None, first: Collection[str], known: Collection[str]
 def _failed(run: Run, of: Delivery) -> bool:
     """It ended by itself, not with its session, nor for its successor."""
     with_session = of.ended_at is not None and run.ended_at is not None and run.ended_at >= of.ended_at
-    return not with_session and not (run.end_reason or "").startswith(_SUCCEEDED)
+    return not with_session and run.end_cause not in NO_FAILURE

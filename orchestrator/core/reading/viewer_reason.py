@@ -1,18 +1,17 @@
 """What a viewer is told of why something happened: a class, no words. Operators have the words.
 
-Law: what is not known here is "failed", so no word that a source, an engine or an operator has chosen reaches a viewer.
+Law: the class follows from the cause alone, so no word that a source, an engine or an operator has chosen reaches a viewer.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
 from msgspec.structs import replace
 
-from orchestrator.core.model import Event, EventType, Fields
-from transcoder.ending import Ending
+from orchestrator.core.model import Cause, Event, EventType, Fields
 
 
 class ViewerReason(StrEnum):
@@ -29,85 +28,49 @@ class ViewerReason(StrEnum):
     FAILED = "failed"  # anything else
 
 
-END_REASONS: Final = frozenset({"no_healthy_source", "stopped", "idle", "operator", "channel_disabled", "channel_deleted"})
-"""Of sessions: machine state, told to everybody as it is."""
-
-_OF_ENDING: Final = {
-    Ending.SOURCE_UNREACHABLE: ViewerReason.UNREACHABLE,
-    Ending.SOURCE_REFUSED: ViewerReason.REFUSED,
-    Ending.SOURCE_ENDED: ViewerReason.ENDED,
-    Ending.SOURCE_STALLED: ViewerReason.STALLED,
-    Ending.SOURCE_UNDECODABLE: ViewerReason.UNPLAYABLE,
-}
-_WORDS: Final = {
-    **{each.words: _OF_ENDING.get(each, ViewerReason.SERVICE) for each in Ending},
+CLASSES: Final[dict[Cause, ViewerReason]] = {
+    **dict.fromkeys((Cause.SOURCE_UNREACHABLE, Cause.UNREACHABLE, Cause.PROBE_LATE), ViewerReason.UNREACHABLE),
+    **dict.fromkeys((Cause.SOURCE_REFUSED, Cause.REFUSES), ViewerReason.REFUSED),
+    **dict.fromkeys((Cause.SOURCE_UNDECODABLE, Cause.UNPLAYABLE), ViewerReason.UNPLAYABLE),
+    **dict.fromkeys((Cause.SOURCE_STALLED, Cause.FROZEN), ViewerReason.STALLED),
+    Cause.SOURCE_ENDED: ViewerReason.ENDED,
+    Cause.PROVIDER_FULL: ViewerReason.BUSY,
     **dict.fromkeys(
-        ("requested", "operator", "failback", "failback failed", "rolled", "source changed", "source removed",
-         "signatures run out", "slate", "slate switched off", "retry", "replaced",
-         # A switch that was asked for, and that cannot be
-         "no other source", "nothing plays", "the source is disabled",
-         "no longer a source of the channel, nor of those behind it"),
+        (
+            *(Cause.REQUESTED, Cause.OPERATOR, Cause.ROLLED, Cause.FAILBACK, Cause.SOURCE_CHANGED, Cause.SOURCE_REMOVED),
+            *(Cause.RENEWAL, Cause.SLATE, Cause.RETRY, Cause.REPLACED, Cause.HANDED_ON, Cause.SLATE_OFF, Cause.SWITCH_UNDONE),
+            *(Cause.NOTHING_PLAYS, Cause.NO_OTHER_SOURCE, Cause.SOURCE_DISABLED, Cause.SOURCE_UNKNOWN, Cause.SESSION_ENDED),
+        ),
         ViewerReason.PLANNED,
     ),
     **dict.fromkeys(
-        ("playlist stalled", "playlist is gone", "no segment within the start budget"), ViewerReason.SERVICE
-    ),
-    **dict.fromkeys(
-        ("connection refused", "connection reset", "no such host", "no route to host", "network unreachable", "TLS failed",
-         "no answer in time", "did not answer the probe in time", "the server answers with an error (5xx)",
-         "ends before any media", "an empty answer"),
-        ViewerReason.UNREACHABLE,
-    ),
-    "the server refuses (4xx)": ViewerReason.REFUSED,
-    "its playlist does not advance": ViewerReason.STALLED,
-    **dict.fromkeys(
-        ("empty playlist", "no video or audio", "not media", "not an address", "leads to a protocol that is not let in"),
-        ViewerReason.UNPLAYABLE,
-    ),
-    "its provider's connections were in use": ViewerReason.BUSY,
-}  # fmt: skip
-_FORMS: Final = (
-    (re.compile(r"(HTTP status )?5\d\d\b|no (answer|media) within "), ViewerReason.UNREACHABLE),
-    (re.compile(r"(HTTP status )?\d{3}\b"), ViewerReason.REFUSED),
-    (
-        re.compile(
-            r"not media |protected by |encrypted by |DASH |a (playlist|compressed answer) |this FFmpeg cannot decode "
-            r"|(\w+: )?this FFmpeg does not speak the protocol$|only .* sources are let in$"
+        (
+            *(Cause.STORE_UNREACHABLE, Cause.FENCED, Cause.FFMPEG_CRASHED, Cause.BAD_JOB),
+            *(Cause.CONTAINER_OUT_OF_MEMORY, Cause.CONTAINER_KILLED, Cause.CONTAINER_FAILED, Cause.CONTAINER_STOPPED),
+            *(Cause.CONTAINER_PAUSED, Cause.CONTAINER_REFUSED, Cause.CONTAINER_GONE, Cause.CONTAINER_UNHEALTHY),
+            *(Cause.NO_SEGMENT, Cause.PLAYLIST_GONE, Cause.PLAYLIST_STALLED),
         ),
-        ViewerReason.UNPLAYABLE,
+        ViewerReason.SERVICE,
     ),
-    (re.compile(r"container\b|bad job: "), ViewerReason.SERVICE),
-    (re.compile(r"replaced: |ended for its successor "), ViewerReason.PLANNED),
-)
-_BUSY: Final = re.compile(r"provider .* in use$", re.DOTALL)  # whatever stands in the provider's name
+    **dict.fromkeys((Cause.UNREADABLE, Cause.NOT_WORKING, Cause.UNKNOWN), ViewerReason.FAILED),
+}
 
 
-def of(reason: str) -> ViewerReason:
-    """The class of a reason. What was passed over for want of a connection stands behind a semicolon, and is no viewer's."""
-    if _BUSY.match(reason):
-        return ViewerReason.BUSY
-    cause = reason.partition(";")[0]
-    known = _WORDS.get(cause)
-    if known is not None:
-        return known
-    return next((each for form, each in _FORMS if form.match(cause)), ViewerReason.FAILED)
+def of(cause: Cause | None) -> ViewerReason:
+    """The class of a cause; None: an earlier release has written none."""
+    return CLASSES[cause or Cause.UNKNOWN]
 
 
-def of_end(reason: str) -> str:
-    """The reason of a session's or an attempt's end: a session's own is told as it is."""
-    return reason if reason in END_REASONS else of(reason).value
-
-
-def of_sources(reasons: dict[str, str]) -> dict[str, str]:
+def of_sources(source_ids: Iterable[str], causes: Mapping[str, Cause]) -> dict[str, str]:
     """The same, source by source."""
-    return {source_id: of(reason).value for source_id, reason in reasons.items()}
+    return {source_id: of(causes.get(source_id)).value for source_id in source_ids}
 
 
 def of_event(event: Event) -> Event:
-    """The event as a viewer is told of it."""
+    """The event as a viewer is told of it. Why a session has ended is told as it is: the words are ours (`EndReason`)."""
     fields: Fields = dict(event.fields)
-    if isinstance(reason := fields.get("reason"), str):
-        fields["reason"] = of_end(reason) if event.type is EventType.SESSION_ENDED else of(reason).value
+    if fields.get("reason") is not None and event.type is not EventType.SESSION_ENDED:
+        fields["reason"] = of(event.causes.reason).value
     if isinstance(sources := fields.get("sources"), dict):
-        fields["sources"] = of_sources(sources)
+        fields["sources"] = of_sources(sources, event.causes.sources)
     return replace(event, fields=fields)

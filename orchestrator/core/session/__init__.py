@@ -1,0 +1,1 @@
+"""What follows for a session: the rules, state by state. Start with `decide`."""

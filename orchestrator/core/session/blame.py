@@ -1,114 +1,162 @@
-"""Blame where it belongs (law 7): a source is marked only for what the source did.
+"""Blame: tells why an attempt is over, and whether its source did it.
 
-The agent's exit code names its reason (`transcoder.ending`); a container that was killed, refused, lost or hung says nothing
-about the source, and neither does a playlist that stopped while the agent did not complain.
+Law: a source is blamed only for what the source did (law 7). The agent's exit code names its reason (`transcoder.ending`); a
+container that was killed, refused, lost or hung says nothing about the source, and neither does a playlist that stopped while
+the agent did not complain.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from typing import Final
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct
+from msgspec.json import Decoder
 
-from orchestrator.core.model import Container, ContainerState, Observation, Playlist, Session, Unknown
-from orchestrator.core.policy import Policy
+from orchestrator.core.model import (
+    Attempt,
+    Cause,
+    Container,
+    ContainerState,
+    Playlist,
+    Unknown,
+    Why,
+)
+from orchestrator.core.session.given import Given
 from transcoder.ending import Ending
+
+_CAUSES: Final = {
+    Ending.BY_REQUEST: Cause.CONTAINER_STOPPED,  # by somebody else: a container that we stop is not looked at any more
+    Ending.SOURCE_UNREACHABLE: Cause.SOURCE_UNREACHABLE,
+    Ending.SOURCE_REFUSED: Cause.SOURCE_REFUSED,
+    Ending.SOURCE_ENDED: Cause.SOURCE_ENDED,
+    Ending.SOURCE_STALLED: Cause.SOURCE_STALLED,
+    Ending.SOURCE_UNDECODABLE: Cause.SOURCE_UNDECODABLE,
+    Ending.STORE_UNREACHABLE: Cause.STORE_UNREACHABLE,
+    Ending.FENCED: Cause.FENCED,
+    Ending.FFMPEG_CRASHED: Cause.FFMPEG_CRASHED,
+    Ending.BAD_JOB: Cause.BAD_JOB,
+}
+_BLAMING: Final = frozenset(cause for ending, cause in _CAUSES.items() if ending.blames_source)
 
 
 class Failure(Struct, frozen=True):
-    """Why the current attempt is over. `source`: it was the source's doing; `stall`: by falling silent. `refused`: the agent
-    does not take the job, which is our fault, and will not take the same one again."""
+    """Why an attempt is over."""
 
-    reason: str
-    source: bool = False
-    stall: bool = False
-    refused: bool = False
+    why: Why
     exit_code: int | None = None
+
+    @property
+    def blames_source(self) -> bool:
+        """The source did it."""
+        return self.why.cause in _BLAMING
+
+    @property
+    def is_stall(self) -> bool:
+        """The source did it by falling silent."""
+        return self.why.cause is Cause.SOURCE_STALLED
+
+    @property
+    def is_refusal(self) -> bool:
+        """The agent does not take the job, which is our fault, and will not take the same one again."""
+        return self.why.cause is Cause.BAD_JOB
 
 
 class Patience(Struct, frozen=True):
-    """Silence `until` then is nothing; beyond, it is a failure for this reason."""
+    """Silence until `until` is no failure; after it, it is one for this cause."""
 
     until: float
-    reason: str
+    cause: Cause
 
 
 def of_exit(exit_code: int | None, *, oom_killed: bool = False, detail: str = "") -> Failure:
     """What an exit code says; `detail`: the field that the agent has named, where it refuses its job."""
     if oom_killed:
-        return Failure("container out of memory", exit_code=exit_code)
+        return Failure(Why(Cause.CONTAINER_OUT_OF_MEMORY), exit_code)
     ending = next((each for each in Ending if each == exit_code), None)
-    if ending is None:
-        killed = exit_code in (137, 143) or (exit_code is not None and exit_code < 0)
-        return Failure("container killed" if killed else f"container failed with {exit_code}", exit_code=exit_code)
-    if ending is Ending.BY_REQUEST:
-        return Failure("container stopped", exit_code=exit_code)  # by somebody else: what we stop is not looked at any more
-    if ending is Ending.BAD_JOB:
-        return Failure(f"{ending.words}: {detail}" if detail else ending.words, refused=True, exit_code=exit_code)
-    return Failure(ending.words, source=ending.blames_source, stall=ending is Ending.SOURCE_STALLED, exit_code=exit_code)
+    if ending is not None:
+        return Failure(Why(_CAUSES[ending], detail if ending is Ending.BAD_JOB else ""), exit_code)
+    if exit_code in (137, 143) or (exit_code is not None and exit_code < 0):
+        return Failure(Why(Cause.CONTAINER_KILLED), exit_code)
+    return Failure(Why(Cause.CONTAINER_FAILED, str(exit_code)), exit_code)
 
 
-_REFUSAL = re.compile(rf"^bad job(?: \({int(Ending.BAD_JOB)}\))?: (.{{1,200}})", re.MULTILINE)
+class _Refusal(Struct, frozen=True):
+    bad_job: str
+
+
+_decode_refusal = Decoder(_Refusal).decode
+_OF_THE_RELEASE_BEFORE = re.compile(rf"^bad job(?: \({int(Ending.BAD_JOB)}\))?: (.{{1,200}})", re.MULTILINE)
 
 
 def refused_field(log: str) -> str:
-    """What of its job the agent refuses, from the end of its log; "" where that does not say. No value is quoted in it."""
-    found = _REFUSAL.search(log)
-    return found[1] if found else ""
+    """What of its job the agent refuses, from the end of its log: it says so in one line of JSON. "" where it does not. For
+    people; no value of the job is quoted in it."""
+    for line in reversed(log.splitlines()):
+        if line.startswith("{"):
+            with suppress(DecodeError):
+                return _decode_refusal(line).bad_job[:200]
+    said = _OF_THE_RELEASE_BEFORE.search(log)
+    return said[1] if said else ""
 
 
 def of_container(container: Container) -> Failure | None:
+    """None: it runs, or is about to."""
     match container.state:
         case ContainerState.EXITED:
             return of_exit(container.exit_code, oom_killed=container.oom_killed, detail=container.detail)
         case ContainerState.PAUSED:
-            return Failure("container paused")
+            return Failure(Why(Cause.CONTAINER_PAUSED))
         case ContainerState.REFUSED:
-            return Failure(f"container refused: {container.detail}" if container.detail else "container refused")
+            return Failure(Why(Cause.CONTAINER_REFUSED, container.detail))
         case ContainerState.CREATED | ContainerState.RUNNING:
             return None
 
 
-def diagnose(session: Session, seen: Observation, now: float, policy: Policy) -> Failure | None:
-    """Why the session's current attempt is over, or None: it is not, or nobody can say (law 3).
+def diagnose(attempt: Attempt, given: Given) -> Failure | None:
+    """Why this attempt is over, or None: it is not, or nobody can say (law 3).
 
-    Where the engine does not answer nobody can: what is silent may be started again only by it, and it may yet say why.
+    While the engine does not answer nothing is concluded: only the engine could start a successor, and it may yet say why the
+    attempt has ended.
     """
-    attempt = session.attempt
-    if attempt is None or isinstance(seen.containers, Unknown):
+    seen = given.seen
+    if isinstance(seen.containers, Unknown):
         return None
-    container = next((each for each in seen.containers if each.attempt == attempt.number), None)
+    container = seen.container(attempt.number)
     if container is None:
-        return Failure("container is gone")
+        return Failure(Why(Cause.CONTAINER_GONE))
     failure = of_container(container)
     if failure is not None:
         return failure
-    patience = patience_with(session, seen, policy)
+    patience = patience_with(attempt, given)
     if patience is None or isinstance(seen.playlist, Unknown):
         return None
-    looked_at = min(now, seen.playlist.at)
-    return Failure(patience.reason) if looked_at > patience.until else None
+    looked_at = min(given.now, seen.playlist.at)
+    return Failure(Why(patience.cause)) if looked_at > patience.until else None
 
 
-def patience_with(session: Session, seen: Observation, policy: Policy) -> Patience | None:
-    """How long the current attempt may be silent. Only time in which the store answered counts (law 3). None: no attempt
-    runs, or the store does not answer."""
-    attempt, playlist = session.attempt, seen.playlist
-    if attempt is None or isinstance(playlist, Unknown):
+def publishes(attempt: Attempt, given: Given) -> bool:
+    """Whether the engine says that this attempt's container runs."""
+    container = given.seen.container(attempt.number)
+    return container is not None and of_container(container) is None
+
+
+def patience_with(attempt: Attempt, given: Given) -> Patience | None:
+    """How long this attempt's leg may be silent. Only time in which the store answered counts (law 3). None: the store does
+    not answer."""
+    playlist, policy = given.seen.playlist, given.policy
+    if isinstance(playlist, Unknown):
         return None
-    since = max(attempt.started_at, playlist.since)
-    if attempt.live_at is None and not (isinstance(playlist, Playlist) and playlist.attempt >= attempt.number):
-        return Patience(since + policy.start_budget_s, "no segment within the start budget")
+    since = max(attempt.leg.started_at, playlist.since)
+    if attempt.leg.live_at is None and not (isinstance(playlist, Playlist) and playlist.attempt >= attempt.number):
+        return Patience(since + policy.start_budget_s, Cause.NO_SEGMENT)
     if not isinstance(playlist, Playlist):
-        return Patience(since + policy.start_budget_s, "playlist is gone")
+        return Patience(since + policy.start_budget_s, Cause.PLAYLIST_GONE)
     since = max(since, playlist.changed_at)
-    target_duration_s = session.target_duration_s or 1
-    if _is_unhealthy(attempt.number, seen):
-        return Patience(since + target_duration_s, "container unhealthy")
-    source = next((each for each in seen.sources if each.id == attempt.source_id), None)
-    return Patience(since + policy.stall_limit_s(target_duration_s, source), "playlist stalled")
-
-
-def _is_unhealthy(number: int, seen: Observation) -> bool:
-    containers = () if isinstance(seen.containers, Unknown) else seen.containers
-    return any(each.attempt == number and each.healthy is False for each in containers)
+    target_duration_s = given.session.target_duration_s or 1
+    container = given.seen.container(attempt.number)
+    if container is not None and container.healthy is False:
+        return Patience(since + target_duration_s, Cause.CONTAINER_UNHEALTHY)
+    source = given.seen.source(attempt.leg.input)
+    return Patience(since + policy.stall_limit_s(target_duration_s, source), Cause.PLAYLIST_STALLED)

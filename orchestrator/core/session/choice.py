@@ -10,11 +10,9 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from orchestrator.core.model import Observation, Phase, Session, Source, SourceStatus
+from orchestrator.core.model import Cause, Live, Observation, Session, Source, SourceStatus, Why
 from orchestrator.core.policy import Policy
 from orchestrator.core.source.hold_off import held_off_until, is_held_off, is_on_probation, stayed_good_s
-
-OPERATOR = "operator"  # the reason of a swap that nobody else takes back
 
 
 def enabled(sources: Iterable[Source]) -> list[Source]:
@@ -42,11 +40,6 @@ def passed_over(source: Source, seen: Observation, tried: Iterable[str]) -> str 
             if reason is not None:
                 return reason
     return None
-
-
-def cause(reason: str | None) -> str:
-    """Why an attempt was started, without what was passed over."""
-    return (reason or "").partition(";")[0]
 
 
 def sound(sources: Iterable[Source], now: float, policy: Policy) -> Source | None:
@@ -94,9 +87,11 @@ def healed_since(at: float, sources: Sequence[Source], now: float, policy: Polic
 def better(session: Session, seen: Observation) -> list[Source]:
     """The sources that a live session would return to, as soon as they are known to be stable. None after an operator's
     switch: it is meant to last."""
-    playing = session.attempt
-    if session.phase is not Phase.LIVE or playing is None or playing.source_id == session.chosen:
-        return []
+    match session.state:
+        case Live(attempt=playing, successor=None) if playing.source_id != session.chosen:
+            pass
+        case _:
+            return []
     if seen.channel_policy.failback == "never":
         return []
     usable = enabled(seen.sources)
@@ -124,7 +119,7 @@ class Verdict(Struct, frozen=True):
 
     best: Source | None = None  # take it now
     ask: tuple[str, ...] = ()  # probe these
-    reasons: dict[str, str] = {}  # no source works: why, by source id
+    reasons: dict[str, Why] = {}  # no source works: why, by source id
     wait_until: float | None = None  # probes are under way
 
 
@@ -185,8 +180,9 @@ def for_start(session: Session, seen: Observation, now: float, policy: Policy) -
     if len(candidates) < len(usable) and now < limit:
         return Verdict(wait_until=limit)
     reasons = {each.id: _why(each, known=each.id not in late) for each in usable}
-    not_asked = {source_id: why for source_id, why in seen.awaited.items() if source_id in late}
-    return Verdict(reasons=reasons | not_asked | {each.id: seen.full[each.id] for each in usable if each.id in seen.full})
+    not_asked = {source_id: Why(Cause.PROVIDER_FULL, why) for source_id, why in seen.awaited.items() if source_id in late}
+    full = {each.id: Why(Cause.PROVIDER_FULL, seen.full[each.id]) for each in usable if each.id in seen.full}
+    return Verdict(reasons=reasons | not_asked | full)
 
 
 def never_asked(session: Session, seen: Observation, *, but: Source) -> tuple[str, ...]:
@@ -236,5 +232,5 @@ def _seen_at(source: Source) -> float:
     return max(source.last_checked_at or 0.0, failed_at or 0.0)
 
 
-def _why(source: Source, *, known: bool) -> str:
-    return (source.last_failure_reason or "does not work") if known else "did not answer the probe in time"
+def _why(source: Source, *, known: bool) -> Why:
+    return (source.last_failure or Why(Cause.NOT_WORKING)) if known else Why(Cause.PROBE_LATE)

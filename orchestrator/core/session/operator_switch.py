@@ -1,7 +1,7 @@
-"""The operator's wish: another source, the next one, or a fresh attempt on the one that plays.
+"""The operator's switch: to another source, to the next one, or to a fresh attempt on the one that plays.
 
-Law: every wish is answered, by the switch or by `switch.refused` and a reason. What plays is none the worse for one that cannot
-be granted.
+Law: every switch that is asked for is answered, by the switch or by the event `switch.refused` with a reason. What plays is
+none the worse for one that cannot be made.
 """
 
 from __future__ import annotations
@@ -12,73 +12,75 @@ from msgspec.structs import replace
 
 from orchestrator.core.model import (
     Attempt,
+    Cause,
+    Causes,
     Decision,
     EventType,
     Happened,
+    Live,
     Observation,
-    Phase,
     Record,
-    Session,
     Source,
     SourceStatus,
-    Unknown,
+    Unavailable,
+    Why,
 )
-from orchestrator.core.policy import Policy
-from orchestrator.core.session import choice, slate, steps
+from orchestrator.core.session import choice, planned_swap, steps
+from orchestrator.core.session.given import Given
 
 NEXT = "next"  # `switch_to`: whichever source comes next
 SAME = "same"  # a fresh attempt on the source that plays
-ROLLED = "rolled"  # the reason of a swap to one
 
 
-def switch_is_asked_for(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
-    """A rule: a planned swap, the old attempt publishes until the new one has taken over. Where nothing plays, what is asked
-    for is the next one to be tried."""
-    asked = session.switch_to
-    if asked is None or isinstance(seen.containers, Unknown):
+def switch_is_asked_for(state: Live | Unavailable, given: Given) -> Decision | None:
+    """A rule: a planned swap. Where no source plays, the source that is asked for is the next one to be tried."""
+    session, seen, asked = given.session, given.seen, given.session.switch_to
+    if asked is None:
         return None
-    shown = session.attempt if slate.nothing_is_tried(session) else None
-    playing = session.attempt if session.phase is Phase.LIVE else None
-    if playing is None and not slate.nothing_is_tried(session):
-        return None  # what is under way comes first
+    playing = state.attempt.leg.input if isinstance(state, Live) else None
     if asked == SAME:
-        meant = [each for each in seen.sources if playing is not None and each.id == playing.source_id]
+        meant = [each for each in seen.sources if each.id == playing]
     elif asked == NEXT:
-        others = [each for each in seen.sources if playing is None or each.id != playing.source_id]
+        others = [each for each in seen.sources if each.id != playing]
         meant = list(choice.not_refused(session, others)) or others
     else:
         meant = [each for each in seen.sources if each.id == asked]
     usable = [each for each in choice.enabled(meant) if each.id not in seen.full]
-    source = choice.sound(usable, now, policy) or choice.for_retry(usable, session.tried, now, policy)
-    answered = replace(session, switch_to=None)
+    source = choice.sound(usable, given.now, given.policy)
+    source = source or choice.for_retry(usable, session.tried, given.now, given.policy)
+    answered = given.changed(switch_to=None)
     if source is None:
-        reason = "nothing plays" if asked == SAME and playing is None else _why_none(asked, meant, seen)
-        return Decision(session=answered, records=(_refused(asked, reason),), wake_at=now)
-    if playing is None:
-        return steps.start(answered, seen, source, choice.OPERATOR, Phase.UNAVAILABLE, now, policy, previous=shown)
-    reason = ROLLED if asked == SAME else choice.OPERATOR
-    return steps.swap(answered, seen, source, reason, now, policy)
+        why = Why(Cause.NOTHING_PLAYS) if asked == SAME and playing is None else _why_none(asked, meant, seen)
+        return Decision(session=answered.session, records=(_refused(asked, why),), wake_at=given.now)
+    if isinstance(state, Live):
+        return planned_swap.swap(state, answered, source, Cause.ROLLED if asked == SAME else Cause.OPERATOR)
+    return steps.start(answered, source, Why(Cause.OPERATOR), lambda new: replace(state, trying=new), tried=state.tried)
 
 
-def failed(session: Session, attempt: Attempt, reason: str) -> tuple[Record, ...]:
-    """What is told where the session's attempt has failed: that it was the operator's, if it was and never played."""
-    if attempt.live_at is not None:
+def failed(attempt: Attempt, why: Why) -> tuple[Record, ...]:
+    """What is told where this attempt has failed: that it was the operator's, if it was and never played."""
+    if attempt.leg.live_at is not None:
         return ()
-    to = {choice.OPERATOR: attempt.source_id, ROLLED: SAME}.get(choice.cause(session.reason))
-    return () if to is None else (_refused(to, reason),)
+    match attempt.leg.why.cause:
+        case Cause.OPERATOR:
+            return (_refused(attempt.leg.input, why),)
+        case Cause.ROLLED:
+            return (_refused(SAME, why),)
+        case _:
+            return ()
 
 
-def _why_none(asked: str, meant: Sequence[Source], seen: Observation) -> str:
+def _why_none(asked: str, meant: Sequence[Source], seen: Observation) -> Why:
     """Why none of those that are meant can be had."""
     in_use = [seen.full[each.id] for each in choice.enabled(meant) if each.id in seen.full]
     if in_use:
-        return in_use[0]
+        return Why(Cause.PROVIDER_FULL, in_use[0])
     if asked == NEXT:
-        return "no other source"
+        return Why(Cause.NO_OTHER_SOURCE)
     if any(each.status is SourceStatus.DISABLED for each in meant):
-        return "the source is disabled"
-    return "no longer a source of the channel, nor of those behind it"
+        return Why(Cause.SOURCE_DISABLED)
+    return Why(Cause.SOURCE_UNKNOWN)
 
 
-def _refused(to: str, reason: str) -> Happened:
-    return Happened(EventType.SWITCH_REFUSED, {"to": to, "reason": reason})
+def _refused(to: str, why: Why) -> Happened:
+    return Happened(EventType.SWITCH_REFUSED, {"to": to, "reason": why.text}, Causes(why.cause))

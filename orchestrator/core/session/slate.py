@@ -1,9 +1,8 @@
 """The slate: while no source works, a generated picture goes on in the same playlist, and gives way by itself.
 
 Laws: it is nobody's source, so nothing that happens to it blames one, ends a session or makes a retry wait; viewers are told
-that the stream is unavailable, and of the slate by nothing else. While it plays the session's phase is `unavailable`: alone it
-is the session's attempt; while a source is tried it is the previous one, which publishes until the source's has listed a
-segment.
+that the stream is unavailable, and of the slate by nothing else. It is `Unavailable.shown`, and publishes beside the source
+that is tried until that one has listed a segment.
 """
 
 from __future__ import annotations
@@ -18,159 +17,121 @@ from orchestrator.core.model import (
     Attempt,
     AttemptEnded,
     AttemptLive,
+    Cause,
     Decision,
-    Observation,
-    Phase,
     Playlist,
     Record,
-    Session,
+    Unavailable,
     Unknown,
+    Why,
 )
-from orchestrator.core.policy import Policy
 from orchestrator.core.session import steps
-from orchestrator.core.session.blame import Failure, diagnose, of_container, of_exit
-
-# --- what is asked about it -------------------------------------------------------------------------------------------
-
-
-def is_slate(attempt: Attempt | None) -> bool:
-    return attempt is not None and attempt.source_id == SLATE
-
-
-def is_to_be_told(session: Session, seen: Observation) -> bool:
-    """Whether a slate will go on where this session becomes unavailable: a session that was never live has shown nothing that
-    could go on."""
-    return seen.slate and session.phase in (Phase.LIVE, Phase.SWITCHING) and not isinstance(seen.playlist, Absent)
-
-
-def nothing_is_tried(session: Session) -> bool:
-    """Unavailable, and no source is being tried: nothing runs, or the slate alone."""
-    if session.phase is not Phase.UNAVAILABLE:
-        return False
-    return session.attempt is None or (is_slate(session.attempt) and session.previous is None)
-
-
-def left_by(session: Session, seen: Observation, now: float, policy: Policy) -> tuple[Session, tuple[Record, ...]]:
-    """A source was tried and failed: the same session with the slate still as the previous attempt where that goes on; else
-    without it."""
-    slate = session.previous
-    assert slate is not None
-    if _publishes(slate, seen):
-        return session, ()
-    return _without(session, slate, _why_it_ended(slate, seen), now, policy)
-
+from orchestrator.core.session.blame import Failure, diagnose, of_container, of_exit, publishes
+from orchestrator.core.session.given import Given
 
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
-def slate_has_listed(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
-    """Its first segment: it has proved that it runs. Nobody is told, the phase stays."""
-    slate = next((each for each in session.attempts if is_slate(each) and each.live_at is None), None)
-    if slate is None or not isinstance(seen.playlist, Playlist) or seen.playlist.attempt != slate.number:
+def slate_has_listed(state: Unavailable, given: Given) -> Decision | None:
+    """A rule: its first segment has proved that it runs. Nobody is told, the phase stays."""
+    slate, playlist = state.renewing or state.shown, given.seen.playlist
+    if slate is None or slate.leg.live_at is not None:
         return None
-    live = replace(slate, live_at=now)
+    if not isinstance(playlist, Playlist) or playlist.attempt != slate.number:
+        return None
     records: list[Record] = [AttemptLive(slate.number, SLATE)]
-    if session.previous == slate:
-        shown = replace(session, previous=live)
-    else:
-        shown = replace(session, attempt=live, previous=None)
-        if session.previous is not None:
-            records.append(AttemptEnded(session.previous.number, None, f"replaced: {steps.RENEWAL}"))
-    return Decision(session=shown, records=tuple(records), wake_at=now + policy.look_again_s)
+    if state.renewing is not None and state.shown is not None:
+        records.append(AttemptEnded(state.shown.number, None, Why(Cause.REPLACED, slate.leg.why.text)))
+    shown = replace(state, shown=slate.listed(given.now), renewing=None)
+    return given.becomes(shown, *records, wake_at=given.now + given.policy.look_again_s)
 
 
-def slate_failed(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
-    """Whatever it failed by, it is started again (`slate_is_missing`): at once if it had proved itself, else with growing
-    delays."""
-    slate = session.attempt
-    failure = diagnose(session, seen, now, policy)
-    if slate is None or not is_slate(slate) or failure is None:
+def slate_failed(state: Unavailable, given: Given) -> Decision | None:
+    """A rule: whatever it failed by, it is started again (`slate_is_missing`): at once if it had proved itself, else with
+    growing delays."""
+    slate = state.renewing or state.shown
+    failure = None if slate is None else diagnose(slate, given)
+    if slate is None or failure is None:
         return None
-    without, records = _without(session, slate, failure, now, policy)
-    older = session.previous  # it was to be renewed
-    if older is not None and not _publishes(older, seen):
-        without, more = _without(without, older, _why_it_ended(older, seen), now, policy)
-        records, older = (*more, *records), None
-    without = replace(without, attempt=older, previous=None)
-    return Decision(session=without, records=records, wake_at=_due(without, now, policy))
+    without, records = _without(state, slate, failure, given)
+    older = without.shown  # it was to be renewed
+    if older is not None and not publishes(older, given):
+        without, more = _without(without, older, _why_it_ended(older, given), given)
+        records = (*more, *records)
+    return given.becomes(without, *records, wake_at=_due(without, given))
 
 
-def slate_is_unwanted(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
-    """The operator has switched it off: as if there had never been one."""
-    if seen.slate or not nothing_is_tried(session) or session.attempt is None or isinstance(seen.containers, Unknown):
+def slate_is_unwanted(state: Unavailable, given: Given) -> Decision | None:
+    """A rule: the operator has switched it off. As if there had never been one."""
+    if given.seen.slate or state.shown is None or isinstance(given.seen.playlist, Unknown):
         return None
-    if isinstance(seen.playlist, Unknown):
-        return None
-    ended = AttemptEnded(session.attempt.number, None, "slate switched off")
-    return Decision(session=replace(session, attempt=None), records=(ended,), wake_at=session.retry_at)
+    ended = AttemptEnded(state.shown.number, None, Why(Cause.SLATE_OFF))
+    return given.becomes(replace(state, shown=None), ended, wake_at=state.retry_at)
 
 
-def slate_is_missing(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
-    """Nothing works, and nothing is shown. Only a playlist that is there can go on: a session that was never live has none."""
-    if not seen.slate or not nothing_is_tried(session) or session.attempt is not None:
+def slate_is_missing(state: Unavailable, given: Given) -> Decision | None:
+    """A rule: nothing is shown. Only a playlist that is there can go on: a session that was never live has none."""
+    playlist = given.seen.playlist
+    if not given.seen.slate or state.shown is not None or not isinstance(playlist, Playlist) or playlist.ended:
         return None
-    if not isinstance(seen.playlist, Playlist) or seen.playlist.ended or isinstance(seen.containers, Unknown):
+    if given.now < _wanted_at(state, given):
         return None
-    if now < _wanted_at(session, policy):
-        return None
-    return steps.run(session, seen, SLATE, session.reason or "slate", Phase.UNAVAILABLE, now, policy)
+    return steps.start_slate(given, state.why, lambda new: replace(state, shown=new))
 
 
-def slate_is_old(session: Session, seen: Observation, now: float, policy: Policy) -> Decision | None:
-    """Its signed addresses will run out: a fresh one, without a gap."""
-    slate = session.attempt
-    if slate is None or not is_slate(slate) or not nothing_is_tried(session) or isinstance(seen.containers, Unknown):
+def slate_is_old(state: Unavailable, given: Given) -> Decision | None:
+    """A rule: its signed addresses will run out. A fresh one takes over without a gap."""
+    if state.shown is None or given.now < max(state.shown.signed_at + given.policy.attempt_life_s, state.slate_at or 0.0):
         return None
-    if now < max(slate.started_at + policy.attempt_life_s, session.slate_at or 0.0):
-        return None
-    reason = session.reason  # of the outage, not of this attempt: the sources' retries go on with it
-    renewed = steps.run(session, seen, SLATE, steps.RENEWAL, Phase.UNAVAILABLE, now, policy, previous=slate)
-    return replace(renewed, session=replace(renewed.session, reason=reason))
+    return steps.start_slate(given, Why(Cause.RENEWAL), lambda new: replace(state, renewing=new))
 
 
-def next_look(session: Session, seen: Observation, now: float, policy: Policy) -> float | None:
+# --- what other rules ask -----------------------------------------------------------------------------------------------
+
+
+def beside_failed(state: Unavailable, given: Given) -> tuple[Unavailable, tuple[Record, ...]]:
+    """A source was tried and has failed: the slate is still shown where it publishes; else the state is without it."""
+    if state.shown is None or publishes(state.shown, given):
+        return state, ()
+    return _without(state, state.shown, _why_it_ended(state.shown, given), given)
+
+
+def next_look(state: Unavailable, given: Given) -> float | None:
     """When a slate that is missing is due; soon where the store has yet to say whether there is a playlist."""
-    if not seen.slate or not nothing_is_tried(session) or session.attempt is not None or isinstance(seen.playlist, Absent):
+    if not given.seen.slate or state.shown is not None or isinstance(given.seen.playlist, Absent):
         return None
-    return _due(session, now, policy)
+    return _due(state, given)
 
 
-# --- how --------------------------------------------------------------------------------------------------------------
+# --- how ----------------------------------------------------------------------------------------------------------------
 
 
-def _wanted_at(session: Session, policy: Policy) -> float:
-    """Sessions that lose their sources together do not all start an encoder at once: players have buffer enough for a moment,
-    by a chance that is the same whenever it is asked."""
-    chance = crc32(session.id.encode()) / 2**32
-    return max(session.slate_at or 0.0, (session.unavailable_since or 0.0) + policy.slate_spread_s * chance)
+def _wanted_at(state: Unavailable, given: Given) -> float:
+    """Jitter: sessions that lose their sources together do not all start an encoder at once. Players have buffer enough for a
+    moment; the same session always draws the same delay."""
+    chance = crc32(given.session.id.encode()) / 2**32
+    return max(state.slate_at or 0.0, state.since + given.policy.slate_spread_s * chance)
 
 
-def _due(session: Session, now: float, policy: Policy) -> float:
-    return max(_wanted_at(session, policy), now + policy.look_again_s)
+def _due(state: Unavailable, given: Given) -> float:
+    return max(_wanted_at(state, given), given.now + given.policy.look_again_s)
 
 
-def _publishes(slate: Attempt, seen: Observation) -> bool:
-    containers = () if isinstance(seen.containers, Unknown) else seen.containers
-    return any(each.attempt == slate.number and of_container(each) is None for each in containers)
+def _why_it_ended(slate: Attempt, given: Given) -> Failure:
+    container = given.seen.container(slate.number)
+    return Failure(Why(Cause.CONTAINER_GONE)) if container is None else of_container(container) or of_exit(None)
 
 
-def _why_it_ended(slate: Attempt, seen: Observation) -> Failure:
-    containers = () if isinstance(seen.containers, Unknown) else seen.containers
-    own = next((each for each in containers if each.attempt == slate.number), None)
-    return Failure("container is gone") if own is None else of_container(own) or of_exit(None)
-
-
-def _without(
-    session: Session, slate: Attempt, failure: Failure, now: float, policy: Policy
-) -> tuple[Session, tuple[Record, ...]]:
-    """The session after this slate has ended, whichever of its two attempts it was."""
-    steady = slate.live_at is not None and now - slate.live_at >= policy.steady_s
-    faults = 0 if steady else session.slate_faults + 1
+def _without(state: Unavailable, slate: Attempt, failure: Failure, given: Given) -> tuple[Unavailable, tuple[Record, ...]]:
+    """The state after this slate has ended, whether it was shown or was to be."""
+    live_at, now, policy = slate.leg.live_at, given.now, given.policy
+    steady = live_at is not None and now - live_at >= policy.steady_s
+    faults = 0 if steady else state.slate_faults + 1
     without = replace(
-        session,
-        attempt=None if session.attempt == slate else session.attempt,
-        previous=None if session.previous == slate else session.previous,
+        state,
+        shown=None if state.shown == slate else state.shown,
+        renewing=None if state.renewing == slate else state.renewing,
         slate_faults=faults,
         slate_at=now if faults == 0 else now + policy.retry_delay_s(faults - 1),
     )
-    return without, (AttemptEnded(slate.number, failure.exit_code, failure.reason),)
+    return without, (AttemptEnded(slate.number, failure.exit_code, failure.why),)

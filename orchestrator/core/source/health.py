@@ -14,11 +14,11 @@ from typing import assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.core.model import Media, Source, SourceStatus
+from orchestrator.core.model import Media, Source, SourceStatus, Why
 
 FIELDS = (
     *("status", "media", "failure_count", "stall_count", "failures_in_a_row"),
-    *("last_checked_at", "last_failed_at", "last_failure_reason"),
+    *("last_checked_at", "last_failed_at", "last_failure"),
     *("healthy_since", "healthy_at", "problematic_since"),
 )
 """The fields of a source that are its health: no other place writes them."""
@@ -36,7 +36,7 @@ class Failed(Struct, frozen=True, tag=True):
     """It failed while a session played it, or tried to. `stalled`: by falling silent. `in_a_row`: failures in a row, this one
     included (`hold_off.failures_in_a_row`)."""
 
-    reason: str
+    why: Why
     stalled: bool = False
     in_a_row: int = 1
 
@@ -51,7 +51,7 @@ class ProbeFailed(Struct, frozen=True, tag=True):
     """A probe has found none. Failures in a row count only while it plays: a source may answer every probe and still fail
     when it is played, and the reverse."""
 
-    reason: str | None
+    why: Why | None
 
 
 class ProbeInconclusive(Struct, frozen=True, tag=True):
@@ -80,9 +80,9 @@ def after(source: Source, happening: Happening, now: float) -> Source:
             return replace(source, status=_unless_disabled(source, SourceStatus.HEALTHY), last_checked_at=now)
         case PlayedSteadily():
             return replace(after(source, Listed(), now), failures_in_a_row=0)
-        case Failed(reason, stalled, in_a_row):
+        case Failed(why, stalled, in_a_row):
             return replace(
-                _problematic(source, reason, now),
+                _problematic(source, why, now),
                 failure_count=source.failure_count + (not stalled),
                 stall_count=source.stall_count + stalled,
                 failures_in_a_row=in_a_row,
@@ -95,8 +95,8 @@ def after(source: Source, happening: Happening, now: float) -> Source:
             ):  # its playlist did not answer this time: what it declared holds
                 media = replace(media, cadence_s=source.media.cadence_s)
             return replace(source, status=status, media=media, healthy_since=since, healthy_at=now, last_checked_at=now)
-        case ProbeFailed(reason):
-            return replace(_problematic(source, reason, now), last_checked_at=now)
+        case ProbeFailed(why):
+            return replace(_problematic(source, why, now), last_checked_at=now)
         case ProbeInconclusive():
             problematic = source.status is SourceStatus.PROBLEMATIC
             return replace(source, status=SourceStatus.UNKNOWN if problematic else source.status, last_checked_at=now)
@@ -118,13 +118,13 @@ def _unless_disabled(source: Source, status: SourceStatus) -> SourceStatus:
     return SourceStatus.DISABLED if source.status is SourceStatus.DISABLED else status
 
 
-def _problematic(source: Source, reason: str | None, now: float) -> Source:
+def _problematic(source: Source, why: Why | None, now: float) -> Source:
     since = source.problematic_since if source.status is SourceStatus.PROBLEMATIC else now
     return replace(
         source,
         status=_unless_disabled(source, SourceStatus.PROBLEMATIC),
         last_failed_at=now,
-        last_failure_reason=reason,
+        last_failure=why,
         problematic_since=since,
         healthy_since=None,
         healthy_at=None,

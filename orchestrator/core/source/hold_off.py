@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from orchestrator.core.model import Attempt, Source, SourceStatus
+from orchestrator.core.model import Leg, Source, SourceStatus
 from orchestrator.core.policy import Policy
 
 _JITTER = 0.2  # sources that failed together are not all tried again together
@@ -44,12 +44,12 @@ def stayed_good_s(source: Source) -> float:
     return source.healthy_at - source.healthy_since
 
 
-def failures_in_a_row(source: Source, attempt: Attempt, now: float, policy: Policy) -> int:
+def failures_in_a_row(source: Source, leg: Leg, now: float, policy: Policy) -> int:
     """This failure included. Sessions that fail together fail once; who had played steadily begins anew; who fails on
     probation is held off for twice the time at once."""
     before = source.failures_in_a_row
-    if before and (source.last_failed_at or 0.0) > attempt.started_at:
+    if before and (source.last_failed_at or 0.0) > leg.started_at:
         return before
-    if attempt.live_at is not None and now - attempt.live_at >= policy.steady_s:
+    if leg.live_at is not None and now - leg.live_at >= policy.steady_s:
         return 1
     return max(before, 1) + 1 if is_on_probation(source, policy) else before + 1

@@ -26,8 +26,10 @@ from orchestrator.core.model import (
     AttemptStarted,
     Channel,
     Decision,
+    EndReason,
     EventType,
     Happened,
+    Live,
     Phase,
     Session,
     SourceFailed,
@@ -37,6 +39,7 @@ from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource
 from tests.postgres_server import PostgresServer, running_postgres
 from tests.support import eventually
+from tests.words import why
 
 BUSY_LIMIT_S = 0.8
 
@@ -98,11 +101,11 @@ async def next_attempt(tables: SqlTables, session: Session) -> Session:
     number = session.last_attempt + 1
     if number % 2:
         worse, better = better, worse
-    after = replace(session, phase=Phase.LIVE, last_attempt=number, attempt=Attempt(number, better.id, 1.0, 1.0))
+    after = replace(session, state=Live(Attempt.on(number, better.id, 1.0, 1.0)), last_attempt=number)
     records = (
-        AttemptEnded(session.last_attempt, 13, "stalled"),
-        SourceFailed(worse.id, "stalled", stalled=True),
-        AttemptStarted(number, better.id, "stalled"),
+        AttemptEnded(session.last_attempt, 13, why("stalled", of_end=True)),
+        SourceFailed(worse.id, why("stalled"), stalled=True),
+        AttemptStarted(number, better.id, why("stalled")),
         AttemptLive(number, better.id),
         Happened(EventType.STREAM_SWITCH, {"attempt": number}),
     )
@@ -143,7 +146,7 @@ async def test_a_lock_that_stays_is_an_unavailable_database_and_nothing_is_half_
             await next_attempt(tables, session)
         assert BUSY_LIMIT_S * 0.9 < time.monotonic() - began < 3 * BUSY_LIMIT_S
         for write in (
-            tables.sessions.stop(session.id, "client"),
+            tables.sessions.stop(session.id, EndReason.STOPPED),
             tables.sessions.renew(session.id, 1.0),
             tables.catalogue.delete_channel(session.channel_id),
         ):
@@ -289,7 +292,7 @@ async def test_the_order_of_sources_stays_dense_whoever_writes_at_once(database_
             await api.catalogue.order_sources(channel_id, order[::-1])
 
     async def blame(api: SqlTables) -> None:
-        await api.sessions.record(session.id, [SourceFailed(source.id, "404") for source in first], 1.0)
+        await api.sessions.record(session.id, [SourceFailed(source.id, why("404")) for source in first], 1.0)
 
     await asyncio.gather(
         *(edit(apis[number % 2], number) for number in range(16)),
@@ -319,7 +322,7 @@ async def test_failover_lists_that_name_each_other_are_edited_at_once(database_u
 
     async def blame(api: SqlTables) -> None:
         for source in await api.catalogue.sources(one):
-            await api.sessions.record(session.id, [SourceFailed(source.id, "404"), AttemptLive(1, source.id)], 1.0)
+            await api.sessions.record(session.id, [SourceFailed(source.id, why("404")), AttemptLive(1, source.id)], 1.0)
 
     await asyncio.gather(
         *(edit(apis[number % 2], number) for number in range(32)), *(blame(apis[number % 2]) for number in range(8))
@@ -439,7 +442,7 @@ async def test_text_that_an_engine_cannot_hold_is_invalid_input(database_url: st
 
 async def test_an_attempt_is_recorded_once(tables: SqlTables) -> None:
     session = await a_session(tables)
-    started = AttemptStarted(1, "x-1", "start")
+    started = AttemptStarted(1, "x-1", why("requested"))
     await tables.sessions.record(session.id, [started], 1.0)
     with pytest.raises(Stale):
         await tables.sessions.record(session.id, [started, Happened(EventType.SESSION_LIVE)], 2.0)

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from orchestrator.core.model import (
     Absent,
     Action,
+    Attempt,
     AttemptEnded,
     AttemptLive,
     AttemptStarted,
@@ -27,10 +28,12 @@ from orchestrator.core.model import (
     ContainerState,
     Decision,
     Desired,
+    EndReason,
     EventType,
     Fields,
     FinishPlaylist,
     Happened,
+    Live,
     Media,
     Observation,
     Phase,
@@ -43,11 +46,14 @@ from orchestrator.core.model import (
     SourceFailed,
     StartAttempt,
     StopAttempt,
+    SwapBackoff,
+    Unavailable,
     Unknown,
 )
 from orchestrator.core.policy import Policy
 from orchestrator.core.session.decide import decide
 from orchestrator.core.source import health
+from tests.words import happened, why
 
 REQUESTED_AT = 1_000_000.0  # unix time of the request: stories count from here
 MEDIA = Media(video="h264", audio="aac", channels=2, cadence_s=2.0)
@@ -69,7 +75,7 @@ FINISH = FinishPlaylist()
 
 
 def started(attempt: int, source: str, reason: str) -> Record:
-    return AttemptStarted(attempt, source, reason)
+    return AttemptStarted(attempt, source, why(reason))
 
 
 def went_live(attempt: int, source: str) -> Record:
@@ -81,15 +87,15 @@ def steady(attempt: int, source: str) -> Record:
 
 
 def ended(attempt: int, exit_code: int | None, reason: str) -> Record:
-    return AttemptEnded(attempt, exit_code, reason)
+    return AttemptEnded(attempt, exit_code, why(reason, of_end=True))
 
 
 def blamed(source: str, reason: str, *, stalled: bool = False, in_a_row: int = 1) -> Record:
-    return SourceFailed(source, reason, stalled, in_a_row)
+    return SourceFailed(source, why(reason), stalled, in_a_row)
 
 
 def told(event: EventType, fields: Fields | None = None, **more: Any) -> Record:
-    return Happened(event, (fields or {}) | more)
+    return happened(event, (fields or {}) | more)
 
 
 def refused(to: str, reason: str) -> Record:
@@ -136,7 +142,9 @@ class Playbook:
 
     def retries_in(self, seconds: float) -> Playbook:
         """The next retry is so far away."""
-        return self.wants(retry_at=self._now + seconds)
+        state = self.session.state
+        assert isinstance(state, Unavailable)
+        return self.wants(state=replace(state, retry_at=self._now + seconds))
 
     def source(self, name: str, **changes: Any) -> Playbook:
         self.sources[name] = replace(self.sources[name], **changes)
@@ -149,7 +157,7 @@ class Playbook:
         return self
 
     def fails_probe(self, name: str, reason: str) -> Playbook:
-        return self._happens(name, health.ProbeFailed(reason))
+        return self._happens(name, health.ProbeFailed(why(reason)))
 
     def runs(self, attempt: int, **changes: Any) -> Playbook:
         container = Container(id=f"id-{attempt}", session_id="s", attempt=attempt, state=ContainerState.RUNNING)
@@ -224,6 +232,27 @@ class Playbook:
         """The API wrote this into the row."""
         self.session = replace(self.session, **intent)
         return self
+
+    # --- what has become of it ----------------------------------------------------------------------------------------
+
+    @property
+    def previous(self) -> Attempt | None:
+        """What publishes beside the newest attempt."""
+        return self.session.attempts[1] if len(self.session.attempts) > 1 else None
+
+    @property
+    def retry_at(self) -> float | None:
+        match self.session.state:
+            case Unavailable(retry_at=at):
+                return at
+            case Live(backoff=SwapBackoff(until=until)):
+                return until
+            case _:
+                return None
+
+    @property
+    def reason(self) -> str | None:
+        return self.session.why.text if self.session.why else None
 
     # --- what follows -------------------------------------------------------------------------------------------------
 
@@ -334,8 +363,8 @@ class Playbook:
                 self._happens(source, health.Listed())
             case AttemptSteady(_, source):
                 self._happens(source, health.PlayedSteadily())
-            case SourceFailed(source, reason, stalled, in_a_row):
-                self._happens(source, health.Failed(reason, stalled, in_a_row))
+            case SourceFailed(source, cause, stalled, in_a_row):
+                self._happens(source, health.Failed(cause, stalled, in_a_row))
             case _:
                 pass
 
@@ -346,7 +375,7 @@ class Playbook:
 
 
 def desired_stop(reason: str = "stopped") -> dict[str, Any]:
-    return {"desired": Desired.STOP, "end_reason": reason}
+    return {"desired": Desired.STOP, "end_reason": EndReason(reason)}
 
 
 def blames(decisions: Iterable[Decision]) -> list[str]:

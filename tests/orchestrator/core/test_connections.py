@@ -89,7 +89,8 @@ def test_where_no_source_has_a_connection_the_event_names_the_provider_and_a_fre
     fields = play.of(EventType.STREAM_UNAVAILABLE, play.look())
     assert fields["sources"] == {"a": "source refused", "b": FULL}
     play.engine_answers()
-    play.session = play.session if play.session.retry_at is None else play.wants(retry_at=play.session.retry_at + 20.0).session
+    assert play.retry_at is not None
+    play.retries_in(play.retry_at - play.now + 20.0)
     play.after(1.0).connects(full={"b": FULL}, awaited={"b": FULL}).nothing()
     play.after(1.0).connects(awaited={"b": FULL}).then(start(2, "b"), phase=Phase.UNAVAILABLE)
 
@@ -127,7 +128,7 @@ def test_a_planned_swap_with_one_connection_ends_the_old_attempt_first(why: str)
         records=[ended(1, None, f"ended for its successor ({why}): no connection for both"), started(2, wanted, why)],
         phase=Phase.SWITCHING,
     )
-    assert play.session.previous is None
+    assert play.previous is None
     fields = play.of(EventType.STREAM_SWITCH, play.engine_answers(2).lists(2).look())
     assert (fields["from"], fields["to"], fields["reason"]) == ("a", wanted, why)
 

@@ -38,6 +38,7 @@ from tests.orchestrator.core.playbook import (
     told,
     went_live,
 )
+from tests.words import why
 from transcoder.ending import Ending
 
 # --- a session starts -------------------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ def test_a_source_that_failed_seconds_ago_is_not_waited_for_where_another_works(
 def test_a_refusal_is_never_from_memory() -> None:
     """The only source failed a moment ago: it is asked again before a viewer is sent away."""
     play = Playbook("a")
-    play.source("a", status=SourceStatus.PROBLEMATIC, last_failed_at=REQUESTED_AT - 3.0, last_failure_reason="source ended")
+    play.source("a", status=SourceStatus.PROBLEMATIC, last_failed_at=REQUESTED_AT - 3.0, last_failure=why("source ended"))
     play.then(probe("a"), phase=Phase.REQUESTED)
     play.at(0.1).answers("a")
     play.then(start(1, "a"), phase=Phase.STARTING)
@@ -508,7 +509,7 @@ def test_no_source_left_is_told_with_every_reason() -> None:
 
 def test_a_healthy_source_is_not_reported_with_an_old_reason() -> None:
     """Faults of ours make a session unavailable with healthy sources behind it."""
-    play = Playbook("a", "b").starting().source("b", last_failure_reason="something last week")
+    play = Playbook("a", "b").starting().source("b", last_failure=why("something last week"))
     for number in (1, 2, 3):
         decision = play.refuses(number, "engine full").look()
         play.engine_answers(number + 1)
@@ -520,10 +521,10 @@ def test_unavailable_is_told_once_and_retried_with_growing_delays_source_by_sour
     play = Playbook("a", "b", "c").unavailable()
     delays, places = [], []
     for nth in range(9):
-        assert play.session.retry_at is not None
-        delays.append(round(play.session.retry_at - REQUESTED_AT - play.elapsed, 6))
+        assert play.retry_at is not None
+        delays.append(round(play.retry_at - REQUESTED_AT - play.elapsed, 6))
         play.nothing()
-        play.at(play.session.retry_at - REQUESTED_AT)
+        play.at(play.retry_at - REQUESTED_AT)
         decision = play.look()
         assert play.session.attempt is not None
         number, source = play.session.attempt.number, play.session.attempt.source_id
@@ -557,8 +558,8 @@ def test_recovered_on_the_same_playlist() -> None:
 def test_a_probe_that_succeeds_ends_the_wait() -> None:
     play = Playbook("a", "b").unavailable()
     for _ in range(6):
-        assert play.session.retry_at is not None
-        play.at(play.session.retry_at - REQUESTED_AT).look()
+        assert play.retry_at is not None
+        play.at(play.retry_at - REQUESTED_AT).look()
         assert play.session.attempt is not None
         play.exits(play.session.attempt.number, Ending.SOURCE_REFUSED).look()
         play.engine_answers()
@@ -577,8 +578,8 @@ def test_a_source_that_we_fail_on_does_not_keep_the_others_from_their_turn() -> 
         play.refuses(number, "engine full").look()
         play.engine_answers()
         if play.session.attempt is None:
-            assert play.session.retry_at is not None
-            play.at(play.session.retry_at - REQUESTED_AT).look()
+            assert play.retry_at is not None
+            play.at(play.retry_at - REQUESTED_AT).look()
         assert play.session.attempt is not None
         number = play.session.attempt.number
         places.append(play.session.attempt.source_id)
@@ -588,8 +589,8 @@ def test_a_source_that_we_fail_on_does_not_keep_the_others_from_their_turn() -> 
 def test_what_was_tried_does_not_grow_for_ever() -> None:
     play = Playbook("a", "b").unavailable()
     for _ in range(50):
-        assert play.session.retry_at is not None
-        play.at(play.session.retry_at - REQUESTED_AT).look()
+        assert play.retry_at is not None
+        play.at(play.retry_at - REQUESTED_AT).look()
         assert play.session.attempt is not None
         play.exits(play.session.attempt.number, Ending.SOURCE_REFUSED).look()
         play.engine_answers()
@@ -602,9 +603,9 @@ def test_a_source_that_plays_for_a_moment_and_dies_is_held_off_for_a_growing_tim
     for _ in range(8):
         assert play.session.attempt is not None
         play.exits(play.session.attempt.number, Ending.SOURCE_ENDED).look()
-        assert play.session.retry_at is not None
-        delays.append(round(play.session.retry_at - REQUESTED_AT - play.elapsed, 6))
-        play.engine_answers().at(play.session.retry_at - REQUESTED_AT).look()
+        assert play.retry_at is not None
+        delays.append(round(play.retry_at - REQUESTED_AT - play.elapsed, 6))
+        play.engine_answers().at(play.retry_at - REQUESTED_AT).look()
         play.after(0.3).goes_live().after(1.0)
     assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     play.after(10.0).lists(play.session.last_attempt)
@@ -670,10 +671,10 @@ def test_a_switch_to_nowhere_is_refused(asked: str, reason: str) -> None:
 
 def test_while_nothing_works_a_switch_to_nowhere_is_refused_and_the_retries_go_on() -> None:
     play = Playbook("a").unavailable().wants(switch_to="b")
-    retry_at = play.session.retry_at
+    retry_at = play.retry_at
     reason = "no longer a source of the channel, nor of those behind it"
     play.then(records=[refused("b", reason)], phase=Phase.UNAVAILABLE)
-    assert play.session.retry_at == retry_at
+    assert play.retry_at == retry_at
 
 
 def test_a_switch_waits_until_the_session_is_live() -> None:
@@ -725,8 +726,8 @@ def test_while_nothing_works_a_switch_that_fails_is_told_once() -> None:
         ],
         phase=Phase.UNAVAILABLE,
     )
-    assert play.session.retry_at is not None
-    play.engine_answers().at(play.session.retry_at - REQUESTED_AT).look()
+    assert play.retry_at is not None
+    play.engine_answers().at(play.retry_at - REQUESTED_AT).look()
     decision = play.exits(number + 1, Ending.SOURCE_REFUSED).look()
     assert not [each for each in decision.records if isinstance(each, Happened)]
 
@@ -811,9 +812,9 @@ def test_a_swap_away_from_a_removed_source_that_fails_by_our_fault_is_not_tried_
         play.then(start(number, "b"))
         play.refuses(number, "no such image").then(stop(number), phase=Phase.LIVE, on=(1, "a"))
         play.has_gone(number).nothing()
-        assert play.session.retry_at is not None
-        delays.append(round(play.session.retry_at - REQUESTED_AT - play.elapsed, 6))
-        play.at(play.session.retry_at - REQUESTED_AT).lists(1)
+        assert play.retry_at is not None
+        delays.append(round(play.retry_at - REQUESTED_AT - play.elapsed, 6))
+        play.at(play.retry_at - REQUESTED_AT).lists(1)
     assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
@@ -845,12 +846,12 @@ def test_a_renewal_that_fails_is_tried_again_later_and_the_old_attempt_plays_on(
 
 
 def test_stop_then_containers_then_endlist_then_ended() -> None:
-    play = Playbook("a").live().wants(**desired_stop("viewer left"))
+    play = Playbook("a").live().wants(**desired_stop("operator"))
     play.then(stop(1, 1.0), records=[], phase=Phase.LIVE)
     play.then(stop(1, 1.0), records=[])
     play.has_gone(1).then(FINISH, records=[], phase=Phase.LIVE)
     play.lists(1, done=True).then(
-        records=[ended(1, None, "viewer left"), told(EventType.SESSION_ENDED, reason="viewer left")], phase=Phase.ENDED
+        records=[ended(1, None, "operator"), told(EventType.SESSION_ENDED, reason="operator")], phase=Phase.ENDED
     )
     assert play.session.ended_at == REQUESTED_AT + play.elapsed
     play.after(1000.0).nothing()

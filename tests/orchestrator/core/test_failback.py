@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.core.model import ChannelPolicy, EventType, Observation, Phase, SourceStatus
+from orchestrator.core.model import Attempt, ChannelPolicy, EventType, Live, Observation, Phase, SourceStatus
 from orchestrator.core.session.choice import better
 from tests.orchestrator.core.playbook import (
     REQUESTED_AT,
@@ -155,8 +155,8 @@ def test_failbacks_that_fail_again_and_again_become_few() -> None:
             probed(play, "a", 5.0)
         play.refuses(number, "no such image").look()
         play.has_gone(number)
-        assert play.session.retry_at is not None
-        waits_s.append(round(play.session.retry_at - REQUESTED_AT - play.elapsed, 6))
+        assert play.retry_at is not None
+        waits_s.append(round(play.retry_at - REQUESTED_AT - play.elapsed, 6))
     assert waits_s == [60.0, 120.0, 240.0, 300.0, 300.0, 300.0]
     probed(play, "a", 300.0).then(start(9, "a"))
     play.runs(9).after(0.5).goes_live()
@@ -238,5 +238,5 @@ def test_what_the_old_address_did_is_not_the_new_ones_fault() -> None:
 def test_an_attempt_of_an_earlier_release_is_left_where_it_is() -> None:
     play = Playbook("a").live()
     assert play.session.attempt is not None
-    play.wants(attempt=type(play.session.attempt)(1, "a", REQUESTED_AT, REQUESTED_AT + 0.3))
+    play.wants(state=Live(Attempt.on(1, "a", REQUESTED_AT, REQUESTED_AT + 0.3)))
     play.source("a", url="http://moved/").nothing()

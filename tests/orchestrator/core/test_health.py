@@ -9,12 +9,13 @@ from msgspec.structs import asdict, replace
 
 from orchestrator.core.model import Media, Source, SourceStatus
 from orchestrator.core.source import health
+from tests.words import why
 
 UNKNOWN, HEALTHY, PROBLEMATIC, RECOVERED, DISABLED = SourceStatus
 SEEN = health.ProbeSucceeded(Media(video="h264"))
-UNSEEN = health.ProbeFailed("connection refused")
-FAILED = health.Failed("404")
-STALLED = health.Failed("stalled", stalled=True, in_a_row=3)
+UNSEEN = health.ProbeFailed(why("connection refused"))
+FAILED = health.Failed(why("404"))
+STALLED = health.Failed(why("source stalled"), stalled=True, in_a_row=3)
 SOURCE = Source(id="x-1", channel_id="c-1", url="http://a/")
 
 TRANSITIONS = [
@@ -43,7 +44,7 @@ happenings = st.one_of(
     st.sampled_from(
         [SEEN, UNSEEN, health.Listed(), health.PlayedSteadily(), health.Moved(), health.Enabled(), health.Disabled()]
     ),
-    st.builds(health.Failed, reason=st.just("404"), stalled=st.booleans(), in_a_row=st.integers(1, 9)),
+    st.builds(health.Failed, why=st.just(why("404")), stalled=st.booleans(), in_a_row=st.integers(1, 9)),
 )
 histories = st.lists(happenings, max_size=30)
 
@@ -56,7 +57,7 @@ def test_the_next_status(status: SourceStatus, what: health.Happening, then: Sou
 def test_failures_are_counted_by_kind_and_dated() -> None:
     failed = health.after(health.after(SOURCE, FAILED, 5.0), STALLED, 8.0)
     assert (failed.failure_count, failed.stall_count, failed.failures_in_a_row) == (1, 1, 3)
-    assert (failed.last_failed_at, failed.last_failure_reason, failed.problematic_since) == (8.0, "stalled", 5.0)
+    assert (failed.last_failed_at, failed.last_failure_reason, failed.problematic_since) == (8.0, "source stalled", 5.0)
 
 
 def test_a_failed_probe_counts_no_failure() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.core.model import SLATE, Event, EventType, Source, SourceStatus
 from orchestrator.core.reading.timeline import QUARTER_S, Delivery, Run, State, first_choices, quarters
+from tests.words import causes, why
 
 FIRST, KNOWN = frozenset({"a"}), frozenset({"a", "b", "other channel's"})
 Q = float(QUARTER_S)
@@ -17,11 +18,17 @@ Q = float(QUARTER_S)
 
 def run(source: str | None, start: float, end: float | None = None, reason: str | None = None, *, live: bool = True) -> Run:
     listed = start if live else None
-    return Run(source_id=source, started_at=start, first_segment_at=listed, ended_at=end, end_reason=reason)
+    return Run(
+        source_id=source,
+        started_at=start,
+        first_segment_at=listed,
+        ended_at=end,
+        end_cause=why(reason, of_end=True).cause if reason else None,
+    )
 
 
 def told(kind: EventType, at: float, **fields: Any) -> Event:
-    return Event(id=1, session_id="s-1", type=kind, at=at, fields=fields)
+    return Event(id=1, session_id="s-1", type=kind, at=at, fields=fields, causes=causes(kind, fields))
 
 
 def down(at: float, slate: bool = False) -> Event:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 
 from orchestrator.core.model import (
     SLATE,
-    Attempt,
     AttemptEnded,
     AttemptStarted,
+    Cause,
     ContainerState,
     Corrupt,
     Decision,
     Desired,
+    EndReason,
     EventType,
     FinishPlaylist,
     Happened,
@@ -27,9 +28,7 @@ from orchestrator.core.model import (
     Unknown,
 )
 from orchestrator.core.policy import Policy
-from orchestrator.core.session.choice import OPERATOR, cause
-from orchestrator.core.session.decide import FAILBACK, decide
-from orchestrator.core.session.operator_switch import ROLLED
+from orchestrator.core.session.decide import decide
 from orchestrator.core.source.hold_off import is_held_off
 from transcoder import bucket
 from transcoder.ending import Ending
@@ -40,7 +39,7 @@ _RECENT_S = 11.0  # the policy's `probe_fresh_s` and a moment
 _DECISIONS_PER_S = 60  # of one session: more is a busy loop
 
 
-_SILENCE = ("no segment within the start budget", "playlist stalled", "playlist is gone")
+_SILENCE = (Cause.NO_SEGMENT, Cause.PLAYLIST_STALLED, Cause.PLAYLIST_GONE)
 _SILENT_AT_LEAST_S = 5.0
 _DELETION_SEEN_S = 10.0  # rows are read before every decision, beside a store that may not answer for as long as a client waits
 _NOTICED_S = 20.0  # no renewal could be written for so long: that must have been noticed
@@ -96,7 +95,7 @@ class Laws:
         for record in decision.records:
             if isinstance(record, AttemptStarted):
                 self._broken += judged(session, seen, record, now, policy)
-                if cause(record.reason) == FAILBACK:
+                if record.why.cause is Cause.FAILBACK:
                     self._fails_back(seen, record.source_id)
         self._decisions.append((now, session.id))
         while self._decisions[0][0] <= now - 1.0:
@@ -114,18 +113,18 @@ class Laws:
         self._wishes_are_answered(before, decision)
         for record in decision.records:
             match record:
-                case AttemptStarted(number, source_id, reason):
+                case AttemptStarted(number, source_id, why):
                     if self._now() - self._deleted.get(source_id, self._now()) > _DELETION_SEEN_S:
                         self.break_(f"{source_id} was started, which has been deleted")
-                    if source_id in burnt and after.phase is not Phase.UNAVAILABLE and cause(reason) != OPERATOR:
+                    if source_id in burnt and after.phase is not Phase.UNAVAILABLE and why.cause is not Cause.OPERATOR:
                         self.break_(f"{source_id} was burnt twice in one incident")
                     if number <= before.last_attempt:
                         self.break_(f"law 4: attempt {number} after {before.last_attempt}")
                     opened.add(number)
                     (self.slates if source_id == SLATE else self.starts).append((self._now(), before.id))
-                case AttemptEnded(number, _, reason):
-                    if reason in _SILENCE and self._now() - self.store_silent_at < _SILENT_AT_LEAST_S:
-                        self.break_(f"law 3: {reason!r}, but the store has been silent")
+                case AttemptEnded(number, _, why):
+                    if why.cause in _SILENCE and self._now() - self.store_silent_at < _SILENT_AT_LEAST_S:
+                        self.break_(f"law 3: {why.text!r}, but the store has been silent")
                     if number not in opened:
                         self.break_(f"attempt {number} ended twice, or was never started")
                     opened.discard(number)
@@ -140,13 +139,10 @@ class Laws:
                     pass
         if after.phase in (Phase.LIVE, Phase.UNAVAILABLE, Phase.ENDED):
             burnt.clear()
-        current = {each.number for each in (after.attempt, after.previous) if isinstance(each, Attempt)}
+        current = {each.number for each in after.attempts}
         if opened != current:
             self.break_(f"the history has the attempts {sorted(opened)} open, the session has {sorted(current)}")
-        if (
-            any(each.source_id == SLATE for each in (after.attempt, after.previous) if each)
-            and after.phase is not Phase.UNAVAILABLE
-        ):
+        if any(each.source_id == SLATE for each in after.attempts) and after.phase is not Phase.UNAVAILABLE:
             self.break_(f"the slate plays in the phase {after.phase}")
         if before.phase is Phase.ENDED and decision.records:
             self.break_("an ended session goes on")
@@ -175,7 +171,7 @@ class Laws:
 
     def stopped(self, before: Session, after: Session, renewed_at: float) -> None:
         """Law 3: nobody is idle who could not renew."""
-        if before.desired is Desired.STOP or after.desired is Desired.RUN or after.end_reason != "idle":
+        if before.desired is Desired.STOP or after.desired is Desired.RUN or after.end_reason is not EndReason.IDLE:
             return
         idle_s = self._now() - max(renewed_at, self._unrenewable_until)
         if idle_s < Policy().idle_timeout_s:
@@ -216,10 +212,10 @@ class Laws:
         if before.switch_to is not None and after.switch_to is None and not answered:
             self.break_(f"the wish {before.switch_to!r} was dropped without a word")
         attempt = before.attempt
-        if attempt is None or attempt.live_at is not None or cause(before.reason) not in (OPERATOR, ROLLED):
+        if attempt is None or attempt.live_at is not None or attempt.leg.why.cause not in (Cause.OPERATOR, Cause.ROLLED):
             return
         if any(isinstance(each, AttemptEnded) and each.attempt == attempt.number for each in records) and not refused:
-            self.break_(f"nobody was told that {before.reason!r} failed on {attempt.source_id}")
+            self.break_(f"nobody was told that {attempt.leg.why.text!r} failed on {attempt.source_id}")
 
     def _fails_back(self, seen: Observation, source_id: str) -> None:
         """Failback is to a source that every probe for long enough has found healthy, the last one just now."""
@@ -248,7 +244,7 @@ def judged(session: Session, seen: Observation, started: AttemptStarted, now: fl
     if source is None:
         yield f"{started.source_id} was started, which is disabled or not in the line-up"
         return
-    if cause(started.reason) == OPERATOR or (playing is not None and playing.source_id == source.id):
+    if started.why.cause is Cause.OPERATOR or (playing is not None and playing.source_id == source.id):
         return
     over = {*session.tried, *([] if playing is None else [playing.source_id])}
     works = [
@@ -262,7 +258,7 @@ def judged(session: Session, seen: Observation, started: AttemptStarted, now: fl
     ]
     if is_held_off(source, now, policy) and works:
         yield f"{source.id} was started, which is held off, though {works} work"
-    if cause(started.reason) == FAILBACK:
+    if started.why.cause is Cause.FAILBACK:
         order = list(enabled)
         if playing is None or order.index(source.id) >= order.index(playing.source_id):
             yield f"failback to {source.id}, which is no better than what plays"
@@ -271,7 +267,7 @@ def judged(session: Session, seen: Observation, started: AttemptStarted, now: fl
 def concluded_from_unknown(session: Session, seen: Observation, decision: Decision) -> Iterator[str]:
     """What a decision concludes that it cannot know."""
     acts = [action for action in decision.actions if not isinstance(action, ProbeSources)]
-    refused = decision.session.end_reason == "no_healthy_source"
+    refused = decision.session.end_reason is EndReason.NO_HEALTHY_SOURCE
     gave_up = decision.session.phase in (Phase.ENDED, Phase.UNAVAILABLE) and decision.session.phase is not session.phase
     blamed = any(isinstance(record, SourceFailed) for record in decision.records)
     wants_to_stop = session.desired is Desired.STOP

@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from orchestrator.adapters.sql.channels.catalogue import derived
-from orchestrator.adapters.sql.channels.source_rows import SOURCE_COLUMNS, health_of, source_of
+from orchestrator.adapters.sql.channels.source_rows import HEALTH_COLUMNS, SOURCE_COLUMNS, health_of, source_of
 from orchestrator.adapters.sql.database import Database
 from orchestrator.adapters.sql.ids import CHANNEL, SOURCE, new_id
 from orchestrator.adapters.sql.schema import channels, sources
@@ -30,6 +30,7 @@ from orchestrator.core.model import ChannelPolicy, SourceStatus
 from orchestrator.core.source import health
 
 _FIELDS = ChannelFields.__struct_fields__
+_EDITED = ("url", "user_agent", "headers", "imported", *HEALTH_COLUMNS)
 _CHANNEL = (channels.c.id, channels.c.slug, channels.c.imported, *(channels.c[name] for name in _FIELDS))
 _SOURCE = (
     sources.c.id,
@@ -45,7 +46,7 @@ _UPDATE_CHANNEL = update(channels).where(channels.c.id == bindparam("row_id"))
 _UPDATE_SOURCE = (
     update(sources)
     .where(sources.c.id == bindparam("row_id"))
-    .values({sources.c[name]: bindparam(f"to_{name}") for name in ("url", "user_agent", "headers", "imported", *health.FIELDS)})
+    .values({sources.c[name]: bindparam(f"to_{name}") for name in _EDITED})
 )
 
 

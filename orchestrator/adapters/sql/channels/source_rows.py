@@ -20,10 +20,11 @@ SOURCE_COLUMNS = tuple(sources.c[name] for name in _FIELDS)
 
 # Made once, as every statement that is executed again and again: to build one costs more than to execute it
 _LOCKED = select(*SOURCE_COLUMNS).where(sources.c.id == bindparam("own")).with_for_update()
+HEALTH_COLUMNS = (*health.FIELDS, "last_failure_reason")  # the latter is for the release before 0018
 _HEALTH = (
     update(sources)
     .where(sources.c.id == bindparam("own"))
-    .values({sources.c[name]: bindparam(f"to_{name}") for name in health.FIELDS})
+    .values({sources.c[name]: bindparam(f"to_{name}") for name in HEALTH_COLUMNS})
 )
 
 
@@ -34,7 +35,7 @@ def source_of(row: Iterable[Any]) -> Source:
 
 def health_of(source: Source) -> dict[str, Any]:
     """The columns of its health."""
-    return {name: getattr(source, name) for name in health.FIELDS}
+    return {name: getattr(source, name) for name in HEALTH_COLUMNS}
 
 
 def happened(connection: Connection, source_id: str, what: Sequence[health.Happening], now: float) -> None:

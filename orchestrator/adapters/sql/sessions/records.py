@@ -7,10 +7,10 @@ wait for each other but never for ever. The session's row is locked already when
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from orchestrator.adapters.sql.channels import source_rows
 from orchestrator.adapters.sql.schema import attempts, channels, events, journal, sources
@@ -21,6 +21,7 @@ from orchestrator.core.model import (
     AttemptSteady,
     Event,
     Happened,
+    Leg,
     Record,
     SourceFailed,
 )
@@ -28,29 +29,32 @@ from orchestrator.core.source import health
 
 
 def write_records(
-    connection: Connection, session_id: str, channel_id: str, records: Sequence[Record], now: float, last_event: int
-) -> tuple[Event, ...]:
-    """Writes them all; the events get the ids that end with `last_event`."""
+    connection: Connection, session_id: str, channel_id: str, records: Sequence[Record], now: float, last_event: int,
+    legs: Mapping[int, tuple[Leg, ...]] = {},
+) -> tuple[Event, ...]:  # fmt: skip
+    """Writes them all; the events get the ids that end with `last_event`. `legs`: of the attempts that run, by number."""
     of_sources: dict[str, list[health.Happening]] = defaultdict(list)
     happened: list[Happened] = []
     for record in records:
         match record:
             case AttemptStarted():
                 values = {"session_id": session_id, "number": record.attempt, "source_id": record.source_id}
-                values |= {"started_at": now, "start_reason": record.reason}
+                values |= {"started_at": now, "start_reason": record.why.text, "start_cause": record.why.cause}
+                values |= {"legs": legs.get(record.attempt)}
                 connection.execute(_STARTED, values)
             case AttemptLive():
                 own = {"own": session_id, "of": record.attempt}
-                connection.execute(_LIVE, own | {"first_segment_at": now})
+                connection.execute(_LIVE, own | {"at": now, "now": legs.get(record.attempt)})
                 connection.execute(_PLAYS, {"channel": channel_id, "source": record.source_id})
                 of_sources[record.source_id].append(health.Listed())
             case AttemptSteady():
                 of_sources[record.source_id].append(health.PlayedSteadily())
             case AttemptEnded():
                 own = {"own": session_id, "of": record.attempt}
-                connection.execute(_ENDED, own | {"ended_at": now, "exit_code": record.exit_code, "end_reason": record.reason})
+                values = {"ended_at": now, "exit_code": record.exit_code}
+                connection.execute(_ENDED, own | values | {"end_reason": record.why.text, "end_cause": record.why.cause})
             case SourceFailed():
-                of_sources[record.source_id].append(health.Failed(record.reason, record.stalled, record.in_a_row))
+                of_sources[record.source_id].append(health.Failed(record.why, record.stalled, record.in_a_row))
             case Happened():
                 happened.append(record)
             case _:
@@ -58,13 +62,16 @@ def write_records(
     for source_id, what in sorted(of_sources.items()):
         source_rows.happened(connection, source_id, what, now)
     written = tuple(
-        Event(id=number, session_id=session_id, type=each.type, at=now, fields=each.fields)
+        Event(id=number, session_id=session_id, type=each.type, at=now, fields=each.fields, causes=each.causes)
         for number, each in enumerate(happened, start=last_event - len(happened) + 1)
     )
     if written:
         connection.execute(
             _HAPPENED,
-            [{"session_id": e.session_id, "id": e.id, "type": e.type, "at": e.at, "fields": e.fields} for e in written],
+            [
+                {"session_id": e.session_id, "id": e.id, "type": e.type, "at": e.at, "fields": e.fields, "causes": e.causes}
+                for e in written
+            ],
         )
         # The last that a transaction does: between a cursor and its commit there is to be nothing that waits
         connection.execute(_ENTERED, [{"session_id": e.session_id, "event_id": e.id} for e in written])
@@ -78,7 +85,9 @@ def count_events(records: Sequence[Record]) -> int:
 # Made once: to build a statement costs more than to execute it
 _STARTED = insert(attempts)
 _ENDED = update(attempts).where(attempts.c.session_id == bindparam("own"), attempts.c.number == bindparam("of"))
-_LIVE = _ENDED.where(attempts.c.first_segment_at.is_(None))
+_LIVE = _ENDED.where(attempts.c.first_segment_at.is_(None)).values(
+    first_segment_at=bindparam("at"), legs=func.coalesce(bindparam("now", type_=attempts.c.legs.type), attempts.c.legs)
+)
 _HAPPENED = insert(events)
 _ENTERED = insert(journal)
 

@@ -1,44 +1,39 @@
-"""A session as a row, and back. The struct's fields are columns of the same name; its two attempts are five columns each."""
+"""A session as a row, and back: intent and identity in columns of their fields' names, the rest in the column `state`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec.structs import astuple, fields
+from msgspec.structs import asdict, fields
 from sqlalchemy import Connection, Row, bindparam, select
 
-from orchestrator.adapters.sql.schema import sessions
+from orchestrator.adapters.sql.former_columns import former_columns
+from orchestrator.adapters.sql.schema import Kept, sessions
 from orchestrator.adapters.sql.sessions import leases as holding
-from orchestrator.core.model import Attempt, Session
+from orchestrator.core.model import Session
 from orchestrator.errors import NotFound
 from orchestrator.ports import SessionRow
 
-_FLAT = tuple(field.name for field in fields(Session) if field.name not in ("attempt", "previous"))
-_ATTEMPT = ("attempt", "source_id", "attempt_started_at", "attempt_live_at", "attempt_address")
-_PREVIOUS = ("previous_attempt", "previous_source_id", "previous_started_at", "previous_live_at", "previous_address")
+_KEPT = tuple(field.name for field in fields(Kept))
+_COLUMNS = tuple(field.name for field in fields(Session) if field.name not in _KEPT)
 
-SESSION = tuple(sessions.c[name] for name in (*_FLAT, *_ATTEMPT, *_PREVIOUS))
+SESSION = (*(sessions.c[name] for name in _COLUMNS), sessions.c.state)
 RENEWED_AT = holding.latest_renewal().label("renewed_at")
 SESSION_ROW = (*SESSION, RENEWED_AT)
 _READ = select(*SESSION_ROW).where(sessions.c.id == bindparam("own"))
 
 
 def columns_of(session: Session) -> dict[str, Any]:
-    values = {name: getattr(session, name) for name in _FLAT}
-    return values | _attempt_columns(_ATTEMPT, session.attempt) | _attempt_columns(_PREVIOUS, session.previous)
+    own = {name: getattr(session, name) for name in _COLUMNS}
+    kept = Kept(**{name: getattr(session, name) for name in _KEPT})
+    return {**former_columns(session), **own, "phase": session.phase, "state": kept}
 
 
 def session_of(row: Sequence[Any]) -> Session:
     """`row` begins with `SESSION`."""
-    rest = tuple(row)
-    current = len(_FLAT)
-    previous = current + len(_ATTEMPT)
-    return Session(
-        **dict(zip(_FLAT, rest, strict=False)),
-        attempt=_attempt(rest[current:previous]),
-        previous=_attempt(rest[previous : previous + len(_PREVIOUS)]),
-    )
+    kept: Kept = row[len(_COLUMNS)]
+    return Session(**dict(zip(_COLUMNS, row, strict=False)), **asdict(kept))
 
 
 def session_row_of(row: Row[Any]) -> SessionRow:
@@ -52,11 +47,3 @@ def read_session(connection: Connection, session_id: str) -> SessionRow:
     if row is None:
         raise NotFound(f"session {session_id}")
     return session_row_of(row)
-
-
-def _attempt_columns(names: tuple[str, ...], attempt: Attempt | None) -> dict[str, Any]:
-    return dict(zip(names, astuple(attempt) if attempt else (None,) * len(names), strict=True))
-
-
-def _attempt(values: tuple[Any, ...]) -> Attempt | None:
-    return None if values[0] is None else Attempt(*values)

@@ -22,7 +22,7 @@ from orchestrator.adapters.sql.sessions.session_rows import (
     session_of,
     session_row_of,
 )
-from orchestrator.core.model import SHARED, Decision, Desired, Event, Phase, Profile, Record, Session
+from orchestrator.core.model import SHARED, Decision, Desired, EndReason, Event, Phase, Profile, Record, Session
 from orchestrator.core.session.limits import NO_LIMITS, Limits
 from orchestrator.core.session.operator_switch import NEXT
 from orchestrator.errors import NotFound, Stale
@@ -82,7 +82,7 @@ class SqlSessions:
             query = query.where(sessions.c.phase == phase)
         return await self._database.read(lambda connection: tuple(session_row_of(row) for row in connection.execute(query)))
 
-    async def stop(self, session_id: str, reason: str) -> None:
+    async def stop(self, session_id: str, reason: EndReason) -> None:
         """The reason becomes the session's `end_reason`. A no-op where it is stopping or has ended."""
         await self._intend(session_id, desired=Desired.STOP, end_reason=reason)
 
@@ -112,7 +112,7 @@ class SqlSessions:
             if len(held) > 1:
                 connection.execute(delete(leases).where(*own))
             else:
-                connection.execute(_intended(session_id, desired=Desired.STOP, end_reason="stopped"))
+                connection.execute(_intended(session_id, desired=Desired.STOP, end_reason=EndReason.STOPPED))
 
         await self._database.write(work)
 
@@ -149,13 +149,14 @@ class SqlSessions:
         state = {name: value for name, value in columns_of(decision.session).items() if name not in _FIXED}
         state["version"] = before.version + 1
         count = count_events(decision.records)
+        legs = {each.number: each.legs for each in decision.session.attempts}
         swap = state | {"own": before.id, "expected": before.version, "happened": count}
 
         def work(connection: Connection) -> tuple[Event, ...]:
             if connection.execute(_SWAP, swap).rowcount == 0:
                 raise Stale(f"session {before.id} is no longer at version {before.version}")
             last_event = connection.scalar(_LAST_EVENT, {"own": before.id}) if count else None
-            return write_records(connection, before.id, before.channel_id, decision.records, now, last_event or 0)
+            return write_records(connection, before.id, before.channel_id, decision.records, now, last_event or 0, legs)
 
         return await self._database.write(work)
 

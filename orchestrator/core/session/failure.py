@@ -1,0 +1,202 @@
+"""The newest attempt is over: blame it or not, and go on with another source, with the same one, or without any.
+
+A failure of the source takes the next source; each source is tried once in an incident. A failure that was not the source's (a
+fault) takes the same source again at once, then the next one, then the session backs off. `core.blame` tells which it was.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from orchestrator.core.model import (
+    Absent,
+    Attempt,
+    AttemptEnded,
+    Cause,
+    Causes,
+    Decision,
+    EventType,
+    Fields,
+    Happened,
+    Live,
+    Record,
+    Session,
+    Source,
+    SourceFailed,
+    SourceStatus,
+    Starting,
+    State,
+    SwapBackoff,
+    Switching,
+    Unavailable,
+    Why,
+)
+from orchestrator.core.session import choice, operator_switch, slate, steps
+from orchestrator.core.session.blame import Failure, diagnose, publishes
+from orchestrator.core.session.given import Given
+from orchestrator.core.session.next_look import next_look
+from orchestrator.core.source.hold_off import failures_in_a_row
+
+_REFUSALS = 64  # addresses kept of sources whose job the agent refuses
+
+
+def swap_failed(state: Live, given: Given) -> Decision | None:
+    """A rule: the successor of a planned swap failed while the attempt before it goes on publishing. It plays on.
+
+    The fault may be in every attempt, so the next swap backs off, unless an operator asks for it. After a failed failback the
+    better source has to prove itself anew, whoever was to blame; other swaps do not wait.
+    """
+    successor, session, policy = state.successor, given.session, given.policy
+    if successor is None or not publishes(state.attempt, given):
+        return None
+    failure = diagnose(successor, given)
+    if failure is None:
+        return None
+    failback = successor.leg.why.cause is Cause.FAILBACK
+    stable_s = given.seen.channel_policy.failback_stable_s
+    longer_s = min(stable_s * 2.0 ** min(session.retries, 16), max(stable_s, policy.hold_off_max_s)) if failback else 0.0
+    backoff = SwapBackoff(given.now + max(policy.retry_delay_s(session.retries), longer_s), failback_only=failback)
+    back = replace(session, state=Live(state.attempt, backoff=backoff), retries=session.retries + 1)
+    if failure.is_refusal:
+        back = _with_refusal(back, successor, given)
+    records = (*_records_of(failure, successor, given), *operator_switch.failed(successor, failure.why))
+    return Decision(session=back, records=records, wake_at=next_look(replace(given, session=back)))
+
+
+def attempt_failed(state: Starting | Live | Switching | Unavailable, given: Given) -> Decision | None:
+    """A rule: nothing publishes any more, but for the slate."""
+    attempt = given.session.attempt
+    failure = None if attempt is None else diagnose(attempt, given)
+    if attempt is None or failure is None:
+        return None
+    records = (*_records_of(failure, attempt, given), *operator_switch.failed(attempt, failure.why))
+    match state:
+        case Live(attempt=before, successor=Attempt()):  # it has ended, too
+            records = (AttemptEnded(before.number, None, Why(Cause.REPLACED)), *records)
+        case Unavailable():
+            state, ended = slate.beside_failed(state, given)
+            records = (*ended, *records)
+        case _:
+            pass
+    live_at, now, policy = attempt.leg.live_at, given.now, given.policy
+    steady = live_at is not None and now - live_at >= policy.steady_s
+    tried = given.session.tried
+    if steady:
+        given = given.changed(retries=0)
+    if failure.blames_source or failure.is_refusal:
+        tried = once(*tried, attempt.leg.input)
+        if failure.is_refusal:
+            given = replace(given, session=_with_refusal(given.session, attempt, given))
+        usable = choice.not_refused(given.session, choice.with_connection(given.seen))
+        source = choice.after_failure(usable, tried, now, policy)
+    else:
+        given = _with_fault(given)
+        source = _after_fault(given, attempt.leg.input, tried, steady=steady)
+    if source is None or isinstance(state, Unavailable):  # a retry that failed makes the delay grow, whatever comes next
+        return _unavailable(state, failure, attempt, tried, records, given)
+    from_source_id = _from(state, attempt)
+
+    def into(new: Attempt) -> State:
+        if isinstance(state, Starting):
+            return Starting(new, tried, from_source_id)
+        return Switching(new, from_source_id, tried)
+
+    return steps.start(given, source, failure.why, into, tried=tried, records=records)
+
+
+def once(*source_ids: str) -> tuple[str, ...]:
+    """Each of these once, in order."""
+    return tuple(dict.fromkeys(source_ids))
+
+
+# --- what follows from a fault, and when nothing is left -----------------------------------------------------------------
+
+
+def _after_fault(given: Given, source_id: str, tried: tuple[str, ...], *, steady: bool) -> Source | None:
+    """The same source at once; if it happens again, the next one; then with delays, unless the attempt had proved itself."""
+    session = given.session
+    usable = choice.not_refused(session, choice.with_connection(given.seen))
+    same = next((each for each in choice.enabled(usable) if each.id == source_id), None)
+    if session.faults == 1 and same is not None:
+        return same
+    if session.faults <= 2 or steady:
+        return choice.after_failure(usable, (*tried, source_id), given.now, given.policy) or same
+    return None
+
+
+def _unavailable(
+    state: Starting | Live | Switching | Unavailable, failure: Failure, attempt: Attempt, tried: tuple[str, ...],
+    records: tuple[Record, ...], given: Given,
+) -> Decision:  # fmt: skip
+    """No source works: back off. Clients are told once, and told of the slate where one will go on: a session that was never
+    live has shown nothing that could go on."""
+    session, seen, now = given.session, given.seen, given.now
+    tried = once(*tried, attempt.leg.input)
+    if all(each.id in tried for each in choice.not_refused(session, choice.enabled(seen.sources))):
+        tried = ()  # the next round
+    retry_at = now + given.policy.retry_delay_s(session.retries)
+    if isinstance(state, Unavailable):
+        waiting = replace(state, why=failure.why, tried=tried, retry_at=retry_at, trying=None)
+    else:
+        slate = seen.slate and not isinstance(state, Starting) and not isinstance(seen.playlist, Absent)
+        records = (*records, _told_unavailable(failure, attempt, given, slate=slate))
+        from_source_id = _from(state, attempt)
+        waiting = Unavailable(since=now, why=failure.why, from_source_id=from_source_id, tried=tried, retry_at=retry_at)
+    after = replace(session, state=waiting, retries=session.retries + 1)
+    return Decision(session=after, records=records, wake_at=retry_at)
+
+
+def _told_unavailable(failure: Failure, attempt: Attempt, given: Given, *, slate: bool) -> Happened:
+    reasons = {each.id: _why_not(each, failure, attempt, given) for each in choice.enabled(given.seen.sources)}
+    fields: Fields = {"reason": failure.why.text, "sources": {source_id: why.text for source_id, why in reasons.items()}}
+    causes = Causes(failure.why.cause, {source_id: why.cause for source_id, why in reasons.items()})
+    return Happened(EventType.STREAM_UNAVAILABLE, fields | {"slate": True} if slate else fields, causes)
+
+
+def _why_not(source: Source, failure: Failure, attempt: Attempt, given: Given) -> Why:
+    if source.id in given.seen.full:
+        return Why(Cause.PROVIDER_FULL, given.seen.full[source.id])
+    known = source.id != attempt.leg.input and source.status is SourceStatus.PROBLEMATIC
+    return (source.last_failure or failure.why) if known else failure.why
+
+
+# --- what is written of a failure ----------------------------------------------------------------------------------------
+
+
+def _records_of(failure: Failure, attempt: Attempt, given: Given) -> tuple[Record, ...]:
+    """The attempt's end, and the source's failure where it is to blame (law 7)."""
+    leg = attempt.leg
+    ended = AttemptEnded(attempt.number, failure.exit_code, failure.why)
+    source = given.seen.source(leg.input)
+    if not failure.blames_source or not (source is None or leg.address in (None, source.address)):
+        return (ended,)  # what failed may be the old address: the new one has done nothing
+    in_a_row = 1 if source is None else failures_in_a_row(source, leg, given.now, given.policy)
+    return (ended, SourceFailed(leg.input, failure.why, stalled=failure.is_stall, in_a_row=in_a_row))
+
+
+def _with_fault(given: Given) -> Given:
+    """A failure that was not the source's: how many there were within the policy's memory."""
+    fault_at = given.session.fault_at
+    again = fault_at is not None and given.now - fault_at < given.policy.fault_memory_s
+    return given.changed(fault_at=given.now, faults=given.session.faults + 1 if again else 1)
+
+
+def _with_refusal(session: Session, attempt: Attempt, given: Given) -> Session:
+    """The agent refuses the job of this attempt's source; it would refuse it again, as long as the source stays as it is."""
+    source = given.seen.source(attempt.leg.input)
+    address = attempt.leg.address or (source.address if source else None)
+    if address is None:
+        return session
+    return replace(session, refused=once(*session.refused[-(_REFUSALS - 1) :], address))
+
+
+def _from(state: Starting | Live | Switching | Unavailable, attempt: Attempt) -> str:
+    """The source that played before, for the event that tells of the next one."""
+    match state:
+        case Live(attempt=playing):
+            return playing.leg.input
+        case Starting(from_source_id=None):
+            return attempt.leg.input
+        case Starting(from_source_id=str(before)) | Switching(from_source_id=before) | Unavailable(from_source_id=before):
+            return before
+    raise AssertionError(state)

@@ -11,7 +11,7 @@ IMAGE := hls-failover-transcoder
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup image demo check test tests terraform bench screenshots diagrams format lock clean help
+.PHONY: setup image demo check test tests terraform bench screenshots diagrams types format lock clean help
 
 help:
 	@echo "make demo    a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
@@ -20,6 +20,7 @@ help:
 	@echo "make setup   the set-up alone            make lock    new versions of the dependencies"
 	@echo "make screenshots   every state of every page, in build/screenshots"
 	@echo "make diagrams    docs/states.md anew, from the code"
+	@echo "make types       the console's types of the API's answers anew, from its OpenAPI document"
 	@echo "make terraform   the modules in infra/terraform, without an account"
 
 setup: $(READY) $(PAGES)
@@ -59,6 +60,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/diagrams --check
+	$(BIN)/python $(WEB)/openapi > $(WEB)/openapi.json
 	cd $(WEB) && $(NPM) run --silent check
 
 # A part of the tests (ARGS) is asked for while one part is worked on. CHECKED=1: what comes before them has just been done.
@@ -83,6 +85,11 @@ screenshots: setup
 # The diagrams in docs/states.md, made by running the machines of the core.
 diagrams: $(READY)
 	@$(BIN)/python docs/diagrams
+
+# The console's wire types, of the document that the API itself makes of its handlers.
+types: setup
+	$(BIN)/python $(WEB)/openapi > $(WEB)/openapi.json
+	cd $(WEB) && $(NPM) run --silent types
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from enum import Enum
+from typing import Any, Self, assert_never
 
 from litestar.connection import ASGIConnection
 from msgspec import Struct
 
 from api.http.addresses import PublicAddresses
 from api.session.disclosure import Disclosure
-from orchestrator.core.model import Channel, Desired, Phase
+from orchestrator.core.model import SLATE, Channel, Desired, Phase, Session
 from orchestrator.core.reading.event_payload import playlist_url, timestamp
 from orchestrator.ports import AttemptRow, SessionRow
 
 
 def optional_timestamp(at: float | None) -> str | None:
     return None if at is None else timestamp(at)
+
+
+class Shown(Enum):
+    """What viewers see."""
+
+    SOURCE = "source"
+    SLATE = "slate"
+    NOTHING = "nothing"  # not yet, not now or no more
+
+
+def shown_by(session: Session) -> Shown:
+    """The slate counts once it has listed a segment; while a source is tried behind it, it goes on."""
+    match session.phase:
+        case Phase.LIVE | Phase.SWITCHING:
+            return Shown.SOURCE
+        case Phase.UNAVAILABLE if any(each.source_id == SLATE and each.live_at is not None for each in session.attempts):
+            return Shown.SLATE
+        case Phase.UNAVAILABLE | Phase.REQUESTED | Phase.STARTING | Phase.ENDED:
+            return Shown.NOTHING
+        case _:
+            assert_never(session.phase)
 
 
 class ChannelName(Struct, kw_only=True):
@@ -31,6 +53,7 @@ class SessionView(Struct, kw_only=True):
     channel: ChannelName
     phase: Phase
     desired: Desired
+    shown: Shown
     source_id: str | None  # that plays or is being started; a label for viewers of /watch
     attempt: int | None
     playlist_url: str  # never changes
@@ -65,6 +88,7 @@ class SessionView(Struct, kw_only=True):
             ),
             phase=session.phase,
             desired=session.desired,
+            shown=shown_by(session),
             source_id=to.source(session.attempt.source_id) if session.attempt else None,
             attempt=session.attempt.number if session.attempt else None,
             playlist_url=playlist_url(addresses.origin_url, session.id),
@@ -113,6 +137,7 @@ _MEMBERS: dict[str, Any] = {
     "channel": ChannelName(id="c-3f8w2n6r", slug="news", name="News"),
     "phase": Phase.LIVE,
     "desired": Desired.RUN,
+    "shown": Shown.SOURCE,
     "source_id": "x-9m2k4q7t",
     "attempt": 1,
     "playlist_url": "https://cdn.example.com/playlists/s-1gj4r0c7k2m9x5t8w3q6/index.m3u8",

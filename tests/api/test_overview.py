@@ -126,8 +126,9 @@ async def test_everything_at_a_glance(
     for when in ("created_at", "attempt_started_at", "live_at", "last_segment_at"):
         assert one.pop(when).endswith("Z")
     assert one == {
-        "id": session["id"], "channel_id": news["id"], "viewer": "*", "viewers": 1, "phase": "live", "desired": "run", "shown": "source",
-        "attempt": 1, "source_id": news["sources"][0]["id"], "bitrate_bps": 1_600_000, "segments": 3, "buffer_s": 6.0,
+        "id": session["id"], "channel_id": news["id"], "viewer": "*", "viewers": 1, "phase": "live", "desired": "run",
+        "shown": "source", "attempt": 1, "source_id": news["sources"][0]["id"], "bitrate_bps": 1_600_000, "segments": 3,
+        "buffer_s": 6.0,
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # A run starts hundreds of Python processes: without byte code each compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup image demo check test test-fast tests tests-real tests-pure tests-alone tests-web terraform bench screenshots diagrams docs film format lock clean help
+.PHONY: setup image demo check test test-fast tests tests-real tests-pure tests-alone tests-web terraform bench screenshots diagrams types docs film format lock clean help
 
 help:
 	@echo "make demo    a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
@@ -26,6 +26,7 @@ help:
 	@echo "make screenshots   every state of every page, in build/screenshots"
 	@echo "make diagrams    docs/states.md anew, from the code"
 	@echo "make docs    the documentation as a site, in build/docs"
+	@echo "make types       the console's types of the API's answers anew, from its OpenAPI document"
 	@echo "make terraform   the modules in infra/terraform, without an account"
 
 setup: $(READY) $(PAGES)
@@ -65,6 +66,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/diagrams --check
+	$(BIN)/python $(WEB)/openapi > $(WEB)/openapi.json
 	cd $(WEB) && $(NPM) run --silent check
 
 # What needs no server, engine or browser, with fewer examples of each property: the inner loop.
@@ -120,6 +122,10 @@ docs: $(READY)
 # The moving picture of the README. Needs Chromium.
 film: setup
 	@$(BIN)/python docs/film
+# The console's wire types, of the document that the API itself makes of its handlers.
+types: setup
+	$(BIN)/python $(WEB)/openapi > $(WEB)/openapi.json
+	cd $(WEB) && $(NPM) run --silent types
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

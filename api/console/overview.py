@@ -17,6 +17,7 @@ from litestar import Response, Router, get
 from litestar.config.compression import CompressionConfig
 from litestar.middleware import DefineMiddleware
 from litestar.middleware.compression import CompressionMiddleware
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Tag
 from msgspec import Struct
 
@@ -32,7 +33,7 @@ from api.session.answers import AnyRequest
 from api.session.lease_renewal import LeaseRenewal
 from api.session.views import optional_timestamp
 from orchestrator.control.presence import is_running
-from orchestrator.core.model import Desired, Phase, Provider, Session, SourceStatus
+from orchestrator.core.model import Desired, Phase, Provider, Session, Shown, SourceStatus
 from orchestrator.core.reading.event_payload import timestamp
 from orchestrator.core.reading.journal import position
 from orchestrator.ports import ChannelRow, Journal, Operation, OrchestratorRow, Providers, Sessions
@@ -55,8 +56,9 @@ class OverviewSession(Struct, kw_only=True):
     viewers: int
     phase: Phase
     desired: Desired
+    shown: Shown
     attempt: int | None
-    source_id: str | None  # "slate": the slate
+    source_id: str | None  # "slate": the slate; while the slate is shown it may be a source that is tried
     created_at: str
     attempt_started_at: str | None
     live_at: str | None  # of the attempt
@@ -120,7 +122,7 @@ EXAMPLE = Overview(
     sessions=[
         OverviewSession(
             id="s-1gj4r0c7k2m9x5t8w3q6", channel_id="c-3f8w2n6r", viewer="alice", viewers=1, phase=Phase.LIVE,
-            desired=Desired.RUN, attempt=1, source_id="x-9m2k4q7t", created_at="2025-06-01T21:04:09.870Z",
+            desired=Desired.RUN, shown=Shown.SOURCE, attempt=1, source_id="x-9m2k4q7t", created_at="2025-06-01T21:04:09.870Z",
             attempt_started_at="2025-06-01T21:04:09.901Z", live_at="2025-06-01T21:04:10.113Z", bitrate_bps=1_600_000,
             segments=15, buffer_s=30.0, last_segment_at="2025-06-01T21:04:11.000Z",
         )
@@ -201,6 +203,7 @@ class OverviewReader:
     security=auth.ADMIN,
     middleware=[_COMPRESSION],
     media_type="application/json",
+    responses={200: ResponseSpec(Overview, generate_examples=False)},
     answer=EXAMPLE,
 )
 async def read_overview(
@@ -236,6 +239,7 @@ def _session(session: Session, viewers: Mapping[str, int], listed: Mapping[str, 
         viewers=viewers.get(session.id, 0),
         phase=session.phase,
         desired=session.desired,
+        shown=session.shown,
         attempt=attempt.number if attempt else None,
         source_id=attempt.source_id if attempt else None,
         created_at=timestamp(session.created_at),

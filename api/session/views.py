@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from api.http.addresses import PublicAddresses
 from api.session.disclosure import Disclosure
-from orchestrator.core.model import Channel, Desired, Phase
+from orchestrator.core.model import Channel, Desired, Phase, Shown
 from orchestrator.core.reading.event_payload import playlist_url, timestamp
 from orchestrator.ports import AttemptRow, SessionRow
 
@@ -31,6 +31,7 @@ class SessionView(Struct, kw_only=True):
     channel: ChannelName
     phase: Phase
     desired: Desired
+    shown: Shown
     source_id: str | None  # that plays or is being started; a label for viewers of /watch
     attempt: int | None
     playlist_url: str  # never changes
@@ -65,6 +66,7 @@ class SessionView(Struct, kw_only=True):
             ),
             phase=session.phase,
             desired=session.desired,
+            shown=session.shown,
             source_id=to.source(session.attempt.source_id) if session.attempt else None,
             attempt=session.attempt.number if session.attempt else None,
             playlist_url=playlist_url(addresses.origin_url, session.id),
@@ -113,6 +115,7 @@ _MEMBERS: dict[str, Any] = {
     "channel": ChannelName(id="c-3f8w2n6r", slug="news", name="News"),
     "phase": Phase.LIVE,
     "desired": Desired.RUN,
+    "shown": Shown.SOURCE,
     "source_id": "x-9m2k4q7t",
     "attempt": 1,
     "playlist_url": "https://cdn.example.com/playlists/s-1gj4r0c7k2m9x5t8w3q6/index.m3u8",

@@ -135,7 +135,8 @@ async def test_everything_at_a_glance(
         assert one.pop(when).endswith("Z")
     assert one == {
         "id": session["id"], "channel_id": news["id"], "viewer": "*", "viewers": 1, "phase": "live", "desired": "run",
-        "attempt": 1, "source_id": news["sources"][0]["id"], "bitrate_bps": 1_600_000, "segments": 3, "buffer_s": 6.0,
+        "shown": "source", "attempt": 1, "source_id": news["sources"][0]["id"], "bitrate_bps": 1_600_000, "segments": 3,
+        "buffer_s": 6.0,
     }  # fmt: skip
 
 

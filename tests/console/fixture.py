@@ -210,6 +210,7 @@ class Fixture:
             "id": f"s-{number:05d}k2m9x5t8w3q6", "channel_id": channel["id"],
             "viewer": "*" if shared else f"viewer-{number:04d}",
             "viewers": self._random.randint(2, 90) if shared else 1, "phase": "live" if live else "unavailable",
+            "shown": {"off": "nothing", "slate": "slate"}.get(kind or "", "source"),
             "desired": "run", "attempt": {"off": 6, "slate": 5, "backup": 2}.get(kind or "", 1), "source_id": source,
             "created_at": stamp(began), "attempt_started_at": stamp(began + 1), "live_at": stamp(began + 1.4),
             "bitrate_bps": 2_400_000 + number * 9973 % 3_600_000 if live else 210_000 if kind == "slate" else None,

@@ -118,6 +118,7 @@ class Mock:
             "source_id": after,
             "attempt": session["attempt"] + 1,
             "phase": "live",
+            "shown": "source",
             "attempt_started_at": stamp(time.time()),
         }
         return {"type": "stream.switch", "at": stamp(time.time()), "session_id": session["id"], "channel_id": channel["id"],

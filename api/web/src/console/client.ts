@@ -6,11 +6,12 @@ import type {
   WireAttempt,
   WireChannelDocument,
   WireDiagnosis,
-  WireEvent,
+  WireDrain,
+  WireEvents,
   WireHistory,
   WireImport,
   WireOverview,
-  WireProbed,
+  WireSourceDocument,
   WireProvider,
   WireSessionView,
 } from "./wire";
@@ -62,8 +63,7 @@ export const client = {
   overview: async () => (await (await ask("GET", "/v1/overview", undefined, {}, OVERVIEW_LIMIT_MS)).json()) as WireOverview,
   session: (id: string) => json<WireSessionView>("GET", `/v1/sessions/${at(id)}`),
   attempts: (id: string) => json<readonly WireAttempt[]>("GET", `/v1/sessions/${at(id)}/attempts`),
-  events: async (id: string) =>
-    (await json<{ readonly events: readonly WireEvent[] }>("GET", `/v1/sessions/${at(id)}/history`)).events,
+  events: async (id: string) => (await json<WireEvents>("GET", `/v1/sessions/${at(id)}/history`)).events,
   log: async (id: string, attempt: number) =>
     (await ask("GET", `/v1/sessions/${at(id)}/attempts/${attempt}/log?lines=200`)).text(),
   history: (channel: string) => json<WireHistory>("GET", `/v1/channels/${at(channel)}/history`),
@@ -76,7 +76,7 @@ export const client = {
   channel: (id: string) => json<WireChannelDocument>("GET", `/v1/channels/${at(id)}`),
   changeChannel: (id: string, change: Body) => json<WireChannelDocument>("PATCH", `/v1/channels/${at(id)}`, change),
   deleteChannel: (id: string) => done("DELETE", `/v1/channels/${at(id)}`),
-  source: (id: string) => json<Body>("GET", `/v1/sources/${at(id)}`),
+  source: (id: string) => json<WireSourceDocument>("GET", `/v1/sources/${at(id)}`),
   addSource: (channel: string, source: Body) => done("POST", `/v1/channels/${at(channel)}/sources`, source),
   changeSource: (id: string, change: Body) => done("PATCH", `/v1/sources/${at(id)}`, change),
   deleteSource: (id: string) => done("DELETE", `/v1/sources/${at(id)}`),
@@ -89,9 +89,9 @@ export const client = {
   order: (channel: string, source_ids: readonly string[]) => done("PUT", `/v1/channels/${at(channel)}/sources`, { source_ids }),
   failovers: (channel: string, channels: readonly string[]) =>
     done("PUT", `/v1/channels/${at(channel)}/failovers`, { channels }),
-  probe: (source: string) => json<WireProbed>("POST", `/v1/sources/${at(source)}/probe`),
-  add: (channel: Body) => json<{ readonly id: string; readonly name: string }>("POST", "/v1/channels", channel),
-  drain: (draining: boolean) => json<{ readonly draining_since: string | null }>("PUT", "/v1/drain", { draining }),
+  probe: (source: string) => json<WireSourceDocument>("POST", `/v1/sources/${at(source)}/probe`),
+  add: (channel: Body) => json<WireChannelDocument>("POST", "/v1/channels", channel),
+  drain: (draining: boolean) => json<WireDrain>("PUT", "/v1/drain", { draining }),
 
   importUrl: (provider: string, url: string, dry_run: boolean) =>
     json<WireImport>("POST", "/v1/imports", { provider, url, dry_run }),

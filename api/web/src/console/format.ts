@@ -69,11 +69,11 @@ export function initials(name: string): string {
 
 /** `1280×720 h264, aac`; empty where nothing is known. */
 export function media(of: {
-  readonly video: string | null;
-  readonly audio: string | null;
-  readonly width: number | null;
-  readonly height: number | null;
+  readonly video?: string | null;
+  readonly audio?: string | null;
+  readonly width?: number | null;
+  readonly height?: number | null;
 }): string {
-  const size = of.width !== null && of.height !== null ? `${of.width}×${of.height} ` : "";
-  return [of.video === null ? "" : size + of.video, of.audio ?? ""].filter((part) => part !== "").join(", ");
+  const size = of.width && of.height ? `${of.width}×${of.height} ` : "";
+  return [of.video ? size + of.video : "", of.audio ?? ""].filter((part) => part !== "").join(", ");
 }

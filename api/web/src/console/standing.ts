@@ -1,8 +1,8 @@
-/** How a channel, a session and a source stand, in one word each: what is wrong is told from what is well here, and nowhere else. */
+/** The standing of a channel, a session and a source, in one word each. Here alone it is decided what counts as trouble. */
 
 import { SLATE, type Channel, type Session, type Source, type State } from "./state";
 
-/** From the worst to what is of no interest: the order in which the console shows them. */
+/** From the worst to the least interesting: the order in which the console shows them. */
 export const STANDINGS = ["off", "slate", "dead", "backup", "risk", "starting", "air", "idle", "disabled"] as const;
 export type Standing = (typeof STANDINGS)[number];
 
@@ -32,7 +32,7 @@ export const MEANINGS: Readonly<Record<Standing, string>> = {
   disabled: "taken out by the operator",
 };
 
-/** What an operator should look at. */
+/** Whether an operator should look at it. */
 export function isTrouble(standing: Standing): boolean {
   return rank(standing) <= rank("backup");
 }
@@ -41,25 +41,20 @@ export function rank(standing: Standing): number {
   return RANKS[standing];
 }
 
-/** The source that is tried first: what "first choice" means. */
+/** The first choice: the source that is tried first. */
 export function firstChoice(channel: Channel): Source | undefined {
   return channel.sources.find((source) => source.enabled && source.status !== "disabled");
 }
 
 export function ofSession(session: Session, channel: Channel | undefined): Standing {
-  switch (session.phase) {
-    case "requested":
-    case "starting":
-      return "starting";
-    case "unavailable":
-      // While the slate plays, `source_id` may be the source that is being tried.
-      return session.source_id === SLATE || (channel?.slate === true && session.source_id !== null) ? "slate" : "off";
-    case "switching":
-    case "live":
-      if (session.source_id === SLATE) return "slate";
+  switch (session.shown) {
+    case "slate":
+      return "slate";
+    case "source":
       return channel !== undefined && session.source_id === firstChoice(channel)?.id ? "air" : "backup";
-    case "ended":
-      return "idle";
+    case "nothing":
+      if (session.phase === "ended") return "idle";
+      return session.phase === "unavailable" ? "off" : "starting";
   }
 }
 
@@ -114,7 +109,7 @@ export function labelOf(state: State, source_id: string | null, channel_id: stri
   return owner.id === channel_id ? source.label : `${source.label} of ${owner.name}`;
 }
 
-/** How a source stands: its status, but for one that is left alone for a while, or that plays. */
+/** The lamp of a source: its status, or that it plays. */
 export type Lamp = "playing" | "well" | "unknown" | "failing" | "off";
 
 export function lampOf(source: Source): Lamp {

@@ -1,5 +1,5 @@
-/** Everything that the console knows, and how it changes: pure functions that share what stayed the same, so that a row whose
- * channel has not changed is the same object and is not drawn again. */
+/** The console's whole state, and pure functions that change it. Objects that have not changed are kept, so that their rows are not
+ * drawn again. */
 
 import type { WireChannel, WireEvent, WireFullProvider, WireOverview, WireSession, WireSource } from "./wire";
 
@@ -32,7 +32,7 @@ export interface State {
 
 export const SLATE = "slate";
 const RECENT = 100;
-/** From what is no trouble to what is the worst: a quarter hour's letter only ever gets worse. */
+/** From the best to the worst: the letter of a quarter hour only ever gets worse. */
 const LETTERS = "?.gasr";
 
 export const EMPTY: State = {
@@ -53,8 +53,8 @@ export const EMPTY: State = {
   recent: [],
 };
 
-/** An overview replaces what was known; what is equal stays the same object. One that is older than the events that came
- * meanwhile is told from a newer one by its cursor, and leaves the sessions as they are. */
+/** The state after an overview; equal objects are kept. An overview whose cursor is behind the newest event leaves the sessions as
+ * they are. */
 export function loaded(before: State, overview: WireOverview): State {
   const overtaken = overview.cursor < before.cursor;
   const channels = merged(before.channels, overview.channels);
@@ -78,7 +78,7 @@ export function loaded(before: State, overview: WireOverview): State {
   };
 }
 
-/** Events, oldest first. Those that the overview has already seen are only told, not applied. */
+/** The state after events, oldest first. Events that the overview has already seen are only listed. */
 export function happened(before: State, events: readonly WireEvent[]): State {
   let { cursor } = before;
   const known = new Set(before.recent.map((event) => event.id));
@@ -115,12 +115,12 @@ export function happened(before: State, events: readonly WireEvent[]): State {
   };
 }
 
-/** Whether an event tells of a session that is not known here: time for an overview. */
+/** Whether an event is of a session that is not known here, so that an overview is needed. */
 export function isNews(state: State, event: WireEvent): boolean {
   return event.id > state.cursor && event.type !== "session.ended" && !state.sessions.has(event.session_id);
 }
 
-/** What the operator has just asked for, before the server has said so. */
+/** A channel as the operator has just changed it, before the server has confirmed it. */
 export function edited(before: State, id: string, change: Partial<Channel>): State {
   const channel = before.channels.get(id);
   return channel === undefined ? before : { ...before, channels: new Map(before.channels).set(id, { ...channel, ...change }) };
@@ -149,11 +149,17 @@ function moved(session: Session, event: WireEvent): Session | null {
     case "switch.refused":
       return session;
     case "stream.unavailable":
-      return { ...session, phase: "unavailable", source_id: event.slate ? SLATE : null };
+      return {
+        ...session,
+        phase: "unavailable",
+        shown: event.slate ? "slate" : "nothing",
+        source_id: event.slate ? SLATE : null,
+      };
     case "session.live":
       return {
         ...session,
         phase: "live",
+        shown: "source",
         source_id: event.source ?? session.source_id,
         attempt: event.attempt ?? session.attempt,
         live_at: session.live_at ?? event.at,
@@ -163,6 +169,7 @@ function moved(session: Session, event: WireEvent): Session | null {
       return {
         ...session,
         phase: "live",
+        shown: "source",
         source_id: event.to ?? session.source_id,
         attempt: event.attempt ?? session.attempt,
         attempt_started_at: event.at,

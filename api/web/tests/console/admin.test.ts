@@ -130,7 +130,7 @@ test("a deletion says what is lost and who is watching", () => {
 
 test("a provider is full also where its limit was lowered", () => {
   const of = (max_connections: number | null, connections_in_use: number) =>
-    isFull({ id: "p-1", name: "Acme", max_connections, connections_in_use });
+    isFull({ id: "p-1", name: "Acme", max_connections, connections_in_use, created_at: "2026-01-01T00:00:00Z" });
   expect([of(2, 1), of(2, 2), of(2, 3), of(null, 40)]).toEqual([false, true, true, false]);
 });
 

@@ -56,6 +56,7 @@ export function session(id: string, channel_id: string, change: Partial<WireSess
     viewers: 1,
     phase: "live",
     desired: "run",
+    shown: "source",
     attempt: 1,
     source_id: `${channel_id}-a`,
     created_at: "2026-01-01T00:00:00.000Z",

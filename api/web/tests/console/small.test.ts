@@ -43,7 +43,7 @@ test("times, rates and names as an operator reads them", () => {
 });
 
 test("HEVC is marked by what the channel makes of it", () => {
-  const copied = { profile: "copy", hevc: "copy" };
+  const copied = { profile: "copy", hevc: "copy" } as const;
   const hevc = { video: "hevc" };
   expect(hevcMark(hevc, copied)).toBe("HEVC: not every browser plays it");
   expect(hevcMark(hevc, { ...copied, hevc: "h264" })).toBe("HEVC, sent as H.264");

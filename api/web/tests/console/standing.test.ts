@@ -14,12 +14,13 @@ test("a session stands as its channel's viewers see it", () => {
   expect(ofSession(session("s", "news"), news)).toBe("air");
   expect(ofSession(session("s", "news", { source_id: "news-b" }), news)).toBe("backup");
   expect(ofSession(session("s", "news", { source_id: "sport-a" }), news)).toBe("backup");
-  expect(ofSession(session("s", "news", { phase: "starting" }), news)).toBe("starting");
-  expect(ofSession(session("s", "news", { phase: "unavailable", source_id: null }), news)).toBe("off");
-  expect(ofSession(session("s", "news", { phase: "unavailable", source_id: SLATE }), news)).toBe("slate");
-  const tried = session("s", "news", { phase: "unavailable", source_id: "news-a" });
+  expect(ofSession(session("s", "news", { phase: "starting", shown: "nothing" }), news)).toBe("starting");
+  expect(ofSession(session("s", "news", { phase: "unavailable", shown: "nothing", source_id: null }), news)).toBe("off");
+  expect(ofSession(session("s", "news", { phase: "unavailable", shown: "slate", source_id: SLATE }), news)).toBe("slate");
+  const tried = session("s", "news", { phase: "unavailable", shown: "slate", source_id: "news-a" });
   expect(ofSession(tried, news), "the slate plays while a source is tried").toBe("slate");
-  expect(ofSession(tried, channel("news", { slate: false }))).toBe("off");
+  expect(ofSession({ ...tried, shown: "nothing" }, news), "the slate has not listed anything yet").toBe("off");
+  expect(ofSession(session("s", "news", { phase: "ended", shown: "nothing" }), news)).toBe("idle");
 });
 
 test("the first choice is the first source that is not disabled", () => {

@@ -50,12 +50,12 @@ test("a swap moves the session, its sources' use and the last quarter hour, and 
 
 test("an outage, its slate and its end", () => {
   const dark = happened(start, [event(101, "stream.unavailable", { slate: false })]);
-  expect(dark.sessions.get("s")).toMatchObject({ phase: "unavailable", source_id: null });
+  expect(dark.sessions.get("s")).toMatchObject({ phase: "unavailable", shown: "nothing", source_id: null });
   expect(dark.channels.get("news")?.strip.at(-1)).toBe("r");
   const slate = happened(start, [event(101, "stream.unavailable", { slate: true })]);
-  expect(slate.sessions.get("s")?.source_id).toBe(SLATE);
+  expect(slate.sessions.get("s")).toMatchObject({ phase: "unavailable", shown: "slate", source_id: SLATE });
   const back = happened(dark, [event(102, "stream.recovered", { to: "news-b", attempt: 4 })]);
-  expect(back.sessions.get("s")).toMatchObject({ phase: "live", source_id: "news-b" });
+  expect(back.sessions.get("s")).toMatchObject({ phase: "live", shown: "source", source_id: "news-b" });
   expect(back.channels.get("news")?.strip.at(-1), "a quarter hour never gets better").toBe("r");
   const ended = happened(back, [event(103, "session.ended", { reason: "idle" })]);
   expect(ended.sessions.size).toBe(0);

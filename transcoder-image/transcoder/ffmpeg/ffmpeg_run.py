@@ -150,7 +150,7 @@ class FfmpegRun:
     def _feed(self, data: bytes, now_s: float) -> None:
         if self._segmenter is None:
             self._segmenter = self._new_segmenter()
-        self._segmenter.reach(self._reach.target_duration_s)
+        self._segmenter.limit_to(self._reach.target_duration_s)
         for segment in self._segmenter.feed(data):
             self._close(segment)
         if self._segmenter.sounds != self._sounds:

@@ -159,8 +159,8 @@ class AttemptLoop:
         seen = self._take.observe(now_s, self._awake_since_s)
         verdict = judge(seen, self._limits)
         take = self._take
-        if take.report.unplayable:
-            verdict = RunVerdict(Ending.SOURCE_UNDECODABLE, take.report.unplayable)
+        if take.report.faults.unplayable:
+            verdict = RunVerdict(Ending.SOURCE_UNDECODABLE, take.report.faults.unplayable)
         if verdict is None:
             return self._accept(now_s)
         lesson = learned(self._lesson, take.report)
@@ -168,7 +168,7 @@ class AttemptLoop:
             self._lesson = lesson
             self._start_again(take.plan, now_s, keep=False)
             return None
-        if (seen.exit_code is not None or take.report.unplayable) and take.report.complete and not take.accepted:
+        if (seen.exit_code is not None or take.report.faults.unplayable) and take.report.input.complete and not take.accepted:
             # It may have ended because of what it was told to do, or because it has read a whole file at once.
             if not publisher.joined:
                 return None
@@ -187,19 +187,22 @@ class AttemptLoop:
         take, publisher = self._take, self._publisher
         if take.accepted and self._accepted_for == publisher.sending:
             return None
-        if not (take.report.complete and publisher.joined):
+        if not (take.report.input.complete and publisher.joined):
             return None
         report = take.report
-        streams, lacks = report.streams, report.lacks_sound
+        streams, lacks = report.input.streams, report.input.lacks_sound
         try:
             needed = plan(self._job.profile, streams, publisher.sending, self._job.hevc, mute=lacks)
         except Unplayable as error:
             return RunVerdict(Ending.SOURCE_UNDECODABLE, f"cannot be played: {error}")
         needed = needed._replace(
-            program=report.program, paced=report.finite, audio_track=report.audio_track, look_s=take.plan.look_s
+            program=report.input.program,
+            paced=report.input.finite,
+            audio_track=report.input.audio_track,
+            look_s=take.plan.look_s,
         )
         self._log(
-            f"source is {report.format}{' (a file)' if report.finite else ''}: {_named(streams)}; "
+            f"source is {report.input.format}{' (a file)' if report.input.finite else ''}: {_named(streams)}; "
             f"session sends {_named(publisher.sending) if publisher.sending else 'nothing yet'}"
         )
         looked_s = look_s(self._job, take.plan, self._lesson)
@@ -216,7 +219,7 @@ class AttemptLoop:
             self._start_again(needed, now_s, keep=False)
             return None
         # An ADTS header does not tell HE-AAC; FFmpeg, which decodes a frame, does.
-        publisher.begin_sending(needed.sending(streams), take.report.he_aac if needed.audio == "copy" else None)
+        publisher.begin_sending(needed.sending(streams), take.report.input.he_aac if needed.audio == "copy" else None)
         take.accepted, self._accepted_for = True, publisher.sending
         if lacks:
             again_s = self._announced.silence_stands_in(now_s)
@@ -314,12 +317,12 @@ class AttemptLoop:
 
 def learned(before: Adjustments, report: FfmpegMessages) -> Adjustments:
     """What FFmpeg is to be told differently, by what it has said before it ended; the same where that is nothing new."""
-    unknown = report.unknown_option
+    unknown = report.faults.unknown_option
     return Adjustments(
         lacks=before.lacks | {unknown} if unknown in OPTIONAL else before.lacks,
-        is_hls=before.is_hls or report.is_oddly_named_hls,
+        is_hls=before.is_hls or report.faults.is_oddly_named_hls,
         # Where the sound has not come either there is another way to look for both (announced.py).
-        slow=before.slow or (report.is_sizeless and not report.lacks_sound),
+        slow=before.slow or (report.faults.is_sizeless and not report.input.lacks_sound),
     )
 
 

@@ -126,11 +126,11 @@ class FfmpegRun:
             lag_s=min(self.clock.lag_s(now_s), now_s - awake_since_s),
             cadence_s=self.explained_s,
             soundless_s=self._soundless_s(now_s, awake_since_s),
-            fault=self.report.fault,
-            playlists_lost=self.report.playlists_lost,
-            segments_lost=self.report.segments_lost,
+            fault=self.report.faults.fault,
+            playlists_lost=self.report.faults.playlists_lost,
+            segments_lost=self.report.faults.segments_lost,
             lost=self._arrivals.lost,
-            closed=self.report.closed,
+            closed=self.report.faults.closed,
             exit_code=self._exit_code,
         )
 
@@ -144,7 +144,7 @@ class FfmpegRun:
     @property
     def _is_rubbish(self) -> bool:
         """Whether FFmpeg cannot decode what comes: whatever it still made of that is not worth a player's trust."""
-        fault = self.report.fault
+        fault = self.report.faults.fault
         return fault is not None and fault.ending is Ending.SOURCE_UNDECODABLE
 
     def _feed(self, data: bytes, now_s: float) -> None:
@@ -166,9 +166,9 @@ class FfmpegRun:
         media_s, self._newest_s, self._came_s = newest_s - self._newest_s, newest_s, now_s
         self._segments_came = self.report.segments_opened_each
         if self.clock.source_start_s is None and not self.clock.is_slates:
-            self.clock.source_start_s = self.report.start_s
+            self.clock.source_start_s = self.report.input.start_s
         self.clock.observe(now_s, newest_s)
-        self.report.media_came(newest_s)
+        self.report.faults.media_came(newest_s)
         self._arrivals.observe(now_s, media_s, newest_s, self._segmenter.losses, self._segmenter.lost_s)
         self.clock.cadence_s = self.cadence_s
 
@@ -186,9 +186,9 @@ class FfmpegRun:
         job = self._job
         # A source without backlog gives one segment's media in one segment's time: the first is cut short. Not where a session
         # begins with a copied picture: that waits for the second keyframe all the same.
-        backlog = self.report.format.startswith("hls") or self.plan.paced
+        backlog = self.report.input.format.startswith("hls") or self.plan.paced
         nothing_listed = job.attempt == 1 or not self._reach.decided
-        begins = nothing_listed and self.plan.video == "copy" and self.report.streams.video is not None
+        begins = nothing_listed and self.plan.video == "copy" and self.report.input.streams.video is not None
         return Segmenter(
             segment_s=job.segment_s,
             target_duration_s=self._reach.target_duration_s,

@@ -24,12 +24,12 @@ class MissingStreams:
         """How long FFmpeg is to look for what had not come in `looked_s`; None where nothing is missing that the session sends,
         or where it has looked that long."""
         wanted_s = 0.0
-        if report.lacks_sound and needed.audio != "drop":
+        if report.input.lacks_sound and needed.audio != "drop":
             # FFmpeg counts from the first keyframe: this long behind that one, and not as long as for the picture alone.
             if not self._waited_for_sound:
                 self._waited_for_sound = True
                 wanted_s = max(LOOK_S, limits.stall_s)
-        elif report.lacks_picture and needed.video != "drop" and not self._waited_for_picture:
+        elif report.input.lacks_picture and needed.video != "drop" and not self._waited_for_picture:
             self._waited_for_picture = True
             wanted_s = longest_look_s(limits.start_s)  # the first keyframe is the first medium
         return wanted_s if wanted_s > looked_s else None
@@ -42,7 +42,7 @@ class MissingStreams:
     def may_be_there(self, report: FfmpegMessages, now_s: float) -> bool:
         """Whether to look for sound now: it has been long enough, or FFmpeg has seen a stream of it begin. Each time it takes
         longer until the next: a stream may begin anew soon after each start, and be missed by each."""
-        if now_s < self._rests_until_s or (now_s < self._listen_at_s and not report.sound_has_begun):
+        if now_s < self._rests_until_s or (now_s < self._listen_at_s and not report.faults.sound_has_begun):
             return False
         self._rests_until_s = now_s + self._listen_after_s
         self._listen_at_s, self._listen_after_s = float("inf"), min(2 * self._listen_after_s, _LISTEN_AFTER_AT_MOST_S)

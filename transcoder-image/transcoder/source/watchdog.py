@@ -8,7 +8,7 @@ none.
 from typing import NamedTuple
 
 from transcoder.ending import Ending
-from transcoder.ffmpeg.messages import SourceFault
+from transcoder.ffmpeg.fault_messages import SourceFault
 
 # FFmpeg asks again for a playlist that did not advance after half its target duration: a burst may come so much later
 # than the source's cadence says, and a little more for the way.

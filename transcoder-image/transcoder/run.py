@@ -20,7 +20,7 @@ from transcoder.media.target_duration import TargetDuration
 from transcoder.publish.attempt_log import AttemptLog
 from transcoder.publish.log_upload import LogUpload
 from transcoder.publish.publisher import Publisher
-from transcoder.publish.store import PostSegment, Stored
+from transcoder.publish.store_requests import PostSegment, Stored
 from transcoder.publish.store_threads import StoreThreads
 from transcoder.source.missing_streams import MissingStreams
 from transcoder.source.redaction import Redaction

@@ -9,7 +9,8 @@ from threading import Thread
 
 from transcoder.job import Job
 from transcoder.publish.attempt_log import AttemptLog
-from transcoder.publish.store import Store, Stored
+from transcoder.publish.store import Store
+from transcoder.publish.store_requests import Stored
 
 _FIRST_S = 2.0  # an attempt's first moments are nobody else's
 _EVERY_S = 10.0

@@ -10,7 +10,7 @@ from transcoder.job import Streams
 from transcoder.media.segment_description import SegmentDescription
 from transcoder.media.variant_measurement import VariantMeasurement
 from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending
-from transcoder.publish.store import Found, GetIndex, PutIndex, Reply, Request, Stored
+from transcoder.publish.store_requests import Found, GetIndex, PutIndex, Reply, Request, Stored
 
 
 class MultivariantPublisher:

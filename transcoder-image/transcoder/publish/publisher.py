@@ -7,7 +7,7 @@ and not publish.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from transcoder import bucket
 from transcoder.ending import Ending
@@ -19,7 +19,8 @@ from transcoder.publish.backlog import Backlog, WaitingSegment
 from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 from transcoder.publish.multivariant_publisher import MultivariantPublisher
 from transcoder.publish.playlist_syntax import MalformedPlaylist
-from transcoder.publish.store import (
+from transcoder.publish.request_ledger import RequestLedger
+from transcoder.publish.store_requests import (
     Found,
     GetIndex,
     GetMain,
@@ -34,7 +35,6 @@ from transcoder.publish.store import (
 )
 
 _PARALLEL_POSTS = 2  # while one segment is on its way, the next may start; more would only share the same line
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 1.0
 _TRIES_IN_FRONT = 3  # so often one segment may fail while later ones are stored
 
 
@@ -51,8 +51,7 @@ class Publisher:
         self._joined = False  # the first read is done: what it had of us would be another run's
         self._index = MultivariantPublisher(attempt, target_duration_s, window_s)
         self._backlog = Backlog(window_s)
-        self._in_flight: set[str] = set()
-        self._retries: dict[str, _Retry] = {}
+        self._ledger = RequestLedger()
         self._on_its_way: MediaPlaylist | None = None
         self._claims = False  # an earlier attempt has been faster once: it is told to stop before anything is listed
         self._holds_back = False  # what waits is listed only if more of its group of pictures comes
@@ -60,7 +59,6 @@ class Publisher:
         self.over: tuple[Ending, str] | None = None  # why this attempt may publish no more
         self.listed = 0  # how many segments of ours have been listed
         self.due_s: float | None = None  # when the player needs more than is listed
-        self._failing: dict[type[Request], float] = {}  # since when requests of that kind have failed
 
     @property
     def joined(self) -> bool:
@@ -80,7 +78,7 @@ class Publisher:
     @property
     def failing_since_s(self) -> float | None:
         """Since when the store has done nothing of some kind that it was asked for; None where it works."""
-        return min(self._failing.values(), default=None)
+        return self._ledger.failing_since_s
 
     @property
     def listed_target_duration_s(self) -> int | None:
@@ -130,9 +128,9 @@ class Publisher:
         if self.over:
             return []
         wanted: list[Request] = []
-        if self._stale and self._may("main", now_s):
+        if self._stale and self._ledger.may("main", now_s):
             wanted.append(GetMain())
-        if self._index.is_to_be_read and self._may("index", now_s):
+        if self._index.is_to_be_read and self._ledger.may("index", now_s):
             wanted.append(GetIndex())
         if self._on_its_way is None:
             self._give_up(self._backlog.overdue(), "the store has not taken it in time")
@@ -141,22 +139,20 @@ class Publisher:
         elif self.joined and self._has_begun(now_s):
             wanted += self._posts(now_s)
             wanted += self._playlists(now_s)
-        if self.joined and self.listed and self._may("index", now_s) and (correction := self._index.correction()):
+        if self.joined and self.listed and self._ledger.may("index", now_s) and (correction := self._index.correction()):
             wanted.append(correction)
-        self._in_flight |= {_name(request) for request in wanted}
+        for request in wanted:
+            self._ledger.sent(request)
         return wanted
 
     def reply(self, request: Request, reply: Reply, now_s: float) -> None:
         """What came of a request."""
-        name = _name(request)
-        self._in_flight.discard(name)
+        self._ledger.answered(request)
         if isinstance(reply, RequestFailed):
             self._failed(request, reply, now_s)
             return
-        self._retries.pop(name, None)
-        failed_s = self._failing.pop(type(request), None)
-        if failed_s is not None and not self._failing:
-            self._log(f"store works again after {now_s - failed_s:.1f} s")
+        if (failed_for_s := self._ledger.succeeded(request, now_s)) is not None:
+            self._log(f"store works again after {failed_for_s:.1f} s")
         match request:
             case GetMain():
                 self._read_main(reply, now_s)
@@ -174,10 +170,6 @@ class Publisher:
                     waiting.has_been_stored()
             case _:
                 assert_never(request)
-
-    def _may(self, name: str, now_s: float) -> bool:
-        retry = self._retries.get(name)
-        return name not in self._in_flight and (retry is None or now_s >= retry.at_s)
 
     def _has_begun(self, now_s: float) -> bool:
         """Whether it is known which segment this attempt begins with; drops those before.
@@ -203,13 +195,13 @@ class Publisher:
     def _posts(self, now_s: float) -> list[Request]:
         """The oldest segments that are not stored."""
         posts: list[Request] = []
-        room = _PARALLEL_POSTS - sum(name.isdecimal() for name in self._in_flight)
+        room = _PARALLEL_POSTS - self._ledger.posts_under_way
         for waiting in self._backlog:
-            if waiting.stored or str(waiting.n) in self._in_flight:
+            if waiting.stored or self._ledger.is_under_way(str(waiting.n)):
                 continue
             if len(posts) >= room or (self.listed_end_s is not None and not waiting.clock.settled(now_s)):
                 break
-            if self._may(str(waiting.n), now_s):
+            if self._ledger.may(str(waiting.n), now_s):
                 posts.append(PostSegment(waiting.n, waiting.segment.data))
         return posts
 
@@ -218,9 +210,9 @@ class Publisher:
         if self._on_its_way is not None or front is None or not front.stored:
             return []
         if not self._index.stored:
-            first = self._index.first() if self._may("index", now_s) else None
+            first = self._index.first() if self._ledger.may("index", now_s) else None
             return [first] if first else []
-        following = self._compose(now_s) if self._may("main", now_s) else None
+        following = self._compose(now_s) if self._ledger.may("main", now_s) else None
         if following is None:
             return []
         self._on_its_way = following
@@ -233,7 +225,7 @@ class Publisher:
         if self.listed or not self._playlist.segments or self._playlist.claimed_by == self._attempt:
             self._claims = False
             return []
-        if self._on_its_way is not None or not self._may("main", now_s):
+        if self._on_its_way is not None or not self._ledger.may("main", now_s):
             return []
         self._on_its_way = self._playlist._replace(claimed_by=self._attempt)
         return [PutMain(self._on_its_way.render(), self._etag)]
@@ -329,19 +321,15 @@ class Publisher:
                 self._claims = True
 
     def _failed(self, request: Request, failure: RequestFailed, now_s: float) -> None:
-        name = _name(request)
         if not self._index.is_urgent(request):
             self._log(f"store: the multivariant playlist is not corrected: {failure.reason}")
-            self._retries[name] = _Retry(now_s + self._window_s, 1)
+            self._ledger.postpone(request, now_s + self._window_s)
             return
         if isinstance(request, PutMain):
             self._on_its_way = None  # if it was done, the next one will not match, and the truth is read
-        if not self._failing:
+        if self._ledger.failing_since_s is None:
             self._log(f"store: {type(request).__name__} failed: {failure.reason}")
-        self._failing.setdefault(type(request), now_s)
-        tries = self._retries[name].tries + 1 if name in self._retries else 1
-        wait_s = min(_LAST_RETRY_S, _FIRST_RETRY_S * 2 ** (tries - 1))
-        self._retries[name] = _Retry(now_s + wait_s, tries)
+        tries = self._ledger.failed(request, now_s)
         if isinstance(request, PostSegment) and (waiting := self._backlog.find(request.n)):
             later = any(each.stored for each in self._backlog if each.n > request.n)
             if failure.final or (tries >= _TRIES_IN_FRONT and later):
@@ -351,23 +339,7 @@ class Publisher:
         for waiting in gone:
             self._log(f"segment {waiting.n} ({waiting.segment.duration_s:.1f} s) left out: {reason}")
             self._backlog.drop(waiting)
-            self._retries.pop(str(waiting.n), None)
-
-
-class _Retry(NamedTuple):
-    at_s: float
-    tries: int
-
-
-def _name(request: Request) -> str:
-    """What a request is about: there is never more than one about the same."""
-    match request:
-        case GetMain() | PutMain():
-            return "main"
-        case GetIndex() | PutIndex():
-            return "index"
-        case PostSegment(n):
-            return str(n)
+            self._ledger.forget(str(waiting.n))
 
 
 def _last_number(playlist: MediaPlaylist) -> int:

@@ -8,7 +8,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from transcoder.job import Job
-from transcoder.publish.store import Reply, Request, Store
+from transcoder.publish.store import Store
+from transcoder.publish.store_requests import Reply, Request
 
 _LANES = 4  # two segments on their way, a playlist beside them, and a correction that neither may wait for
 

@@ -7,8 +7,8 @@ import pytest
 from transcoder.ending import Ending
 from transcoder.ffmpeg.command_line import Adjustments
 from transcoder.ffmpeg.messages import FfmpegMessages
+from transcoder.ffmpeg.stream_check import adjusted
 from transcoder.job import Streams
-from transcoder.run import learned
 
 HLS = b"""\
 [in#0 @ 0x7ff4] [info] Opening 'http://h/seg47.ts' for reading
@@ -241,8 +241,8 @@ def test_a_picture_without_a_size_may_have_one_later() -> None:
         b"[out#0/mpegts @ 0x7f] [error] Could not write header (incorrect codec parameters ?): Invalid argument\n"
     )
     assert read.faults.is_sizeless
-    assert learned(Adjustments(), read) == Adjustments(slow=True)
-    assert learned(Adjustments(slow=True), read) == Adjustments(slow=True), "it is waited for once"
+    assert adjusted(Adjustments(), read) == Adjustments(slow=True)
+    assert adjusted(Adjustments(slow=True), read) == Adjustments(slow=True), "it is waited for once"
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_a_picture_without_a_size_may_have_one_later() -> None:
     ],
 )
 def test_hls_of_other_names_is_known_by_what_ffmpeg_says(said: str) -> None:
-    assert learned(Adjustments(), report(said.encode() + b"\n")) == Adjustments(is_hls=True)
+    assert adjusted(Adjustments(), report(said.encode() + b"\n")) == Adjustments(is_hls=True)
 
 
 def test_the_default_rendition_comes_before_the_first() -> None:

@@ -23,17 +23,23 @@ class FfmpegRun:
     """A running FFmpeg and all that is known of what it sends."""
 
     def __init__(
-        self, job: Job, plan: StreamPlan, process: FfmpegProcess, started_s: float, reach: TargetDuration, follows: bool = False
+        self,
+        job: Job,
+        plan: StreamPlan,
+        process: FfmpegProcess,
+        started_s: float,
+        target_duration: TargetDuration,
+        follows: bool = False,
     ) -> None:
         self.plan = plan
         self.process = process
-        self.report = FfmpegMessages()
+        self.messages = FfmpegMessages()
         self.clock = ProgrammeClock(None, started_s)
         self.clock.is_slates = isinstance(job.source, SlateInput)
         self.accepted = False  # what FFmpeg does is what the session needs
         self.closed: list[Segment] = []  # segments for the publisher to take
         self._job = job
-        self._reach = reach
+        self._target_duration = target_duration
         self._follows = follows  # an earlier take has been listed: this one's timeline is another
         self._segmenter: Segmenter | None = None
         self._started_s = started_s
@@ -57,16 +63,16 @@ class FfmpegRun:
             return self._arrivals.cadence_s
         return (self._newest_s - self._media_start_s) / self._segments_came
 
-    def look_for_reach(self, now_s: float, waited_s: float) -> bool:
+    def decide_target_duration(self, now_s: float, waited_s: float) -> bool:
         """Whether the target duration is decided: by the keyframes that have come, or, after too long without a second one,
         without; what has come is then listed."""
         apart_s = self._segmenter.keyframes_apart_s if self._segmenter else None
         if self.plan.video not in ("copy", "drop"):
             apart_s = self._job.segment_s  # the encoder's
-        self._reach.look(apart_s if self.clock.settled(now_s) else None, waited_s)
-        if self._reach.decided and apart_s is None and self._segmenter and (segment := self._segmenter.flush()):
+        self._target_duration.look(apart_s if self.clock.settled(now_s) else None, waited_s)
+        if self._target_duration.decided and apart_s is None and self._segmenter and (segment := self._segmenter.flush()):
             self._close(segment)
-        return self._reach.decided
+        return self._target_duration.decided
 
     @property
     def explained_s(self) -> float:
@@ -82,7 +88,7 @@ class FfmpegRun:
         """Reads what has come; gives FFmpeg's lines for the log."""
         # The media first: what FFmpeg says about its streams is written before them, so it has then come, too.
         data = self.process.read(self.process.media_fd)
-        lines = self.report.feed(self.process.read(self.process.messages_fd))
+        lines = self.messages.feed(self.process.read(self.process.messages_fd))
         if data:
             self._feed(data, now_s)
         if self.process.ended:
@@ -126,11 +132,11 @@ class FfmpegRun:
             lag_s=min(self.clock.lag_s(now_s), now_s - awake_since_s),
             cadence_s=self.explained_s,
             soundless_s=self._soundless_s(now_s, awake_since_s),
-            fault=self.report.faults.fault,
-            playlists_lost=self.report.faults.playlists_lost,
-            segments_lost=self.report.faults.segments_lost,
+            fault=self.messages.faults.fault,
+            playlists_lost=self.messages.faults.playlists_lost,
+            segments_lost=self.messages.faults.segments_lost,
             lost=self._arrivals.lost,
-            closed=self.report.faults.closed,
+            closed=self.messages.faults.closed,
             exit_code=self._exit_code,
         )
 
@@ -144,13 +150,13 @@ class FfmpegRun:
     @property
     def _is_rubbish(self) -> bool:
         """Whether FFmpeg cannot decode what comes: whatever it still made of that is not worth a player's trust."""
-        fault = self.report.faults.fault
+        fault = self.messages.faults.fault
         return fault is not None and fault.ending is Ending.SOURCE_UNDECODABLE
 
     def _feed(self, data: bytes, now_s: float) -> None:
         if self._segmenter is None:
             self._segmenter = self._new_segmenter()
-        self._segmenter.limit_to(self._reach.target_duration_s)
+        self._segmenter.limit_to(self._target_duration.target_duration_s)
         for segment in self._segmenter.feed(data):
             self._close(segment)
         if self._segmenter.sounds != self._sounds:
@@ -164,11 +170,11 @@ class FfmpegRun:
                 self.closed[0].start_s if self.closed else newest_s - self._segmenter.pending_s
             )
         media_s, self._newest_s, self._came_s = newest_s - self._newest_s, newest_s, now_s
-        self._segments_came = self.report.segments_opened_each
+        self._segments_came = self.messages.segments_opened_each
         if self.clock.source_start_s is None and not self.clock.is_slates:
-            self.clock.source_start_s = self.report.input.start_s
+            self.clock.source_start_s = self.messages.input.start_s
         self.clock.observe(now_s, newest_s)
-        self.report.faults.media_came(newest_s)
+        self.messages.faults.media_came(newest_s)
         self._arrivals.observe(now_s, media_s, newest_s, self._segmenter.losses, self._segmenter.lost_s)
         self.clock.cadence_s = self.cadence_s
 
@@ -186,11 +192,11 @@ class FfmpegRun:
         job = self._job
         # A source without backlog gives one segment's media in one segment's time: the first is cut short. Not where a session
         # begins with a copied picture: that waits for the second keyframe all the same.
-        backlog = self.report.input.format.startswith("hls") or self.plan.paced
-        nothing_listed = job.attempt == 1 or not self._reach.decided
-        begins = nothing_listed and self.plan.video == "copy" and self.report.input.streams.video is not None
+        backlog = self.messages.input.format.startswith("hls") or self.plan.paced
+        nothing_listed = job.attempt == 1 or not self._target_duration.decided
+        begins = nothing_listed and self.plan.video == "copy" and self.messages.input.streams.video is not None
         return Segmenter(
             segment_s=job.segment_s,
-            target_duration_s=self._reach.target_duration_s,
+            target_duration_s=self._target_duration.target_duration_s,
             first_segment_s=None if backlog or begins else job.segment_s / 2,
         )

@@ -1,7 +1,7 @@
-"""Says what a media segment has in it, in the words of a multivariant playlist (RFC 8216, 4.3.4.2).
+"""Describes a media segment by the attributes of a multivariant playlist (RFC 8216, 4.3.4.2): codecs, size, frame rate.
 
-It reads the elementary streams and believes no label: the tables at the segment's start name them (ISO/IEC 13818-1,
-2.4.4), the first pictures and the first sound say what they are. What cannot be read is not known, and no error.
+It reads the elementary streams and trusts no label: the tables at the segment's start name the streams (ISO/IEC 13818-1,
+2.4.4), the first pictures and the first sound say what they are. What cannot be read is not known; it is no error.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,7 @@
-"""What a source announces and does not send: how long it is waited for, and when it is looked for again. Pure.
+"""Streams that a source announces and does not send: how long they are waited for, and when they are looked for again. Pure.
 
-Law: a stream is not missing before it has had as long to come as it may be away while it plays. What FFmpeg knows of a source's
-streams it says at its start alone, so to look again is to start it anew.
+Law: a stream is not missing before it has had as long to come as it may be away while the source plays. FFmpeg looks for
+streams only when it starts, so looking again means starting it again.
 """
 
 from transcoder.ffmpeg.command_line import longest_look_s
@@ -9,15 +9,15 @@ from transcoder.ffmpeg.messages import FfmpegMessages
 from transcoder.ffmpeg.stream_plan import LOOK_S, StreamPlan
 from transcoder.source.watchdog import SilenceLimits
 
-_LISTEN_AFTER_S, _LISTEN_AFTER_AT_MOST_S = 30.0, 300.0  # a new start costs a live source's newest second
+_LOOK_AGAIN_AFTER_S, _LOOK_AGAIN_AFTER_AT_MOST_S = 30.0, 300.0  # a new start costs a live source's newest second
 
 
 class MissingStreams:
-    """What one attempt knows of it, over all starts of FFmpeg."""
+    """The missing streams of one attempt, over all its starts of FFmpeg."""
 
     def __init__(self) -> None:
         self._waited_for_picture = self._waited_for_sound = False
-        self._listen_at_s, self._listen_after_s = float("inf"), _LISTEN_AFTER_S
+        self._again_at_s, self._again_after_s = float("inf"), _LOOK_AGAIN_AFTER_S
         self._rests_until_s = -float("inf")
 
     def longer_look_s(self, report: FfmpegMessages, limits: SilenceLimits, needed: StreamPlan, looked_s: float) -> float | None:
@@ -36,14 +36,14 @@ class MissingStreams:
 
     def silence_stands_in(self, now_s: float) -> float:
         """Silence is sent in the place of announced sound; in how many seconds the sound is looked for."""
-        self._listen_at_s = now_s + self._listen_after_s
-        return self._listen_after_s
+        self._again_at_s = now_s + self._again_after_s
+        return self._again_after_s
 
     def may_be_there(self, report: FfmpegMessages, now_s: float) -> bool:
         """Whether to look for sound now: it has been long enough, or FFmpeg has seen a stream of it begin. Each time it takes
         longer until the next: a stream may begin anew soon after each start, and be missed by each."""
-        if now_s < self._rests_until_s or (now_s < self._listen_at_s and not report.faults.sound_has_begun):
+        if now_s < self._rests_until_s or (now_s < self._again_at_s and not report.faults.sound_has_begun):
             return False
-        self._rests_until_s = now_s + self._listen_after_s
-        self._listen_at_s, self._listen_after_s = float("inf"), min(2 * self._listen_after_s, _LISTEN_AFTER_AT_MOST_S)
+        self._rests_until_s = now_s + self._again_after_s
+        self._again_at_s, self._again_after_s = float("inf"), min(2 * self._again_after_s, _LOOK_AGAIN_AFTER_AT_MOST_S)
         return True

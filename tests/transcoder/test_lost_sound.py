@@ -82,7 +82,7 @@ async def test_a_session_that_begins_without_the_announced_sound_has_silence_unt
     shortened = tmp_path / "agent.py"
     shortened.write_text(
         "import runpy, transcoder.source.missing_streams\n"
-        "transcoder.source.missing_streams._LISTEN_AFTER_S = 3.0\n"
+        "transcoder.source.missing_streams._LOOK_AGAIN_AFTER_S = 3.0\n"
         "runpy.run_module('transcoder', run_name='__main__')\n"
     )
     async with Lab(names=("a",), recipe=SMALL) as lab:

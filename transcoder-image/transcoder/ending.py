@@ -1,6 +1,6 @@
-"""How an attempt ends: one exit code per reason, and whose fault it is. The orchestrator reads the same enum.
+"""The exit codes of the agent: how an attempt ended, and whether the source is to blame. The orchestrator reads the same enum.
 
-Law: blame where it belongs. What a source did is never booked as ours, nor the other way round.
+Law: blame where it belongs. What a source did never counts as a fault of ours, nor the other way round.
 """
 
 from enum import IntEnum
@@ -22,7 +22,7 @@ class Ending(IntEnum):
 
     @property
     def blames_source(self) -> bool:
-        """Whether the source did it."""
+        """Whether the source is to blame."""
         return 10 <= self < 20
 
     @property

@@ -1,7 +1,7 @@
 """The job that the orchestrator gives the agent: one JSON document in the environment variable TRANSCODER_JOB.
 
-Law: nothing of a job is used before all of it has been checked. What is unknown, missing or of the wrong type is a bad
-job, and so is a source whose scheme could read files or anything else than a network.
+Law: nothing of a job is used before all of it has been checked. What is unknown, missing or of the wrong type makes a bad job,
+and so does a source whose scheme could read files or anything else but a network.
 """
 
 from json import loads
@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from transcoder import bucket
 
-# What FFmpeg may be asked to read. Everything else (file, concat, data, pipe, ...) would reach into the container.
+# What FFmpeg may be given to read. Everything else (file, concat, data, pipe, ...) would reach into the container.
 SCHEMES = frozenset(("http", "https", "rtmp", "rtmps", "rtsp", "srt", "udp", "rtp"))
 
 _LONGEST_TEXT = 16_384
@@ -18,7 +18,7 @@ _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012345678
 MOST_CHANNELS = 64
 
 Profile = Literal["copy", "h264"]
-Hevc = Literal["copy", "h264"]  # what becomes of a source that sends HEVC, where a session begins with it
+Hevc = Literal["copy", "h264"]  # what is done with HEVC where a session begins with it
 
 
 class BadJob(ValueError):
@@ -26,7 +26,7 @@ class BadJob(ValueError):
 
 
 class SourceInput(NamedTuple):
-    """One upstream address and what to ask it with."""
+    """A source: its address, and the headers to request it with."""
 
     url: str
     user_agent: str | None
@@ -39,13 +39,14 @@ class SourceInput(NamedTuple):
 
 
 class SlateInput(NamedTuple):
-    """No upstream at all: a picture and a tone of FFmpeg's own making."""
+    """The slate: a picture and a tone that FFmpeg generates; no source is opened."""
 
     title: str  # the channel's name; empty: none is shown
 
 
 class Streams(NamedTuple):
-    """What a source sends: codec names as FFmpeg's, None: no such stream; 0 channels: no audio, or nobody knows how many."""
+    """What a source sends: codec names as FFmpeg's; None: no such stream; 0 channels: no audio, or their number is not
+    known."""
 
     video: str | None
     audio: str | None
@@ -68,7 +69,7 @@ class SignedUrls(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One attempt's orders; docs/architecture.md says what each field means."""
+    """What one attempt is to do; docs/architecture.md says what each field means."""
 
     session: str
     attempt: int
@@ -84,7 +85,7 @@ class Job(NamedTuple):
     stall_limit_s: float
     store_limit_s: float
     cadence_s: float | None  # how far apart an HLS source declares its segments to be; None: not known
-    last_resort: bool  # nothing better is there: without its sound the source is better than nothing
+    last_resort: bool  # there is no better source: without its announced sound it is played all the same
     segments: PostPolicy
     index_playlist: SignedUrls
     main_playlist: SignedUrls
@@ -92,7 +93,7 @@ class Job(NamedTuple):
 
     @property
     def store_urls(self) -> tuple[str, ...]:
-        """Every address of the store's."""
+        """Every address of the store."""
         return self.segments.url, *self.index_playlist, *self.main_playlist, self.log_put
 
 
@@ -122,7 +123,7 @@ def parse(text: str) -> Job:
         start_limit_s=root.number("start_limit_s", 0.1, 600),
         stall_limit_s=root.number("stall_limit_s", 0.1, 600),
         store_limit_s=root.number("store_limit_s", 0.1, 24 * 3600),
-        # An orchestrator of an earlier release does not know these.
+        # An orchestrator of an earlier release does not send these.
         cadence_s=root.optional("cadence_s", 0, 24 * 3600),
         last_resort=root.has("last_resort") and root.flag("last_resort"),
         segments=PostPolicy(segments.http("url"), segments.texts("fields"), segments.text("prefix")),
@@ -211,7 +212,7 @@ def _text(value: Any, where: str, empty: bool = False) -> str:
 
 
 def is_plain_name(value: str) -> bool:
-    """Whether a job takes it for a session's or a codec's name."""
+    """Whether a job accepts it as the name of a session or a codec."""
     return _NAME.issuperset(value) and not value.startswith(".") and len(value) <= _LONGEST_TEXT
 
 

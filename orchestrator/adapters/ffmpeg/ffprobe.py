@@ -28,7 +28,7 @@ from orchestrator.core.model import Cause, Media, Source, SourceStatus, Why
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ProbeResult
 from transcoder import job
-from transcoder.ffmpeg.messages import ODDLY_NAMED_HLS
+from transcoder.ffmpeg.fault_messages import ODDLY_NAMED_HLS
 from transcoder.ffmpeg.source_options import is_playlist, probe_options
 from transcoder.ffmpeg.stream_plan import COPIED_AUDIO, COPIED_VIDEO
 

@@ -7,8 +7,8 @@ import pytest
 from transcoder.ending import Ending
 from transcoder.ffmpeg.command_line import Adjustments
 from transcoder.ffmpeg.messages import FfmpegMessages
+from transcoder.ffmpeg.stream_check import adjusted
 from transcoder.job import Streams
-from transcoder.run import learned
 
 HLS = b"""\
 [in#0 @ 0x7ff4] [info] Opening 'http://h/seg47.ts' for reading
@@ -58,9 +58,9 @@ Stream mapping:
 
 
 def test_the_sources_own_timestamp_of_its_first_media_is_known_where_it_is_live() -> None:
-    assert report(HLS).start_s == 23.423222
-    assert report(HLS.replace(b"start: 23.4", b"start: -23.4")).start_s == -23.423222, "before its wrap"
-    assert report(FILE).start_s is None, "the place in a file is no time"
+    assert report(HLS).input.start_s == 23.423222
+    assert report(HLS.replace(b"start: 23.4", b"start: -23.4")).input.start_s == -23.423222, "before its wrap"
+    assert report(FILE).input.start_s is None, "the place in a file is no time"
 
 
 def report(*said: bytes) -> FfmpegMessages:
@@ -72,17 +72,17 @@ def report(*said: bytes) -> FfmpegMessages:
 
 def test_the_streams_of_a_live_playlist() -> None:
     read = report(HLS)
-    assert read.complete
-    assert (read.format, read.finite, read.program) == ("hls", False, None)
-    assert read.streams == Streams("h264", "aac", 2)
+    assert read.input.complete
+    assert (read.input.format, read.input.finite, read.input.program) == ("hls", False, None)
+    assert read.input.streams == Streams("h264", "aac", 2)
     assert (read.segments_opened, read.segments_opened_each) == (3, 3.0), "playlists do not count"
-    assert read.fault is None
+    assert read.faults.fault is None
 
 
 def test_the_best_variant_of_several() -> None:
     read = report(VARIANTS)
-    assert read.program == 1
-    assert read.streams == Streams("hevc", "ac3", 6)
+    assert read.input.program == 1
+    assert read.input.streams == Streams("hevc", "ac3", 6)
 
 
 def test_segments_of_several_playlists_are_counted_for_each() -> None:
@@ -103,22 +103,22 @@ def test_what_a_source_says_of_itself_is_no_number_of_ffmpegs(number: str) -> No
     ]  # fmt: skip
     said = HLS.decode().splitlines(keepends=True)
     report.feed("".join([*said[:3], "\n".join(lines), "\n", *said[3:]]).encode())
-    assert report.streams.video == "h264"
+    assert report.input.streams.video == "h264"
 
 
 def test_a_file_has_a_duration_and_a_cover_is_no_video() -> None:
     read = report(FILE)
-    assert read.finite
-    assert read.format == "mov,mp4,m4a,3gp,3g2,mj2"
-    assert read.streams == Streams("h264", "opus", 3)
-    assert not report(FILE.replace(b"01:30:24.01", b"00:00:00.00")).finite, "live FLV"
-    assert report(FILE.replace(b"Video: h264", b"Data: bin_data")).streams == Streams(None, "opus", 3)
+    assert read.input.finite
+    assert read.input.format == "mov,mp4,m4a,3gp,3g2,mj2"
+    assert read.input.streams == Streams("h264", "opus", 3)
+    assert not report(FILE.replace(b"01:30:24.01", b"00:00:00.00")).input.finite, "live FLV"
+    assert report(FILE.replace(b"Video: h264", b"Data: bin_data")).input.streams == Streams(None, "opus", 3)
 
 
 def test_lines_may_come_in_pieces() -> None:
     whole = report(HLS)
     pieces = report(*(HLS[n : n + 1] for n in range(len(HLS))))
-    assert pieces.streams == whole.streams
+    assert pieces.input.streams == whole.input.streams
     assert pieces.segments_opened == whole.segments_opened
 
 
@@ -142,7 +142,7 @@ def test_lines_may_come_in_pieces() -> None:
     ],
 )
 def test_what_went_wrong(said: str, ending: Ending) -> None:
-    fault = report(HLS, said.encode() + b"\n").fault
+    fault = report(HLS, said.encode() + b"\n").faults.fault
     assert fault is not None
     assert fault.ending is ending
     assert "0x7f" not in fault.line
@@ -153,7 +153,7 @@ def test_a_servers_answer_says_more_than_what_follows_from_it() -> None:
         b"[http @ 0x7f] [warning] HTTP error 404 Not Found\n"
         b"[in#0/hls @ 0x7f] [warning] Failed to reload playlist 0\n"
         b"[in#0 @ 0x7f] [error] Error opening input: Invalid data found when processing input\n"
-    ).fault
+    ).faults.fault
     assert fault is not None
     assert fault.line == "[http] HTTP error 404 ...", "a server may say there what it likes"
 
@@ -164,18 +164,18 @@ def test_a_body_of_unknown_length_may_end() -> None:
         b"[http @ 0x7f] [error] Stream ends prematurely at 575859, should be 18446744073709551615\n"
         b"[in#0/mpegts @ 0x7f] [error] Error during demuxing: I/O error\n",
     )
-    assert read.closed
-    assert read.fault is None
+    assert read.faults.closed
+    assert read.faults.fault is None
 
 
 def test_media_that_come_forgive_but_not_what_ffmpeg_had_held_back() -> None:
     read = report(HLS)
-    read.media_came(10.0)
+    read.faults.media_came(10.0)
     read.feed(b"[http @ 0x7f] [warning] HTTP error 404 Not Found\n[in#0/hls @ 0x7f] [warning] Failed to reload playlist 0\n")
-    read.media_came(10.08)
-    assert (read.fault is not None, read.playlists_lost) == (True, 1)
-    read.media_came(12.0)
-    assert (read.fault, read.playlists_lost) == (None, 0)
+    read.faults.media_came(10.08)
+    assert (read.faults.fault is not None, read.faults.playlists_lost) == (True, 1)
+    read.faults.media_came(12.0)
+    assert (read.faults.fault, read.faults.playlists_lost) == (None, 0)
 
 
 def test_segments_given_up_are_counted() -> None:
@@ -184,12 +184,12 @@ def test_segments_given_up_are_counted() -> None:
         b"[in#0/hls @ 0x7f] [warning] Failed to open segment 71 of playlist 0\n"
         b"[in#0/hls @ 0x7f] [warning] Segment 71 of playlist 0 failed too many times, skipping\n"
     )
-    assert report(HLS, lost, lost).segments_lost == 2
+    assert report(HLS, lost, lost).faults.segments_lost == 2
 
 
 @pytest.mark.parametrize("said", [b"Unrecognized option 'seg_max_retry'.\n", b"[fatal] Option seg_max_retry not found.\n"])
 def test_an_option_that_this_ffmpeg_does_not_know(said: bytes) -> None:
-    assert report(said).unknown_option == "-seg_max_retry"
+    assert report(said).faults.unknown_option == "-seg_max_retry"
 
 
 def test_people_read_what_matters_only() -> None:
@@ -230,9 +230,9 @@ def test_people_read_what_matters_only() -> None:
 )
 def test_what_can_never_be_sent_is_said_at_once(said: str, why: str) -> None:
     read = report(HLS, said.encode() + b"\n")
-    assert read.unplayable == why
-    read.media_came(100.0)
-    assert read.unplayable == why, "the sound that goes on does not mend the picture"
+    assert read.faults.unplayable == why
+    read.faults.media_came(100.0)
+    assert read.faults.unplayable == why, "the sound that goes on does not mend the picture"
 
 
 def test_a_picture_without_a_size_may_have_one_later() -> None:
@@ -240,9 +240,9 @@ def test_a_picture_without_a_size_may_have_one_later() -> None:
         b"[out#0/mpegts @ 0x7f] [error] dimensions not set\n"
         b"[out#0/mpegts @ 0x7f] [error] Could not write header (incorrect codec parameters ?): Invalid argument\n"
     )
-    assert read.is_sizeless
-    assert learned(Adjustments(), read) == Adjustments(slow=True)
-    assert learned(Adjustments(slow=True), read) == Adjustments(slow=True), "it is waited for once"
+    assert read.faults.is_sizeless
+    assert adjusted(Adjustments(), read) == Adjustments(slow=True)
+    assert adjusted(Adjustments(slow=True), read) == Adjustments(slow=True), "it is waited for once"
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_a_picture_without_a_size_may_have_one_later() -> None:
     ],
 )
 def test_hls_of_other_names_is_known_by_what_ffmpeg_says(said: str) -> None:
-    assert learned(Adjustments(), report(said.encode() + b"\n")) == Adjustments(is_hls=True)
+    assert adjusted(Adjustments(), report(said.encode() + b"\n")) == Adjustments(is_hls=True)
 
 
 def test_the_default_rendition_comes_before_the_first() -> None:
@@ -263,19 +263,19 @@ def test_the_default_rendition_comes_before_the_first() -> None:
         b"[info] Stream mapping",
         b"[info]   Stream #0:2[0x1]: Audio: aac (LC), 48000 Hz, mono, fltp (default)\n[info] Stream mapping",
     )
-    assert (report(renditions).streams, report(renditions).audio_track) == (Streams("h264", "aac", 1), 1)
-    assert report(HLS).audio_track == 0
+    assert (report(renditions).input.streams, report(renditions).input.audio_track) == (Streams("h264", "aac", 1), 1)
+    assert report(HLS).input.audio_track == 0
 
 
 def test_a_variant_that_is_copied_comes_before_a_better_one_that_is_not() -> None:
     read = report(VARIANTS.replace(b"Video: hevc (Main)", b"Video: av1 (Main)"))
-    assert (read.program, read.streams) == (0, Streams("h264", "mp2", 1))
+    assert (read.input.program, read.input.streams) == (0, Streams("h264", "mp2", 1))
 
 
 def test_audio_that_is_announced_and_has_not_come_is_not_what_the_source_sends() -> None:
     line = b"Audio: aac ([15][0][0][0] / 0x000F), 0 channels"
     read = report(HLS.replace(b"Audio: aac (LC) ([15][0][0][0] / 0x000F), 44100 Hz, stereo, fltp", line))
-    assert (read.streams, read.lacks_sound) == (Streams("h264", None, 0), True)
+    assert (read.input.streams, read.input.lacks_sound) == (Streams("h264", None, 0), True)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_audio_that_is_announced_and_has_not_come_is_not_what_the_source_sends()
     [("mono", 1), ("4.0", 4), ("5.1(side)", 6), ("7.1.4", 12), ("22.2", 24), ("hexagonal", 6), ("3 channels", 3), ("odd", 0)],
 )
 def test_channel_layouts_are_numbers(layout: str, channels: int) -> None:
-    assert report(HLS.replace(b"44100 Hz, stereo", f"44100 Hz, {layout}".encode())).streams.channels == channels
+    assert report(HLS.replace(b"44100 Hz, stereo", f"44100 Hz, {layout}".encode())).input.streams.channels == channels
 
 
 @pytest.mark.parametrize(
@@ -291,5 +291,5 @@ def test_channel_layouts_are_numbers(layout: str, channels: int) -> None:
 )
 def test_he_aac_is_told_by_the_decoder(said: str, codec: str | None) -> None:
     """An ADTS header names the layer below, AAC-LC."""
-    assert report(HLS.replace(b"aac (LC)", said.encode())).he_aac == codec
-    assert report(VARIANTS.replace(b"aac (LC)", said.encode())).he_aac is None, "the first audio of that program is AC-3"
+    assert report(HLS.replace(b"aac (LC)", said.encode())).input.he_aac == codec
+    assert report(VARIANTS.replace(b"aac (LC)", said.encode())).input.he_aac is None, "the first audio of that program is AC-3"

@@ -9,7 +9,7 @@ from transcoder import bucket
 from transcoder.publish.media_playlist import MediaPlaylist
 from transcoder.publish.multivariant_playlist import MultivariantPlaylist
 from transcoder.publish.playlist_laws import violations
-from transcoder.publish.store import (
+from transcoder.publish.store_requests import (
     Conflict,
     Found,
     GetIndex,

@@ -18,7 +18,7 @@ from transcoder.media.segmenter import Segment
 from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending, Variant
 from transcoder.publish.publisher import Publisher
-from transcoder.publish.store import PostSegment, PutIndex, PutMain, Reply, Request, RequestFailed, Stored
+from transcoder.publish.store_requests import PostSegment, PutIndex, PutMain, Reply, Request, RequestFailed, Stored
 
 TARGET_S = 4
 WINDOW_S = 20.0

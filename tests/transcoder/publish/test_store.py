@@ -20,7 +20,8 @@ from tests.support import require
 from tests.transcoder.test_job import GOOD
 from transcoder.job import Job, parse
 from transcoder.publish.playlist_syntax import LIMIT_BYTES
-from transcoder.publish.store import (
+from transcoder.publish.store import Store
+from transcoder.publish.store_requests import (
     Conflict,
     Found,
     GetIndex,
@@ -31,7 +32,6 @@ from transcoder.publish.store import (
     PutMain,
     Request,
     RequestFailed,
-    Store,
     Stored,
 )
 
@@ -222,7 +222,8 @@ def in_a_process(url: str, trust: Path | None) -> str:
     """Reads the playlist from there; gives the reply, and whether TLS was imported."""
     text = json.dumps(GOOD).replace("http://store", url).replace("https://store", url)
     code = (
-        "import sys; from transcoder.job import parse; from transcoder.publish.store import GetMain, Store; "
+        "import sys; from transcoder.job import parse; from transcoder.publish.store import Store; "
+        "from transcoder.publish.store_requests import GetMain; "
         "text = str(Store(parse(sys.argv[1])).execute(GetMain()))[:200]; "
         "print(text.replace('Found(text=', 'Found(').replace('etag=', '')"
         ".replace('RequestFailed(reason=', 'RequestFailed('), bool(sys.modules.get('ssl')))"

@@ -24,13 +24,13 @@ def report(*streams: str) -> FfmpegMessages:
 
 
 def test_sound_of_which_nothing_came_is_none() -> None:
-    assert report(PICTURE, SOUND).streams == Streams("h264", "aac", 2)
-    assert not report(PICTURE, SOUND).lacks_sound
-    assert report(PICTURE, NO_SOUND).streams == Streams("h264", None, 0)
-    assert report(PICTURE, NO_SOUND).lacks_sound
-    assert not report(PICTURE).lacks_sound, "what is not announced is not missing"
-    assert report(NO_PICTURE, SOUND).lacks_picture
-    assert not report(NO_PICTURE.replace("none,", "none, 640x360,"), SOUND).lacks_picture
+    assert report(PICTURE, SOUND).input.streams == Streams("h264", "aac", 2)
+    assert not report(PICTURE, SOUND).input.lacks_sound
+    assert report(PICTURE, NO_SOUND).input.streams == Streams("h264", None, 0)
+    assert report(PICTURE, NO_SOUND).input.lacks_sound
+    assert not report(PICTURE).input.lacks_sound, "what is not announced is not missing"
+    assert report(NO_PICTURE, SOUND).input.lacks_picture
+    assert not report(NO_PICTURE.replace("none,", "none, 640x360,"), SOUND).input.lacks_picture
 
 
 def test_each_is_waited_for_once_and_for_as_long_as_it_may_be_away() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from transcoder.ending import Ending
-from transcoder.ffmpeg.messages import SourceFault
+from transcoder.ffmpeg.fault_messages import SourceFault
 from transcoder.source.watchdog import RunObservation, RunVerdict, SilenceLimits, judge, patience_s, second_chance
 
 LIMITS = SilenceLimits(start_s=8.0, stall_s=3.0)

@@ -1,4 +1,4 @@
-"""One FFmpeg child: started with as few imports as possible, read without blocking, never left behind."""
+"""FFmpeg as a child process: started with as few imports as possible, read without blocking, and dead when the agent is."""
 
 import os
 import time
@@ -8,12 +8,12 @@ BINARY_VARIABLE = "TRANSCODER_FFMPEG"
 
 _SETPRIV = "/usr/bin/setpriv"
 _F_SETPIPE_SZ = 1031  # fcntl(2), Linux
-_PIPE_BYTES = 1 << 20  # /proc/sys/fs/pipe-max-size's default: a whole burst fits, FFmpeg need not wait for a reader
+_PIPE_BYTES = 1 << 20  # the default of /proc/sys/fs/pipe-max-size: a burst fits, so that FFmpeg does not wait for the reader
 _READ_BYTES = 1 << 20
 
 
 class FfmpegProcess:
-    """A running FFmpeg; `media_fd` and `messages_fd` are the read ends of its standard output and error.
+    """A running FFmpeg. `media_fd` and `messages_fd` are the read ends of its standard output and error.
     `started_s`: when it was started, on the monotonic clock."""
 
     def __init__(self, argv: list[str]) -> None:
@@ -78,7 +78,7 @@ class FfmpegProcess:
 
     @property
     def ended(self) -> bool:
-        """Whether it has closed both: all that it had to say has been read."""
+        """Whether it has closed both: everything that it wrote has been read."""
         return not self._open
 
     def kill(self) -> None:
@@ -87,7 +87,7 @@ class FfmpegProcess:
             os.kill(self.pid, 9)
 
     def stop(self) -> int:
-        """Reaps it, and ends it first if it still runs; gives its exit code, or minus the signal's number."""
+        """Reaps it, and ends it first if it still runs. Returns its exit code, or minus the signal's number."""
         if self._status is None:
             if not self.ended:
                 self.kill()

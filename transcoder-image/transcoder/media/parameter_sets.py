@@ -1,7 +1,7 @@
-"""Reads the sequence parameter sets of H.264 and HEVC: what RFC 6381 names a codec by, and the size of the picture.
+"""Reads the sequence parameter sets of H.264 and HEVC: the codec's name (RFC 6381) and the size of the picture.
 
-H.264: ISO/IEC 14496-10, 7.3.2.1.1 and Annex A. HEVC: ISO/IEC 23008-2, 7.3.2.2 and 7.3.3. The names: RFC 6381, 3.3
-("avc1") and ISO/IEC 14496-15, Annex E.3 ("hvc1").
+H.264: ISO/IEC 14496-10, 7.3.2.1.1 and Annex A. HEVC: ISO/IEC 23008-2, 7.3.2.2 and 7.3.3. The names: RFC 6381, 3.3 ("avc1") and
+ISO/IEC 14496-15, Annex E.3 ("hvc1").
 """
 
 from typing import NamedTuple

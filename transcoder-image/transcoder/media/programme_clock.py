@@ -1,19 +1,19 @@
-"""Maps an attempt's media timeline to the wall clock, and says what continues the programme.
+"""Maps an attempt's media timeline to wall-clock time, and decides what continues the programme.
 
-Law: over any number of swaps the media that a player is given neither run away from the wall clock nor fall behind it.
-Ran they ahead, each swap would push the player further from the live edge, until it falls out of the window; fell they
-behind, each swap would eat of its buffer.
+Law: over any number of swaps the media that a player is given neither run ahead of the wall clock nor fall behind it. If they
+ran ahead, each swap would push the player further from the live edge, until it falls out of the window. If they fell behind,
+each swap would use up some of its buffer.
 
-A moment of the programme is dated by when it could first be had: media time plus the least `now - newest` seen lately,
-for any other arrival was late. A source that sends whole segments does not say how long ago the newest was finished: its
-playlist is asked for once in a cadence (FFmpeg's HLS demuxer), at the phase at which it happened to be asked first, and
-half of the cadence is the best guess. What dates turn out to be ahead by is handed on (`ahead_s`), so that the next
-attempt joins where the programme is. Where two attempts' sources have one timeline (the same source, or two outlets of one
-encoder), it says exactly what the guess says nearly, and is believed as long as the guess does not contradict it. All values
-are seconds; `now_s` is Unix time, media times are the segmenter's timeline.
+A moment of the programme is dated by when it could first be had: media time plus the least `now - newest` seen lately, because
+any other arrival was late. A source that sends whole segments does not say how long ago the newest one was finished: FFmpeg
+asks for its playlist once in a cadence, at a phase that is as good as random, and half of the cadence is the best guess. How
+far dates turn out to be ahead is handed on (`ahead_s`), so that the next attempt joins where the programme is. Where the
+sources of two attempts have one timeline (the same source, or two outlets of one encoder), that timeline says exactly what the
+guess says nearly; it is believed as long as the guess does not contradict it. All values are seconds; `now_s` is Unix time,
+media times are on the segmenter's timeline.
 
-A slate is no programme: nothing of a source's repeats it. So the first source after one joins at once, a little ahead of the
-clock if it must be; and a slate joins by the wall clock alone, so that what sources were ahead by ends with them.
+A slate is no programme: nothing of a source repeats it. So the first source after a slate joins at once, a little ahead of the
+clock if need be; and a slate joins by the wall clock alone, so that what sources were ahead by ends with it.
 """
 
 from transcoder.publish.media_playlist import MediaPlaylist
@@ -60,7 +60,7 @@ class ProgrammeClock:
         self._offset_s: float | None = None  # date minus media time, of what this attempt lists
 
     def tell(self, playlist: MediaPlaylist) -> None:
-        """What is listed is the truth for every clock, also where somebody else has listed more, or we less."""
+        """Sets the clock to what is listed: another attempt may have listed more, or this one less than it was about to."""
         self.listed_end_s, self.listed_ahead_s = playlist.end_s, playlist.ahead_s
         self.listed_source_end_s = playlist.source_end_s
         self.follows_slate = playlist.slate and not self.is_slates
@@ -101,7 +101,7 @@ class ProgrammeClock:
         return self._newest_s is not None and now_s - self._fell_at_s >= self._settled_after_s
 
     def is_in_burst(self, now_s: float) -> bool:
-        """Whether media come faster than real time explains: whoever cuts now, cuts a burst in two."""
+        """Whether media come faster than real time explains: a cut now would cut a burst in two."""
         return now_s - self._leapt_at_s < self._settled_after_s
 
     def lag_s(self, now_s: float) -> float:
@@ -121,10 +121,10 @@ class ProgrammeClock:
         length_s = end_s - start_s
         if self.is_slates:
             return self._beyond_s(end_s) > length_s / 2
-        # Two attempts whose rhythm is the same meet again and again: who comes second must once be first.
+        # Two attempts in lockstep find the same media again and again: the one that always loses the race accepts less.
         half_s = length_s / 2 / (1 + self.overtaken)
-        # A slate is listed up to now, and a source's newest segment was finished a while ago: as long ago as it is guessed to
-        # be, and a segment's length. Whoever waited for one that ends later would wait for ever: the slate goes on.
+        # A slate is listed up to now, while a source's newest segment was finished some time ago: the guessed delay and a
+        # segment's length. An attempt that waited for one that ends later would wait for ever, because the slate goes on.
         slack_s = length_s + self.cadence_s / 2 if self.follows_slate else 0.0
         too_far_s = min(half_s, max(0.0, self.listed_ahead_s - _AHEAD_OF * length_s))
         return self._beyond_s(end_s) > half_s + too_far_s - slack_s

@@ -1,7 +1,7 @@
-"""Says what a media segment has in it, in the words of a multivariant playlist (RFC 8216, 4.3.4.2).
+"""Describes a media segment by the attributes of a multivariant playlist (RFC 8216, 4.3.4.2): codecs, size, frame rate.
 
-It reads the elementary streams and believes no label: the tables at the segment's start name them (ISO/IEC 13818-1,
-2.4.4), the first pictures and the first sound say what they are. What cannot be read is not known, and no error.
+It reads the elementary streams and trusts no label: the tables at the segment's start name the streams (ISO/IEC 13818-1,
+2.4.4), the first pictures and the first sound say what they are. What cannot be read is not known; it is no error.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -9,13 +9,25 @@ from typing import NamedTuple
 
 from transcoder.media import parameter_sets
 from transcoder.media.parameter_sets import PictureFormat
+from transcoder.media.transport_stream import (
+    HZ,
+    PACKET_BYTES,
+    STARTS,
+    WRAP,
+    decode_time,
+    elementary_bytes,
+    elementary_streams,
+    packets_with,
+    payload_of,
+    pid_at,
+    program_pid,
+    section_bytes,
+    section_in,
+)
 
-_PACKET = 188
 _PICTURE_HEAD_BYTES = 16_384  # of the first picture: its parameter sets and the start of its first slice are in there
 _SECTION_BYTES = 1024 + 183  # a table's, and what may stand before it in its first packet
 _FRAME_HEADER_BYTES = 16  # of the first sound
-_HZ = 90_000
-_WRAP = 1 << 33
 
 _H264, _HEVC = 0x1B, 0x24  # stream_type (ISO/IEC 13818-1, Table 2-34)
 _ADTS, _MPEG_AUDIO, _AC3, _EAC3 = 0x0F, (0x03, 0x04), 0x81, 0x87
@@ -97,13 +109,13 @@ def _sound(kind: int, head: bytes) -> str | None:
 def _frame_rate(starts: Iterable[bytes]) -> float:
     """Frames per second, by when they are decoded. What the stream says of it itself is often absent, and wrong where fields
     are sent."""
-    times = [time for packet in starts if (time := _dts(_payload(packet))) is not None]
+    times = [time for packet in starts if (time := decode_time(payload_of(packet))) is not None]
     if len(times) < 3:
         return 0.0
-    ticks = (times[-1] - times[0]) % _WRAP
+    ticks = (times[-1] - times[0]) % WRAP
     if not ticks:
         return 0.0
-    rate = (len(times) - 1) * _HZ / ticks
+    rate = (len(times) - 1) * HZ / ticks
     usual = min(_RATES, key=lambda each: abs(each - rate))
     return round(usual if abs(usual - rate) < usual * _NEAR else rate, 3)
 
@@ -113,27 +125,19 @@ class _Packets:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        count = len(data) // _PACKET
+        count = len(data) // PACKET_BYTES
         self._headers = bytearray(2 * count)  # of each packet the two bytes that have the PID, and whether something starts
-        self._headers[::2] = data[1 : count * _PACKET : _PACKET]
-        self._headers[1::2] = data[2 : count * _PACKET : _PACKET]
+        self._headers[::2] = data[1 : count * PACKET_BYTES : PACKET_BYTES]
+        self._headers[1::2] = data[2 : count * PACKET_BYTES : PACKET_BYTES]
 
     def streams(self) -> list[tuple[int, int]]:
         """(stream type, PID) of each elementary stream, by the tables at the start."""
-        pat = self._section(0)
-        program = next((_pid(pat, n + 2) for n in range(8, len(pat) - 7, 4) if pat[n : n + 2] != b"\0\0"), None)
-        pmt = self._section(program) if program is not None else b""
-        streams = []
-        at = 12 + ((pmt[10] & 0x0F) << 8 | pmt[11]) if len(pmt) >= 12 else len(pmt)
-        while at + 5 <= len(pmt) - 4:
-            streams.append((pmt[at], _pid(pmt, at + 1)))
-            at += 5 + ((pmt[at + 3] & 0x0F) << 8 | pmt[at + 4])
-        return streams
+        program = program_pid(self._section(0))
+        return [] if program is None else elementary_streams(self._section(program))
 
     def head(self, pid: int, most: int) -> bytes:
         """Up to about so many of the first bytes of an elementary stream: the payload of its first PES packet (2.4.3.6)."""
-        pes = self._unit(pid, most)
-        return pes[9 + pes[8] :] if len(pes) > 9 and pes[:3] == b"\0\0\1" else b""
+        return elementary_bytes(self._unit(pid, most))
 
     def starts(self, pid: int) -> Iterator[bytes]:
         """The packets of a PID that start a section or a PES packet."""
@@ -142,11 +146,9 @@ class _Packets:
     def _section(self, pid: int) -> bytes:
         """The first section of a table; empty where it is not whole."""
         for most in (1, _SECTION_BYTES):  # one packet has it, nearly always
-            payload = self._unit(pid, most)
-            section = payload[1 + payload[0] :] if payload else b""
-            length = 3 + ((section[1] & 0x0F) << 8 | section[2]) if len(section) >= 3 else 1
-            if len(section) >= length:
-                return section[:length]
+            section = section_in(self._unit(pid, most))
+            if len(section) >= section_bytes(section):
+                return section[: section_bytes(section)]
         return b""
 
     def _unit(self, pid: int, most: int) -> bytes:
@@ -156,44 +158,20 @@ class _Packets:
         if first is None:
             return unit
         for n in range(first, len(self._headers) // 2):
-            if _pid(self._headers, 2 * n) != pid:
+            if pid_at(self._headers, 2 * n) != pid:
                 continue
-            if n != first and self._headers[2 * n] & 0x40:
+            if n != first and self._headers[2 * n] & STARTS:
                 break
-            unit += _payload(self._packet(n))
+            unit += payload_of(self._packet(n))
             if len(unit) >= most:
                 break
         return unit
 
     def _numbers(self, pid: int) -> Iterator[int]:
-        header = bytes((0x40 | pid >> 8, pid & 255))
-        at = self._headers.find(header)
-        while at >= 0:
-            if at % 2 == 0:  # else across two headers
-                yield at // 2
-            at = self._headers.find(header, at + 1)
+        return packets_with(self._headers, bytes((STARTS | pid >> 8, pid & 255)))
 
     def _packet(self, n: int) -> bytes:
-        return self._data[n * _PACKET : (n + 1) * _PACKET]
-
-
-def _payload(packet: bytes) -> bytes:
-    control = packet[3] & 0x30  # adaptation_field_control
-    if not control & 0x10:
-        return b""
-    return packet[5 + packet[4] :] if control & 0x20 else packet[4:]
-
-
-def _pid(data: bytes | bytearray, at: int) -> int:
-    return (data[at] & 0x1F) << 8 | data[at + 1]
-
-
-def _dts(pes: bytes) -> int | None:
-    """The DTS of a PES packet, else its PTS, in units of 1/90,000 s; None where it has neither."""
-    if len(pes) < 19 or pes[:3] != b"\0\0\1" or not pes[7] & 0x80:
-        return None
-    b = pes[14:19] if pes[7] & 0x40 else pes[9:14]
-    return (b[0] >> 1 & 7) << 30 | b[1] << 22 | b[2] >> 1 << 15 | b[3] << 7 | b[4] >> 1
+        return self._data[n * PACKET_BYTES : (n + 1) * PACKET_BYTES]
 
 
 def _nals(stream: bytes) -> Iterator[bytes]:

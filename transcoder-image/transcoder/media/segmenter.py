@@ -1,29 +1,38 @@
 """Cuts one MPEG-TS byte sequence into media segments.
 
-Laws: no segment's EXTINF rounds to more than the target duration (RFC 8216, 4.3.3.1), whatever the source's GOP; a segment
-begins with a keyframe wherever the source has one within the target duration, for players join at segments; every segment
-starts with PAT and PMT (3.2); all segments one after the other are one valid transport stream; from the first keyframe on no
-packet is lost; time never goes back.
+Laws: no segment's EXTINF rounds to more than the target duration (RFC 8216, 4.3.3.1), whatever the distance between the
+source's keyframes. A segment begins with a keyframe wherever the source has one within the target duration, because players
+join at segments. Every segment starts with PAT and PMT (3.2). All segments one after the other are one valid transport stream.
+From the first keyframe on no packet is lost. Time never goes back.
 
-Python looks only at the packets that matter: tables, and those that start a PES packet of the stream that cuts are
-made by. They are found by striding and searching at C speed. The syntax is that of ISO/IEC 13818-1: 2.4.3.2 (packet),
-2.4.3.6 (PES packet), 2.4.4 (tables).
+For speed Python looks only at the packets that matter: those of tables, and those that start a PES packet of the stream by
+which segments are cut. They are found by their headers at C speed.
 """
 
 from typing import NamedTuple
 
-_PACKET = 188
-_SYNC = 0x47
-_STARTS = 0x40  # payload_unit_start_indicator: stands in the second byte, above the upper five bits of the PID
+from transcoder.media.media_timeline import MediaTimeline
+from transcoder.media.program_table import ProgramTable
+from transcoder.media.transport_stream import (
+    HZ,
+    PACKET_BYTES,
+    STARTS,
+    SYNC,
+    decode_time,
+    elementary_streams,
+    is_random_access,
+    packets_with,
+    payload_of,
+    pid_at,
+    program_pid,
+    step,
+)
+
 _START_AND_PID = bytes(byte & 0x5F for byte in range(256))  # the second byte without error indicator and priority
 
-_HZ = 90_000
-_WRAP = 1 << 33
-_HOLE = _HZ  # a longer way from one frame to the next is a hole
-_GAP = 4 * _HZ // 10  # and a longer one than this, and than the one before twice, is a loss
-_EARLY = _HZ // 20  # a keyframe that comes up to this much too early is in time
-_LEAST = _HZ // 5  # a shorter segment is not worth a request of the player's
-_ROUNDING = 45 * _HZ // 100  # EXTINF may exceed the target duration by less than one half
+_EARLY = HZ // 20  # a keyframe that comes up to this much too early is in time
+_LEAST = HZ // 5  # a shorter segment is not worth a request of the player's
+_ROUNDING = 45 * HZ // 100  # EXTINF may exceed the target duration by less than one half
 
 _VIDEO = frozenset((0x01, 0x02, 0x10, 0x1B, 0x20, 0x21, 0x24, 0x33, 0x42, 0xD1, 0xEA))  # stream_type, Table 2-34
 _WITH_START_CODES = frozenset((0x1B, 0x24))  # H.264, HEVC
@@ -33,7 +42,7 @@ _AUDIO = frozenset((0x03, 0x04, 0x0F, 0x11, 0x1C, 0x81, 0x87))
 class Segment(NamedTuple):
     """One media segment; `start_s` is on the unwrapped media timeline.
 
-    `independent`: it starts with a keyframe. `discontinuity`: its media do not continue the previous segment's.
+    `independent`: it starts with a keyframe. `discontinuity`: its media do not continue those of the segment before.
     """
 
     data: bytes
@@ -44,30 +53,31 @@ class Segment(NamedTuple):
 
 
 class Segmenter:
-    """Takes the bytes as they come and gives the segments as they close.
+    """Takes bytes as they come, and returns segments as they close.
 
     A segment closes at the first keyframe after `segment_s` (audio alone: at the first PES packet). Before its EXTINF would
-    round to more than `target_duration_s` it closes at the last keyframe in it; anywhere, where there is none. One that does
-    not begin with a keyframe closes at the next. `first_segment_s`: the first one closes anywhere
-    at that length already, so that a session on a source without backlog goes on early. Time is that of the first
-    video stream, else the first audio stream: DTS, unwrapped; a hole or a step back closes the segment and makes the
-    next one a discontinuity.
+    round to more than `target_duration_s` it closes at the last keyframe inside it, or anywhere where there is none. A segment
+    that does not begin with a keyframe closes at the next one. `first_segment_s`: the first segment closes anywhere at that
+    length already, so that a session on a source without a backlog begins early.
+
+    Time is the DTS of the first video stream, else of the first audio stream, unwrapped. A hole, or a step back, closes the
+    segment and makes the next one a discontinuity.
     """
 
     def __init__(self, *, segment_s: float, target_duration_s: int, first_segment_s: float | None = None) -> None:
         if not 0 < segment_s <= target_duration_s:
             raise ValueError(f"segment_s {segment_s} is not within the target duration {target_duration_s}")
-        self._wanted = round(segment_s * _HZ) - _EARLY
+        self._wanted = round(segment_s * HZ) - _EARLY
         self._limit = 0
-        self.reach(target_duration_s)
-        self._first_wanted = None if first_segment_s is None else round(first_segment_s * _HZ) - _EARLY
+        self.limit_to(target_duration_s)
+        self._first_wanted = None if first_segment_s is None else round(first_segment_s * HZ) - _EARLY
 
         self._buffer = bytearray()  # the open segment, then what has not been looked at
         self._start = 0  # where in it the open segment starts
         self._scanned = 0  # up to where it has been looked at, in whole packets
 
-        self._pat = _Table()
-        self._pmt = _Table()
+        self._pat = ProgramTable()
+        self._pmt = ProgramTable()
         self._tables = {0: self._pat}  # by PID
         self._cut_pid: int | None = None
         self._cut_is_video = self._has_start_codes = False
@@ -76,17 +86,12 @@ class Segmenter:
         self.sounds = 0  # how often sound has come
         self._layout()
 
-        self._raw = 0  # the newest DTS as it came
-        self._newest: int | None = None  # the same on the unwrapped timeline
-        self._first = 0  # the first one
-        self._spacing = _HZ // 25  # from one frame to the next
-        self.losses = 0  # how often media were missing
-        self._lost = 0  # and how much
+        self._time = MediaTimeline()
 
         self._opened_at: int | None = None  # on the timeline; None: no segment is open
         self._independent = self._discontinuity = False
-        self._head: list[tuple[_Table, bytes]] = []  # table packets to put before the open segment
-        self._table_offsets: list[tuple[int, _Table]] = []  # table packets inside it
+        self._head: list[tuple[ProgramTable, bytes]] = []  # table packets to put before the open segment
+        self._table_offsets: list[tuple[int, ProgramTable]] = []  # table packets inside it
         self._frame = (0, False)  # where the newest frame starts, and whether it is a keyframe
         self._passed: tuple[int, int] | None = None  # the last keyframe in the open segment: where it starts, and when
         self._keyframe_at: int | None = None  # the newest
@@ -95,42 +100,48 @@ class Segmenter:
     @property
     def newest_s(self) -> float | None:
         """The newest media time seen, on the unwrapped timeline; None before any."""
-        return None if self._newest is None else self._newest / _HZ
+        return None if self._time.newest is None else self._time.newest / HZ
 
     @property
     def lost_s(self) -> float:
-        """How much media were missing between frames so far."""
-        return self._lost / _HZ
+        """How much media has been missing between frames so far, in seconds."""
+        return self._time.lost / HZ
+
+    @property
+    def losses(self) -> int:
+        """How often media have been missing between frames so far."""
+        return self._time.losses
 
     @property
     def soundless_s(self) -> float:
-        """How far the newest picture is past the newest sound; 0 where there is no picture, or where no sound is announced."""
-        if self._sound_pid is None or self._newest is None:
+        """How far the newest picture is past the newest sound, in seconds; 0 where there is no picture or no announced
+        sound."""
+        if self._sound_pid is None or self._time.newest is None:
             return 0.0
         if self._sound_raw is None:
-            return (self._newest - self._first) / _HZ
-        return max(0, _step(self._sound_raw, self._raw)) / _HZ
+            return (self._time.newest - self._time.first) / HZ
+        return max(0, step(self._sound_raw, self._time.raw)) / HZ
 
     @property
     def keyframes_apart_s(self) -> float | None:
-        """The longest way from one keyframe to the next so far; None before the second. Sound can be cut anywhere."""
+        """The longest time from one keyframe to the next so far; None before the second. Audio alone can be cut anywhere: 0."""
         if self._cut_pid is not None and not self._cut_is_video:
             return 0.0
-        return self._apart / _HZ if self._apart else None
+        return self._apart / HZ if self._apart else None
 
-    def reach(self, target_duration_s: int) -> None:
-        """From now on no segment rounds to more than this."""
-        self._limit = target_duration_s * _HZ
+    def limit_to(self, target_duration_s: int) -> None:
+        """From now on no segment rounds to more than this target duration."""
+        self._limit = target_duration_s * HZ
 
     @property
     def pending_s(self) -> float:
-        """How much media the open segment holds."""
-        if self._opened_at is None or self._newest is None:
+        """How much media the open segment holds, in seconds."""
+        if self._opened_at is None or self._time.newest is None:
             return 0.0
-        return (self._newest + self._spacing - self._opened_at) / _HZ
+        return (self._time.newest + self._time.spacing - self._opened_at) / HZ
 
     def feed(self, data: bytes) -> list[Segment]:
-        """Takes the next bytes, in slices of any size; gives the segments that they close."""
+        """Takes the next bytes, in slices of any size; returns the segments that they close."""
         self._buffer += data
         closed: list[Segment] = []
         while count := self._aligned():
@@ -145,47 +156,47 @@ class Segmenter:
 
         The newest frame may not be complete yet: it opens the next segment, unless the input has `ended`.
         """
-        if self._opened_at is None or self._newest is None:
+        if self._opened_at is None or self._time.newest is None:
             return None
         if ended:
-            segment = self._close(self._scanned, self._newest + self._spacing)
+            segment = self._close(self._scanned, self._time.newest + self._time.spacing)
             self._opened_at = None
-        elif self._newest == self._opened_at:
+        elif self._time.newest == self._opened_at:
             return None
         else:
             offset, independent = self._frame
             cut = self._before_tables(offset)
-            segment = self._close(cut, self._newest)
-            self._open(cut, cut != offset, self._newest, independent, False)
+            segment = self._close(cut, self._time.newest)
+            self._open(cut, cut != offset, self._time.newest, independent, False)
         self._trim()
         return segment
 
     def _aligned(self) -> int:
         """How many whole packets follow the scanned ones; skips to the next packet where the alignment is lost."""
         buffer = self._buffer
-        while count := (len(buffer) - self._scanned) // _PACKET:
-            syncs = buffer[self._scanned : self._scanned + count * _PACKET : _PACKET]
+        while count := (len(buffer) - self._scanned) // PACKET_BYTES:
+            syncs = buffer[self._scanned : self._scanned + count * PACKET_BYTES : PACKET_BYTES]
             in_step = count - len(syncs.lstrip(b"\x47"))
             if in_step == count:
                 return count
             if in_step > 1:
                 return in_step - 1  # what no packet follows is none itself
-            at = buffer.find(_SYNC, self._scanned + 1)
-            while 0 <= at < len(buffer) - _PACKET and buffer[at + _PACKET] != _SYNC:
-                at = buffer.find(_SYNC, at + 1)
+            at = buffer.find(SYNC, self._scanned + 1)
+            while 0 <= at < len(buffer) - PACKET_BYTES and buffer[at + PACKET_BYTES] != SYNC:
+                at = buffer.find(SYNC, at + 1)
             del buffer[self._scanned : at if at >= 0 else len(buffer)]
         return 0
 
     def _scan(self, count: int, closed: list[Segment]) -> None:
         buffer, base = self._buffer, self._scanned
-        end = base + count * _PACKET
+        end = base + count * PACKET_BYTES
         headers = bytearray(2 * count)
-        headers[::2] = buffer[base + 1 : end : _PACKET].translate(_START_AND_PID)
-        headers[1::2] = buffer[base + 2 : end : _PACKET]
-        for n in sorted(n for wanted in self._wanted_headers for n in _found(headers, wanted)):
-            offset = base + n * _PACKET
-            packet = bytes(buffer[offset : offset + _PACKET])
-            pid = (packet[1] & 0x1F) << 8 | packet[2]
+        headers[::2] = buffer[base + 1 : end : PACKET_BYTES].translate(_START_AND_PID)
+        headers[1::2] = buffer[base + 2 : end : PACKET_BYTES]
+        for n in sorted(n for wanted in self._wanted_headers for n in packets_with(headers, wanted)):
+            offset = base + n * PACKET_BYTES
+            packet = bytes(buffer[offset : offset + PACKET_BYTES])
+            pid = pid_at(packet, 1)
             table = self._tables.get(pid)
             if pid == self._sound_pid:
                 self._take_sound(packet)
@@ -196,17 +207,17 @@ class Segmenter:
                 self._table_offsets.append((offset, table))
                 if table.take(packet):
                     self._layout()
-                    end = offset + _PACKET  # other packets may matter from here on
+                    end = offset + PACKET_BYTES  # other packets may matter from here on
                     break
         self._scanned = end
 
     def _layout(self) -> None:
         """Which packets matter, as the tables say."""
-        program = next((pid for number, pid in _programs(self._pat.section) if number), None)
+        program = program_pid(self._pat.section)
         if program is not None and self._tables.get(program) is not self._pmt:
-            self._pmt = _Table()
+            self._pmt = ProgramTable()
             self._tables = {0: self._pat, program: self._pmt}
-        streams = _streams(self._pmt.section)
+        streams = elementary_streams(self._pmt.section)
         video = [pid for kind, pid in streams if kind in _VIDEO]
         audio = [pid for kind, pid in streams if kind in _AUDIO] or [pid for _, pid in streams]
         self._cut_pid = next(iter(video or audio), None)
@@ -215,27 +226,27 @@ class Segmenter:
         sound_pid = next((pid for kind, pid in streams if video and kind in _AUDIO), None)
         if sound_pid != self._sound_pid:
             self._sound_pid, self._sound_raw = sound_pid, None
-        self._wanted_headers = [bytes((start | pid >> 8, pid & 255)) for pid in self._tables for start in (0, _STARTS)]
+        self._wanted_headers = [bytes((start | pid >> 8, pid & 255)) for pid in self._tables for start in (0, STARTS)]
         for pid in (self._cut_pid, self._sound_pid):
             if pid is not None:
-                self._wanted_headers.append(bytes((_STARTS | pid >> 8, pid & 255)))
+                self._wanted_headers.append(bytes((STARTS | pid >> 8, pid & 255)))
 
     def _take_sound(self, packet: bytes) -> None:
-        raw = _dts(_payload(packet))
+        raw = decode_time(payload_of(packet))
         if raw is not None:
             self._sound_raw = raw
             self.sounds += 1
 
     def _take_frame(self, offset: int, packet: bytes) -> Segment | None:
-        payload = _payload(packet)
-        raw = _dts(payload)
+        payload = payload_of(packet)
+        raw = decode_time(payload)
         if raw is None or (self._has_start_codes and not _begins_with_start_code(payload)):
             return None
-        keyframe = not self._cut_is_video or _random_access(packet)
-        previous = self._newest
-        continuous = self._advance(raw)
+        keyframe = not self._cut_is_video or is_random_access(packet)
+        previous = self._time.newest
+        continuous = self._time.advance(raw)
         self._frame = (offset, keyframe)
-        newest = self._newest
+        newest = self._time.newest
         assert newest is not None
         if keyframe and self._cut_is_video:
             if self._keyframe_at is not None and continuous:
@@ -255,26 +266,9 @@ class Segmenter:
         if continuous and not keyframe and self._passed is not None and self._is_full(length):
             return self._cut_at_passed(*self._passed)
         cut = self._before_tables(offset)
-        segment = self._close(cut, newest if continuous else previous + self._spacing)
+        segment = self._close(cut, newest if continuous else previous + self._time.spacing)
         self._open(cut, cut != offset, newest, keyframe, not continuous)
         return segment
-
-    def _advance(self, raw: int) -> bool:
-        """Moves the timeline on to a new DTS; False where the media before do not reach up to it, or it lies before
-        them."""
-        if self._newest is None:
-            self._raw = self._newest = self._first = raw
-            return True
-        step = _step(self._raw, raw)
-        self._raw = raw
-        self._newest += step if step >= 0 else self._spacing
-        if step > max(_GAP, 2 * self._spacing):
-            self.losses += 1
-            self._lost += step - self._spacing
-        if not 0 <= step <= _HOLE:
-            return False
-        self._spacing = step or self._spacing
-        return True
 
     def _cut_at_passed(self, offset: int, at: int) -> Segment:
         """The segment up to a keyframe that it went on beyond; what has come since begins the next one."""
@@ -284,7 +278,7 @@ class Segmenter:
         return segment
 
     def _is_full(self, length: int) -> bool:
-        return length >= self._limit or length + self._spacing > self._limit + _ROUNDING
+        return length >= self._limit or length + self._time.spacing > self._limit + _ROUNDING
 
     def _due(self, length: int, keyframe: bool) -> bool:
         if self._is_full(length):
@@ -299,8 +293,8 @@ class Segmenter:
         wanted = [self._pat] + [self._pmt] * len(self._pmt.packets)
         # Those that are right before the frame, of which others may have followed.
         last = [each for each in self._table_offsets if each[0] < offset][-len(wanted) :]
-        first = offset - len(wanted) * _PACKET
-        if last == [(first + n * _PACKET, table) for n, table in enumerate(wanted)] and first > self._start:
+        first = offset - len(wanted) * PACKET_BYTES
+        if last == [(first + n * PACKET_BYTES, table) for n, table in enumerate(wanted)] and first > self._start:
             return first
         return offset
 
@@ -319,11 +313,11 @@ class Segmenter:
         data = b"".join((*head, self._buffer[self._start : end]))
         self._first_wanted = None
         self._start = end
-        start_s, duration_s = self._opened_at / _HZ, (end_at - self._opened_at) / _HZ
+        start_s, duration_s = self._opened_at / HZ, (end_at - self._opened_at) / HZ
         return Segment(data, start_s, duration_s, self._independent, self._discontinuity)
 
     def _trim(self) -> None:
-        """Lets go of what has been given out."""
+        """Frees the memory of what has been returned."""
         gone = self._start
         if not gone:
             return
@@ -336,89 +330,8 @@ class Segmenter:
         self._table_offsets = [(offset - gone, table) for offset, table in self._table_offsets if offset >= gone]
 
 
-class _Table:
-    """PAT or PMT as it comes: the newest complete section, its packets, and the counter of what is given out."""
-
-    def __init__(self) -> None:
-        self.packets: list[bytes] = []
-        self.section = b""
-        self._partial: list[bytes] = []
-        self._gathered = b""
-        self._counter = 15
-
-    def take(self, packet: bytes) -> bool:
-        """Takes the next packet; True where it completes a section that is not the same as the one before."""
-        payload = _payload(packet)
-        if packet[1] & _STARTS:
-            self._partial, self._gathered = [packet], payload[1 + payload[0] :] if payload else b""
-        elif self._partial:
-            self._partial, self._gathered = [*self._partial, packet], self._gathered + payload
-        length = 3 + ((self._gathered[1] & 0x0F) << 8 | self._gathered[2]) if len(self._gathered) >= 3 else 3
-        if not self._partial or len(self._gathered) < length:
-            return False
-        before, self.section, self.packets = self.section, self._gathered[:length], self._partial
-        self._partial = []
-        return self.section != before
-
-    def count(self) -> int:
-        """The continuity counter of the next packet to give out."""
-        self._counter = (self._counter + 1) & 15
-        return self._counter
-
-
-def _found(headers: bytearray, wanted: bytes) -> list[int]:
-    found = []
-    at = headers.find(wanted)
-    while at >= 0:
-        if at & 1:  # across two headers
-            at = headers.find(wanted, at + 1)
-        else:
-            found.append(at >> 1)
-            at = headers.find(wanted, at + 2)
-    return found
-
-
-def _payload(packet: bytes) -> bytes:
-    control = packet[3] & 0x30  # adaptation_field_control
-    if not control & 0x10:
-        return b""
-    return packet[5 + packet[4] :] if control & 0x20 else packet[4:]
-
-
-def _random_access(packet: bytes) -> bool:
-    return bool(packet[3] & 0x20 and packet[4] and packet[5] & 0x40)
-
-
-def _dts(pes: bytes) -> int | None:
-    """The DTS of a PES packet, else its PTS, in units of 1/90,000 s; None where it has neither."""
-    if len(pes) < 19 or pes[:3] != b"\x00\x00\x01" or not pes[7] & 0x80:
-        return None
-    b = pes[14:19] if pes[7] & 0x40 else pes[9:14]
-    return (b[0] >> 1 & 7) << 30 | b[1] << 22 | b[2] >> 1 << 15 | b[3] << 7 | b[4] >> 1
-
-
 def _begins_with_start_code(pes: bytes) -> bool:
-    """Whether what follows the PES header begins as a picture of H.264 or HEVC does (Annex B of both). What does not is
-    something else: an encoder may give the PID of its picture to its sound, and FFmpeg copies on."""
+    """Whether what follows the PES header begins as a picture of H.264 or HEVC does (Annex B of both). An encoder may give the
+    PID of its picture to its sound, and FFmpeg goes on copying: what does not begin so is no picture."""
     begin = 9 + pes[8]
     return len(pes) < begin + 3 or pes[begin : begin + 2] == b"\0\0"
-
-
-def _step(before: int, after: int) -> int:
-    """The way from one timestamp to another, across the wrap if that is shorter."""
-    return (after - before + _WRAP // 2) % _WRAP - _WRAP // 2
-
-
-def _programs(pat: bytes) -> list[tuple[int, int]]:
-    """(program number, PID) of each entry; the CRC ends the section."""
-    return [(pat[n] << 8 | pat[n + 1], (pat[n + 2] & 0x1F) << 8 | pat[n + 3]) for n in range(8, len(pat) - 7, 4)]
-
-
-def _streams(pmt: bytes) -> list[tuple[int, int]]:
-    """(stream type, PID) of each elementary stream."""
-    streams = []
-    at = 12 + ((pmt[10] & 0x0F) << 8 | pmt[11]) if len(pmt) >= 12 else len(pmt)
-    while at + 5 <= len(pmt) - 4:
-        streams.append((pmt[at], (pmt[at + 1] & 0x1F) << 8 | pmt[at + 2]))
-        at += 5 + ((pmt[at + 3] & 0x0F) << 8 | pmt[at + 4])
-    return streams

@@ -1,8 +1,8 @@
-"""How long a session's segments may be: its target duration, which has to fit the source's keyframes. Pure.
+"""Decides a session's target duration: how long its segments may be. It has to fit the source's keyframes. Pure.
 
-Laws: a playlist's target duration never changes (RFC 8216, 6.2.1), so it is decided before anything is listed; what is listed
-has decided it. A session that begins waits for the second keyframe: where that comes later than the target duration that the
-job asks for, segments would begin without one, and a player that joins there has nothing to decode.
+Laws: the target duration of a playlist never changes (RFC 8216, 6.2.1), so it is decided before anything is listed, and what is
+listed has decided it. A session that begins waits for the second keyframe: where keyframes are farther apart than the target
+duration of the job, segments would begin without one, and a player that joins there has nothing to decode.
 """
 
 from math import ceil
@@ -13,7 +13,7 @@ _DECIDED_WITHIN_S = 3.0  # after the time that the first media may take: well be
 
 
 class TargetDuration:
-    """One attempt's target duration. `wanted_s`: the job's; `first`: nobody can have listed anything before this attempt."""
+    """One attempt's target duration. `wanted_s`: the job's; `first`: no earlier attempt can have listed anything."""
 
     def __init__(self, wanted_s: int, start_limit_s: float, first: bool) -> None:
         self._wanted_s = wanted_s
@@ -22,11 +22,11 @@ class TargetDuration:
         self.decided = False
 
     def follow(self, listed_s: int) -> None:
-        """The playlist has one."""
+        """Takes the target duration of the playlist in the store."""
         self.target_duration_s, self.decided = listed_s, True
 
     def look(self, apart_s: float | None, waited_s: float) -> None:
-        """Nothing is listed. `apart_s`: the longest way from one keyframe to the next so far, None before the second.
+        """Decides, where nothing is listed. `apart_s`: the longest time between two keyframes so far, None before the second.
         `waited_s`: since the attempt began."""
         self.target_duration_s = max(self._wanted_s, MOST_S)
         if apart_s is not None:

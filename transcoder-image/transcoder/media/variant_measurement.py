@@ -1,8 +1,8 @@
-"""What a session sends, measured: the attributes of its variant stream (RFC 8216, 4.3.4.2), and how they grow.
+"""Measures what a session sends, for the attributes of its variant stream (RFC 8216, 4.3.4.2).
 
-Law: what has been said stays true. A player reads the multivariant playlist once, and a session goes back to sources that
-it has had before; so BANDWIDTH, RESOLUTION, FRAME-RATE and the video's profile and level only ever rise. The sound's codec and
-AVERAGE-BANDWIDTH are what is sent now.
+Law: what has been published stays true. A player reads the multivariant playlist once, and a session returns to sources that
+it has had before; so BANDWIDTH, RESOLUTION, FRAME-RATE and the video's profile and level only ever rise. The audio codec and
+AVERAGE-BANDWIDTH are those of what is sent now.
 """
 
 import re
@@ -34,8 +34,8 @@ class VariantMeasurement:
         self._sound: str | None = None
         self._size = (0, 0)
         self._frame_rate = 0.0
-        self.sound: str | None = None  # its codec where somebody knows better than the sound's own header
-        self.has_video = self.has_sound = False  # what is to be named
+        self.sound: str | None = None  # the audio's codec, where FFmpeg knows it better than the audio's own header
+        self.has_video = self.has_sound = False  # which of them CODECS must name
 
     def take(self, size_bytes: int, duration_s: float, seen: SegmentDescription) -> None:
         """The next segment."""
@@ -62,7 +62,7 @@ class VariantMeasurement:
         rate = max(said.frame_rate or 0.0, self._frame_rate)
         return said._replace(
             bandwidth=bandwidth,
-            # All of them or none: what is not named is not there, to a player.
+            # All codecs or none: a player takes a stream that is not named for absent.
             codecs=(",".join(codec for codec in (video, sound) if codec) or None) if whole else None,
             resolution=f"{size[0]}x{size[1]}" if all(size) else None,
             average_bandwidth=min(bandwidth, self._average(said.average_bandwidth, average_bps)),

@@ -1,7 +1,7 @@
-"""Segments on their way to the playlist: cut, and not listed yet.
+"""The segments that are cut and not listed yet.
 
-Law: memory is bounded. What the store has not taken in a window's time would leave the playlist as soon as it was listed;
-it is given up from the oldest on.
+Law: memory is bounded. Segments that the store has not taken within a window's time would leave the playlist as soon as they
+were listed, so the oldest are given up.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ class WaitingSegment:
 
     def continues(self, playlist: MediaPlaylist | None) -> bool:
         """Whether it is to be listed next in that playlist."""
-        # What is listed is the truth for every clock, also where somebody else has listed more, or we less.
+        # Another attempt may have listed more since, or this one less than it was about to.
         if playlist is not None:
             self.clock.tell(playlist)
         segment = self.segment

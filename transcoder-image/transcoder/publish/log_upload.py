@@ -1,7 +1,7 @@
-"""The log's own way to the store: now and then while the attempt runs, and at its end.
+"""Uploads the attempt's log: from time to time while it runs, and at its end.
 
-Laws: media never wait for it; documents arrive in order and the last one wins, for one thread sends them, one by one; a quiet
-log is not sent again.
+Laws: media never wait for the log. One thread sends the documents one after the other, so the last one wins. A log without
+news is not sent again.
 """
 
 from queue import SimpleQueue
@@ -9,9 +9,10 @@ from threading import Thread
 
 from transcoder.job import Job
 from transcoder.publish.attempt_log import AttemptLog
-from transcoder.publish.store import Store, Stored
+from transcoder.publish.store import Store
+from transcoder.publish.store_requests import Stored
 
-_FIRST_S = 2.0  # an attempt's first moments are nobody else's
+_FIRST_S = 2.0  # the first moments of an attempt belong to its media
 _EVERY_S = 10.0
 _UPLOAD_S = 0.5
 
@@ -43,7 +44,7 @@ class LogUpload:
     def _send(self) -> None:
         self._documents.put((self._log.document(), self._log.news))
         if self._thread is None:
-            self._thread = Thread(target=self._carry, name="log-lane", daemon=True)
+            self._thread = Thread(target=self._carry, name="log-upload", daemon=True)
             self._thread.start()
 
     def _carry(self) -> None:

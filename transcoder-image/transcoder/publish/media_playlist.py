@@ -73,6 +73,11 @@ class MediaPlaylist(NamedTuple):
         return sum(segment.duration_s for segment in self.segments)
 
     @property
+    def last_sequence(self) -> int:
+        """The media sequence number of the last listed segment."""
+        return self.media_sequence + len(self.segments) - 1
+
+    @property
     def last_attempt(self) -> int:
         """The attempt that published last; 0 where none has."""
         return bucket.attempt_of(self.segments[-1].uri) if self.segments else 0

@@ -1,8 +1,8 @@
-"""The multivariant playlist of a session, as one attempt reads and writes it: the first one, and its corrections.
+"""Reads and writes the session's multivariant playlist for one attempt: the first version, and corrections.
 
-Laws: it is there before anything is listed, and says what every attempt must go on with. A correction never holds up a
-listing. Each write is over the version that was read, and what a later attempt has written is left alone: an attempt
-that was fenced off and does not know it changes nothing.
+Laws: it is stored before anything is listed, and says which codecs every attempt must go on with. A correction never delays a
+listing. Each write is conditional on the version that was read (compare-and-swap), and what a later attempt has written is
+left as it is, so that an attempt which is fenced and does not know it changes nothing.
 """
 
 from transcoder import bucket
@@ -10,11 +10,11 @@ from transcoder.job import Streams
 from transcoder.media.segment_description import SegmentDescription
 from transcoder.media.variant_measurement import VariantMeasurement
 from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending
-from transcoder.publish.store import Found, GetIndex, PutIndex, Reply, Request, Stored
+from transcoder.publish.store_requests import Found, GetIndex, PutIndex, Reply, Request, Stored
 
 
 class MultivariantPublisher:
-    """One attempt's view of it; it says what is to be written, and is told what came of that."""
+    """One attempt's view of it: it returns the requests to make, and is told their answers."""
 
     def __init__(self, attempt: int, target_duration_s: float, window_s: float) -> None:
         self._attempt = attempt
@@ -23,7 +23,7 @@ class MultivariantPublisher:
         self._seen: MultivariantPlaylist | None = None  # as last seen in the store
         self._etag: str | None = None
         self._on_its_way: MultivariantPlaylist | None = None
-        self._doubtful = False  # somebody else has corrected it
+        self._doubtful = False  # another attempt has corrected it
         self._changed = True  # something that it describes, since it was last compared
         self.known = False  # whether there is one has been found out
         self.sending: Streams | None = None  # what the session sends; None: nothing yet

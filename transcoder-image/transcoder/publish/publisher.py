@@ -1,13 +1,14 @@
-"""What of an attempt is stored and listed, when, and in which order: the continuity protocol, without I/O.
+"""Decides what of an attempt is stored and listed, when, and in which order: the continuity protocol, without I/O.
 
 Laws: segment first, playlist second; a listed segment is never taken back; what is listed can be decoded; a later attempt
-fences this one. The publisher says which requests are to be made now, is told what came of each, and never waits: whoever
-owns it moves the bytes. It knows nothing of where segments come from, so an attempt that is kept ready can go on cutting
-and not publish.
+fences this one, by a conditional write on the playlist (compare-and-swap on its ETag).
+
+The publisher says which requests are to be made now, is told the answer to each, and never waits: its owner moves the bytes. It
+knows nothing of where segments come from, so that an attempt which is kept ready can cut segments and not publish them.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from transcoder import bucket
 from transcoder.ending import Ending
@@ -16,10 +17,13 @@ from transcoder.media.programme_clock import ProgrammeClock
 from transcoder.media.segment_description import describe
 from transcoder.media.segmenter import Segment
 from transcoder.publish.backlog import Backlog, WaitingSegment
-from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.publish.continuity import as_listed, beginning, is_orphan
+from transcoder.publish.fencing import fenced
+from transcoder.publish.media_playlist import MediaPlaylist
 from transcoder.publish.multivariant_publisher import MultivariantPublisher
 from transcoder.publish.playlist_syntax import MalformedPlaylist
-from transcoder.publish.store import (
+from transcoder.publish.request_ledger import RequestLedger
+from transcoder.publish.store_requests import (
     Found,
     GetIndex,
     GetMain,
@@ -34,37 +38,34 @@ from transcoder.publish.store import (
 )
 
 _PARALLEL_POSTS = 2  # while one segment is on its way, the next may start; more would only share the same line
-_FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 1.0
 _TRIES_IN_FRONT = 3  # so often one segment may fail while later ones are stored
 
 
 class Publisher:
-    """One attempt's side of the protocol; every time is the same clock's, in seconds."""
+    """One attempt's side of the protocol; every time is of the same clock, in seconds."""
 
     def __init__(self, session: str, attempt: int, target_duration_s: int, window_s: float, log: Callable[[str], None]) -> None:
-        self._session, self._attempt = session, attempt
+        self._key, self._attempt = (session, attempt), attempt
         self._target_duration_s, self._window_s = target_duration_s, window_s
         self._log = log
         self._playlist: MediaPlaylist | None = None  # as last seen in the store; None: not read yet
         self._stale = True  # it must be read before anything is written
         self._etag: str | None = None
-        self._joined = False  # the first read is done: what it had of us would be another run's
+        self._joined = False  # the first read is done; segments of this attempt in it would be another run's
         self._index = MultivariantPublisher(attempt, target_duration_s, window_s)
         self._backlog = Backlog(window_s)
-        self._in_flight: set[str] = set()
-        self._retries: dict[str, _Retry] = {}
+        self._ledger = RequestLedger()
         self._on_its_way: MediaPlaylist | None = None
-        self._claims = False  # an earlier attempt has been faster once: it is told to stop before anything is listed
-        self._holds_back = False  # what waits is listed only if more of its group of pictures comes
+        self._claims = False  # an earlier attempt has listed first once: the playlist is claimed before anything is listed
+        self._holds_back = False  # what waits is listed only once more of its group of pictures has come
         self._any_stored = False
         self.over: tuple[Ending, str] | None = None  # why this attempt may publish no more
         self.listed = 0  # how many segments of ours have been listed
         self.due_s: float | None = None  # when the player needs more than is listed
-        self._failing: dict[type[Request], float] = {}  # since when requests of that kind have failed
 
     @property
     def joined(self) -> bool:
-        """Whether it is known what is listed and what the session sends."""
+        """Whether both playlists have been read: it is known what is listed, and what the session sends."""
         return not self._stale and self._index.known
 
     @property
@@ -74,13 +75,13 @@ class Publisher:
 
     @property
     def idle(self) -> bool:
-        """Whether everything offered has been listed or given up, or does not continue what is listed."""
+        """Whether every offered segment has been listed or given up, or does not continue what is listed."""
         return self._on_its_way is None and (self._holds_back or not self._backlog)
 
     @property
     def failing_since_s(self) -> float | None:
         """Since when the store has done nothing of some kind that it was asked for; None where it works."""
-        return min(self._failing.values(), default=None)
+        return self._ledger.failing_since_s
 
     @property
     def listed_target_duration_s(self) -> int | None:
@@ -88,7 +89,7 @@ class Publisher:
         return self._playlist.target_duration_s if self._playlist and self._etag is not None else None
 
     def begin_with(self, target_duration_s: int) -> None:
-        """The playlist's target duration, where this attempt is the one that begins it."""
+        """Sets the playlist's target duration, where this attempt begins the playlist."""
         self._target_duration_s = target_duration_s
         if self._playlist is not None and self._etag is None and not self._playlist.segments:
             self._playlist = self._playlist._replace(target_duration_s=target_duration_s)
@@ -104,35 +105,35 @@ class Publisher:
         self._index.begin_sending(streams, sound)
 
     def offer(self, segment: Segment, clock: ProgrammeClock) -> None:
-        """Takes the next segment; `clock` is the one of the timeline that it stands on."""
+        """Takes the next segment; `clock` is the one of its timeline."""
         seen = describe(segment.data)
         target_duration_s = self._playlist.target_duration_s if self._playlist else self._target_duration_s
         self._index.measure(len(segment.data), segment.duration_s, seen, target_duration_s)
         self._backlog.append(segment, clock, seen.independent)
 
-    def tell(self, clock: ProgrammeClock) -> None:
-        """Sets a clock to what is listed: that is the truth, also where somebody else has listed more, or we less."""
+    def synchronise(self, clock: ProgrammeClock) -> None:
+        """Sets a clock to what is listed: another attempt may have listed more since, or this one less than it was about to."""
         if self._playlist is not None:
             clock.tell(self._playlist)
 
     def withdraw(self, clock: ProgrammeClock) -> None:
-        """Takes back what was offered from that timeline and is not listed yet."""
+        """Takes back the segments of that timeline which are not listed yet."""
         self._backlog.drop_timeline(clock)
         if not self.listed:
             self._index.forget()
 
     def look_again(self) -> None:
-        """Reads the media playlist before anything else is written: this attempt has slept."""
+        """Has the media playlist read before anything else is written: this process was paused, and may have been fenced."""
         self._stale = True
 
     def requests(self, now_s: float) -> list[Request]:
-        """What is to be asked of the store now; each is to be answered by `reply`."""
+        """The requests to make now; each is to be answered by `reply`."""
         if self.over:
             return []
         wanted: list[Request] = []
-        if self._stale and self._may("main", now_s):
+        if self._stale and self._ledger.may("main", now_s):
             wanted.append(GetMain())
-        if self._index.is_to_be_read and self._may("index", now_s):
+        if self._index.is_to_be_read and self._ledger.may("index", now_s):
             wanted.append(GetIndex())
         if self._on_its_way is None:
             self._give_up(self._backlog.overdue(), "the store has not taken it in time")
@@ -141,22 +142,20 @@ class Publisher:
         elif self.joined and self._has_begun(now_s):
             wanted += self._posts(now_s)
             wanted += self._playlists(now_s)
-        if self.joined and self.listed and self._may("index", now_s) and (correction := self._index.correction()):
+        if self.joined and self.listed and self._ledger.may("index", now_s) and (correction := self._index.correction()):
             wanted.append(correction)
-        self._in_flight |= {_name(request) for request in wanted}
+        for request in wanted:
+            self._ledger.sent(request)
         return wanted
 
     def reply(self, request: Request, reply: Reply, now_s: float) -> None:
-        """What came of a request."""
-        name = _name(request)
-        self._in_flight.discard(name)
+        """Takes the answer to a request."""
+        self._ledger.answered(request)
         if isinstance(reply, RequestFailed):
             self._failed(request, reply, now_s)
             return
-        self._retries.pop(name, None)
-        failed_s = self._failing.pop(type(request), None)
-        if failed_s is not None and not self._failing:
-            self._log(f"store works again after {now_s - failed_s:.1f} s")
+        if (failed_for_s := self._ledger.succeeded(request, now_s)) is not None:
+            self._log(f"store works again after {failed_for_s:.1f} s")
         match request:
             case GetMain():
                 self._read_main(reply, now_s)
@@ -175,41 +174,27 @@ class Publisher:
             case _:
                 assert_never(request)
 
-    def _may(self, name: str, now_s: float) -> bool:
-        retry = self._retries.get(name)
-        return name not in self._in_flight and (retry is None or now_s >= retry.at_s)
-
     def _has_begun(self, now_s: float) -> bool:
-        """Whether it is known which segment this attempt begins with; drops those before.
-
-        It is the first that continues the programme or, where that begins in the middle of a group of pictures, the one
-        that this group begins with: better a moment again than pictures that refer to what nobody has.
-        """
+        """Whether it is known which segment this attempt begins with; drops those before it."""
         if self.listed:
             self._holds_back = False
             return True
-        first: int | None = None  # the latest so far that can be decoded by itself
-        begun = False
-        for waiting in self._backlog:
-            if begun or (self.listed_end_s is not None and not waiting.clock.settled(now_s)):
-                break
-            first = waiting.n if waiting.segment.independent else first
-            begun = first is not None and waiting.continues(self._playlist)
+        first, found = beginning(self._backlog, self._playlist, now_s)
         if first is not None:
             self._backlog.drop_up_to(first - 1)
-        self._holds_back = first is not None and not begun
-        return begun
+        self._holds_back = first is not None and not found
+        return found
 
     def _posts(self, now_s: float) -> list[Request]:
         """The oldest segments that are not stored."""
         posts: list[Request] = []
-        room = _PARALLEL_POSTS - sum(name.isdecimal() for name in self._in_flight)
+        room = _PARALLEL_POSTS - self._ledger.posts_under_way
         for waiting in self._backlog:
-            if waiting.stored or str(waiting.n) in self._in_flight:
+            if waiting.stored or self._ledger.is_under_way(str(waiting.n)):
                 continue
             if len(posts) >= room or (self.listed_end_s is not None and not waiting.clock.settled(now_s)):
                 break
-            if self._may(str(waiting.n), now_s):
+            if self._ledger.may(str(waiting.n), now_s):
                 posts.append(PostSegment(waiting.n, waiting.segment.data))
         return posts
 
@@ -218,22 +203,25 @@ class Publisher:
         if self._on_its_way is not None or front is None or not front.stored:
             return []
         if not self._index.stored:
-            first = self._index.first() if self._may("index", now_s) else None
+            first = self._index.first() if self._ledger.may("index", now_s) else None
             return [first] if first else []
-        following = self._compose(now_s) if self._may("main", now_s) else None
+        following = self._compose(now_s) if self._ledger.may("main", now_s) else None
         if following is None:
             return []
         self._on_its_way = following
         return [PutMain(following.render(), self._etag)]
 
     def _claim(self, now_s: float) -> list[Request]:
-        """The playlist as it is, in this attempt's name. Two attempts whose rhythm is the same would list the same media at the
-        same moment, again and again: who comes second would never be first."""
+        """Writes the playlist as it is, with a claim of this attempt, which fences the earlier one before anything is listed.
+
+        Two attempts in lockstep race for one conditional write, and the newcomer would always lose: each time it would find the
+        media listed that it was about to list.
+        """
         assert self._playlist is not None
         if self.listed or not self._playlist.segments or self._playlist.claimed_by == self._attempt:
             self._claims = False
             return []
-        if self._on_its_way is not None or not self._may("main", now_s):
+        if self._on_its_way is not None or not self._ledger.may("main", now_s):
             return []
         self._on_its_way = self._playlist._replace(claimed_by=self._attempt)
         return [PutMain(self._on_its_way.render(), self._etag)]
@@ -245,37 +233,23 @@ class Publisher:
         for waiting in self._backlog:
             if not waiting.stored or not waiting.clock.settled(now_s):
                 break
-            continues = waiting.continues(playlist) and not self._is_orphan(waiting, playlist)
+            continues = waiting.continues(playlist) and not is_orphan(waiting, playlist, *self._key)
             if not continues and (self.listed or playlist is not self._playlist):
                 self._backlog.drop(waiting)
                 continue
             if not playlist.admits(waiting.segment.duration_s):  # cut for another one, before this playlist was read
                 self._give_up([waiting], f"the playlist's target duration is {playlist.target_duration_s} s")
                 continue
-            playlist = playlist.append(self._listed(waiting, playlist), self._window_s, waiting.independent)
+            playlist = playlist.append(as_listed(waiting, playlist, *self._key), self._window_s, waiting.independent)
             playlist = waiting.clock.noted_in(playlist)._replace(claimed_by=0)
         return None if playlist is self._playlist else playlist
 
-    def _listed(self, waiting: WaitingSegment, playlist: MediaPlaylist) -> ListedSegment:
-        segment = waiting.segment
-        last = playlist.segments[-1].uri if playlist.segments else None
-        # Whatever is not our previous segment is another attempt's, or one was left out between.
-        discontinuity = last is not None and (segment.discontinuity or last != self._uri(waiting.n - 1))
-        date_s = waiting.clock.program_date_time(segment.start_s, segment.duration_s)
-        return ListedSegment(self._uri(waiting.n), segment.duration_s, date_s, discontinuity)
-
-    def _is_orphan(self, waiting: WaitingSegment, playlist: MediaPlaylist) -> bool:
-        """Whether it begins in the middle of what nobody has been given the beginning of: its first pictures refer to others
-        that are not listed, and cannot be decoded."""
-        before = playlist.segments[-1].uri if playlist.segments else None
-        return not waiting.segment.independent and before != self._uri(waiting.n - 1)
-
     def _uri(self, n: int) -> str:
-        return bucket.segment_uri(self._session, self._attempt, n)
+        return bucket.segment_uri(*self._key, n)
 
     def _read_main(self, reply: Reply, now_s: float) -> None:
         if isinstance(reply, NotStored):
-            # Gone although we have listed: what was listed goes on from memory, the numbers too.
+            # Where it is gone although this attempt has listed, list and sequence numbers go on from memory.
             empty = MediaPlaylist(self._target_duration_s, 0, 0, (), False)
             self._adopt(self._playlist or empty, None, now_s)
             return
@@ -286,18 +260,13 @@ class Publisher:
         except MalformedPlaylist as error:
             self._failed(GetMain(), RequestFailed(f"{bucket.MEDIA_PLAYLIST_NAME}: {error}"), now_s)
             return
-        latest = playlist.fencing_attempt
-        if playlist.ended:
-            self.over = Ending.FENCED, "the playlist has ended"
-        elif latest > self._attempt:
-            self.over = Ending.FENCED, f"attempt {latest} has taken over"
-        elif latest == self._attempt and not self._joined:
-            self.over = Ending.FENCED, "another run of this attempt has published"
+        if why := fenced(playlist, self._attempt, joined=self._joined):
+            self.over = Ending.FENCED, why
         else:
             self._adopt(playlist, reply.etag, now_s)
 
     def _adopt(self, playlist: MediaPlaylist, etag: str | None, now_s: float) -> None:
-        """Goes on from what is stored; what of ours is listed there needs no listing any more."""
+        """Goes on from what is stored; segments of this attempt that are listed there no longer wait."""
         ours = {segment.uri for segment in playlist.segments}
         listed = [waiting.n for waiting in self._backlog if self._uri(waiting.n) in ours]
         if listed:
@@ -319,9 +288,9 @@ class Publisher:
             self._adopt(written, reply.etag, now_s)
             if first and self.listed:
                 last = written.segments[-1]
-                self._log(f"first listing: {self.listed} segments, up to media sequence {_last_number(written)}, {last.uri}")
+                self._log(f"first listing: {self.listed} segments, up to media sequence {written.last_sequence}, {last.uri}")
         else:
-            # Somebody else has written, or we have and were not told: read it, and go on from there.
+            # Another attempt has written, or this one has and the answer was lost: read it, and go on from there.
             self._stale = True
             if not self.listed and (front := self._backlog.front):
                 self._log("an earlier attempt has listed first: claiming the playlist")
@@ -329,19 +298,15 @@ class Publisher:
                 self._claims = True
 
     def _failed(self, request: Request, failure: RequestFailed, now_s: float) -> None:
-        name = _name(request)
         if not self._index.is_urgent(request):
             self._log(f"store: the multivariant playlist is not corrected: {failure.reason}")
-            self._retries[name] = _Retry(now_s + self._window_s, 1)
+            self._ledger.postpone(request, now_s + self._window_s)
             return
         if isinstance(request, PutMain):
-            self._on_its_way = None  # if it was done, the next one will not match, and the truth is read
-        if not self._failing:
+            self._on_its_way = None  # if it was done all the same, the next write does not match, and the playlist is read
+        if self._ledger.failing_since_s is None:
             self._log(f"store: {type(request).__name__} failed: {failure.reason}")
-        self._failing.setdefault(type(request), now_s)
-        tries = self._retries[name].tries + 1 if name in self._retries else 1
-        wait_s = min(_LAST_RETRY_S, _FIRST_RETRY_S * 2 ** (tries - 1))
-        self._retries[name] = _Retry(now_s + wait_s, tries)
+        tries = self._ledger.failed(request, now_s)
         if isinstance(request, PostSegment) and (waiting := self._backlog.find(request.n)):
             later = any(each.stored for each in self._backlog if each.n > request.n)
             if failure.final or (tries >= _TRIES_IN_FRONT and later):
@@ -351,24 +316,4 @@ class Publisher:
         for waiting in gone:
             self._log(f"segment {waiting.n} ({waiting.segment.duration_s:.1f} s) left out: {reason}")
             self._backlog.drop(waiting)
-            self._retries.pop(str(waiting.n), None)
-
-
-class _Retry(NamedTuple):
-    at_s: float
-    tries: int
-
-
-def _name(request: Request) -> str:
-    """What a request is about: there is never more than one about the same."""
-    match request:
-        case GetMain() | PutMain():
-            return "main"
-        case GetIndex() | PutIndex():
-            return "index"
-        case PostSegment(n):
-            return str(n)
-
-
-def _last_number(playlist: MediaPlaylist) -> int:
-    return playlist.media_sequence + len(playlist.segments) - 1
+            self._ledger.forget(str(waiting.n))

@@ -1,6 +1,6 @@
-"""The store as the agent sees it: signed addresses over plain HTTP, one kept connection per thread.
+"""The S3 store as the agent sees it: signed addresses over plain HTTP, one kept connection per host and thread.
 
-Law: every answer is one of five (stored, found, absent, conflict, failure); nothing here decides what to do about it.
+Every request is answered by one of five values (`store_requests`); what follows from an answer is decided by the publisher.
 """
 
 import sys
@@ -9,87 +9,39 @@ from typing import NamedTuple
 from transcoder import bucket
 from transcoder.job import Job
 from transcoder.publish.playlist_syntax import LIMIT_BYTES
+from transcoder.publish.store_requests import (
+    Conflict,
+    Found,
+    GetIndex,
+    GetMain,
+    NotStored,
+    PostSegment,
+    PutIndex,
+    PutMain,
+    Reply,
+    Request,
+    RequestFailed,
+    Stored,
+)
 
-# A store that is silent for longer is as good as down; the request is made again. Playlists are small, and waited for.
+# A store that is silent for longer counts as down, and the request is repeated. Playlists are small, and listings wait for
+# them.
 _TIMEOUT_S = {"GET": 2.0, "PUT": 3.0, "POST": 5.0}
 _BOUNDARY = "hls-failover-5f0c1d7e9b"
 
 
-class GetMain(NamedTuple):
-    """Read the media playlist."""
-
-
-class GetIndex(NamedTuple):
-    """Read the multivariant playlist."""
-
-
-class PutMain(NamedTuple):
-    """Write the media playlist over the version `etag`; None: only where there is none."""
-
-    text: str
-    etag: str | None
-
-
-class PutIndex(NamedTuple):
-    """Write the multivariant playlist over the version `etag`; None: only where there is none."""
-
-    text: str
-    etag: str | None
-
-
-class PostSegment(NamedTuple):
-    """Store media segment `n`."""
-
-    n: int
-    data: bytes
-
-
-Request = GetMain | GetIndex | PutMain | PutIndex | PostSegment
-
-
-class Stored(NamedTuple):
-    """It is in the store; `etag` names the version."""
-
-    etag: str | None
-
-
-class Found(NamedTuple):
-    """What is stored."""
-
-    text: str
-    etag: str | None
-
-
-class NotStored(NamedTuple):
-    """Nothing is stored there."""
-
-
-class Conflict(NamedTuple):
-    """The condition does not hold: somebody else has written."""
-
-
-class RequestFailed(NamedTuple):
-    """Nobody knows whether it was done; `final`: the store says that it will never be."""
-
-    reason: str
-    final: bool = False
-
-
-Reply = Stored | Found | NotStored | Conflict | RequestFailed
-
-
 class Store:
-    """One thread's way to the store; not to be shared between threads."""
+    """One thread's connections to the store; not to be shared between threads."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._connections: dict[str, _Connection] = {}
         if not any(url.startswith("https:") for url in job.store_urls):
-            # http.client imports ssl only if it is there; without it 20 ms of start and 4 MB of memory are saved.
+            # http.client imports ssl where it can. Where no address needs TLS, 20 ms of start and 4 MB of memory are saved.
             sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
 
     def execute(self, request: Request) -> Reply:
-        """Makes one request; never raises for what a network or a server does."""
+        """Makes one request. Whatever the network or the server does, it raises nothing."""
         job = self._job
         match request:
             case GetMain():
@@ -180,12 +132,12 @@ class _Connection:
         from http import client
 
         self._client = client.HTTPSConnection(host) if scheme == "https" else client.HTTPConnection(host)
-        # A kept connection may have been closed by the other side: these say that no answer began.
+        # The server may have closed a kept connection: these say so, and that no answer began.
         self._stale = (client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, client.CannotSendRequest)
 
     def exchange(self, method: str, path: str, body: list[bytes], headers: dict[str, str], timeout_s: float) -> HttpAnswer:
-        """One request and its answer. Each is safe to make twice: segments are written once under
-        their own key, playlists under a condition."""
+        """One request and its answer; repeated once on a new connection where the kept one was closed. Each request may be made
+        twice: segments are written under their own key, playlists under a condition."""
         kept = self._client.sock is not None
         self._client.timeout = timeout_s
         if self._client.sock is not None:
@@ -214,7 +166,7 @@ class _Connection:
 
 
 def _over(etag: str | None) -> dict[str, str]:
-    """The condition that what is stored is still that version; None: that nothing is."""
+    """The condition that the stored object is still that version; None: that there is none."""
     return {"If-None-Match": "*"} if etag is None else {"If-Match": etag}
 
 

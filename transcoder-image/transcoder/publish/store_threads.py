@@ -1,6 +1,6 @@
-"""Threads that carry requests to the store and answers back: the publisher decides, they wait.
+"""Threads that make the publisher's requests to the store and return the answers.
 
-Law: the owner's loop never blocks on the store, and no thread outlives the process.
+Law: the loop that owns the publisher never blocks on the store, and no thread outlives the process.
 """
 
 import os
@@ -8,25 +8,26 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from transcoder.job import Job
-from transcoder.publish.store import Reply, Request, Store
+from transcoder.publish.store import Store
+from transcoder.publish.store_requests import Reply, Request
 
-_LANES = 4  # two segments on their way, a playlist beside them, and a correction that neither may wait for
+_THREADS = 4  # two segments on their way, a playlist beside them, and a correction that neither may wait for
 
 
 class StoreThreads:
-    """Takes requests, gives answers; `fd` becomes readable when there are some."""
+    """Takes requests and returns answers; a byte is written to `wake_fd` for each answer."""
 
     def __init__(self, job: Job, wake_fd: int) -> None:
         self._job = job
         self._wake_fd = wake_fd
         self._requests: SimpleQueue[Request | None] = SimpleQueue()
         self._replies: SimpleQueue[tuple[Request, Reply]] = SimpleQueue()
-        self._threads = [Thread(target=self._carry, name=f"lane-{n}", daemon=True) for n in range(_LANES)]
+        self._threads = [Thread(target=self._carry, name=f"store-{n}", daemon=True) for n in range(_THREADS)]
         for thread in self._threads:
             thread.start()
 
     def carry(self, request: Request) -> None:
-        """Makes the request on the next free lane."""
+        """Has the next free thread make the request."""
         self._requests.put(request)
 
     def replies(self) -> list[tuple[Request, Reply]]:
@@ -39,11 +40,11 @@ class StoreThreads:
                 return replies
 
     def close(self, timeout_s: float) -> None:
-        """Ends the lanes; one that hangs in the store longer than `timeout_s` dies with the process."""
+        """Ends the threads; one that waits for the store longer than `timeout_s` dies with the process."""
         for _ in self._threads:
             self._requests.put(None)
         for thread in self._threads:
-            thread.join(timeout_s / _LANES)
+            thread.join(timeout_s / _THREADS)
 
     def _carry(self) -> None:
         store = Store(self._job)

@@ -1,10 +1,10 @@
 """Capital letters as strokes, for a picture that is drawn without a font: Latin, Greek and Cyrillic, with their accents.
 
-Law: any text gives something that can be drawn. What is a letter with marks is taken apart (Unicode's own decomposition);
-what is drawn by nobody here (other scripts, emoji) is left out.
+Law: any text gives something that can be drawn. A letter with marks is taken apart (Unicode decomposition); characters without
+strokes here (other scripts, emoji) are left out.
 
-A glyph is a text: strokes parted by "/", points "x,y" in units with y upwards, the baseline at 0 and capitals 7 high; "~x,y" is
-the control point of a curve (a quadratic Bézier) between the points beside it. One point alone is a dot.
+A glyph is a text: strokes are separated by "/", points are "x,y" in units with y upwards, the baseline at 0, capitals 7 high;
+"~x,y" is the control point of a curve (a quadratic Bézier) between the points beside it. One point alone is a dot.
 """
 
 from functools import cache

@@ -1,7 +1,7 @@
-"""The slate's still picture: the channel's name, large, and a line below that says that it will go on.
+"""Draws the slate's still picture: the channel's name, large, and below it a line which says that the programme will go on.
 
-Drawn here, because the static FFmpeg has no drawtext; calm and dark, for it may stand for hours in a dark room. What moves
-over it is FFmpeg's part (`transcoder.slate.slate_flags`), along the rail that is drawn here.
+It is drawn here because the static FFmpeg has no drawtext. It is calm and dark, because it may be shown for hours in a dark
+room. FFmpeg moves a light over it (slate_flags.py), along the rail that is drawn here.
 """
 
 from typing import NamedTuple

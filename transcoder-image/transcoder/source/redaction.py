@@ -1,19 +1,19 @@
-"""Takes an account out of a text for a log: an address keeps its scheme and its host, and nothing else.
+"""Removes accounts from text for a log: of an address, only the scheme and the host are kept.
 
-Law: IPTV accounts stand in paths (http://host/live/USER/PASSWORD/1.ts), in user info and in queries; who quotes an address may
-be FFmpeg, a server or an exception. What is known of one source's own address is taken out also where it stands alone, as in a
-server's "no stream live/USER/PASSWORD".
+Law: IPTV accounts stand in paths (http://host/live/USER/PASSWORD/1.ts), in user info and in queries, and any text may quote an
+address: a message of FFmpeg, a server's answer, an exception. The parts of one source's own address are also removed where
+they stand alone, as in a server's "no stream live/USER/PASSWORD".
 """
 
 import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-# A scheme's slashes may be escaped, as some write them in JSON.
+# The slashes behind a scheme may be escaped, as in some JSON.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:(?://|\\/\\/))([^\s'\"<>|]*)")
 # An absolute path of several parts, as one that a server or a playlist names; not "../../segments/...", which is ours.
 _PATH = re.compile(r"(?<![\w.:/\\-])/(?:[^\s/'\"<>|]+/)+[^\s'\"<>|]*")
-# What follows is a server's own, and may name an account of its own: one that a redirect has led to is known to nobody here.
+# What follows is a server's own text, which may name an account that is not known here, such as a redirect's.
 _SAID = re.compile(r"(HTTP error \d{3}|method \w+ failed: \d{3}|Server error:) .*")
 _END_OF_AUTHORITY = re.compile(r"[/?#\\]")
 _TRAILING = ".,;:)]}"
@@ -67,12 +67,12 @@ def redacted(text: str) -> str:
 
 
 def without_servers_words(line: str) -> str:
-    """A line of FFmpeg's without what a server has said in it."""
+    """A line of FFmpeg without the server's own text in it."""
     return _SAID.sub(r"\1 ...", line)
 
 
 class Redaction:
-    """The same, and the parts of one source's own address wherever they stand, and absolute paths."""
+    """Removes what `redacted` removes, the parts of one source's own address wherever they stand, and absolute paths."""
 
     def __init__(self, url: str = "", headers: dict[str, str] | None = None) -> None:
         secrets = {each for part in _parts(url, headers or {}) for each in (part, _decoded(part)) if _is_telling(each)}

@@ -1,22 +1,21 @@
-"""Says when an attempt is over, from what is observed of FFmpeg and of the media; pure, time is an argument.
+"""Decides when a run of FFmpeg is over, from what is observed of FFmpeg and of the media. Pure: time is an argument.
 
-Laws: the source is blamed for what the source did, with FFmpeg's words as the reason; what a source's own cadence
-explains is no stall; a source that was playing gets a second chance before it is given up, a source that was not gets
-none.
+Laws: a source is blamed for what the source did, with FFmpeg's message as the reason. Silence that the source's own cadence
+explains is no stall. A source that was playing is given a second chance; one that has sent nothing is given none.
 """
 
 from typing import NamedTuple
 
 from transcoder.ending import Ending
-from transcoder.ffmpeg.messages import SourceFault
+from transcoder.ffmpeg.fault_messages import SourceFault
 
 # FFmpeg asks again for a playlist that did not advance after half its target duration: a burst may come so much later
 # than the source's cadence says, and a little more for the way.
 _CADENCES, _WAY_S = 1.5, 0.3
 _PLAYLISTS_LOST = 2  # reloads in a row: one may be an accident
-_LOST = 0.25  # of the media: a picture that stands still every other moment is none
+_LOST = 0.25  # of the media: a picture that stands still every few moments is not worth watching
 _SEGMENTS_LOST_AT_START = 3  # all that FFmpeg starts with
-_SECOND_CHANCE_AFTER_S = 10.0  # of playing, since the last one: a source that keeps flapping is left
+_SECOND_CHANCE_AFTER_S = 10.0  # of playing since the last second chance: a source that fails again and again is left
 
 
 class SilenceLimits(NamedTuple):
@@ -46,7 +45,7 @@ class RunObservation(NamedTuple):
 
 
 class RunVerdict(NamedTuple):
-    """How this run has ended, and why, in words for a log."""
+    """How a run has ended; `reason` is for people."""
 
     ending: Ending
     reason: str
@@ -83,8 +82,8 @@ def patience_s(limits: SilenceLimits, cadence_s: float) -> float:
 
 
 def second_chance(verdict: RunVerdict, seen: RunObservation, last_chance_s: float | None) -> bool:
-    """Whether FFmpeg is started anew on the same source, in place: newer versions end at the first reload that
-    fails, and one failed reload is no reason to leave a source."""
+    """Whether FFmpeg is started again on the same source, in place. Newer versions end at the first reload that fails, and one
+    failed reload is no reason to leave a source."""
     match verdict.ending:
         case Ending.SOURCE_REFUSED | Ending.SOURCE_UNREACHABLE | Ending.SOURCE_UNDECODABLE:
             since_s = seen.first_media_s if last_chance_s is None else last_chance_s
@@ -106,7 +105,7 @@ def _ended(seen: RunObservation, exit_code: int) -> RunVerdict:
 
 
 def _blamed(seen: RunObservation, otherwise: Ending, reason: str) -> RunVerdict:
-    """FFmpeg's messages know better than silence does."""
+    """What FFmpeg has reported says more than silence does."""
     if seen.fault:
         return RunVerdict(seen.fault.ending, f"{reason}; {seen.fault.line}")
     return RunVerdict(otherwise, reason)

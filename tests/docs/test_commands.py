@@ -167,7 +167,7 @@ def test_the_commands_run_as_they_are_written(tmp_path: Path) -> None:
     directory.mkdir()
     (serve,) = marked("run: serve")
     printed: dict[str, str] = {}
-    with LabProcess(2) as lab, _file_server(directory) as files:
+    with LabProcess(sources=2) as lab, _file_server(directory) as files:
         typist = Typist(directory, lab, _free_port(), files)
         with typist.running(serve, until="Ctrl-C ends it"):
             settings = msgspec.json.decode((directory / "var/settings.json").read_bytes())
@@ -187,7 +187,7 @@ def test_the_commands_run_as_they_are_written(tmp_path: Path) -> None:
 def test_a_command_that_runs_on_says_what_the_page_says(fence: Fence, tmp_path: Path) -> None:
     directory = tmp_path / "checkout"
     directory.mkdir()
-    with LabProcess(2) as lab, _file_server(directory) as files:
+    with LabProcess(sources=2) as lab, _file_server(directory) as files:
         typist = Typist(directory, lab, _free_port(), files)
         with typist.running(fence, until=fence.marker.split('"')[1]):
             pass

@@ -297,6 +297,7 @@ class Interpreter:
         return probe
 
     async def _probe(self, source: Source, answer: asyncio.Task[ProbeResult]) -> Source | None:
+        bind_contextvars(source=source.id)  # in the log lines of this task
         try:
             try:
                 await asyncio.wait((answer,))

@@ -42,15 +42,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(command: Any, *positional: Any, passed: dict[str, Any], **named: Any) -> int:
-    """Read the settings, set up the log lines, run the command; a FailoverError becomes one line."""
+    """Read the settings, configure the log lines, run the command; a FailoverError becomes one line."""
     import asyncio
-    import logging
 
     from failover import log_lines
 
-    as_json = os.environ.get(f"{settings_module.PREFIX}LOG_FORMAT") == "json"
-    if as_json:  # so that errors in the other settings are JSON lines too
-        log_lines.begin(Settings(log_format="json"))
     try:
         if "unknown_variables" in passed:  # this command reports them; every other one refuses to start
             named["unknown_variables"] = settings_module.unknown(os.environ)
@@ -61,16 +57,25 @@ def _run(command: Any, *positional: Any, passed: dict[str, Any], **named: Any) -
         code: int = asyncio.run(command(*positional, **named, settings=settings))
         return code
     except FailoverError as error:
-        what = f"{error.title}: {error}" if isinstance(error, Temporary) else str(error)
-        if as_json:
-            logging.getLogger("failover.cli").error("%s", what)
-        else:
-            print(f"failover: {what}", file=sys.stderr)
+        _report(f"{error.title}: {error}" if isinstance(error, Temporary) else str(error))
         return 1
 
 
+def _report(what: str) -> None:
+    """One line on standard error: a log line where the variable asks for JSON, whatever else is wrong with the settings."""
+    if os.environ.get(f"{settings_module.PREFIX}LOG_FORMAT") != "json":
+        print(f"failover: {what}", file=sys.stderr)
+        return
+    import logging
+
+    from failover import log_lines
+
+    log_lines.begin(Settings(log_format="json"))
+    logging.getLogger("failover.cli").error("%s", what)
+
+
 def _exit_with_usage(what: str, chain: Sequence[str]) -> NoReturn:
-    print(f"failover: error: {what}\n`{' '.join(('failover', *chain))} --help` shows the usage", file=sys.stderr)
+    _report(f"error: {what} (see `{' '.join(('failover', *chain))} --help`)")
     sys.exit(2)
 
 

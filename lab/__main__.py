@@ -1,4 +1,4 @@
-"""`python -m lab`: serves synthetic live sources until SIGINT or SIGTERM; prints their addresses as JSON lines."""
+"""`python -m lab`: serves synthetic live sources until SIGINT or SIGTERM and prints their addresses as JSON Lines."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ _NAMES = "abcdefgh"
 
 
 def main() -> None:
-    """Parses the command line and serves."""
+    """Parse the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m lab", description="Synthetic live sources with faults on demand.")
     parser.add_argument("--port", type=int, default=0, help="the first source's port; 0: the kernel chooses")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--sources", type=int, default=2, choices=range(1, len(_NAMES) + 1), metavar="1..8")
-    parser.add_argument("--only", choices=tuple(_NAMES), metavar="NAME", help="this source alone, as it is among all of them")
+    parser.add_argument(
+        "--only",
+        choices=tuple(_NAMES),
+        metavar="NAME",
+        help="serve only this source, with the look that it has among all of them",
+    )
     parser.add_argument("--bitrate", type=_bits_per_s, default=400_000, help="of the video, e.g. 1500k")
     parser.add_argument("--segment-s", type=float, default=2.0, help="segment length in seconds")
     parser.add_argument("--control", action="store_true", help="also serve POST /_control/{name}")
-    parser.add_argument("--cache-dir", type=Path, help="where made media are kept")
+    parser.add_argument("--cache-dir", type=Path, help="directory in which media are cached")
     parser.add_argument("--ffmpeg", help="the FFmpeg binary")
-    parser.add_argument("--until-stdin-closes", action="store_true", help="also end when standard input does")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="also end when standard input is closed")
     asyncio.run(_serve(parser.parse_args()))
 
 

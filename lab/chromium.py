@@ -1,7 +1,6 @@
-"""Debian's Chromium, driven by Playwright, as the tests, the bench and the pictures of the pages need it; and what a viewer
-sees in it: whether the play head moves, looked at from outside of whatever player there is.
+"""Drives Debian's Chromium by Playwright, and measures from outside of any player whether the play head moves.
 
-Playwright is a tool of development: who imports this has it.
+Used by the tests, the benchmarks and the screenshots. Playwright is a development dependency.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ EXECUTABLE: Final = shutil.which("chromium") or shutil.which("chromium-browser")
 _ARGUMENTS: Final = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
-    # Every tab is one that somebody looks at.
+    # Every tab runs at full speed, as the one in front does.
     "--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding",
 )  # fmt: skip
 
-# Looked at every 20 ms; shorter stills than a few pictures are not told. A page of its own policy allows no `eval`, which this
-# needs not: it is there before the page is.
+# Samples the play head every 20 ms; stills shorter than 60 ms are not counted. It is installed before the page loads, because
+# the pages' Content-Security-Policy does not allow `eval`.
 _LOOK: Final = """
 (() => {
   const seen = { shown_s: 0, stills: [], still_ms: 0 };
@@ -48,7 +47,7 @@ _LOOK: Final = """
 
 
 class Still(NamedTuple):
-    """The play head stood still although it should have moved. `at`: when it moved again, in Unix seconds."""
+    """The play head stood still for `ms` although it should have moved. `at`: when it moved again, in Unix seconds."""
 
     at: float
     ms: float
@@ -56,7 +55,7 @@ class Still(NamedTuple):
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """RuntimeError where there is none."""
+    """A running browser. Raises RuntimeError where Chromium is not installed."""
     if EXECUTABLE is None:
         raise RuntimeError("neither chromium nor chromium-browser is on PATH")
     async with async_playwright() as playwright:
@@ -68,17 +67,17 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 async def look(page: Page) -> None:
-    """From the next address on, the page's first video is looked at."""
+    """Measure the page's first video, from the next navigation on."""
     await page.add_init_script(_LOOK)
 
 
 async def shown_s(page: Page) -> float:
-    """How much has been shown so far, wherever in the programme."""
+    """Seconds of the programme that have been shown so far."""
     return float(await page.evaluate("globalThis.__seen.shown_s"))
 
 
 async def stills(page: Page, since: float = 0.0) -> list[Still]:
-    """Each time that the play head stood still, the present one included; those that ended after `since`."""
+    """All stills that ended after `since` (Unix seconds), including one that is still going on."""
     seen: dict[str, Any] = await page.evaluate("({ ...globalThis.__seen, now: Date.now() / 1000 })")
     found = [Still(each["at"], each["ms"]) for each in seen["stills"]]
     if seen["still_ms"] > 60:

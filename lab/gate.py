@@ -1,6 +1,6 @@
-"""A gate in front of any TCP server: open, it forwards; shut, the server is gone; dumb, it hangs. For fault injection.
+"""A TCP proxy for fault injection: open, it forwards; shut, connections are refused; dumb, nothing is answered.
 
-The server behind it lives on, so its data do: what a store, a Redis or a database looks like to its clients during an outage.
+The server behind it keeps running and keeps its data, so its clients see an outage of a store, a Redis or a database.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class GateState(StrEnum):
 
 
 class Gate:
-    """Forwards 127.0.0.1:`port` to `host:port` of `behind`. Use as an async context manager."""
+    """Forwards 127.0.0.1:`port` to `behind` ("host:port"). An async context manager."""
 
     def __init__(self, behind: str) -> None:
         host, _, port = behind.rpartition(":")
@@ -44,7 +44,7 @@ class Gate:
         await self._close()
 
     async def set(self, state: GateState) -> None:
-        """At once, for open connections too."""
+        """Change the state at once, for open connections too."""
         if state is self._state:
             return
         self._state = state

@@ -1,4 +1,4 @@
-"""A lab in a process of its own, for code without an event loop. It ends with who started it, however that ends."""
+"""Runs a lab in a child process, for code without an event loop. It ends when its parent does, however that ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lab.serving.source import Addresses, LabFault
 
 
 class RemoteSource(Addresses):
-    """A source in another process: as `Source`, over the control endpoint."""
+    """A source in another process, controlled like a `LabSource` through the lab's control endpoint."""
 
     def __init__(self, name: str, base_url: str, control_url: str) -> None:
         self.name = name
@@ -24,7 +24,7 @@ class RemoteSource(Addresses):
 
     @property
     def fault(self) -> LabFault | None:
-        """What is wrong with it; None if nothing is. Set it to make it so at once."""
+        """The present fault; None: none. Setting it takes effect at once."""
         fault = self._control("GET")["fault"]
         return LabFault(fault) if fault else None
 
@@ -34,11 +34,11 @@ class RemoteSource(Addresses):
 
     @property
     def requests(self) -> int:
-        """How often it was asked for anything."""
+        """The number of requests that it has received."""
         return int(self._control("GET")["requests"])
 
     def inject(self, fault: LabFault | None, amount: float | None = None) -> None:
-        """Sets the fault, with its number. ValueError: the source cannot have it."""
+        """Set the fault and its number. Raises ValueError where the source refuses it."""
         self._control("POST", json.dumps({"fault": fault, "amount": amount}))
 
     def _control(self, method: str, body: str | None = None) -> Any:
@@ -56,7 +56,7 @@ class RemoteSource(Addresses):
 
 
 class LabProcess:
-    """Sources "a", "b", ... in a child process, with everything as `Lab` has it by default."""
+    """Sources "a", "b", ... in a child process, with the defaults of `Lab`."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class LabProcess:
         return list(self._sources.values())
 
     def __enter__(self) -> Self:
-        # A session of its own: Ctrl-C in the terminal is for who started the lab, who then closes it.
+        # A session of its own: Ctrl-C in the terminal reaches the parent only, which then closes the lab.
         process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -108,7 +108,7 @@ class LabProcess:
         self.close()
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         process, self._process = self._process, None
         if process is None:
             return

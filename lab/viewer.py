@@ -1,8 +1,8 @@
-"""A viewer that believes nothing: follows a session's playlist as a player would, and says what a player would suffer.
+"""Follows a session's playlist as a player does, and records what a player would notice.
 
-It holds every two consecutive states against the playlist's laws (`violations` of the agent's playlists), fetches each listed
-segment at once (what is listed must be there), and measures at each listing how late it came: later than the listing before
-plus the duration of what that one listed last.
+It checks every two consecutive states against the playlist's laws (the agent's `violations`), fetches each segment as soon as
+it is listed (a listed segment must exist), and measures how late each listing is: later than the previous listing plus the
+duration of the segment that it listed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from transcoder.publish.playlist_syntax import MalformedPlaylist
 
 
 class Listing(NamedTuple):
-    """One segment as it appeared. `late_s` is negative where it came before it was due; None for the first."""
+    """When one segment was listed. `late_s` is negative where it was listed before it was due; None for the first one."""
 
     at: float  # unix seconds
     segment: ListedSegment
@@ -29,7 +29,7 @@ class Listing(NamedTuple):
 
 
 class Swap(NamedTuple):
-    """A later attempt took over. `gap_s`: programme skipped (positive) or repeated (negative)."""
+    """A later attempt took the playlist over. `gap_s`: programme skipped (positive) or repeated (negative)."""
 
     at: float
     attempt: int
@@ -38,7 +38,7 @@ class Swap(NamedTuple):
 
 
 class Viewer:
-    """Follows one playlist. `url` is the multivariant or the media playlist; the media playlist beside it is what is read."""
+    """Follows one playlist. `url`: the multivariant or the media playlist; `main.m3u8` beside it is read."""
 
     def __init__(self, url: str, *, every_s: float = 0.05, fetch: bool = True) -> None:
         self._url = urljoin(url, bucket.MEDIA_PLAYLIST_NAME)
@@ -61,11 +61,11 @@ class Viewer:
         return found
 
     async def look(self) -> list[Listing]:
-        """Read the playlist once; returns what is newly listed. A store that does not answer is `refused`, no error."""
+        """Read the playlist once and return what is newly listed. An answer other than 200 is counted in `refused`."""
         return await asyncio.to_thread(self._look)
 
     async def follow(self, seconds: float | None = None) -> None:
-        """Look until the time is over or the playlist has ended."""
+        """Read the playlist repeatedly, until the time is over or the playlist has ended."""
         until = None if seconds is None else time.monotonic() + seconds
         while until is None or time.monotonic() < until:
             await self.look()
@@ -110,7 +110,7 @@ class Viewer:
         return found
 
     def _fetch_listed(self) -> None:
-        """What a store does not answer is asked for again; what it says is not there breaks the law."""
+        """Fetch each newly listed segment once. No answer or 5xx: it is tried again later; another refusal is a fault."""
         while self._unfetched:
             uri = self._unfetched[0]
             status, _ = self._get(urljoin(self._url, uri))
@@ -121,7 +121,7 @@ class Viewer:
                 self.faults.append(f"listed but not there ({status}): {uri}")
 
     def _get(self, url: str) -> tuple[int | None, bytes]:
-        """The status and the body; None: no answer."""
+        """The status and the body; status None: no answer."""
         parts = urlsplit(url)
         for _ in range(2):  # a persistent connection may have been closed meanwhile
             if self._connection is None:

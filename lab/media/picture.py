@@ -1,9 +1,9 @@
-"""The picture says which source it is and which moment of the programme it shows, to the eye and to a test.
+"""Draws each source's test picture, and reads from a decoded frame which source and which moment of the programme it shows.
 
-Each source has a test picture, a hue and a big letter of its own, and a box that moves, so that a frozen picture is
-seen. Two narrow bands at the bottom are for machines: above, the number of the frame in the loop as twelve black or white
-boxes (lowest bit first); below, one solid colour that identifies the source. They survive transcoding and any change of
-resolution, so a test can tell from one decoded frame which source plays, and count what a swap repeated or skipped.
+For people, each source has its own test picture, hue and big letter, and a box that moves, so that a frozen picture is visible.
+For machines there are two narrow bands at the bottom: the upper one has the number of the frame in the loop as twelve black or
+white boxes (lowest bit first); the lower one has one solid colour that identifies the source. They survive transcoding and any
+change of resolution, so a test can tell from one decoded frame which source plays, and count what a swap repeated or skipped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BAND_COLOURS: tuple[tuple[int, int, int], ...] = (
 
 _BASES = ("testsrc2", "smptehdbars", "testsrc", "rgbtestsrc")
 
-# Seven-segment letters A b C d E F G H; segments named as on a display: a top, then clockwise, g in the middle.
+# Letters A b C d E F G H on a seven-segment display; its segments are named a (top), then clockwise, g (middle).
 _LETTERS = ("abcefg", "cdefg", "adef", "bcdeg", "adefg", "aefg", "acdef", "bcefg")
 
 # x, y, width, height of each segment in a cell of 4 x 7 units
@@ -45,7 +45,7 @@ MARKS_BYTES = BITS * 2 * 3
 
 
 class Mark(NamedTuple):
-    """What one decoded frame says: the source's picture number and the frame's number in the loop."""
+    """Read from one decoded frame: the number of the source's picture and the frame's number in the loop."""
 
     picture: int
     frame: int
@@ -78,7 +78,7 @@ def graph(picture: int, *, width: int, height: int, fps: int, first_frame: int, 
 
 
 def marks(rgb: bytes) -> list[Mark]:
-    """Reads the raw RGB output of MARKS_FILTER, one mark for each whole frame in it."""
+    """Read the raw RGB output of MARKS_FILTER: one mark for each complete frame in it."""
     whole = len(rgb) - len(rgb) % MARKS_BYTES
     return [_mark(rgb[at : at + MARKS_BYTES]) for at in range(0, whole, MARKS_BYTES)]
 

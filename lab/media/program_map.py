@@ -1,6 +1,6 @@
-"""Takes the sound out of a loop's MPEG-TS packets, or puts it in the picture's place, as encoders do in mid-programme.
+"""Removes the audio from MPEG-TS packets, or sends it on the PID of the video, as encoders do in the middle of a programme.
 
-ISO/IEC 13818-1: the program map section (2.4.4.8), its CRC (Annex A). FFmpeg's muxer gives the PIDs.
+ISO/IEC 13818-1: the program map section (2.4.4.8), its CRC (Annex A). The PIDs are those of FFmpeg's muxer.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ _PMT_PID, _VIDEO_PID, _AUDIO_PID = 0x1000, 0x100, 0x101
 
 
 def without_audio(packets: bytes) -> bytes:
-    """No packet of the sound comes; the program map goes on announcing it."""
+    """Without audio packets; the program map still announces them."""
     return b"".join(packet for packet in _each(packets) if _pid(packet) != _AUDIO_PID)
 
 
 def without_announced_audio(packets: bytes) -> bytes:
-    """No packet of the sound comes, and the program map does not announce it."""
+    """Without audio packets, and with a program map that does not announce them."""
     return _mapped(without_audio(packets), lambda streams: [each for each in streams if _stream_pid(each) != _AUDIO_PID])
 
 
 def audio_in_place_of_video(packets: bytes) -> bytes:
-    """No picture comes, and the program map says that the sound is on the picture's PID."""
+    """Without video packets; audio is sent on the PID of the video, as the program map says."""
     heard = bytearray()
     for packet in _each(packets):
         if _pid(packet) == _AUDIO_PID:
@@ -51,12 +51,12 @@ def _stream_pid(stream: bytes) -> int:
 
 
 def _mapped(packets: bytes, changed: Callable[[list[bytes]], list[bytes]]) -> bytes:
-    """The packets, with the streams of each program map changed, in a version of its own."""
+    """The packets with changed streams in each program map, whose version number is increased."""
     return b"".join(_remapped(each, changed) if _pid(each) == _PMT_PID else each for each in _each(packets))
 
 
 def _remapped(packet: bytes, changed: Callable[[list[bytes]], list[bytes]]) -> bytes:
-    header, section = packet[:5], packet[5:]  # a section that fits one packet, right behind the pointer field
+    header, section = packet[:5], packet[5:]  # the section fits into one packet and follows the pointer field
     length = (section[1] & 0x0F) << 8 | section[2]
     first = 12 + ((section[10] & 0x0F) << 8 | section[11])
     streams, at = [], first

@@ -1,4 +1,7 @@
-"""One request answered, as the source's fault has it at each moment: a fault takes effect in the middle of an answer too."""
+"""Answers one HTTP request to a source, with the fault that the source has at each moment.
+
+Law: a fault takes effect at once, also in the middle of an answer.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ _PLAYLIST = "application/vnd.apple.mpegurl"
 _TS = "video/mp2t"
 _PAGE = b"<!doctype html><title>Account suspended</title><h1>Account suspended</h1>\n"
 _STATUS = {LabFault.HTTP_403: 403, LabFault.HTTP_404: 404, LabFault.HTTP_500: 500}
-# With these, an open .ts ends as a new one would: its server has nothing more to say.
+# With these faults an open .ts ends, as a new request for it would.
 _ENDS_TS = {*_STATUS, LabFault.HTML, LabFault.EMPTY_PLAYLIST, LabFault.END}
 _TICK_S = 1 / FPS
-_KEPT_FRAMES = 2 * FPS  # of what a client did not take in time; a live sender keeps no more
+_KEPT_FRAMES = 2 * FPS  # a live sender buffers no more for a client that reads too slowly
 
 
 class FaultyAnswer:
-    """One request to one source, and the connection to answer it on."""
+    """One request to one source, and the connection on which it is answered."""
 
     def __init__(self, source: LabSource, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Request) -> None:
         self._source = source
@@ -29,7 +32,7 @@ class FaultyAnswer:
         self._request = request
 
     async def answer(self) -> None:
-        """Answers, or fails to. ConnectionError: the client has gone."""
+        """Answer, or fail as the fault says. Raises ConnectionError where the client has gone."""
         source, path = self._source, self._request.path
         while source.fault is LabFault.HANG and not self._reader.at_eof():
             await _tick()
@@ -83,7 +86,7 @@ class FaultyAnswer:
             await self._send(body[first:beyond], content_type, 206, Content_Range=where)
 
     async def _send_endless(self) -> None:
-        """The .ts in real time, from the programme's newest keyframe on, one video frame each 1/25 s."""
+        """Send the .ts in real time, one video frame every 1/25 s, beginning with the programme's newest keyframe."""
         source = self._source
         self._writer.write(head(200, _TS, None))
         segment_frames, gop_frames = source.loop.recipe.segment_frames, source.loop.recipe.gop_frames
@@ -116,7 +119,7 @@ class FaultyAnswer:
             await self._write(body)
 
     async def _write(self, body: bytes) -> None:
-        """Writes the body: whole, or, while the source hangs or trickles, as little as it then would."""
+        """Write the body: at once, or at the rate that the fault allows while the source hangs or trickles."""
         sent = 0
         while sent < len(body) and not self._reader.at_eof():
             match self._source.fault:
@@ -134,17 +137,17 @@ class FaultyAnswer:
 
     async def _write_half_and_reset(self, body: bytes) -> None:
         self._writer.write(body[: len(body) // 2])
-        await asyncio.sleep(_TICK_S)  # let the half arrive first
+        await asyncio.sleep(_TICK_S)  # so that the first half arrives before the reset
         reset(self._writer)
 
 
 async def _tick() -> None:
-    """Until the next 1/25 s, the same one for all connections: one wake-up serves them all."""
+    """Sleep until the next multiple of 1/25 s, which is the same for all connections, so that one wake-up serves them all."""
     await asyncio.sleep(_TICK_S - asyncio.get_running_loop().time() % _TICK_S)
 
 
 def asked_range(request: Request, length: int) -> tuple[int, int]:
-    """What a Range header (RFC 9110 14.1.2; `a-b` or `a-`) asks for: the first byte, and one beyond the last."""
+    """The byte range that a Range header requests (RFC 9110, 14.1.2; `a-b` or `a-`): first byte, and the one after the last."""
     asked = request.headers.get("range", "")
     first, dash, last = asked.removeprefix("bytes=").partition("-")
     if not (asked.startswith("bytes=") and dash and first.isdecimal() and int(first) < length):

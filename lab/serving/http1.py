@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 (RFC 9112) as the lab speaks, on asyncio streams: low enough to break it in any place."""
+"""The part of HTTP/1.1 (RFC 9112) that the lab's servers need, on asyncio streams, so that a fault can hit any byte."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Request], Awaitab
 
 
 def head(status: int, content_type: str, length: int | None, **more: str) -> bytes:
-    """A response's head. Without a length, the body ends with the connection."""
+    """A response's head. `length` None: the body ends with the connection."""
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Content-Type: {content_type}"]
     lines += ["Connection: close"] if length is None else [f"Content-Length: {length}"]
     lines += ["Cache-Control: no-store", "Access-Control-Allow-Origin: *"]
@@ -24,7 +24,7 @@ def head(status: int, content_type: str, length: int | None, **more: str) -> byt
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request | None:
-    """The next request; None where the client has closed, or does not speak HTTP."""
+    """The next request; None where the client has closed the connection or does not speak HTTP."""
     try:
         text = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         start, *fields = text.split("\r\n")[:-2]
@@ -37,7 +37,7 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Ends the connection with a TCP reset: SO_LINGER with no time makes close() send RST instead of FIN."""
+    """End the connection by a TCP reset: with SO_LINGER of 0 s, close() sends RST instead of FIN."""
     raw = writer.get_extra_info("socket")
     if raw is not None and raw.fileno() >= 0:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -45,9 +45,9 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 class Listener:
-    """One port of an HTTP server that can stop listening and start again, at once, and keeps its port meanwhile.
+    """One port of an HTTP server that can stop listening and start again at once, and keeps its port meanwhile.
 
-    A second socket is bound to the port and never listens: who connects is refused, and nobody else can get the port.
+    A second socket is bound to the port and never listens: connections are refused, and no other process can take the port.
     """
 
     def __init__(self, host: str, port: int, answer: Answer) -> None:
@@ -60,30 +60,30 @@ class Listener:
 
     @property
     def open_connections(self) -> int:
-        """How many clients are connected."""
+        """The number of connected clients."""
         return len(self._conversations)
 
     def open(self) -> None:
-        """Listens."""
+        """Listen."""
         if self._listening is None:
             self._listening = bound(self._host, self.port)
             self._listening.listen(512)
             asyncio.get_running_loop().add_reader(self._listening, self._accept, self._listening)
 
     def refuse(self) -> None:
-        """Listens no longer. Open connections stay."""
+        """Stop listening. Open connections stay open."""
         if self._listening is not None:
             asyncio.get_running_loop().remove_reader(self._listening)
             self._listening.close()
             self._listening = None
 
     def reset_all(self) -> None:
-        """Resets every open connection."""
+        """Reset every open connection."""
         for writer in self._conversations.values():
             reset(writer)
 
     async def close(self) -> None:
-        """Ends everything, and gives the port back."""
+        """End everything and release the port."""
         self.refuse()
         self._placeholder.close()
         self.reset_all()
@@ -114,7 +114,7 @@ class Listener:
             while not writer.is_closing() and (request := await read_request(reader)):
                 await self._answer(reader, writer, request)
         except (ConnectionError, asyncio.CancelledError):
-            pass  # the client's or the fault's doing, or the end of the lab
+            pass  # the client has gone, a fault has reset the connection, or the lab ends
         finally:
             del self._conversations[task]
             writer.close()
@@ -126,9 +126,9 @@ async def _attach(loop: asyncio.AbstractEventLoop, protocol: asyncio.StreamReade
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket on that port that does not listen yet. OSError: somebody else listens there.
+    """A socket on that port that does not listen yet. Raises OSError where another socket listens there.
 
-    With SO_REUSEADDR on both, Linux lets a port be bound to while nobody listens on it.
+    With SO_REUSEADDR on both sockets, Linux allows a second bind to a port on which no socket listens.
     """
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

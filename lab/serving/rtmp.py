@@ -1,4 +1,4 @@
-"""A live RTMP source: FFmpeg plays the loop, in real time, to one client at a time."""
+"""A live RTMP source: FFmpeg plays the loop in real time, to one client at a time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from lab.serving.http1 import bound
 
 @contextlib.asynccontextmanager
 async def rtmp_source(loop: Loop, ffmpeg: str, host: str = "127.0.0.1") -> AsyncIterator[str]:
-    """Serves `loop` (H.264 and AAC) over RTMP; yields the address once it can be connected to."""
-    placeholder = bound(host, 0)  # keeps the port, and refuses, while no FFmpeg listens
+    """Serve `loop` (H.264 and AAC) over RTMP; yields the address as soon as it accepts connections."""
+    placeholder = bound(host, 0)  # keeps the port and refuses connections while no FFmpeg listens
     port = placeholder.getsockname()[1]
     url = f"rtmp://{host}:{port}/live/loop"
     serving = asyncio.create_task(_serve(loop, ffmpeg, url))
@@ -46,7 +46,7 @@ async def _serve(loop: Loop, ffmpeg: str, url: str) -> None:
 
 
 def _listening(host: str, port: int) -> bool:
-    """Whether somebody listens there, found out without connecting: the one client would be used up."""
+    """Whether a server listens there. Found out by bind, because connecting would use up the one client that FFmpeg serves."""
     try:
         bound(host, port).close()
     except OSError:

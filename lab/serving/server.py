@@ -1,4 +1,4 @@
-"""Serves live sources over HTTP, each on a port of its own, so that one can be dead while the others live."""
+"""Serves live sources over HTTP, each on a port of its own, so that one can fail while the others work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lab.serving.source import LabFault, LabSource, Request
 
 
 class SourceServer:
-    """One source on one port. OSError: the port is taken."""
+    """One source on one port. Raises OSError where the port is taken."""
 
     def __init__(self, source: LabSource, host: str, port: int) -> None:
         self.source = source
@@ -31,16 +31,16 @@ class SourceServer:
 
     @property
     def open_connections(self) -> int:
-        """How many clients are connected to the source."""
+        """The number of clients that are connected to the source."""
         return self._listener.open_connections
 
     async def close(self) -> None:
-        """Serves no longer."""
+        """Stop serving."""
         self.source.on_fault = lambda: None
         await self._listener.close()
 
     def _apply(self) -> None:
-        """What a fault does to the port and to open connections; the rest, `FaultyAnswer` does."""
+        """Apply the fault to the port and to open connections; `FaultyAnswer` applies it to answers."""
         if self.source.fault is LabFault.REFUSE:
             self._listener.refuse()
         else:
@@ -57,11 +57,11 @@ class SourceServer:
 class Lab:
     """Live sources on loopback, in step with each other and with the wall clock.
 
-    Each name gets a picture, hue, letter and tone of its own, in order. `recipe` says what all sources' media are,
-    `recipes` what single sources' are; `segment_s` and `bitrate_bps` are short for these fields of `recipe`. `port` 0
-    lets the kernel choose; else sources take `port`, `port + 1`, ... and the control endpoint the next. `wrap_after_s`
-    puts the wrap of the 33-bit timestamps that long after the start; by default it comes where Unix time modulo 26.5 h
-    has it. With `only` this one source is served, looking as it does among all `names`.
+    Each name gets its own picture, hue, letter and tone, in order. `recipe` describes the media of all sources, `recipes` those
+    of single sources; `segment_s` and `bitrate_bps` replace these fields of `recipe`. `port` 0: the kernel chooses; otherwise
+    sources take `port`, `port + 1`, ... and the control endpoint the next one. `wrap_after_s`: the 33-bit timestamps wrap so
+    long after the start; by default where Unix time modulo 26.5 h does. `only`: serve this one source, with the look that it
+    has among all `names`.
     """
 
     def __init__(
@@ -102,12 +102,12 @@ class Lab:
         return self._servers[name].source
 
     def open_connections(self, name: str) -> int:
-        """How many clients are connected to this source."""
+        """The number of clients that are connected to this source."""
         return self._servers[name].open_connections
 
     @property
     def sources(self) -> list[LabSource]:
-        """All sources, in the order of their names as given."""
+        """All sources, in the order of `names`."""
         return [server.source for server in self._servers.values()]
 
     async def __aenter__(self) -> Self:

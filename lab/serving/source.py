@@ -1,8 +1,8 @@
-"""One live source: what it shows at which moment, and the fault that it has. No sockets here.
+"""One live source: its playlists and media at each moment, and its fault. No sockets here.
 
-Segment k of every source holds the programme from k * segment_s to (k + 1) * segment_s, in seconds of Unix time, and
-can be fetched from that end on: sources are in step because they keep the same clock, and so is a lab that was
-restarted. Where a recipe has a pattern, a segment is so many of these.
+Segment k of every source holds the programme from k * segment_s to (k + 1) * segment_s, in seconds of Unix time, and is
+available from the end of that interval on. Sources are in step because they use the same clock, also after a restart. With a
+recipe that has a pattern, a playlist's segment consists of several of these.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from lab.media.mpegts import TICKS_PER_S
 from lab.media.program_map import audio_in_place_of_video, without_announced_audio, without_audio
 
 WINDOW_SEGMENTS = 6
-_KEPT_SEGMENTS = 12  # fetchable still after they left the window (RFC 8216 6.2.2)
+_KEPT_SEGMENTS = 12  # so many can still be fetched after they have left the window (RFC 8216, 6.2.2)
 
 
 class LabFault(StrEnum):
-    """What a source can suffer from: its playlists, segments and endless .ts, open connections included."""
+    """The faults that a source can have. They apply to playlists, segments and the endless .ts, also on open connections."""
 
-    REFUSE = "refuse"  # the server is gone: open connections are reset, the port refuses
-    RESET = "reset"  # the port accepts; every connection is reset once it has asked
-    HANG = "hang"  # accepts and never answers; what is being sent stops
+    REFUSE = "refuse"  # open connections are reset and new ones refused, as after a crash of the server
+    RESET = "reset"  # the port accepts; each connection is reset after its request
+    HANG = "hang"  # the port accepts, nothing is answered, and answers under way stop
     HTTP_403 = "http_403"
     HTTP_404 = "http_404"
     HTTP_500 = "http_500"
     HTML = "html"  # 200, with a page
     EMPTY_PLAYLIST = "empty_playlist"  # 200, a media playlist without segments; the .ts ends at once
-    FROZEN = "frozen"  # the playlist stops advancing; the .ts stops sending, and stays open
-    LATE = "late"  # everything comes `amount` seconds later than before
+    FROZEN = "frozen"  # the playlist stops advancing; the .ts sends nothing more and stays open
+    LATE = "late"  # everything is `amount` seconds later than before
     TRICKLE = "trickle"  # `amount` bytes a second on each connection
-    END = "end"  # ENDLIST; the .ts ends
-    GARBAGE = "garbage"  # media are random bytes; playlists are as ever
-    CUT = "cut"  # media are reset half-way; playlists are as ever
-    SEGMENT_FAILS_ONCE = "segment_fails_once"  # the next segment asked for answers 500, then the source is well again
-    AUDIO_STOPS = "audio_stops"  # no sound comes any more, although it is announced; the picture goes on
-    AUDIO_LEAVES = "audio_leaves"  # the same, and it is not announced any more
-    AUDIO_FOR_VIDEO = "audio_for_video"  # the picture ends, and its PID is the sound's from now on
-    TIMESTAMP_JUMP = "timestamp_jump"  # timestamps are `amount` seconds later, from the next segment until it is well
+    END = "end"  # the playlist gets ENDLIST; the .ts ends
+    GARBAGE = "garbage"  # media are random bytes; playlists are unchanged
+    CUT = "cut"  # media are reset half-way; playlists are unchanged
+    SEGMENT_FAILS_ONCE = "segment_fails_once"  # the next requested segment answers 500, then the fault is gone
+    AUDIO_STOPS = "audio_stops"  # no audio is sent any more although it is announced; video goes on
+    AUDIO_LEAVES = "audio_leaves"  # the same, and it is no longer announced
+    AUDIO_FOR_VIDEO = "audio_for_video"  # video ends, and audio is sent on its PID from now on
+    TIMESTAMP_JUMP = "timestamp_jump"  # timestamps are `amount` seconds later, from the next segment until the fault is gone
 
 
 _DEFAULT_AMOUNT = {LabFault.LATE: 1.5, LabFault.TRICKLE: 16_000.0, LabFault.TIMESTAMP_JUMP: 3600.0}
@@ -56,7 +56,7 @@ _REMADE = {
 
 
 class Addresses:
-    """Where a source can be had."""
+    """A source's addresses."""
 
     name: str
     base_url: str
@@ -98,7 +98,7 @@ class Request:
 
 
 class LabSource(Addresses):
-    """A live source, its fault, and what it was asked for so far. For use in its lab's event loop alone."""
+    """A live source, its fault, and the requests it has received. Use it in its lab's event loop only."""
 
     def __init__(self, name: str, loop: Loop, *, later_s: float = 0.0, clock: Callable[[], float] = time.time) -> None:
         self.name = name
@@ -121,7 +121,7 @@ class LabSource(Addresses):
 
     @property
     def fault(self) -> LabFault | None:
-        """What is wrong with it; None if nothing is. Set it to make it so at once."""
+        """The present fault; None: none. Setting it takes effect at once."""
         return self._fault
 
     @fault.setter
@@ -134,7 +134,7 @@ class LabSource(Addresses):
         return self._amount
 
     def inject(self, fault: LabFault | str | None, amount: float | None = None) -> None:
-        """Sets the fault, with its number. ValueError: no such fault, or a number that it cannot have."""
+        """Set the fault and its number. Raises ValueError where there is no such fault or the number is out of its range."""
         fault = None if fault is None else LabFault(fault)
         default = _DEFAULT_AMOUNT.get(fault, 0.0) if fault else 0.0
         amount = default if amount is None else float(amount)
@@ -150,7 +150,7 @@ class LabSource(Addresses):
         self.on_fault()
 
     def clock_s(self) -> float:
-        """The programme time up to which the source shows its media. Never goes back."""
+        """The programme time (Unix seconds) up to which the source's media are available. It never decreases."""
         match self._fault:
             case LabFault.FROZEN | LabFault.END | LabFault.HANG:
                 shown_s = self._shown_s
@@ -190,7 +190,7 @@ class LabSource(Addresses):
         return f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-STREAM-INF:{stream}\nmedia.m3u8\n"
 
     def segment(self, number: int) -> bytes | None:
-        """A segment's bytes; None where it is not there yet, or no longer."""
+        """A segment's bytes; None where it is not available yet, or no longer."""
         newest = self.newest()
         of_vod = len(self.loop.segments) <= number < 2 * len(self.loop.segments)
         if not (newest - WINDOW_SEGMENTS - _KEPT_SEGMENTS < number <= newest or of_vod):

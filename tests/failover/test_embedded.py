@@ -1,4 +1,4 @@
-"""The embedded servers: real ones, found again after a restart, gone when we are, back when they die alone."""
+"""The embedded servers, real ones: kept over a restart, ended with this process, restarted when they end alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`failover import`, in a process of its own, on a database of its own."""
+"""`failover import` as a child process, on a database of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process says: as JSON each line is one object, whatever is said; and no account in any line."""
+"""The log lines of a process: in the JSON form each line is one object, whatever is logged; no line contains an account."""
 
 from __future__ import annotations
 
@@ -160,6 +160,11 @@ async def test_every_part_says_json_and_nothing_else(tmp_path: Path, part: str, 
 async def test_what_keeps_a_part_from_starting_is_json_too(tmp_path: Path, variable: str, text: str) -> None:
     found = await spoken("-m", "failover", "api", env=environ(tmp_path, **{variable: text}))
     assert [(each["level"], variable in each["message"]) for each in found] == [("ERROR", True)]
+
+
+async def test_wrong_usage_is_json_too(tmp_path: Path) -> None:
+    found = await spoken("-m", "failover", "api", "--prot", "80", env=environ(tmp_path))
+    assert [(each["level"], "unrecognized arguments: --prot" in each["message"]) for each in found] == [("ERROR", True)]
 
 
 CRASHES = """

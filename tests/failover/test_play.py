@@ -1,4 +1,4 @@
-"""What `failover play` says of sources: what a person knows them by, and no credential."""
+"""`failover play` names sources by labels that a person recognises and that contain no credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`failover sessions switch` and `stop`: what was asked for is done, or it is said why not and the exit code says it, too."""
+"""`failover sessions switch` and `stop` wait for the outcome; where it fails they say why and exit with a code other than 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`failover sources recover`: it asks, an orchestrator probes, and each answer is printed."""
+"""`failover sources recover` requests probes, an orchestrator makes them, and each answer is printed."""
 
 from __future__ import annotations
 

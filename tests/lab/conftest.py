@@ -1,4 +1,4 @@
-"""A lab per test; its media are made once and kept between runs."""
+"""One lab per test; media are made once and cached between runs."""
 
 from __future__ import annotations
 

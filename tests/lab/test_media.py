@@ -1,4 +1,4 @@
-"""The media are an endless programme: what FFmpeg decodes across the loop's seam has no gap, and says which frame it is."""
+"""The media form an endless programme: FFmpeg decodes across the loop's seam without a gap, and each frame tells its number."""
 
 from __future__ import annotations
 

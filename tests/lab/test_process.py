@@ -1,4 +1,4 @@
-"""A lab in a process of its own does what it is told, and never outlives who started it."""
+"""A lab in a child process is controlled from its parent and never outlives it."""
 
 from __future__ import annotations
 

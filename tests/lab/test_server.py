@@ -1,4 +1,4 @@
-"""What a client gets, down to the socket: from a source that is well, and from one with each fault, in open connections too."""
+"""What a client receives, down to the socket: from a source without a fault, and with each fault, on open connections too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source shows what its clock and its fault say."""
+"""A source's playlists and media follow from its clock and its fault."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Collection
 
 from msgspec.structs import replace
+from structlog.contextvars import bind_contextvars
 
 from orchestrator.app.task_group import TaskGroup
 from orchestrator.control.connection_ledger import ConnectionLedger
@@ -147,6 +148,7 @@ class ProbeScheduler:
         return probe
 
     async def _record(self, source: Source, answer: asyncio.Task[ProbeResult]) -> Source | None:
+        bind_contextvars(source=source.id)  # in the log lines of this task
         try:
             try:
                 await asyncio.wait((answer,))

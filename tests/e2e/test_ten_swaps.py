@@ -30,7 +30,7 @@ from tests.servers import RedisServer, Seaweed
 from tests.support import eventually
 from transcoder.media_playlist import MediaPlaylist
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240), pytest.mark.alone]
 
 HERE = Path(__file__).parent
 HLS_JS = HERE.parents[1] / "api/web/node_modules/hls.js/dist/hls.min.js"

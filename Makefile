@@ -16,18 +16,21 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # A run starts hundreds of Python processes: without byte code each compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup image demo check test test-fast tests tests-real tests-pure tests-alone tests-web terraform bench screenshots diagrams types docs film format lock clean help
+.PHONY: setup image demo check test test-fast tests tests-real tests-beside tests-pure tests-alone tests-web coverage release terraform bench screenshots diagrams types docs film format lock clean help
 
 help:
-	@echo "make demo    a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
-	@echo "make test    checks and tests            make check   linters, types and layers alone"
-	@echo "make image   the transcoder image        make bench   the figures of the README"
-	@echo "make setup   the set-up alone            make lock    new versions of the dependencies"
-	@echo "make screenshots   every state of every page, in build/screenshots"
-	@echo "make diagrams    docs/states.md anew, from the code"
-	@echo "make docs    the documentation as a site, in build/docs"
-	@echo "make types       the console's types of the API's answers anew, from its OpenAPI document"
-	@echo "make terraform   the modules in infra/terraform, without an account"
+	@echo "make demo         a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
+	@echo "make test         checks and all tests        make check    linters, types and layers alone"
+	@echo "make test-fast    tests that need no server, engine or browser"
+	@echo "make coverage     the tests, with branch coverage"
+	@echo "make release      the wheel and the images, built and checked"
+	@echo "make image        the transcoder image        make bench    the figures of the README"
+	@echo "make setup        the set-up alone            make lock     new versions of the dependencies"
+	@echo "make screenshots  every state of every page, in build/screenshots"
+	@echo "make diagrams     docs/states.md anew, from the code"
+	@echo "make types        the types of the API that the console uses, from its OpenAPI document"
+	@echo "make docs         the documentation as a site, in build/docs"
+	@echo "make terraform    the modules in infra/terraform, without an account"
 
 setup: $(READY) $(PAGES)
 
@@ -73,35 +76,51 @@ check: setup
 test-fast: $(READY) $(PAGES)
 	HYPOTHESIS_PROFILE=fast $(PYTEST) --numprocesses=$(CORES) --dist=worksteal -m "not real and not alone" $(ARGS)
 
-# A part of the tests (ARGS) is asked for while one part is worked on. CHECKED=1: what comes before them has just been done.
-test: $(if $(CHECKED),,check image) tests
+# A part of the tests (ARGS) is asked for while one part is worked on. CHECKED=1: checks and images have just been done.
+test: $(if $(CHECKED),,$(if $(ARGS),check image,image)) tests
 
-# Tests with real parts mostly wait, so more of them run side by side than there are cores; the pure ones run beside them on what
-# they leave idle. Tests that measure time finely come last, alone.
-tests:
+# Tests with real parts mostly wait, so more of them run side by side than there are cores. What computes runs beside them, one
+# after the other, on what they leave idle. Tests that measure time finely come last, alone.
+BESIDE := $(if $(CHECKED),,check) tests-pure tests-web $(if $(CHECKED),,terraform)
+tests: setup
 ifdef ARGS
 	$(PYTEST) $(ARGS)
 else
-	@$(MAKE) --no-print-directory --keep-going --jobs --output-sync=recurse tests-real tests-pure tests-web $(if $(CHECKED),,terraform)
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=recurse tests-real tests-beside
 	@$(MAKE) --no-print-directory tests-alone
 endif
 
-tests-real:
+tests-real: $(READY) $(PAGES)
 	$(PYTEST) --numprocesses=$(WORKERS) --dist=loadfile -m "real and not alone"
 
-tests-pure:
-	nice $(PYTEST) --numprocesses=$(CORES) --dist=worksteal -m "not real and not alone"
+tests-beside: $(READY) $(PAGES)
+	@failed=; for each in $(BESIDE); do nice $(MAKE) --no-print-directory $$each || failed="$$failed $$each"; done; \
+	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
-tests-alone:
+tests-pure: $(READY) $(PAGES)
+	$(PYTEST) --numprocesses=$(CORES) --dist=worksteal -m "not real and not alone"
+
+tests-alone: $(READY) $(PAGES)
 	$(PYTEST) -m alone
 
-tests-web:
+tests-web: $(PAGES)
 	cd $(WEB) && $(NPM) run --silent test
 
 # Where the registry of providers cannot be reached, TERRAFORM_OFFLINE names a stand-in of them (infra/terraform/README.md).
 export TERRAFORM_OFFLINE ?= $(wildcard ../shared/tools/terraform-offline)
 terraform: $(READY)
 	@$(BIN)/python infra/terraform/check
+
+# Branch coverage of the tests without what measures time; child processes are measured too, containers are not.
+coverage: setup image
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses=$(WORKERS) --dist=loadfile -m "not alone" $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+# The wheel and the images of this commit's version, each checked as its user would. Needs a Docker engine.
+release: setup
+	@.ci/release
 
 bench: setup image
 	$(BIN)/python -m bench $(ARGS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import secrets
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, overload
@@ -43,6 +45,19 @@ async def eventually(condition: Callable[[], Any], timeout_s: float = 10.0, ever
 def eventually_sync(condition: Callable[[], T], timeout_s: float = 10.0, every_s: float = 0.05, what: str = "") -> T:
     """The same for tests and fixtures without an event loop."""
     return asyncio.run(eventually(condition, timeout_s, every_s, what))
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on. It is below those that the kernel gives to outgoing connections, so it stays
+    free until it is used; and no seed of a test decides it, so workers side by side choose different ones."""
+    while True:
+        port = 15_000 + secrets.randbelow(17_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def require(name: str, available: object, why: str) -> None:

@@ -6,14 +6,13 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from tests.docs import documented
-from tests.support import eventually
+from tests.support import eventually, free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +32,7 @@ class Composed:
 
     def __init__(self, docker_config: Path, binary: Path) -> None:
         self.project = f"hls-test-{secrets.token_hex(3)}"
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         (docker_config / "cli-plugins").mkdir(parents=True)
         (docker_config / "cli-plugins" / "docker-compose").symlink_to(binary)
@@ -155,9 +154,3 @@ def build_images() -> str:
 
 def _docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

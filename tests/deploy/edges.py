@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.deploy.origin import Origin
+from tests.support import free_port
 
 CONFIGURATIONS = Path(__file__).parents[2] / "infra" / "edge"
 ORIGIN_URL = "https://cdn.example"  # where viewers read segments
@@ -26,7 +27,7 @@ class Edge:
 
     def __init__(self, kind: str, origin: Origin) -> None:
         self.kind = kind
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._directory = Path(tempfile.mkdtemp(prefix="failover-edge-"))
         self._directory.chmod(0o755)
@@ -105,9 +106,3 @@ class Caller:
         found = re.search(r"content-length: (\d+)", head)
         assert found is not None, head
         return await self._reader.readexactly(int(found[1]))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

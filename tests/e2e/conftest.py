@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser
 
 from lab import Lab, Recipe
+from lab.chromium import EXECUTABLE, chromium
 from tests.e2e.stage import Stage
 from tests.servers import RedisServer, Seaweed
+from tests.support import require
 
 NAMES = ("a", "b", "c", "d", "e", "f", "g", "h")
 SMALL = Recipe(segment_s=1.0, width=320, height=180, bitrate_bps=300_000)
@@ -24,6 +27,13 @@ def runtime(request: pytest.FixtureRequest) -> str:
     except pytest.skip.Exception:
         return "process"
     return "docker"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    require("Chromium", EXECUTABLE, "neither chromium nor chromium-browser is on PATH")
+    async with chromium() as browser:
+        yield browser
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import itertools
 import secrets
-import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from orchestrator.app.settings import Settings
 from orchestrator.errors import FailoverError
 from tests.e2e.attempts import Attempts, attempts_of
 from tests.servers import RedisServer, Seaweed
-from tests.support import eventually
+from tests.support import eventually, free_port
 
 _SSE_AGAIN_S = 0.2
 
@@ -58,7 +57,7 @@ class Stage:
                 # What a test's source sees comes from the test alone
                 "first_look_interval_s": 3600.0,
             }  # fmt: skip
-            async with LocalDeployment(Settings(**chosen | settings), data_dir, port=_free_port()) as stack:
+            async with LocalDeployment(Settings(**chosen | settings), data_dir, port=free_port()) as stack:
                 headers = {"Authorization": f"Bearer {stack.settings.admin_key}"}
                 limits = httpx.Limits(max_connections=None)
                 async with httpx.AsyncClient(
@@ -228,9 +227,3 @@ class Watched:
             if self.told("session.ended"):
                 return
             await asyncio.sleep(_SSE_AGAIN_S)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ import pytest
 from lab import LabFault, LabProcess
 from lab.viewer import Viewer
 from tests.e2e.attempts import attempts_of
-from tests.support import eventually_sync
+from tests.support import eventually_sync, free_port
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -165,13 +164,13 @@ def test_a_mistake_is_answered_in_words(shell: Shell, words: str, settings: dict
 
 @pytest.mark.stack
 def test_a_stack_is_served_and_steered(shell: Shell, lab: LabProcess) -> None:
-    port = _free_port()
+    port = free_port()
     with shell.start("serve", "--data-dir", "d", "--port", str(port)) as serving:
         runtime = serving.says(r"runtime +(\w+)")
         for page in ("console", "watch"):
             assert f"http://127.0.0.1:{port}/{page}\n" in serving.said
         # Twice in one place is a mistake, and a port is one server's.
-        twice = shell.run("serve", "--data-dir", "d", "--port", str(_free_port()))
+        twice = shell.run("serve", "--data-dir", "d", "--port", str(free_port()))
         assert (twice.code, "in use" in twice.err) == (1, True)
         taken = shell.run("serve", "--data-dir", "other", "--port", str(port))
         assert (taken.code, f"port {port}" in taken.err) == (1, True)
@@ -297,9 +296,3 @@ def _processes_in(directory: Path) -> Iterator[str]:
         with contextlib.suppress(psutil.Error):  # it has ended, or is another user's
             if Path(process.cwd()).is_relative_to(directory):
                 yield f"{process.pid} {process.cmdline()}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -19,7 +19,7 @@ from tests.e2e.stage import Stage
 from tests.servers import RedisServer, Seaweed
 from tests.support import eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240), pytest.mark.alone]
 
 WELL, HUNG_AT_START, HUNG_AT_PLAY = 20, 15, 15
 WATCHED_S = 6.0  # before and after the second of the two sources hangs

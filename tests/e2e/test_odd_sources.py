@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import shutil
-import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,11 +15,12 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from lab import Lab, LabFault
-from lab.chromium import EXECUTABLE, chromium, look, shown_s
+from lab.chromium import look, shown_s
 from tests.e2e.conftest import SMALL
+from tests.e2e.site import served
 from tests.e2e.stage import Stage
 from tests.servers import RedisServer, Seaweed
-from tests.support import eventually, require
+from tests.support import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -46,30 +44,14 @@ async def stage(
         yield opened
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    require("Chromium", EXECUTABLE, "neither chromium nor chromium-browser is on PATH")
-    async with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the player's page."""
     directory = tmp_path_factory.mktemp("site")
     shutil.copy(HERE / "player.html", directory)
     shutil.copy(HLS_JS, directory)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(directory)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/player.html"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None: ...
+    with served(directory) as address:
+        yield f"{address}/player.html"
 
 
 async def opened(browser: Browser, site: str, playlist_url: str) -> Page:

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import re
-import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +19,14 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from lab import Lab, LabFault
-from lab.chromium import EXECUTABLE, chromium, longest_ms, look, shown_s, stills
+from lab.chromium import longest_ms, look, shown_s, stills
 from lab.gate import Gate, GateState
 from tests.e2e.attempts import Attempt
 from tests.e2e.conftest import NAMES, SMALL
+from tests.e2e.site import served
 from tests.e2e.stage import Stage
 from tests.servers import RedisServer, Seaweed
-from tests.support import eventually, require
+from tests.support import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -56,13 +54,6 @@ async def stage(
         tmp_path_factory.mktemp("stack", numbered=True), seaweed, redis_server, runtime=runtime, **settings
     ) as opened:
         yield opened
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    require("Chromium", EXECUTABLE, "neither chromium nor chromium-browser is on PATH")
-    async with chromium() as browser:
-        yield browser
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -280,16 +271,13 @@ async def test_the_page_of_the_documentation_plays_on_another_site(
     assert page_text.count("https://tv.example.com") == page_text.count('"news"') == 1
     page_text = page_text.replace("https://tv.example.com", f"http://{gate.address}").replace('"news"', f'"{channel["slug"]}"')
     (tmp_path / "index.html").write_text(page_text)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with served(tmp_path) as address:
         page = await browser.new_page()
         said: list[str] = []
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         await look(page)
-        await page.goto(f"http://127.0.0.1:{server.server_port}/")
+        await page.goto(f"{address}/")
         await eventually(lambda: shown_s(page), 40, what="a picture")
         (session,) = [
             each
@@ -300,11 +288,3 @@ async def test_the_page_of_the_documentation_plays_on_another_site(
         assert [text for text in said if "favicon" not in text and "404" not in text] == []
         await page.goto("about:blank")
         await stage.runs(session["id"])
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None: ...

@@ -56,6 +56,7 @@ async def a_shared_channel(stage: Stage, lab: Lab) -> Any:
     return await stage.client.call("PATCH", f"/v1/channels/{channel['id']}", {"policy": {"sharing": "channel"}})
 
 
+@pytest.mark.alone
 async def test_two_hundred_viewers_cost_one_container(stage: Stage, lab: Lab) -> None:
     channel = await a_shared_channel(stage, lab)
     crowd = Crowd(stage)

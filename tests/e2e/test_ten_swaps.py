@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import itertools
 import os
 import shutil
 import signal
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -25,15 +22,15 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from lab import MARKS_FILTER, Lab, LabFault, LabSource, Mark, Recipe, default_ffmpeg, marks
-from lab.chromium import EXECUTABLE, chromium
 from lab.media.loop import FPS
 from tests.e2e.attempts import Attempt, ffmpeg_pid
+from tests.e2e.site import served
 from tests.e2e.stage import Stage, Watched
 from tests.servers import RedisServer, Seaweed
-from tests.support import eventually, require
+from tests.support import eventually
 from transcoder.publish.media_playlist import MediaPlaylist
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240), pytest.mark.alone]
 
 HERE = Path(__file__).parent
 HLS_JS = HERE.parents[1] / "api/web/node_modules/hls.js/dist/hls.min.js"
@@ -82,24 +79,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
     directory = tmp_path_factory.mktemp("site")
     shutil.copy(HERE / "player.html", directory)
     shutil.copy(HLS_JS, directory)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(directory)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", directory
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None: ...
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    require("Chromium", EXECUTABLE, "neither chromium nor chromium-browser is on PATH")
-    async with chromium() as browser:
-        yield browser
+    with served(directory) as address:
+        yield address, directory
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

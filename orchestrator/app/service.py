@@ -19,6 +19,7 @@ from orchestrator.app.periodic import PeriodicJobs
 from orchestrator.app.process_identity import own_process
 from orchestrator.app.settings import Settings
 from orchestrator.app.task_group import RestartDelay, TaskGroup
+from orchestrator.control.change_detection import ChangeDetection
 from orchestrator.control.connection_inventory import ConnectionInventory
 from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.control.interpreter import Interpreter
@@ -36,6 +37,7 @@ from orchestrator.control.wake_ups import WakeUps
 from orchestrator.core.policy import Policy
 from orchestrator.errors import FailoverError, NotLeading, Temporary
 from orchestrator.housekeeping.history_retention import HistoryRetention
+from orchestrator.housekeeping.orphan_containers import OrphanContainers
 from orchestrator.housekeeping.segment_retention import SegmentRetention
 from orchestrator.ports import PROBES, ContainerRuntime, EventBus, ObjectStore, Prober, Tables
 
@@ -87,9 +89,12 @@ async def orchestrate(
         renewals=renewals, with_refused=interpreter.with_refused, engine_is_silent=wake_ups.engine_is_silent,
     )  # fmt: skip
     supervisor = Supervisor(
-        tables=tables, runtime=runtime, poller=poller, observer=observer, interpreter=interpreter, ledger=ledger,
-        inventory=inventory, wake_ups=wake_ups, tasks=tasks, policy=policy_of(settings), may_act=leadership.confirm, now=now,
+        tables=tables, poller=poller, observer=observer, interpreter=interpreter, ledger=ledger, wake_ups=wake_ups,
+        tasks=tasks, policy=policy_of(settings), may_act=leadership.confirm, now=now,
     )  # fmt: skip
+    changes = ChangeDetection(
+        supervisor.works, tables=tables, runtime=runtime, ledger=ledger, inventory=inventory, wake_ups=wake_ups
+    )
     requested_probes = RequestedProbes(
         tables.probes, probes, ledger=ledger, inventory=inventory, bus=bus, tasks=tasks, tell=supervisor.tell,
         may_act=leadership.confirm, now=now,
@@ -100,7 +105,10 @@ async def orchestrate(
     )  # fmt: skip
     periodic_jobs = PeriodicJobs(
         settings=settings,
-        supervisor=supervisor,
+        changes=changes,
+        orphans=OrphanContainers(
+            tables.sessions, runtime, grace_s=settings.orphan_grace_s, may_act=leadership.confirm, wake=wake_ups.wake, now=now
+        ),
         poller=poller,
         renewals=renewals,
         reprobing=Reprobing(
@@ -117,22 +125,21 @@ async def orchestrate(
         history_retention=HistoryRetention(tables.operation, settings),
         presence=presence,
         leadership=leadership,
-        sessions=tables.sessions,
-        runtime=runtime,
         now=now,
     )
     tasks.keep_running(store.prepare, "store", until_it_returns=True, delay=_EVERY_SECOND)
     tasks.start(_check(runtime), "engine check")
     tasks.keep_running(partial(_follow_nudges, bus, supervisor, requested_probes), "nudges")
     tasks.keep_running(supervisor.follow_wake_ups, "wake-ups")
-    tasks.keep_running(supervisor.follow_containers, "engine events", delay=_EVERY_SECOND)
+    tasks.keep_running(changes.follow_silence, "silence of the engine")
+    tasks.keep_running(changes.follow_containers, "engine events", delay=_EVERY_SECOND)
     periodic_jobs.start()
     try:
         with contextlib.suppress(Temporary):  # the jobs come back to it in a moment
             await presence.announce()
         await poller.look()
         with contextlib.suppress(Temporary):
-            await supervisor.resync()
+            await changes.poll_rows()
         requested_probes.wake()
         yield supervisor
     finally:

@@ -1,8 +1,9 @@
-"""Wake, observe, decide, commit, apply. Different sessions run concurrently; one session is worked on serially.
+"""Supervisor: for each session the loop wake, observe, decide, commit, apply. Sessions are worked on concurrently, and each one
+serially.
 
-Whatever happens outside (a Docker event, a nudge, a row, a timer, the sweep) only ever wakes a session; what to do follows from
-observing. A timer costs nothing while nothing is wrong: `decide` is pure, so it is first asked with what is already known, and
-only if it would act is the world observed afresh.
+Law: an event never says what to do. A Docker event, a nudge, a row, a timer or a playlist only wakes a session; what to do
+follows from observing it. A timer costs no I/O while nothing is wrong: `decide` is pure, so it is first called with what is
+already known, and only if it would act is the session observed anew.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ from orchestrator.ports import Tables
 
 log = logging.getLogger(__name__)
 
-_FIRST_LOOKS = 32  # at once: in a rush those who are on their way come first, or all would get ready together and late
-_MAX_STEPS = 20  # in one go; a session that wants more is looked at again a moment later
+_FIRST_LOOKS = 32  # at once: when many sessions start, those that have begun are finished first, or all would be late
+_MAX_STEPS = 20  # without a pause; a session that needs more is looked at again after a moment
 _RETRY_S = 1.0
 
 
@@ -76,11 +77,11 @@ class Supervisor:
     # --- waking -------------------------------------------------------------------------------------------------------
 
     def wake(self, session_id: str) -> None:
-        """Look at this session now; if it is being worked on, once more afterwards."""
+        """Looks at this session now, rows included; if it is being worked on, once more afterwards."""
         self._wake(session_id, outdated=True)
 
     def glance(self, session_id: str) -> None:
-        """The same, where only its container or its playlist has changed: rows are read if something would follow from it."""
+        """The same where only its container or playlist has changed: rows are read only if something would follow from that."""
         self._wake(session_id, outdated=False)
 
     def _wake(self, session_id: str, *, outdated: bool) -> None:
@@ -104,7 +105,8 @@ class Supervisor:
                     self._forget(session_id, work)
 
     def tell(self, source: Source) -> None:
-        """A probe has seen this source: whoever may use it decides with that, and is woken where something follows."""
+        """The result of a probe: sessions that may use this source are decided anew with it, and woken where something
+        follows."""
         for session_id, work in tuple(self._works.items()):
             seen = work.observation
             if seen is not None and any(each.id == source.id for each in seen.sources):
@@ -113,8 +115,8 @@ class Supervisor:
                 self._consider(session_id, work)
 
     def awaited(self) -> Mapping[str, tuple[Source, float]]:
-        """Sources that live sessions would return to once they are known to be stable: by id, each with the shortest time
-        for which it has to be so."""
+        """The sources that live sessions would fail back to once they are known to be stable: by id, each with the shortest
+        time in seconds for which one of these sessions wants it to have been stable."""
         waited: dict[str, tuple[Source, float]] = {}
         for work in self._works.values():
             if work.session is None or work.observation is None:
@@ -126,7 +128,7 @@ class Supervisor:
         return waited
 
     def close(self) -> None:
-        """No timer fires any more; the tasks are the group's to end."""
+        """Cancels the timers; the task group ends the tasks."""
         for work in self._works.values():
             work.cancel_timer()
 
@@ -161,7 +163,7 @@ class Supervisor:
             except Temporary as error:
                 log.warning("%s: %s", session_id, error)
                 return self._try_again(session_id, work)
-            except Exception:  # a bug must not cost a session its supervision
+            except Exception:  # a bug must not end the session's supervision
                 log.exception("%s", session_id)
                 return self._try_again(session_id, work)
             work.pending = work.pending or again
@@ -170,11 +172,11 @@ class Supervisor:
         return None
 
     def _try_again(self, session_id: str, work: SessionWork) -> None:
-        work.observation, work.outdated = None, True  # what was known before is not enough to stay idle
+        work.observation, work.outdated = None, True  # so that the next look observes everything anew
         self._wake_at(session_id, work, self._now() + _RETRY_S)
 
     async def _step(self, session_id: str, work: SessionWork) -> bool:
-        """Observe, decide, commit, apply, once. True: something was done, so look again."""
+        """Observes, decides, commits and applies once. True: something was done, so the session is to be looked at again."""
         if not work.outdated and await self._stays_idle(session_id, work):
             return False
         work.outdated = False
@@ -185,7 +187,7 @@ class Supervisor:
         work.asked_at = work.asked_at or now
         seen = work.observation = replace(seen, asked_at=work.asked_at)
         decision = decide(session, seen, now, self._policy)
-        self._ledger.decided(decision, seen)  # before anything is awaited: who decides meanwhile finds it taken
+        self._ledger.decided(decision, seen)  # before anything is awaited, so that no other session takes the same connections
         changed = decision.session != session or bool(decision.records)
         if changed:
             try:
@@ -198,7 +200,7 @@ class Supervisor:
             _log_step(session, decision)
         else:
             events = ()
-        # What was blamed, its row alone says
+        # A failed source's row has changed in a way that only SQL computes
         work.outdated = work.outdated or any(isinstance(record, SourceFailed) for record in decision.records)
         news = await self._interpreter.apply(decision, seen, events)
         self._follow(decision.session)
@@ -206,7 +208,7 @@ class Supervisor:
         return changed or news
 
     async def _stays_idle(self, session_id: str, work: SessionWork) -> bool:
-        """Whether nothing follows from what the engine and the sweep say now, rows being as they were."""
+        """Whether nothing follows from container and playlist as they are now, with the rows as they were last read."""
         if work.session is None or work.observation is None:
             return False
         doubtful, work.doubtful = work.doubtful, False
@@ -220,7 +222,7 @@ class Supervisor:
         return True
 
     def _follow(self, session: Session) -> None:
-        """Tell the sweep whom to hurry for."""
+        """Tells the playlist poller whether the session waits for a first segment."""
         attempt = session.attempt
         if attempt is None or attempt.live_at is not None:
             self._poller.no_longer_wait_for(session.id)
@@ -243,12 +245,12 @@ class Supervisor:
         self._consider(session_id, work)
 
     def _consider(self, session_id: str, work: SessionWork) -> None:
-        """Look at the world only where something would follow from what is known."""
+        """Looks at the session only where something would follow from what is known."""
         if work.session is not None and work.observation is not None and not work.is_under_way:
             try:
                 known = self._observer.remembered(session_id, work.observation)
                 decision = decide(work.session, known, self._now(), self._policy)
-            except Exception:  # this is a timer's call, or one for many sessions: where work is supervised it is tried again
+            except Exception:  # called by a timer, or for many sessions at once: the session's own work meets the error again
                 log.exception("%s", session_id)
                 self.wake(session_id)
                 return
@@ -265,7 +267,7 @@ class Supervisor:
         self._works.pop(session_id, None)
         self._poller.forget(session_id)
         self._interpreter.forget(session_id)
-        self._ledger.no_longer_waits(session_id)  # what its containers hold, they hold until they are seen to be gone
+        self._ledger.no_longer_waits(session_id)  # its containers hold their connections until they are seen to have ended
 
 
 def _is_idle(session: Session, decision: Decision) -> bool:

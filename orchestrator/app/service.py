@@ -1,6 +1,6 @@
-"""The orchestrator as a process: opens the adapters, wires the rooms, runs until told to stop.
+"""The orchestrator as a process: opens the adapters, wires the parts of the control loop, and runs until it is told to stop.
 
-Stopping the orchestrator stops no session: containers play on, and the next orchestrator adopts what runs.
+Law: stopping the orchestrator stops no session. Containers go on, and the next orchestrator adopts what runs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ _EVERY_SECOND: Final = RestartDelay(1.0, 1.0)
 
 
 def policy_of(settings: Settings) -> Policy:
-    """The core's numbers. The start budget leaves the agent time to find out by itself, and a loaded engine time to start."""
+    """The core's policy. The start budget is longer than the agent's own limit, so that the agent can report why it failed, and
+    a loaded engine has time to start."""
     return Policy(
         segment_s=settings.segment_s,
         idle_timeout_s=settings.idle_timeout_s,
@@ -70,8 +71,9 @@ async def orchestrate(
     now: Callable[[], float] = time.time,
     displaced: Callable[[NotLeading], None] = lambda _: None,
 ) -> AsyncIterator[Supervisor]:
-    """Run the control loop on these ports for as long as the context is open. Waits for the lease of an orchestrator that was
-    killed; raises NotLeading where one lives. `displaced` is called where another one took over: this one acts no more."""
+    """Runs the control loop on these ports for as long as the context is open. Waits until the lease of an orchestrator that
+    was killed has expired; raises NotLeading where another one is running. `displaced` is called when another one has taken
+    over: then this one no longer acts."""
     presence = Presence(tables.operation, now)
     leadership = Leadership(tables.operation, presence.id, presence.node, now, displaced, own_process())
     await leadership.begin()
@@ -135,7 +137,7 @@ async def orchestrate(
     tasks.keep_running(changes.follow_containers, "engine events", delay=_EVERY_SECOND)
     periodic_jobs.start()
     try:
-        with contextlib.suppress(Temporary):  # the jobs come back to it in a moment
+        with contextlib.suppress(Temporary):  # the periodic job does it again in a moment
             await presence.announce()
         await poller.look()
         with contextlib.suppress(Temporary):
@@ -152,8 +154,8 @@ async def orchestrate(
 
 @contextlib.asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[tuple[Tables, ObjectStore, EventBus]]:
-    """The servers that every orchestrator has, whatever its engine is. Adapters are opened here and in `run`, and nowhere else
-    in this package."""
+    """Database, store and bus, which every orchestrator needs whatever its engine is. Adapters are opened here and in `run`,
+    and nowhere else in this package."""
     from orchestrator.adapters.redis.event_bus import RedisEventBus
     from orchestrator.adapters.s3.object_store import MinioObjectStore
     from orchestrator.adapters.sql import open_tables
@@ -179,7 +181,7 @@ def stop_signal() -> asyncio.Event:
 
 
 async def run(settings: Settings) -> None:
-    """The `orchestrator` process. Returns after SIGTERM or SIGINT. Raises NotLeading where another orchestrator acts."""
+    """Runs the process `orchestrator` until SIGTERM or SIGINT. Raises NotLeading where another orchestrator acts."""
     from orchestrator.adapters.ffmpeg.ffprobe import FfprobeProber
     from orchestrator.app.runtime import open_runtime
 
@@ -201,13 +203,13 @@ async def run(settings: Settings) -> None:
         stopping = asyncio.create_task(stop.wait(), name="orchestrator stop")
         await asyncio.wait((stopping, displaced), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        log.info("orchestrator stops; sessions play on")
+        log.info("orchestrator stops; sessions go on playing")
         if displaced.done():
             raise displaced.result()
 
 
 async def _check(runtime: ContainerRuntime) -> None:
-    """Say at once what a first session would stumble over."""
+    """Logs at the start what would make the first session fail."""
     try:
         await runtime.check()
     except FailoverError as error:

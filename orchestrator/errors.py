@@ -1,7 +1,7 @@
-"""Every error of the project says whose fault it is and whether trying again can help.
+"""The project's errors: one small tree that says what has failed and whether trying again can help.
 
-One small tree. `Temporary` errors are answered by observing again; `Permanent` ones by a person. The API turns each into a
-problem document (RFC 9457) by its `status` and `title`; nothing else maps errors to HTTP.
+`Temporary` errors are answered by observing again, `Permanent` ones by a person. The API turns each into a problem document
+(RFC 9457) by its `status` and `title`; nothing else maps errors to HTTP.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from orchestrator.core.model import Cause
 
 
 class FailoverError(Exception):
-    """The root. `status` is the HTTP status that tells a client the same thing."""
+    """The root. `status` is the HTTP status that the API answers with."""
 
     status = 500
     title = "Internal error"
 
 
 class Temporary(FailoverError):
-    """Trying again later can help; says nothing about any stream (law 3)."""
+    """Trying again later can help. It says nothing about any stream (law 3)."""
 
     status = 503
     title = "Temporarily unavailable"
@@ -32,7 +32,8 @@ class StoreUnavailable(Temporary):
 
 
 class CorruptPlaylist(StoreUnavailable):
-    """The store answered, and what it holds is no playlist. Who can do nothing with that may take it for an outage."""
+    """The store answered with something that is not a playlist. A caller that cannot do anything about it may treat it as an
+    outage."""
 
     title = "What the store holds cannot be read as a playlist"
 
@@ -50,7 +51,7 @@ class FramesUnavailable(Temporary):
 
 
 class BusUnavailable(Temporary):
-    """Redis did not answer. Everything still works, only slower (law 1)."""
+    """Redis did not answer. Everything still works, but reactions are slower (law 1)."""
 
     title = "Redis does not answer"
 
@@ -69,7 +70,7 @@ class NotLeading(Temporary):
 
 
 class Stale(Temporary):
-    """A row changed under us (compare-and-swap on `version` lost): observe and decide again."""
+    """A row was changed by somebody else (compare-and-swap on `version` failed): observe and decide again."""
 
     status = 409
     title = "The row has changed meanwhile"
@@ -93,14 +94,14 @@ class LimitReached(Temporary):
 
 
 class ViewerLimitReached(LimitReached):
-    """The viewer's own sessions take all the room that a viewer has."""
+    """The viewer has as many sessions as a viewer may have."""
 
     status = 429
     title = "The viewer has too many sessions"
 
 
 class AddressLimitReached(LimitReached):
-    """The client's address has started all the sessions that one may through the open routes."""
+    """The client's address has started as many sessions as it may through the routes that need no key."""
 
     status = 429
     title = "Too many sessions from this address"
@@ -114,13 +115,13 @@ class Permanent(FailoverError):
 
 
 class BadSetting(Permanent):
-    """A setting is unknown or has a bad value. The operator's to mend; the message names the variable."""
+    """A setting is unknown or has a bad value. For the operator to correct; the message names the variable."""
 
     title = "Bad setting"
 
 
 class ImageMissing(Permanent):
-    """The transcoder image is not on the engine. The operator's to mend."""
+    """The engine does not have the transcoder image. For the operator to correct."""
 
     status = 503
     title = "The transcoder image is missing"
@@ -160,7 +161,7 @@ class InvalidInput(Permanent):
 
 
 class NoHealthySource(Permanent):
-    """A session could not start: `reasons` says why, source by source, and `causes` are what code reads of these."""
+    """A session could not start. `reasons`: source id → why it cannot be used, for people; `causes`: the same as enums."""
 
     status = 503
     title = "No source of the channel works"

@@ -1,4 +1,5 @@
-"""What the machine has, for the limits that nobody has set. Read once, when the process that admits sessions starts."""
+"""The limits of a node: as set, or, where a limit is not set, the CPUs and the memory of this machine. Read once, at the start
+of the process that admits sessions."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from orchestrator.core.session.limits import Limits
 
 
 def node_limits(settings: Settings) -> Limits:
-    """A node's limits are the machine's own where they are not given."""
+    """The limits from the settings, completed by what the machine has."""
     return Limits(
         max_sessions=settings.max_sessions,
         max_sessions_per_viewer=settings.max_sessions_per_viewer,
@@ -24,7 +25,7 @@ def node_limits(settings: Settings) -> Limits:
 
 
 def memory_mb() -> float | None:
-    """All of the machine's memory in MiB; None where the system does not say."""
+    """The machine's whole memory in MiB; None where the system does not tell."""
     with suppress(OSError):
         return float(psutil.virtual_memory().total) / (1 << 20)
     return None

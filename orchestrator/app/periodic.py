@@ -13,6 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from orchestrator.app.settings import Settings
+from orchestrator.control.change_detection import ChangeDetection
 from orchestrator.control.leadership import RENEW_S, Leadership
 from orchestrator.control.lease_renewals import LeaseRenewals
 from orchestrator.control.playlist_poller import PlaylistPoller
@@ -20,17 +21,15 @@ from orchestrator.control.presence import ANNOUNCE_INTERVAL_S, Presence
 from orchestrator.control.probes.first import FirstProbes
 from orchestrator.control.probes.reprobing import Reprobing
 from orchestrator.control.probes.requested import RequestedProbes
-from orchestrator.control.supervisor import Supervisor
-from orchestrator.core.model import Phase
-from orchestrator.errors import EngineUnavailable, NotFound, Temporary
+from orchestrator.errors import Temporary
 from orchestrator.housekeeping.history_retention import HistoryRetention
+from orchestrator.housekeeping.orphan_containers import OrphanContainers
 from orchestrator.housekeeping.segment_retention import SegmentRetention
-from orchestrator.ports import ContainerRuntime, Sessions
 
 log = logging.getLogger(__name__)
 
 _POLL_CONTAINERS_S = 5.0
-_RESYNC_CHANNELS_S = 2.0
+_POLL_CHANNELS_S = 2.0
 _HISTORY_S = 300.0
 _FAILBACK_PROBES_S = 1.0  # the shortest time for which a source may have to be stable
 _RENEWALS_S = 5.0
@@ -41,7 +40,8 @@ class PeriodicJobs:
         self,
         *,
         settings: Settings,
-        supervisor: Supervisor,
+        changes: ChangeDetection,
+        orphans: OrphanContainers,
         poller: PlaylistPoller,
         renewals: LeaseRenewals,
         reprobing: Reprobing,
@@ -51,23 +51,19 @@ class PeriodicJobs:
         history_retention: HistoryRetention,
         presence: Presence,
         leadership: Leadership,
-        sessions: Sessions,
-        runtime: ContainerRuntime,
         now: Callable[[], float],
     ) -> None:
-        self._settings = settings
-        self._supervisor = supervisor
+        self._changes = changes
+        self._orphans = orphans
         self._reprobing = reprobing
         self._segment_retention = segment_retention
         self._history_retention = history_retention
-        self._sessions = sessions
-        self._runtime = runtime
         self._leadership = leadership
         self._now = now
         self._scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
         self._every("playlist poll", settings.sweep_interval_s, poller.look)
-        self._every("row resync", settings.resync_interval_s, supervisor.resync)
-        self._every("channel resync", _RESYNC_CHANNELS_S, supervisor.resync_channels)
+        self._every("row poll", settings.resync_interval_s, changes.poll_rows)
+        self._every("channel poll", _POLL_CHANNELS_S, changes.poll_channels)
         self._every("renewals", min(_RENEWALS_S, settings.idle_timeout_s / 4), renewals.look)
         self._every("container poll", _POLL_CONTAINERS_S, self._poll_containers)
         self._every("reprobing", settings.recovery_interval_s, self._acting(self._reprobe))
@@ -124,22 +120,4 @@ class PeriodicJobs:
             log.info("history: %s rows of sessions that ended long ago deleted", gone)
 
     async def _poll_containers(self) -> None:
-        """Polls the containers, and removes those that belong to no session: at once where the session has ended, and where
-        there is no row only after a grace period, since the row may not have been read yet."""
-        for container in await self._supervisor.poll_containers():
-            try:
-                row = await self._sessions.get(container.session_id)
-                if row.session.phase is not Phase.ENDED:
-                    self._supervisor.wake(container.session_id)
-                    continue
-            except NotFound:
-                if self._now() - container.created_at < self._settings.orphan_grace_s:
-                    continue
-            await self._leadership.confirm()
-            log.info(
-                "%s: container of attempt %s belongs to no session, and is removed", container.session_id, container.attempt
-            )
-            try:
-                await self._runtime.stop(container.session_id, container.attempt, 1.0)
-            except EngineUnavailable as error:  # the others are removed all the same
-                log.warning("%s: attempt %s not removed: %s", container.session_id, container.attempt, error)
+        await self._orphans.remove(await self._changes.poll_containers())

@@ -1,5 +1,8 @@
-"""An import, from a playlist's lines to the tables. Law: what is read is bounded, and written in transactions that hold up
-nobody else; one that was cut off is completed by importing again."""
+"""Import of a provider's playlist (M3U): from its lines to channels and sources in the tables.
+
+Law: what is read is bounded, and it is written in short transactions, so that others need not wait. An import that was
+interrupted is completed by importing again.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ from orchestrator.ports import Imports, Providers
 
 ENTRIES: Final = 100_000
 _FAULTS_KEPT = 1000
-_CHANNELS_AT_ONCE = 250  # in one transaction: some tens of milliseconds
-_TRIES = 3  # where somebody else takes a slug meanwhile
+_CHANNELS_AT_ONCE = 250  # in one transaction, which takes some tens of milliseconds
+_TRIES = 3  # where another writer takes a slug meanwhile
 
 
 class Tables(Protocol):
@@ -32,7 +35,7 @@ class Tables(Protocol):
 
 
 class ParsedPlaylist(Struct, frozen=True):
-    """What was read."""
+    """What was read from a playlist."""
 
     entries: list[PlaylistEntry]
     faults: list[PlaylistFault]  # the first ones
@@ -40,21 +43,21 @@ class ParsedPlaylist(Struct, frozen=True):
 
 
 class ImportReport(Struct, frozen=True, kw_only=True):
-    """What an import has done; of a dry run: what it would do."""
+    """What an import has done, or what it would do where it is a dry run."""
 
     provider: str  # its name
     provider_is_new: bool
     entries: int
     duplicates: int
     counts: Counts
-    channels: tuple[ChannelPlan, ...]  # that change
-    changed_meanwhile: int  # channels that somebody else was changing, and that were left alone
+    channels: tuple[ChannelPlan, ...]  # those that change
+    changed_meanwhile: int  # channels that another writer has changed since the plan was made; they were left alone
     faults: tuple[PlaylistFault, ...]
     fault_count: int
 
 
 def read(lines: Iterable[bytes]) -> ParsedPlaylist:
-    """Blocks for as long as the lines take. Raises InvalidInput where there is no entry at all, or too many."""
+    """Parses the lines. Blocks. Raises InvalidInput where there is no entry at all, or too many."""
     entries: list[PlaylistEntry] = []
     faults: list[PlaylistFault] = []
     fault_count = 0
@@ -67,7 +70,7 @@ def read(lines: Iterable[bytes]) -> ParsedPlaylist:
             fault_count += 1
             if len(faults) < _FAULTS_KEPT:
                 faults.append(each)
-    if not entries:  # an error page, an empty file: importing that would disable all that the provider has
+    if not entries:  # an error page or an empty file: importing it would disable all of the provider's sources
         why = f" (line {faults[0].line}: {faults[0].reason})" if faults else ""
         raise InvalidInput("playlist", f"there is no entry in it{why}")
     return ParsedPlaylist(entries, faults, fault_count)
@@ -123,5 +126,5 @@ async def _provider(providers: Providers, provider: str, *, create: bool) -> tup
         return Provider(id="", name=name), True
     try:
         return await providers.add(name, None), True
-    except AlreadyExists:  # at the same moment
+    except AlreadyExists:  # another import has added it at the same moment
         return await providers.get(name), False

@@ -1,7 +1,7 @@
-"""Which process this is, in a word by which another one on the same machine can see whether it still runs.
+"""Process identity: a string by which another process on the same machine can tell whether this one is still running.
 
-Law: `has_ended` is true only where it is certain. What cannot be seen from here (another machine, another container, no /proc)
-may run.
+Law: `has_ended` is true only where that is certain. A process that cannot be seen from here (on another machine, in another
+container, without /proc) may be running.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _ENDED = frozenset("ZX")  # proc(5), stat: a zombie, dead
 
 
 def own_process() -> str:
-    """Machine's boot, PID namespace, PID and start time; "": this system does not say."""
+    """Boot id of the machine, PID namespace, PID and start time; "" where the system does not provide them."""
     try:
         _, started = _stat(os.getpid())
         return f"{_surroundings()} {os.getpid()} {started}"
@@ -23,7 +23,8 @@ def own_process() -> str:
 
 
 def has_ended(process: str) -> bool:
-    """A namespace's number is given again only once all of its processes have ended, so an equal one cannot mislead."""
+    """Whether that process has certainly ended. The number of a PID namespace is reused only after all of its processes have
+    ended, so an equal number means the same namespace."""
     try:
         surroundings, pid, started = process.rsplit(" ", 2)
         if surroundings != _surroundings():

@@ -1,4 +1,4 @@
-"""Which runtime runs the sessions: containers where an engine answers; else child processes, for trying and developing."""
+"""Chooses the runtime for sessions: containers where an engine answers; else child processes, for development only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ log = logging.getLogger(__name__)
 
 
 async def open_runtime(settings: Settings) -> ContainerRuntime:
-    """As `FAILOVER_RUNTIME` says; where it says nothing, what works. Never fails: a missing engine may come back."""
+    """The runtime that `FAILOVER_RUNTIME` names, or, where it is not set, the one that works. Does not fail where the engine
+    does not answer, because it may answer later."""
     from orchestrator.adapters.docker.runtime import DockerRuntime
     from orchestrator.adapters.process.runtime import ProcessRuntime
 
@@ -25,6 +26,6 @@ async def open_runtime(settings: Settings) -> ContainerRuntime:
         await docker.check()
     except (EngineUnavailable, ImageMissing) as error:
         await docker.close()
-        log.warning("no container runtime (%s): sessions run as child processes; for trying and developing only", error)
+        log.warning("no container runtime (%s): sessions run as child processes, which is for development only", error)
         return ProcessRuntime(settings)
     return docker

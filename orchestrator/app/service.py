@@ -1,6 +1,6 @@
-"""The orchestrator as a process: opens the adapters, wires the rooms, runs until told to stop.
+"""The orchestrator as a process: opens the adapters, wires the parts of the control loop, and runs until it is told to stop.
 
-Stopping the orchestrator stops no session: containers play on, and the next orchestrator adopts what runs.
+Law: stopping the orchestrator stops no session. Containers go on, and the next orchestrator adopts what runs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from orchestrator.app.periodic import PeriodicJobs
 from orchestrator.app.process_identity import own_process
 from orchestrator.app.settings import Settings
 from orchestrator.app.task_group import RestartDelay, TaskGroup
+from orchestrator.control.change_detection import ChangeDetection
 from orchestrator.control.connection_inventory import ConnectionInventory
 from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.control.interpreter import Interpreter
@@ -36,6 +37,7 @@ from orchestrator.control.wake_ups import WakeUps
 from orchestrator.core.policy import Policy
 from orchestrator.errors import FailoverError, NotLeading, Temporary
 from orchestrator.housekeeping.history_retention import HistoryRetention
+from orchestrator.housekeeping.orphan_containers import OrphanContainers
 from orchestrator.housekeeping.segment_retention import SegmentRetention
 from orchestrator.ports import PROBES, ContainerRuntime, EventBus, ObjectStore, Prober, Tables
 
@@ -45,7 +47,8 @@ _EVERY_SECOND: Final = RestartDelay(1.0, 1.0)
 
 
 def policy_of(settings: Settings) -> Policy:
-    """The core's numbers. The start budget leaves the agent time to find out by itself, and a loaded engine time to start."""
+    """The core's policy. The start budget is longer than the agent's own limit, so that the agent can report why it failed, and
+    a loaded engine has time to start."""
     return Policy(
         segment_s=settings.segment_s,
         idle_timeout_s=settings.idle_timeout_s,
@@ -68,8 +71,9 @@ async def orchestrate(
     now: Callable[[], float] = time.time,
     displaced: Callable[[NotLeading], None] = lambda _: None,
 ) -> AsyncIterator[Supervisor]:
-    """Run the control loop on these ports for as long as the context is open. Waits for the lease of an orchestrator that was
-    killed; raises NotLeading where one lives. `displaced` is called where another one took over: this one acts no more."""
+    """Runs the control loop on these ports for as long as the context is open. Waits until the lease of an orchestrator that
+    was killed has expired; raises NotLeading where another one is running. `displaced` is called when another one has taken
+    over: then this one no longer acts."""
     presence = Presence(tables.operation, now)
     leadership = Leadership(tables.operation, presence.id, presence.node, now, displaced, own_process())
     await leadership.begin()
@@ -87,9 +91,12 @@ async def orchestrate(
         renewals=renewals, with_refused=interpreter.with_refused, engine_is_silent=wake_ups.engine_is_silent,
     )  # fmt: skip
     supervisor = Supervisor(
-        tables=tables, runtime=runtime, poller=poller, observer=observer, interpreter=interpreter, ledger=ledger,
-        inventory=inventory, wake_ups=wake_ups, tasks=tasks, policy=policy_of(settings), may_act=leadership.confirm, now=now,
+        tables=tables, poller=poller, observer=observer, interpreter=interpreter, ledger=ledger, wake_ups=wake_ups,
+        tasks=tasks, policy=policy_of(settings), may_act=leadership.confirm, now=now,
     )  # fmt: skip
+    changes = ChangeDetection(
+        supervisor.works, tables=tables, runtime=runtime, ledger=ledger, inventory=inventory, wake_ups=wake_ups
+    )
     requested_probes = RequestedProbes(
         tables.probes, probes, ledger=ledger, inventory=inventory, bus=bus, tasks=tasks, tell=supervisor.tell,
         may_act=leadership.confirm, now=now,
@@ -100,7 +107,10 @@ async def orchestrate(
     )  # fmt: skip
     periodic_jobs = PeriodicJobs(
         settings=settings,
-        supervisor=supervisor,
+        changes=changes,
+        orphans=OrphanContainers(
+            tables.sessions, runtime, grace_s=settings.orphan_grace_s, may_act=leadership.confirm, wake=wake_ups.wake, now=now
+        ),
         poller=poller,
         renewals=renewals,
         reprobing=Reprobing(
@@ -117,22 +127,21 @@ async def orchestrate(
         history_retention=HistoryRetention(tables.operation, settings),
         presence=presence,
         leadership=leadership,
-        sessions=tables.sessions,
-        runtime=runtime,
         now=now,
     )
     tasks.keep_running(store.prepare, "store", until_it_returns=True, delay=_EVERY_SECOND)
     tasks.start(_check(runtime), "engine check")
     tasks.keep_running(partial(_follow_nudges, bus, supervisor, requested_probes), "nudges")
     tasks.keep_running(supervisor.follow_wake_ups, "wake-ups")
-    tasks.keep_running(supervisor.follow_containers, "engine events", delay=_EVERY_SECOND)
+    tasks.keep_running(changes.follow_silence, "silence of the engine")
+    tasks.keep_running(changes.follow_containers, "engine events", delay=_EVERY_SECOND)
     periodic_jobs.start()
     try:
-        with contextlib.suppress(Temporary):  # the jobs come back to it in a moment
+        with contextlib.suppress(Temporary):  # the periodic job does it again in a moment
             await presence.announce()
         await poller.look()
         with contextlib.suppress(Temporary):
-            await supervisor.resync()
+            await changes.poll_rows()
         requested_probes.wake()
         yield supervisor
     finally:
@@ -145,8 +154,8 @@ async def orchestrate(
 
 @contextlib.asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[tuple[Tables, ObjectStore, EventBus]]:
-    """The servers that every orchestrator has, whatever its engine is. Adapters are opened here and in `run`, and nowhere else
-    in this package."""
+    """Database, store and bus, which every orchestrator needs whatever its engine is. Adapters are opened here and in `run`,
+    and nowhere else in this package."""
     from orchestrator.adapters.redis.event_bus import RedisEventBus
     from orchestrator.adapters.s3.object_store import MinioObjectStore
     from orchestrator.adapters.sql import open_tables
@@ -172,7 +181,7 @@ def stop_signal() -> asyncio.Event:
 
 
 async def run(settings: Settings) -> None:
-    """The `orchestrator` process. Returns after SIGTERM or SIGINT. Raises NotLeading where another orchestrator acts."""
+    """Runs the process `orchestrator` until SIGTERM or SIGINT. Raises NotLeading where another orchestrator acts."""
     from orchestrator.adapters.ffmpeg.ffprobe import FfprobeProber
     from orchestrator.app.runtime import open_runtime
 
@@ -194,13 +203,13 @@ async def run(settings: Settings) -> None:
         stopping = asyncio.create_task(stop.wait(), name="orchestrator stop")
         await asyncio.wait((stopping, displaced), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        log.info("orchestrator stops; sessions play on")
+        log.info("orchestrator stops; sessions go on playing")
         if displaced.done():
             raise displaced.result()
 
 
 async def _check(runtime: ContainerRuntime) -> None:
-    """Say at once what a first session would stumble over."""
+    """Logs at the start what would make the first session fail."""
     try:
         await runtime.check()
     except FailoverError as error:

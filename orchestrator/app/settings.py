@@ -1,7 +1,7 @@
-"""Settings are read once, from the environment, into one frozen struct; units stand in the names.
+"""Settings: read once, from the environment, into one frozen struct. The names contain the units.
 
-An unknown `FAILOVER_` variable or a bad value is refused at start with the variable's name. `NAME_FILE` gives the path of a
-file that holds the value (secrets as files). Where an endpoint is None, `failover serve` starts the embedded server.
+An unknown `FAILOVER_` variable or a bad value is refused at the start, with the variable's name. `NAME_FILE` gives the path of
+a file that holds the value (for secrets). Where an endpoint is None, `failover serve` starts the embedded server.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(environ: Mapping[str, str]) -> Settings:
-    """Settings from variables. Raises BadSetting with the variable's name."""
+    """Settings from environment variables. Raises BadSetting, with the variable's name."""
     fields = {field.name: field for field in msgspec.structs.fields(Settings)}
     values: dict[str, Any] = {}
     for variable, text in environ.items():
@@ -118,7 +118,7 @@ def read(environ: Mapping[str, str]) -> Settings:
 
 
 def unknown(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The variables for which `read` would refuse to start: no setting has their names."""
+    """The variables that `read` would refuse because no setting has their names."""
     fields = {field.name for field in msgspec.structs.fields(Settings)}
     ours = (each for each in environ if each.startswith(PREFIX) and not each.startswith(f"{PREFIX}TEST_"))
     return tuple(each for each in ours if not {name := each.removeprefix(PREFIX).lower(), name.removesuffix("_file")} & fields)
@@ -141,7 +141,7 @@ def _expected(kind: Any) -> str:
 
 
 def _wrong(name: str, value: Any) -> str | None:
-    """What is wrong with a value of the right type."""
+    """What is wrong with a value of the right type; None: nothing."""
     match name:
         case "port":
             return None if 0 <= value <= 65535 else "must be from 0 (any free port) to 65535"
@@ -158,18 +158,18 @@ def _wrong(name: str, value: Any) -> str | None:
 
 
 def environ_of(settings: Settings) -> dict[str, str]:
-    """The variables that `read` turns into these settings again: for child processes and for the data directory."""
+    """The variables that `read` turns into these settings again, for child processes and for the data directory."""
     values = {field.name: getattr(settings, field.name) for field in msgspec.structs.fields(Settings)}
     return {f"{PREFIX}{name.upper()}": str(value) for name, value in values.items() if value is not None}
 
 
 def replaced(settings: Settings, **changes: Any) -> Settings:
-    """The same settings but for these."""
+    """The same settings with these changes."""
     return msgspec.structs.replace(settings, **changes)
 
 
 def derived(settings: Settings) -> Settings:
-    """The addresses that follow from others where they are not given. `s3_endpoint` must be known."""
+    """Fills in the addresses that follow from others where they are not given. `s3_endpoint` must be known."""
     endpoint = (settings.s3_endpoint or "").rstrip("/")
     return replaced(
         settings,

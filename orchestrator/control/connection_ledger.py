@@ -1,11 +1,14 @@
-"""Who holds which provider's connections. Law: nothing is begun here that would take one more than a provider allows.
+"""Connection ledger: which attempts and probes hold how many connections of which provider.
 
-An attempt holds its connection from the decision that starts it until its container has been seen not to run (law 3: where the
-engine does not answer, it holds on), a probe for as long as it runs. Data alone: what is asked and what is taken lies between
-two awaits, so two sessions that decide at once cannot both take the last one.
+Law: nothing is started that would take more connections than a provider allows. An attempt holds a connection from the decision
+that starts it until its container has been seen not to run (where the engine does not answer, it still holds it: law 3). A
+probe holds one for as long as it runs.
 
-A session comes before a probe: probes never make a provider full, they are cut off. A session that holds a connection already
-may hand it on to its next attempt, after the container that has it is gone; so a limit that was lowered takes nothing away.
+The ledger is data without I/O: to ask what is free and to take it happens without an await in between, so two sessions that
+decide at the same time cannot both take the last connection.
+
+Sessions come before probes: a provider is not full because of probes, they are cancelled instead. A session may hand its own
+connection on to its next attempt, once the container that holds it is gone; so a limit that is lowered ends no session.
 """
 
 from __future__ import annotations
@@ -30,14 +33,16 @@ from orchestrator.core.source.first_probes import room
 
 
 class ConnectionLedger:
-    """`wake` is called with the id of each session that waits for a connection when one becomes free."""
+    """`wake` is called with the id of each session that waits for a connection, when one becomes free."""
 
     def __init__(self, wake: Callable[[str], None]) -> None:
         self._wake_session = wake
-        self.known = False  # whether what ran before this process has been counted
+        # Whether the containers that ran before this process have been counted
+        self.known = False
         self._providers: dict[str, Provider] = {}
-        self._of: dict[str, dict[int, str]] = {}  # session → attempt → provider, whether it runs or not
-        self._held: dict[str, set[int]] = {}  # session → attempts that hold
+        # session → attempt → provider; of attempts that run, and of those that are to be started
+        self._of: dict[str, dict[int, str]] = {}
+        self._held: dict[str, set[int]] = {}  # session → attempts that hold a connection
         self._by_attempts: Counter[str] = Counter()  # provider → connections
         self._probes: dict[str, str] = {}  # source → provider
         self._waiting: dict[str, dict[str, str]] = {}  # session → source → provider
@@ -45,7 +50,7 @@ class ConnectionLedger:
     # --- limits -------------------------------------------------------------------------------------------------------
 
     def limit(self, providers: Iterable[Provider]) -> None:
-        """These are all the providers there are, with their limits."""
+        """Sets all providers with their limits."""
         before, self._providers = self._providers, {each.id: each for each in providers}
         self._wake({each.id for each in before.values() if self._providers.get(each.id) != each})
 
@@ -59,7 +64,7 @@ class ConnectionLedger:
     # --- attempts -----------------------------------------------------------------------------------------------------
 
     def count(self, holders: Mapping[tuple[str, int], str]) -> None:
-        """(session, attempt) → provider, of every container that runs. From now on what is in use is known."""
+        """Counts every running container: (session, attempt) → provider. From now on it is known what is in use."""
         for (session_id, attempt), provider_id in holders.items():
             self._of.setdefault(session_id, {})[attempt] = provider_id
             self._hold(session_id, self._held.get(session_id, set()) | {attempt})
@@ -70,7 +75,7 @@ class ConnectionLedger:
     def observed(
         self, session_id: str, containers: Iterable[Container], current: Iterable[Attempt] = (), sources: Iterable[Source] = ()
     ) -> None:
-        """The engine has answered: these are the session's containers. What does not run any more gives its connection back."""
+        """The engine has answered with the session's containers: attempts that no longer run give their connections back."""
         known = self._of.setdefault(session_id, {})
         providers = {each.id: each.provider_id for each in sources}
         numbers = {each.number for each in current}
@@ -86,7 +91,8 @@ class ConnectionLedger:
             del self._of[session_id]
 
     def decided(self, decision: Decision, seen: Observation) -> None:
-        """Takes the connections of what is to be started; who is left without an attempt waits for those it could not have."""
+        """Takes the connections of the attempts to be started. A session that is left without an attempt waits for those that
+        it could not have."""
         session = decision.session
         for action in decision.actions:
             if isinstance(action, StartAttempt) and action.source_id != SLATE:
@@ -98,30 +104,30 @@ class ConnectionLedger:
                 self.no_longer_waits(session.id)
 
     def undone(self, decision: Decision) -> None:
-        """It was not committed."""
+        """The decision was not committed: gives back what it has taken."""
         for action in decision.actions:
             if isinstance(action, StartAttempt):
                 self.give_back(decision.session.id, action.attempt)
 
     def take(self, session_id: str, attempt: int, source: Source) -> None:
-        """For an attempt that has been decided on, of a source that is not `full`."""
+        """For an attempt that is to be started on a source that is not `full`."""
         if source.provider_id is not None:
             self._of.setdefault(session_id, {})[attempt] = source.provider_id
             self._hold(session_id, self._held.get(session_id, set()) | {attempt})
 
     def give_back(self, session_id: str, attempt: int) -> None:
-        """It was not started after all."""
+        """The attempt was not started after all."""
         self._hold(session_id, self._held.get(session_id, set()) - {attempt})
 
     @property
     def sessions(self) -> tuple[str, ...]:
-        """Whose containers hold connections."""
+        """Ids of the sessions whose attempts hold connections."""
         return tuple(self._held)
 
     # --- what a session may have --------------------------------------------------------------------------------------
 
     def full(self, session_id: str, sources: Iterable[Source]) -> dict[str, str]:
-        """Source id → why there is no connection for this session, whatever it gives up."""
+        """Source id → why this session can have no connection for it, even if it gives up its own."""
         full = {}
         for source in sources:
             limit = self._limit(source)
@@ -130,7 +136,8 @@ class ConnectionLedger:
         return full
 
     def handed_on(self, session_id: str, sources: Iterable[Source]) -> frozenset[str]:
-        """The sources that the session can have only with a connection that it holds itself: that one is given back first."""
+        """The sources that the session can have only by handing on a connection of its own: the attempt that holds it must end
+        first."""
         return frozenset(
             source.id
             for source in sources
@@ -140,11 +147,11 @@ class ConnectionLedger:
         )
 
     def awaited(self, session_id: str) -> dict[str, str]:
-        """Source id → why: what the session has waited for since its last attempt."""
+        """Source id → why the session waits for a connection for it."""
         return {source_id: self._reason(of) for source_id, of in self._waiting.get(session_id, {}).items()}
 
     def wait(self, session_id: str, sources: Iterable[Source]) -> None:
-        """Wake the session when one of these has a connection."""
+        """Wakes the session when a connection for one of these sources becomes free."""
         waits = {each.id: each.provider_id for each in sources if each.provider_id is not None}
         if waits:
             self._waiting.setdefault(session_id, {}).update(waits)
@@ -155,7 +162,7 @@ class ConnectionLedger:
     # --- probes -------------------------------------------------------------------------------------------------------
 
     def take_for_probe(self, source: Source) -> bool:
-        """Whether the source may be probed now; `probed` gives the connection back."""
+        """Takes a connection for a probe; False: there is none. `probed` gives it back."""
         limit = self._limit(source)
         if source.provider_id is None:
             return True
@@ -165,8 +172,8 @@ class ConnectionLedger:
         return True
 
     def spare(self) -> dict[str, int]:
-        """Provider → connections that first looks may take, of those that have a limit: none where somebody waits, and none
-        while what is in use is unknown."""
+        """Provider → how many connections first probes may take, of each provider with a limit: none where a session waits for
+        one, and none while it is unknown what is in use."""
         waited_for = {provider_id for waits in self._waiting.values() for provider_id in waits.values()}
         limits = {each.id: each.max_connections for each in self._providers.values() if each.max_connections is not None}
         return {
@@ -175,7 +182,8 @@ class ConnectionLedger:
         }
 
     def refuses_probe(self, source: Source) -> str | None:
-        """Why a probe of the source would have to wait for a session. None: what may be in its way are probes, which end."""
+        """Why a probe of this source would have to wait for a session to end. None: at most for other probes, which end
+        soon."""
         limit = self._limit(source)
         return self._reason(source.provider_id) if limit is not None and self._attempts_on(source) >= limit else None
 
@@ -185,7 +193,7 @@ class ConnectionLedger:
             self._wake({provider_id})
 
     def probes_in_the_way(self, source: Source) -> int:
-        """How many probes of the source's provider must end before what was taken may be used."""
+        """How many probes of the source's provider must end before the connection that an attempt has taken is free."""
         limit = self._limit(source)
         if limit is None or source.provider_id is None:
             return 0
@@ -209,7 +217,7 @@ class ConnectionLedger:
 
     def _reason(self, provider_id: str | None) -> str:
         provider = self._providers.get(provider_id or "")
-        if provider is None or provider.max_connections is None:  # deleted or changed since
+        if provider is None or provider.max_connections is None:  # it has been deleted or changed meanwhile
             return "its provider's connections were in use"
         return provider.in_use
 

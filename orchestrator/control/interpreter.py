@@ -1,7 +1,7 @@
-"""Applies what was decided, after it was committed. Every action is idempotent: a crash here is repaired by observing again.
+"""Interpreter: applies the actions of a decision, after the decision has been committed.
 
-What an engine refuses is kept in memory and shown to the next observation as a refused container, so that `decide` answers it
-like any other failure.
+Law: every action is idempotent, so a crash in between is repaired by observing again. A container that the engine refuses to
+start is kept in memory and shown to the next observation as a refused container, so that `decide` answers it like any failure.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class Interpreter:
         self._bad_jobs_told: set[str] = set()
 
     async def apply(self, decision: Decision, seen: Observation, events: Sequence[Event]) -> bool:
-        """Starts before anything else; stops beside; tells the clients meanwhile. Whether looking again at once shows something
-        new. Raises NotLeading, DatabaseUnavailable: nothing was done then.
+        """Applies all actions concurrently, and publishes the events meanwhile; stops go on in the background. Returns whether
+        looking again at once would show something new. Raises NotLeading, DatabaseUnavailable: then nothing has been done.
         """
         self._tell_bad_jobs(decision.session, decision.records)
         if decision.actions:
@@ -85,8 +85,8 @@ class Interpreter:
         return any(done)
 
     def with_refused(self, session_id: str, seen: tuple[Container, ...]) -> tuple[Container, ...]:
-        """The observed containers, and those that the engine would not start or that nobody asked it to: the agent would have
-        refused their jobs."""
+        """The observed containers, and those that were not started: the engine refused, or the agent would have refused the
+        job."""
         present = {container.attempt for container in seen}
         refused = (
             container
@@ -140,17 +140,18 @@ class Interpreter:
                 await self._runtime.start(launch)
         except FailoverError as error:
             log.error("%s: attempt %s did not start: %s", session.id, attempt, error)
-            self._refuse(session.id, attempt, error.title[:1].lower() + error.title[1:])  # its words are for the log
+            # The title alone: the message may name addresses, and is for the log
+            self._refuse(session.id, attempt, error.title[:1].lower() + error.title[1:])
 
     def _refuse(self, session_id: str, attempt: int, detail: str, exit_code: int | None = None) -> None:
-        """Seen as a container that the engine would not start; or, with an exit code, that has ended at once."""
+        """From now on seen as a container that the engine refuses to start; with an exit code, as one that ended at once."""
         state = ContainerState.REFUSED if exit_code is None else ContainerState.EXITED
         self._refused[session_id, attempt] = Container(
             id="", session_id=session_id, attempt=attempt, state=state, exit_code=exit_code, detail=detail
         )
 
     def _tell_bad_jobs(self, session: Session, records: Sequence[Record]) -> None:
-        """Each field once in this process's life: it is the same fault of ours in every session that meets it."""
+        """Logs each field once in this process's life: every session that meets it meets the same fault of ours."""
         for record in records:
             if (
                 isinstance(record, AttemptEnded)
@@ -159,12 +160,12 @@ class Interpreter:
             ):
                 self._bad_jobs_told.add(record.why.text)
                 log.error(
-                    "%s: the agent refuses the job of attempt %s (%s): a fault of this software, not of the source; told once",
+                    "%s: the agent refuses the job of attempt %s (%s): our software is at fault, not the source; logged once",
                     session.id, record.attempt, record.why.text,
                 )  # fmt: skip
 
     def _stop(self, session_id: str, attempt: int, grace_s: float) -> None:
-        """Beside the session's work: a container that will not die must not keep its successor waiting."""
+        """In the background: a container that is slow to end must not delay its successor."""
         self._refused.pop((session_id, attempt), None)
 
         async def stop() -> None:
@@ -173,14 +174,14 @@ class Interpreter:
                 await self._runtime.stop(session_id, attempt, grace_s)
             except Temporary as error:
                 log.warning("%s: attempt %s not stopped: %s", session_id, attempt, error)
-                await asyncio.sleep(_RETRY_S)  # it is asked for again as long as it is seen
+                await asyncio.sleep(_RETRY_S)  # as long as the container is seen, `decide` asks for it again
             finally:
                 self._wake(session_id)
 
         self._tasks.start_unless_running(stop, f"stop of {session_id}-{attempt}")
 
     async def _make_room(self, session_id: str, source: Source, action: StartAttempt) -> None:
-        """End what has the connection that was taken for this attempt. Raises EngineUnavailable."""
+        """Ends what still uses the connection that has been taken for this attempt. Raises EngineUnavailable."""
         cancelled = self._probes.preempt_for_attempt(source)
         for number in action.after:
             await self._runtime.stop(session_id, number, action.grace_s)
@@ -188,7 +189,7 @@ class Interpreter:
             await asyncio.wait(cancelled)
 
     async def _tell(self, events: Sequence[Event]) -> None:
-        """Best effort: the rows are written, whoever missed the message reads them (law 1)."""
+        """Best effort: the events are rows already, and a client that has missed a message reads them (law 1)."""
         origin_url = self._settings.origin_url or ""
         for event in events:
             try:

@@ -1,4 +1,4 @@
-"""The agent's job, built from a session, a source and signed addresses. Its definition is the agent's (`transcoder.job`)."""
+"""The agent's job: built from a session, a source and signed addresses, in the format that `transcoder.job` defines."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from orchestrator.ports import Launch, ObjectStore
 from transcoder.job import MOST_CHANNELS, BadJob, is_plain_name, parse
 
 _LONGEST_CADENCE_S = 60.0
-_FEWEST, _MOST = 3, 8  # what FFmpeg takes by itself; what the playlists of most sources hold
+_FEWEST, _MOST = 3, 8  # segments: as many as FFmpeg takes by itself; as many as most sources' playlists hold
 
 
 def _backlog_segments(target_duration_s: int, cadence_s: float | None) -> int:
-    """How many of the source's segments fill what a player keeps between itself and the live edge: three target durations
-    (RFC 8216, 6.3.3). A session that begins with less has no buffer to outlive a swap with, however fast that is."""
+    """How many of the source's segments make up a player's distance from the live edge, three target durations (RFC 8216,
+    6.3.3). A session that begins with fewer leaves the player without a buffer for a swap."""
     if not cadence_s:
         return _FEWEST
     return min(_MOST, max(_FEWEST, ceil(3 * target_duration_s / cadence_s)))
 
 
 def _declared_s(media: Media | None) -> float | None:
-    """A playlist may declare anything; what no source would wait for is not believed."""
+    """The target duration that the source's playlist declares, bounded: a playlist may declare anything."""
     cadence_s = media.cadence_s if media else None
     return None if cadence_s is None else min(max(cadence_s, 0.0), _LONGEST_CADENCE_S)
 
@@ -33,8 +33,8 @@ def launch(
     session: Session, source: Source | None, channel: Channel, store: ObjectStore, settings: Settings, *,
     last_resort: bool = False,
 ) -> Launch:  # fmt: skip
-    """What a runtime needs to run the session's current attempt; without a `source` it shows the slate. `last_resort`: there is
-    no better source. The only secrets in it are the source's own (law 8)."""
+    """What a runtime needs to run the session's current attempt; without a `source` the attempt shows the slate. `last_resort`:
+    no other source is known to work. The only secrets in it are the source's own (law 8)."""
     assert session.attempt is not None
     assert session.target_duration_s is not None
     number = session.attempt.number
@@ -54,22 +54,21 @@ def launch(
         "store_limit_s": settings.store_limit_s,
         "store": store.sign(session.id, number),
     }
-    # Said only where they are not what an agent does by itself: images of before these fields refuse a job that has them.
+    # These fields are there only where they differ from the agent's default: an image from before a field refuses it.
     if (cadence_s := _declared_s(media)) is not None:
         job["cadence_s"] = cadence_s
     if last_resort and source is not None:
         job["last_resort"] = True
     if channel.policy.hevc != "copy":
         job["hevc"] = channel.policy.hevc
-    # A hundred channels that lose their sources at once start a hundred encoders: no programme may suffer for that.
+    # A provider that dies may make a hundred channels encode a slate at once, which must not slow down those that play.
     return Launch(session_id=session.id, attempt=number, job=msgspec.json.encode(job).decode(), gives_way=source is None)
 
 
 def expected(media: Media | None) -> dict[str, object] | None:
-    """What the agent may begin with, of what a probe has seen; None: nothing.
+    """What the agent may assume that the source sends, from what a probe has seen; None: nothing.
 
-    What the probe does not know is unknown to the job, too: no null where a number belongs, no name that is none of FFmpeg's.
-    The agent finds out by itself, from FFmpeg's report of the streams.
+    What the probe does not know stays unknown in the job: the agent finds it out from FFmpeg's report of the streams.
     """
     if media is None:
         return None
@@ -81,8 +80,8 @@ def expected(media: Media | None) -> dict[str, object] | None:
 
 
 def fault(launch: Launch) -> str | None:
-    """Why the agent would refuse this job, by the field's name; None: it takes it. An agent of another release may see it
-    differently."""
+    """Why the agent would refuse this job, with the field's name; None: it would accept it. An agent of another release may
+    decide otherwise."""
     try:
         parse(launch.job)
     except BadJob as error:
@@ -95,5 +94,5 @@ def _address(source: Source) -> dict[str, object]:
 
 
 def _slate(name: str) -> dict[str, object]:
-    # A job's texts have no control characters, whatever a channel is called.
+    # A job's texts may not contain control characters, and a channel's name may.
     return {"slate": {"title": "".join(each if each.isprintable() else " " for each in name)}}

@@ -1,14 +1,15 @@
-"""Leader lease: one orchestrator acts on a database at a time. A row in SQL (law 1), by the database's clock.
+"""Leader lease: of all orchestrators on one database, one acts at a time. The lease is a row in SQL with an expiry by the
+database's clock.
 
-Law: only the holder acts. It renews the lease each second. Before each act the process checks the lease, on its own clocks,
-without a query while the last renewal is recent. A process that was stopped and goes on (SIGSTOP, a suspended machine) sees
-there that the lease has run out, and asks the database before it does anything. An act that had passed the check just before
-the process was stopped is made harmless by what was there already: compare-and-swap on the session's version, and the attempt's
-number (law 4).
+Law: only the holder of the lease acts. It renews the lease every second. Before each act the process checks the lease by its
+own clocks; it queries the database only where the last renewal is not recent. A process that was stopped and goes on (SIGSTOP,
+a suspended machine) finds its lease expired there, and asks the database before it acts. An act that had passed the check just
+before the process was stopped does no harm: the commit is a compare-and-swap on the session's version, and the attempt's number
+is a fencing token (law 4).
 
-A newcomer that sees that the holder's process has ended takes over at once; it can see that in the same PID namespace alone.
-Else it waits for a lease that is not renewed: its holder was killed, and it runs out within LEASE_S. Where the lease is renewed
-meanwhile the holder is alive: then the newcomer refuses to act, says so and ends.
+A second orchestrator takes over at once where it can see that the holder's process has ended, which it can only within the same
+PID namespace. Otherwise it waits: a lease that is not renewed expires within LEASE_S. Where it is renewed meanwhile, the holder
+is alive; the second orchestrator then refuses to act, logs that, and ends.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ log = logging.getLogger(__name__)
 
 LEASE_S: Final = 3.0
 RENEW_S: Final = 1.0
-_LOOK_S: Final = 0.25  # between two looks at a lease that may run out
-_MARGIN_S: Final = 0.5  # before its end nothing is begun any more
-_FAREWELL_S: Final = 2.0
+_LOOK_S: Final = 0.25  # between two reads of another one's lease
+_MARGIN_S: Final = 0.5  # so long before the expiry nothing is started any more
+_STEP_DOWN_LIMIT_S: Final = 2.0
 
 
 class Leadership:
-    """The lease as one orchestrator has it.
+    """The lease, seen from one orchestrator.
 
-    `process`: as process_identity.py names the own one. `displaced` is called once, where another orchestrator acts: from then
-    on this one never does.
+    `process`: this process, as process_identity.py names it. `displaced` is called once, when another orchestrator is found to
+    act: from then on this one never does.
     """
 
     def __init__(
@@ -57,19 +58,19 @@ class Leadership:
         self._until = 0.0  # on the loop's clock
         self._renewed_at = 0.0  # unix seconds: the loop's clock may stand still while the machine is suspended
         self._led = False
-        self._other: tuple[str, float] | None = None  # whose lease was seen last, and when it was to end
+        self._other: tuple[str, float] | None = None  # the other holder that was seen last, and the expiry of its lease
         self._refusal: str | None = None
         self._claiming: asyncio.Task[None] | None = None
 
     @property
     def held(self) -> bool:
-        """Whether the lease has not run out, as far as can be known without asking."""
+        """Whether the lease is held, as far as can be known without a query."""
         left_s = self._until - asyncio.get_running_loop().time()
         return left_s > 0.0 and 0.0 <= self._now() - self._renewed_at < LEASE_S
 
     async def begin(self) -> None:
-        """Waits until a lease that nobody renews has run out. Without the database it returns at once: each act asks for the
-        lease again. Raises NotLeading where somebody else renews it."""
+        """Waits until the lease is held. Where the database does not answer it returns at once, and each act asks for the lease
+        again. Raises NotLeading where another orchestrator renews it."""
         while True:
             try:
                 return await self.confirm()
@@ -82,12 +83,12 @@ class Leadership:
             await asyncio.sleep(_LOOK_S)
 
     async def confirm(self) -> None:
-        """Before every act. Raises NotLeading, DatabaseUnavailable: then nothing may be done."""
+        """To be called before every act. Raises NotLeading, DatabaseUnavailable: then nothing may be done."""
         if not self.held:
             await self.renew()
 
     async def renew(self) -> None:
-        """Raises as `confirm`. Who asks meanwhile gets the same answer."""
+        """Renews or takes the lease (single-flight). Raises as `confirm`."""
         if self._refusal is not None:
             raise NotLeading(self._refusal)
         if self._claiming is None or self._claiming.done():
@@ -96,11 +97,12 @@ class Leadership:
         await asyncio.shield(self._claiming)
 
     async def step_down(self) -> None:
-        """Best effort, so that the next one need not wait."""
+        """Best effort, so that the next orchestrator need not wait for the expiry."""
         with contextlib.suppress(Temporary, TimeoutError):
-            async with asyncio.timeout(_FAREWELL_S):
+            async with asyncio.timeout(_STEP_DOWN_LIMIT_S):
                 if self._claiming is not None:
-                    await asyncio.wait((self._claiming,))  # or it would be written again after this
+                    # A renewal under way would else write the lease again afterwards: it is waited for, never cancelled
+                    await asyncio.wait((self._claiming,))
                 await self._operation.step_down(self._id)
 
     async def _claim(self) -> None:

@@ -1,4 +1,4 @@
-"""What is known of a session, put together from everything that can be asked: engine, store, rows, connections, renewals.
+"""Observer: puts together what is known of a session from engine, store, rows, connection ledger and lease renewals.
 
 Law: what does not answer is `Unknown`, never `Absent` (law 3). Nothing is decided here.
 """
@@ -20,11 +20,11 @@ from orchestrator.errors import EngineUnavailable, NotFound
 from orchestrator.ports import Catalogue, ContainerRuntime, LineUp, SessionRow
 
 Refused = Callable[[str, tuple[Container, ...]], tuple[Container, ...]]
-"""A session's containers, and those that the engine would not start."""
+"""Adds to a session's observed containers those that the engine has refused to start."""
 
 
 class Observer:
-    """`engine_is_silent` is called whenever the engine does not answer."""
+    """`engine_is_silent` is called each time that the engine does not answer."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Observer:
         self._engine_is_silent = engine_is_silent
 
     async def observe(self, row: SessionRow) -> Observation:
-        """Raises DatabaseUnavailable."""
+        """Asks engine and rows, and reads the playlist where it is not known. Raises DatabaseUnavailable."""
         session = row.session
         containers, lineup, playlist = await asyncio.gather(
             self._containers(session.id), self._lineup(session.channel_id), self._playlist(session)
@@ -69,8 +69,8 @@ class Observer:
         return replace(self._with_connections(session.id, seen), renewed=self._renewals.of(session.id, row.renewed_at))
 
     async def glance(self, session: Session, seen: Observation, *, doubtful: bool) -> Observation:
-        """What was observed, with what the engine says now, and with what has been learnt since without asking anybody.
-        `doubtful`: the playlist has been silent for as long as the sweep knows; whether it is, the store is asked."""
+        """What was observed, with the containers as they are now, and with what is known by now without asking. `doubtful`: a
+        timer would act on what is known, so the store is asked once more whether the playlist has changed."""
         if doubtful:
             await self._poller.look_again_at(session.id)
         containers = await self._containers(session.id)
@@ -81,10 +81,10 @@ class Observer:
         return self._with_connections(session.id, replace(seen, containers=containers, playlist=playlist, renewed=renewed))
 
     def remembered(self, session_id: str, seen: Observation) -> Observation:
-        """What was observed, with what has been learnt since without asking anybody."""
+        """What was observed, with what is known by now without asking."""
         playlist = self._poller.playlist(session_id)
         if not isinstance(playlist, Unknown):
-            playlist = replace(playlist, at=inf)  # as if nothing had changed since somebody looked
+            playlist = replace(playlist, at=inf)  # as if the store had been read now, and had not changed
         known = replace(seen, playlist=playlist, renewed=self._renewals.of(session_id))
         return self._with_connections(session_id, known)
 

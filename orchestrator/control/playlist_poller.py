@@ -1,9 +1,11 @@
-"""Follows the sessions' media playlists in the store by one LIST a second; says which advanced, and since when one has not.
+"""Playlist poller: follows the media playlists of all sessions by one LIST a second, and tells which ones advance.
 
-Silence is what was looked at, not what passed (law 3): every answer carries since when and until when the store has answered.
-Where it does not, the playlist is `Unknown`. Only sessions that somebody works on are followed; what else lies in the store is
-nobody's business here. Single playlists are read only where more must be known: which attempt listed last, and what the
-takeover skipped. While a session waits for an attempt's first segment the sweep hurries.
+Law: only time during which the store answered counts towards a stall (law 3). Each playlist carries since when and until when
+the store has answered about it; where it does not answer, the playlist is `Unknown`.
+
+Only sessions that this process works on are followed. A single playlist is read where more must be known: which attempt listed
+last, and how much programme the takeover has skipped. While a session waits for an attempt's first segment, polls come more
+often.
 """
 
 from __future__ import annotations
@@ -24,11 +26,11 @@ from transcoder.publish.media_playlist import MediaPlaylist
 
 log = logging.getLogger(__name__)
 
-_HURRY_S = 0.1  # between looks while somebody waits
-_FEW = 8  # up to so many waiting sessions their playlists are read one by one; beyond, one LIST is cheaper ...
-_HURRY_FOR_MANY_S = 0.5  # ... and rarer: what looking costs, so many starts at once have better use for
+_HURRY_S = 0.1  # between polls while a session waits for a first segment
+_FEW = 8  # up to so many waiting sessions their playlists are read one by one; for more, one LIST is cheaper ...
+_HURRY_FOR_MANY_S = 0.5  # ... and less frequent, because so many starts at once need the CPU themselves
 _READS_AT_ONCE = 8
-_LISTED_PER_READ = 16  # a LIST costs the time of one read for so many playlists
+_LISTED_PER_READ = 16  # a LIST takes as long as one read for so many playlists
 
 
 class _Followed:
@@ -37,14 +39,15 @@ class _Followed:
     __slots__ = ("at", "etag", "read_etag", "seen", "waiting")
 
     def __init__(self) -> None:
-        self.seen: Playlist | Absent | Unknown = Unknown("nobody has looked yet")
-        self.etag: str | None = None  # of the last answer
-        self.read_etag: str | None = None  # of the text that `seen` was read from: a LIST tells of changes, not of which
-        self.at = 0.0  # when the store was last asked with success
-        self.waiting: int | None = None  # for this attempt's first segment
+        self.seen: Playlist | Absent | Unknown = Unknown("not read yet")
+        self.etag: str | None = None  # as the store last gave it
+        # Of the text that `seen` was read from: a LIST tells that a playlist has changed, not what
+        self.read_etag: str | None = None
+        self.at = 0.0  # when the store was last asked and did answer
+        self.waiting: int | None = None  # the number of the attempt whose first segment is waited for
 
     def shows(self, playlist: Playlist, etag: str, asked_at: float) -> None:
-        """The store has answered; without a break since the answer before, unless that was `Unknown`."""
+        """The store has answered. It has done so without a break since the answer before, unless that was `Unknown`."""
         since = asked_at if isinstance(self.seen, Unknown) else self.seen.since
         self.seen, self.etag, self.at = replace(playlist, since=since, at=asked_at), etag, asked_at
 
@@ -65,14 +68,14 @@ class PlaylistPoller:
         self._now = now
         self._followed: dict[str, _Followed] = {}
         self._silent = False
-        self._odd: set[str] = set()  # sessions whose playlist could not be looked at, for a reason nobody has thought of
+        self._odd: set[str] = set()  # ids of sessions whose playlist could not be read because of an unexpected error
         self._busy = asyncio.Lock()
-        self._next: asyncio.Task[None] | None = None  # a look that has not begun
-        self._doubts = 0  # sessions that are being looked at one by one
+        self._next: asyncio.Task[None] | None = None  # a poll that has not begun yet
+        self._doubts = 0  # how many playlists are being read because of a doubt
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
 
     def playlist(self, session_id: str) -> Playlist | Absent | Unknown:
-        """What is known now, without looking."""
+        """What is known now; asks nobody."""
         followed = self._followed.get(session_id)
         return Unknown("not followed") if followed is None else followed.seen
 
@@ -80,9 +83,9 @@ class PlaylistPoller:
         return session_id in self._followed
 
     def wait_for(self, session_id: str, attempt: int) -> None:
-        """Hurry until this attempt has listed a segment."""
+        """Polls more often until this attempt has listed a segment."""
         self._followed.setdefault(session_id, _Followed()).waiting = attempt
-        self._tasks.start_unless_running(self._hurry_while_awaited, "playlist sweep, in a hurry")
+        self._tasks.start_unless_running(self._hurry_while_awaited, "playlist poll, in a hurry")
 
     def no_longer_wait_for(self, session_id: str) -> None:
         if session_id in self._followed:
@@ -93,9 +96,10 @@ class PlaylistPoller:
         self._odd.discard(session_id)
 
     async def look(self) -> None:
-        """One LIST for all that are followed, for all who ask until it begins. Never raises for the store."""
+        """One LIST for all playlists that are followed (single-flight: callers share the next one that begins). A store that
+        does not answer raises nothing."""
         if self._next is None:
-            self._next = self._tasks.start(self._look(), "playlist sweep", awaited=True)
+            self._next = self._tasks.start(self._look(), "playlist poll", awaited=True)
         await asyncio.shield(self._next)
 
     async def _look(self) -> None:
@@ -113,7 +117,7 @@ class PlaylistPoller:
             for session_id, known in followed:
                 stamp = stamps.get(session_id)
                 if known.at > asked_at:
-                    pass  # read meanwhile: the list is older
+                    pass  # it was read after the LIST was asked for
                 elif stamp is None:
                     known.shows_none(asked_at)
                 elif isinstance(known.seen, Playlist) and stamp.etag == known.etag:
@@ -125,12 +129,13 @@ class PlaylistPoller:
             await asyncio.gather(*to_read)
 
     async def look_at(self, session_id: str) -> None:
-        """Read one session's playlist now, and follow it from now on. Never raises for the store."""
+        """Reads one session's playlist now, and follows it from now on. A store that does not answer raises nothing."""
         await self._read(session_id, self._followed.setdefault(session_id, _Followed()))
 
     async def look_again_at(self, session_id: str) -> None:
-        """Whether the playlist of one that is followed goes on. Where many are in doubt, what makes them so may be that looking
-        takes too long: they share one LIST. Never raises for the store."""
+        """Reads the playlist of a session that looks stalled. Sessions that look stalled at the same time share one LIST beyond
+        a number of them, because reading them all would take so long that more would look stalled. A store that does not answer
+        raises nothing."""
         if self._doubts >= max(_FEW, len(self._followed) // _LISTED_PER_READ):
             await self.look()
             return
@@ -144,8 +149,8 @@ class PlaylistPoller:
         try:
             await self._read_playlist(session_id, known)
             self._odd.discard(session_id)
-        except Exception as error:  # of this one alone: nothing is known of it, and the others are looked at
-            if session_id not in self._odd:  # said once: it is looked at every second
+        except Exception as error:  # an error in one session's playlist must not keep the others from being read
+            if session_id not in self._odd:  # logged once: it is read again every second
                 log.error("%s: its playlist cannot be read", session_id, exc_info=error)
             self._odd.add(session_id)
             known.seen = Unknown(f"its playlist cannot be read: {type(error).__name__}")
@@ -166,7 +171,7 @@ class PlaylistPoller:
         self._answers()
         before = known.seen
         if known.at > asked_at:
-            return  # somebody asked later and was answered sooner
+            return  # a request that was sent later was answered sooner
         if found is None:
             known.shows_none(asked_at)
             return
@@ -210,7 +215,8 @@ class PlaylistPoller:
 
 
 def takeover_gap_s(playlist: MediaPlaylist, attempt: int) -> float:
-    """Programme skipped (or, negative, repeated) between the last segment of an earlier attempt and this one's first."""
+    """Seconds of programme that were skipped (negative: repeated) between an earlier attempt's last segment and this attempt's
+    first one."""
     before = None
     for segment in playlist.segments:
         if before is not None and bucket.attempt_of(segment.uri) == attempt:

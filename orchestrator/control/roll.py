@@ -1,8 +1,9 @@
-"""A fresh attempt for every live session, a few at a time, without a gap: for a new transcoder image, or fresh signatures.
+"""Roll: gives every live session a new attempt, a few at a time and without a gap, for a new transcoder image or new
+signatures.
 
-It writes intent and looks at rows, like any client (law 1): the swaps are the orchestrator's. Who comes next waits for those
-that are under way, so a bad image meets a few sessions; and none of them loses its picture, for the old attempt publishes until
-the new one has segments.
+It writes intents and reads rows, as any client does (law 1); the orchestrator makes the swaps. The next session waits until one
+of those under way is done, so that a bad image reaches only a few sessions. These lose nothing either: the old attempt
+publishes until the new one has listed a segment.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _LOOK_S = 0.25
 
 class Outcome(StrEnum):
     ROLLED = "rolled"
-    FAILED = "failed"  # the old attempt plays on
-    PASSED = "passed"  # the session has ended meanwhile, or plays nothing that could be swapped
+    FAILED = "failed"  # the old attempt goes on
+    PASSED = "passed"  # there was nothing to swap: the session has ended meanwhile, or plays nothing
 
 
 class RollResult(Struct, frozen=True):
@@ -35,7 +36,7 @@ class RollResult(Struct, frozen=True):
 
 
 async def to_roll(sessions: Sessions) -> tuple[Session, ...]:
-    """Every session that plays. Raises DatabaseUnavailable."""
+    """Every live session that is not to stop. Raises DatabaseUnavailable."""
     return tuple(each for each in await sessions.unended() if each.phase is Phase.LIVE and each.desired is Desired.RUN)
 
 
@@ -48,7 +49,8 @@ async def roll(
     limit_s: float,
     now: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[RollResult]:
-    """Tells of each as it is done. Ends early where as many swaps have failed in a row as run at once: the rest would too."""
+    """Yields each session's result when it is done. Ends early where as many swaps in a row have failed as run at once.
+    `limit_s`: for one swap."""
     waiting = list(reversed(chosen))
     swapping: set[asyncio.Task[RollResult]] = set()
     failed_in_a_row = 0
@@ -85,7 +87,7 @@ async def _swap(
         except NotFound:
             return RollResult(session.id, Outcome.PASSED, "its row has gone")
         except Temporary:
-            verdict = None  # says nothing; look again
+            verdict = None  # it says nothing about the swap: read again
         if verdict is not None:
             return verdict
         await asyncio.sleep(_LOOK_S)
@@ -93,7 +95,7 @@ async def _swap(
 
 
 async def _verdict(sessions: Sessions, session: Session, before: int) -> RollResult | None:
-    """None: under way."""
+    """None: the swap is under way."""
     if session.phase is Phase.ENDED or session.desired is Desired.STOP:
         return RollResult(session.id, Outcome.PASSED, session.end_reason or "it has ended")
     if session.switch_to is not None or session.phase in (Phase.STARTING, Phase.SWITCHING):

@@ -1,8 +1,9 @@
-"""Wake, observe, decide, commit, apply. Different sessions run concurrently; one session is worked on serially.
+"""Supervisor: for each session the loop wake, observe, decide, commit, apply. Sessions are worked on concurrently, and each one
+serially.
 
-Whatever happens outside (a Docker event, a nudge, a row, a timer, the sweep) only ever wakes a session; what to do follows from
-observing. A timer costs nothing while nothing is wrong: `decide` is pure, so it is first asked with what is already known, and
-only if it would act is the world observed afresh.
+Law: an event never says what to do. A Docker event, a nudge, a row, a timer or a playlist only wakes a session; what to do
+follows from observing it. A timer costs no I/O while nothing is wrong: `decide` is pure, so it is first called with what is
+already known, and only if it would act is the session observed anew.
 """
 
 from __future__ import annotations
@@ -17,18 +18,15 @@ from msgspec.structs import replace
 from structlog.contextvars import bind_contextvars
 
 from orchestrator.app.task_group import TaskGroup
-from orchestrator.control.connection_inventory import ConnectionInventory
 from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.control.interpreter import Interpreter
 from orchestrator.control.observer import Observer
 from orchestrator.control.playlist_poller import PlaylistPoller
+from orchestrator.control.session_work import SessionWork
 from orchestrator.control.wake_ups import WakeUps
-from orchestrator.core.catalogue import failover_channels
 from orchestrator.core.model import (
     Absent,
-    Container,
     Decision,
-    Observation,
     Phase,
     Playlist,
     Session,
@@ -39,30 +37,14 @@ from orchestrator.core.model import (
 from orchestrator.core.policy import Policy
 from orchestrator.core.session import choice
 from orchestrator.core.session.decide import decide
-from orchestrator.errors import EngineUnavailable, NotFound, Stale, Temporary
-from orchestrator.ports import ContainerRuntime, Tables
+from orchestrator.errors import NotFound, Stale, Temporary
+from orchestrator.ports import Tables
 
 log = logging.getLogger(__name__)
 
-_FIRST_LOOKS = 32  # at once: in a rush those who are on their way come first, or all would get ready together and late
-_MAX_STEPS = 20  # in one go; a session that wants more is looked at again a moment later
+_FIRST_LOOKS = 32  # at once: when many sessions start, those that have begun are finished first, or all would be late
+_MAX_STEPS = 20  # without a pause; a session that needs more is looked at again after a moment
 _RETRY_S = 1.0
-
-
-class _Work:
-    """What is kept in memory of one session: all of it can be lost."""
-
-    __slots__ = ("asked_at", "doubtful", "observation", "outdated", "pending", "session", "task", "timer")
-
-    def __init__(self) -> None:
-        self.session: Session | None = None
-        self.observation: Observation | None = None
-        self.asked_at: float | None = None
-        self.pending = False
-        self.outdated = True  # rows may say something else than what is known of them
-        self.doubtful = False  # what is known would be acted on: look at the playlist first
-        self.task: asyncio.Task[None] | None = None
-        self.timer: asyncio.TimerHandle | None = None
 
 
 class Supervisor:
@@ -70,12 +52,10 @@ class Supervisor:
         self,
         *,
         tables: Tables,
-        runtime: ContainerRuntime,
         poller: PlaylistPoller,
         observer: Observer,
         interpreter: Interpreter,
         ledger: ConnectionLedger,
-        inventory: ConnectionInventory,
         wake_ups: WakeUps,
         tasks: TaskGroup,
         policy: Policy,
@@ -83,37 +63,35 @@ class Supervisor:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._tables = tables
-        self._runtime = runtime
         self._poller = poller
         self._observer = observer
         self._interpreter = interpreter
         self._ledger = ledger
-        self._inventory = inventory
         self._wake_ups = wake_ups
         self._tasks = tasks
         self._policy = policy
         self._may_act = may_act
         self._now = now
-        self._works: dict[str, _Work] = {}
+        self._works: dict[str, SessionWork] = {}
         self._first_looks = asyncio.Semaphore(_FIRST_LOOKS)
 
     # --- waking -------------------------------------------------------------------------------------------------------
 
     def wake(self, session_id: str) -> None:
-        """Look at this session now; if it is being worked on, once more afterwards."""
+        """Looks at this session now, rows included; if it is being worked on, once more afterwards."""
         self._wake(session_id, outdated=True)
 
     def glance(self, session_id: str) -> None:
-        """The same, where only its container or its playlist has changed: rows are read if something would follow from it."""
+        """The same where only its container or playlist has changed: rows are read only if something would follow from that."""
         self._wake(session_id, outdated=False)
 
     def _wake(self, session_id: str, *, outdated: bool) -> None:
         if self._tasks.closed:
             return
-        work = self._works.setdefault(session_id, _Work())
+        work = self._works.setdefault(session_id, SessionWork())
         work.pending = True
         work.outdated = work.outdated or outdated
-        if work.task is None or work.task.done():
+        if not work.is_under_way:
             work.task = self._tasks.start(self._work(session_id, work), f"session-{session_id}")
 
     async def follow_wake_ups(self) -> None:
@@ -122,11 +100,14 @@ class Supervisor:
             woken = await self._wake_ups.take()
             for session_id, outdated in woken.sessions.items():
                 self._wake(session_id, outdated=outdated)
-            if woken.engine_is_silent:
-                self._tasks.start_unless_running(self._await_engine, "wait for the engine")
+            for session_id in woken.ended:
+                work = self._works.get(session_id)
+                if work is not None and not work.is_under_way:
+                    self._forget(session_id, work)
 
     def tell(self, source: Source) -> None:
-        """A probe has seen this source: whoever may use it decides with that, and is woken where something follows."""
+        """The result of a probe: sessions that may use this source are decided anew with it, and woken where something
+        follows."""
         for session_id, work in tuple(self._works.items()):
             seen = work.observation
             if seen is not None and any(each.id == source.id for each in seen.sources):
@@ -135,8 +116,8 @@ class Supervisor:
                 self._consider(session_id, work)
 
     def awaited(self) -> Mapping[str, tuple[Source, float]]:
-        """Sources that live sessions would return to once they are known to be stable: by id, each with the shortest time
-        for which it has to be so."""
+        """The sources that live sessions would fail back to once they are known to be stable: by id, each with the shortest
+        time in seconds for which one of these sessions wants it to have been stable."""
         waited: dict[str, tuple[Source, float]] = {}
         for work in self._works.values():
             if work.session is None or work.observation is None:
@@ -147,58 +128,15 @@ class Supervisor:
                 waited[source.id] = source, min(stable_s, least_s)
         return waited
 
-    async def resync(self) -> None:
-        """Re-read the rows: every intent whose nudge was lost is found here (law 1)."""
-        versions = await self._tables.sessions.versions()
-        for session_id, version in versions.items():
-            known = self._works.get(session_id)
-            if known is None or known.session is None or known.session.version != version:
-                self.wake(session_id)
-        for session_id, work in tuple(self._works.items()):
-            if session_id not in versions and (work.task is None or work.task.done()):
-                self._forget(session_id, work)
-
-    async def poll_containers(self) -> tuple[Container, ...]:
-        """Compare all containers with what is known: the second detector beside the engine's events.
-
-        Returns those of no session that this process works on, for the orphan sweep. Raises EngineUnavailable.
-        """
-        await self._inventory.take()  # also where there is no session: recovery must know what is in use
-        by_session: dict[str, list[Container]] = {}
-        for container in await self._runtime.containers():
-            by_session.setdefault(container.session_id, []).append(container)
-        for session_id in self._ledger.sessions:
-            if session_id not in self._works:
-                self._ledger.observed(session_id, by_session.get(session_id, ()))
-        for session_id, work in tuple(self._works.items()):
-            seen = tuple(by_session.pop(session_id, ()))
-            if work.observation is not None and _differs(work.observation.containers, seen):
-                self.wake(session_id)
-        return tuple(container for containers in by_session.values() for container in containers)
-
-    async def follow_containers(self) -> None:
-        """Wakes sessions by the engine's events until the event stream breaks; the container poll finds what is missed until it
-        is followed again. Raises EngineUnavailable."""
-        async for event in self._runtime.events():
-            self.glance(event.session_id)
-
-    async def resync_channels(self) -> None:
-        """Find what was edited behind running sessions: their channels, the sources that they may come to use, the order of
-        these, and their providers' limits. Raises DatabaseUnavailable."""
-        await self._inventory.limits()
-        works = [(session_id, work) for session_id, work in self._works.items() if work.session and work.observation]
-        lineups = await self._tables.catalogue.lineups({work.session.channel_id for _, work in works if work.session})
-        for session_id, work in works:
-            if work.session is not None and work.observation is not None:
-                lineup = lineups.get(work.session.channel_id)
-                if lineup != _signature(work.observation):
-                    self.wake(session_id)
-
     def close(self) -> None:
-        """No timer fires any more; the tasks are the group's to end."""
+        """Cancels the timers; the task group ends the tasks."""
         for work in self._works.values():
-            if work.timer is not None:
-                work.timer.cancel()
+            work.cancel_timer()
+
+    @property
+    def works(self) -> Mapping[str, SessionWork]:
+        """The sessions that this process works on, by id."""
+        return self._works
 
     @property
     def phases(self) -> dict[Phase, int]:
@@ -211,7 +149,7 @@ class Supervisor:
 
     # --- working ------------------------------------------------------------------------------------------------------
 
-    async def _work(self, session_id: str, work: _Work) -> None:
+    async def _work(self, session_id: str, work: SessionWork) -> None:
         bind_contextvars(session=session_id)  # in every log line of this task
         steps = 0
         while work.pending and steps < _MAX_STEPS:
@@ -227,7 +165,7 @@ class Supervisor:
             except Temporary as error:
                 log.warning("%s: %s", session_id, error)
                 return self._try_again(session_id, work)
-            except Exception:  # a bug must not cost a session its supervision
+            except Exception:  # a bug must not end the session's supervision
                 log.exception("%s", session_id)
                 return self._try_again(session_id, work)
             work.pending = work.pending or again
@@ -235,12 +173,12 @@ class Supervisor:
             self._try_again(session_id, work)
         return None
 
-    def _try_again(self, session_id: str, work: _Work) -> None:
-        work.observation, work.outdated = None, True  # what was known before is not enough to stay idle
+    def _try_again(self, session_id: str, work: SessionWork) -> None:
+        work.observation, work.outdated = None, True  # so that the next look observes everything anew
         self._wake_at(session_id, work, self._now() + _RETRY_S)
 
-    async def _step(self, session_id: str, work: _Work) -> bool:
-        """Observe, decide, commit, apply, once. True: something was done, so look again."""
+    async def _step(self, session_id: str, work: SessionWork) -> bool:
+        """Observes, decides, commits and applies once. True: something was done, so the session is to be looked at again."""
         if not work.outdated and await self._stays_idle(session_id, work):
             return False
         work.outdated = False
@@ -251,7 +189,7 @@ class Supervisor:
         work.asked_at = work.asked_at or now
         seen = work.observation = replace(seen, asked_at=work.asked_at)
         decision = decide(session, seen, now, self._policy)
-        self._ledger.decided(decision, seen)  # before anything is awaited: who decides meanwhile finds it taken
+        self._ledger.decided(decision, seen)  # before anything is awaited, so that no other session takes the same connections
         changed = decision.session != session or bool(decision.records)
         if changed:
             try:
@@ -264,15 +202,15 @@ class Supervisor:
             _log_step(session, decision)
         else:
             events = ()
-        # What was blamed, its row alone says
+        # A failed source's row has changed in a way that only SQL computes
         work.outdated = work.outdated or any(isinstance(record, SourceFailed) for record in decision.records)
         news = await self._interpreter.apply(decision, seen, events)
         self._follow(decision.session)
         self._wake_at(session_id, work, decision.wake_at)
         return changed or news
 
-    async def _stays_idle(self, session_id: str, work: _Work) -> bool:
-        """Whether nothing follows from what the engine and the sweep say now, rows being as they were."""
+    async def _stays_idle(self, session_id: str, work: SessionWork) -> bool:
+        """Whether nothing follows from container and playlist as they are now, with the rows as they were last read."""
         if work.session is None or work.observation is None:
             return False
         doubtful, work.doubtful = work.doubtful, False
@@ -285,16 +223,8 @@ class Supervisor:
         self._wake_at(session_id, work, decision.wake_at)
         return True
 
-    async def _await_engine(self) -> None:
-        """Asks until the engine answers; the answer wakes the sessions whose containers are other than was known."""
-        while True:
-            await asyncio.sleep(_RETRY_S)
-            with contextlib.suppress(EngineUnavailable):
-                await self.poll_containers()
-                return
-
     def _follow(self, session: Session) -> None:
-        """Tell the sweep whom to hurry for."""
+        """Tells the playlist poller whether the session waits for a first segment."""
         attempt = session.attempt
         if attempt is None or attempt.live_at is not None:
             self._poller.no_longer_wait_for(session.id)
@@ -305,26 +235,24 @@ class Supervisor:
             case Playlist() | Absent() | Unknown():
                 self._poller.wait_for(session.id, attempt.number)
 
-    def _wake_at(self, session_id: str, work: _Work, at: float | None) -> None:
-        if work.timer is not None:
-            work.timer.cancel()
-            work.timer = None
+    def _wake_at(self, session_id: str, work: SessionWork, at: float | None) -> None:
+        work.cancel_timer()
         if at is None or self._tasks.closed:
             return
         delay_s = max(0.0, at - self._now())
         work.timer = asyncio.get_running_loop().call_later(delay_s, self._timer_fired, session_id, work)
 
-    def _timer_fired(self, session_id: str, work: _Work) -> None:
+    def _timer_fired(self, session_id: str, work: SessionWork) -> None:
         work.timer = None
         self._consider(session_id, work)
 
-    def _consider(self, session_id: str, work: _Work) -> None:
-        """Look at the world only where something would follow from what is known."""
-        if work.session is not None and work.observation is not None and (work.task is None or work.task.done()):
+    def _consider(self, session_id: str, work: SessionWork) -> None:
+        """Looks at the session only where something would follow from what is known."""
+        if work.session is not None and work.observation is not None and not work.is_under_way:
             try:
                 known = self._observer.remembered(session_id, work.observation)
                 decision = decide(work.session, known, self._now(), self._policy)
-            except Exception:  # this is a timer's call, or one for many sessions: where work is supervised it is tried again
+            except Exception:  # called by a timer, or for many sessions at once: the session's own work meets the error again
                 log.exception("%s", session_id)
                 self.wake(session_id)
                 return
@@ -336,28 +264,16 @@ class Supervisor:
             return
         self.wake(session_id)
 
-    def _forget(self, session_id: str, work: _Work) -> None:
-        if work.timer is not None:
-            work.timer.cancel()
+    def _forget(self, session_id: str, work: SessionWork) -> None:
+        work.cancel_timer()
         self._works.pop(session_id, None)
         self._poller.forget(session_id)
         self._interpreter.forget(session_id)
-        self._ledger.no_longer_waits(session_id)  # what its containers hold, they hold until they are seen to be gone
+        self._ledger.no_longer_waits(session_id)  # its containers hold their connections until they are seen to have ended
 
 
 def _is_idle(session: Session, decision: Decision) -> bool:
     return decision.session == session and not decision.records and not decision.actions
-
-
-def _differs(known: tuple[Container, ...] | Unknown, seen: tuple[Container, ...]) -> bool:
-    if isinstance(known, Unknown):
-        return True
-    return {(c.attempt, c.state, c.healthy) for c in known} != {(c.attempt, c.state, c.healthy) for c in seen}
-
-
-def _signature(seen: Observation) -> failover_channels.Signature | None:
-    """As `Catalogue.lineups` has it."""
-    return failover_channels.signature(seen.channel_policy, seen.sources) if seen.channel_enabled else None
 
 
 def _log_step(before: Session, decision: Decision) -> None:

@@ -1,4 +1,5 @@
-"""An operator's switch, as the API and the command ask for it: validated against the rows, then answered by events."""
+"""A request to switch a session to another source, as the API and the command line make it: validated against the rows, then
+answered by the session's events."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ class Tables(Protocol):
 
 
 class SwitchAnswer(Struct, frozen=True, kw_only=True):
-    """`refusal`: why what plays was left as it is; None: it was done."""
+    """`refusal`: why the session was left as it is, for an operator; None: it was switched."""
 
     source_id: str | None = None
     attempt: int | None = None
@@ -37,8 +38,9 @@ def is_over(session: Session) -> bool:
 
 
 async def check(tables: Tables, session: Session, source_id: str) -> None:
-    """Raises InvalidInput for what is no source that the session may play, NoConnectionLeft where all connections of its
-    provider are in use. An early word: the orchestrator takes connections, and where it finds none, what plays goes on."""
+    """Raises InvalidInput for a source that the session may not play, NoConnectionLeft where all connections of its provider
+    are in use. This is an early check: the orchestrator takes the connection, and where there is none then, nothing is
+    switched."""
     usable = (await tables.catalogue.lineup(session.channel_id)).sources
     source = next((each for each in usable if each.id == source_id), None)
     if source is None:
@@ -46,7 +48,8 @@ async def check(tables: Tables, session: Session, source_id: str) -> None:
     if source.status is SourceStatus.DISABLED:
         raise InvalidInput("source_id", "the source is disabled")
     playing = session.attempt and await _provider_of(tables, session.attempt.source_id)
-    if source.provider_id is None or source.provider_id == playing:  # its own connection it hands on
+    # Within one provider the session hands its own connection on
+    if source.provider_id is None or source.provider_id == playing:
         return
     provider, in_use = await tables.providers.get(source.provider_id), await tables.providers.in_use()
     if provider.max_connections is not None and in_use.get(provider.id, 0) >= provider.max_connections:
@@ -54,7 +57,7 @@ async def check(tables: Tables, session: Session, source_id: str) -> None:
 
 
 def answer(events: Iterable[Event]) -> SwitchAnswer | None:
-    """What the events that came after the question say; None: nothing yet."""
+    """What the events since the request say; None: nothing yet."""
     for event in events:
         reason = str(event.fields.get("reason") or "")
         if event.type is EventType.SWITCH_REFUSED:
@@ -67,7 +70,7 @@ def answer(events: Iterable[Event]) -> SwitchAnswer | None:
 
 
 async def last_event(sessions: Sessions, session_id: str) -> int:
-    """0: there is none."""
+    """The id of the session's last event; 0: it has none."""
     after = 0
     while events := await sessions.events(session_id, after, _PAGE):
         after = events[-1].id
@@ -75,12 +78,14 @@ async def last_event(sessions: Sessions, session_id: str) -> int:
 
 
 async def answered(sessions: Sessions, session_id: str, after: int, limit_s: float) -> SwitchAnswer:
-    """Waits for the answer among the events after this one. Raises FailoverError where none comes in time."""
+    """Waits for the answer among the events after the event `after`. Raises FailoverError where none comes within `limit_s`."""
     now = asyncio.get_running_loop().time
     deadline = now() + limit_s
     while (found := answer(await sessions.events(session_id, after, _PAGE))) is None:
         if now() >= deadline:
-            raise FailoverError(f"no answer within {limit_s:.0f} s: it is asked for, and `failover sessions show` will tell")
+            raise FailoverError(
+                f"no answer within {limit_s:.0f} s; the request stands, and `failover sessions show` tells what became of it"
+            )
         await asyncio.sleep(_LOOK_S)
     return found
 

@@ -8,23 +8,24 @@ session stands in it once, however often it is woken before it is taken: the que
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
 
 class Woken(Struct, frozen=True, kw_only=True):
-    """What has been woken since the last time."""
+    """What has been put in since the last time."""
 
     sessions: Mapping[str, bool]  # by id: whether their rows may have changed; else only container or playlist have
-    engine_is_silent: bool  # something could not be observed because the engine did not answer
+    ended: Collection[str]  # ids of sessions that have ended and may be forgotten
 
 
 class WakeUps:
     def __init__(self) -> None:
         self._sessions: dict[str, bool] = {}
-        self._engine_is_silent = False
+        self._ended: set[str] = set()
         self._changed = asyncio.Event()
+        self._engine_silent = asyncio.Event()
 
     def wake(self, session_id: str) -> None:
         """Look at this session, rows included."""
@@ -36,15 +37,24 @@ class WakeUps:
         self._sessions.setdefault(session_id, False)
         self._changed.set()
 
-    def engine_is_silent(self) -> None:
-        """The engine did not answer: wait for it, then look at what could not be observed."""
-        self._engine_is_silent = True
+    def has_ended(self, session_id: str) -> None:
+        """This session needs no supervision any more."""
+        self._ended.add(session_id)
         self._changed.set()
 
     async def take(self) -> Woken:
         """Waits until there is something, and takes all of it."""
         await self._changed.wait()
         self._changed.clear()
-        woken = Woken(sessions=self._sessions, engine_is_silent=self._engine_is_silent)
-        self._sessions, self._engine_is_silent = {}, False
+        woken = Woken(sessions=self._sessions, ended=self._ended)
+        self._sessions, self._ended = {}, set()
         return woken
+
+    def engine_is_silent(self) -> None:
+        """The engine did not answer an observation."""
+        self._engine_silent.set()
+
+    async def engine_silence(self) -> None:
+        """Waits until the engine did not answer. What was silent before this returns is one silence."""
+        await self._engine_silent.wait()
+        self._engine_silent.clear()

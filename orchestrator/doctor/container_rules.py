@@ -1,5 +1,8 @@
-"""Whether rows and containers agree. Law: what may be passing (a container that is just being removed) is found only where it
-is seen twice, some seconds apart."""
+"""Rules about rows and containers: do they agree?
+
+Law: what may pass by itself within seconds (a container that is just being removed) is a finding only where two snapshots, some
+seconds apart, both show it.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,17 @@ from orchestrator.core.model import Container, ContainerState, Desired, Phase, S
 from orchestrator.doctor.facts import Snapshot
 from orchestrator.doctor.finding import Finding
 
-STUCK_S: Final = 30.0  # in a phase, beyond what the phase may take
-_LATE_S: Final = 60.0  # so long after its time something has been forgotten
+STUCK_S: Final = 30.0  # longer than a phase may take
+_LATE_S: Final = 60.0  # what is so much later than it should be does not happen by itself
 
 
 def passing(snapshot: Snapshot, settings: Settings) -> tuple[Finding, ...]:
-    """What is wrong if it lasts: to be looked at twice, some seconds apart."""
+    """Findings of one snapshot, which may pass by themselves."""
     return tuple(_stuck(snapshot, settings)) + tuple(_containers(snapshot, settings))
 
 
 def confirmed(before: tuple[Finding, ...], after: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """What both looks have found, in the later one's words."""
+    """The findings of the later snapshot, with those subjects that the earlier one had, too."""
     earlier = {finding.check: frozenset(finding.subjects) for finding in before}
     both = []
     for finding in after:
@@ -50,10 +53,10 @@ def _stuck(snapshot: Snapshot, settings: Settings) -> Iterator[Finding]:
     for phase, ids in stuck.items():
         yield Finding(
             check=f"stuck-{phase}",
-            what="sessions that want to stop and do not end"
+            what="sessions that are to stop and do not end"
             if phase == "stop"
-            else f"sessions that have been {phase} for long",
-            remedy="see that the orchestrator, the store and the engine answer; then the orchestrator's log, by session",
+            else f"sessions that have been {phase} for too long",
+            remedy="check that orchestrator, store and engine answer; then read the orchestrator's log of these sessions",
             subjects=tuple(ids),
         )
 
@@ -76,7 +79,7 @@ def _containers(snapshot: Snapshot, settings: Settings) -> Iterator[Finding]:
         yield Finding(
             check="rows-without-container",
             what="sessions whose current attempt has no container",
-            remedy="a running orchestrator replaces it within seconds; where it does not, its log says why",
+            remedy="a running orchestrator starts one within seconds; if it does not, its log says why",
             subjects=tuple(without),
         )
     old = snapshot.at - settings.orphan_grace_s - _LATE_S
@@ -90,16 +93,16 @@ def _containers(snapshot: Snapshot, settings: Settings) -> Iterator[Finding]:
     if nobodys:
         yield Finding(
             check="containers-without-row",
-            what="containers of sessions that have ended, or have no row",
-            remedy="a running orchestrator removes them; else `docker rm --force`",
+            what="containers of sessions that have ended or have no row",
+            remedy="a running orchestrator removes them; without one, use `docker rm --force`",
             subjects=tuple(nobodys),
         )
     unfenced = [session.id for session in snapshot.sessions if _beside(session, by_session[session.id])]
     if unfenced:
         yield Finding(
             check="two-attempts",
-            what="sessions in which an attempt runs beside the current one, and no planned swap is under way",
-            remedy="the later one fences the earlier one, so the picture is right; a running orchestrator stops it",
+            what="sessions with an attempt that runs beside the current one, though no planned swap is under way",
+            remedy="viewers notice nothing, because the later attempt fences the earlier one; a running orchestrator stops it",
             subjects=tuple(unfenced),
         )
 

@@ -1,6 +1,6 @@
-"""Gathers the facts that `doctor.rules` judges.
+"""Gathers the facts that the doctor's rules judge.
 
-Every part is asked at the same time, each for a bounded time: none that is silent keeps the others from being looked at.
+Law: all parts are asked at the same time, each with a time limit, so that one that does not answer does not hide the others.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from transcoder import bucket
 T = TypeVar("T")
 
 _ANSWER_S = 20.0
-_AGAIN_S = 6.0  # longer than an orchestrator takes to see and to mend: a poll of the containers, a stop
+_AGAIN_S = 6.0  # longer than an orchestrator takes to find and to repair something: a poll of the containers, and a stop
 
 
 class Tables(Protocol):
@@ -54,7 +54,8 @@ async def examine(
     settings: Settings, *, tables: Tables, bus: EventBus, store: ObjectStore, runtime: ContainerRuntime | None,
     unknown_variables: tuple[str, ...] = (), now: Callable[[], float] = time.time, again_s: float = _AGAIN_S,
 ) -> Facts:  # fmt: skip
-    """`runtime` None: the engine is somebody else's, and nothing is said of it."""
+    """`runtime` None: there is no engine to ask, as where the orchestrator runs on another machine. `again_s`: between the two
+    snapshots of rows and containers."""
     (schema, database), bus_fault, store_report, engine, objects = await asyncio.gather(
         _schema(tables.operation),
         _fault(bus.check()),
@@ -78,7 +79,7 @@ async def examine(
         host=_host(engine.directory) if isinstance(engine, EngineReport) else HostResources(),
     )
     if database or schema != expected:
-        return facts  # in the second case, what stands in it is another release's
+        return facts  # a schema of another release is not read
     try:
         return await _rows(facts, tables, runtime, {} if objects is None else objects, now, again_s)
     except FailoverError as error:
@@ -112,7 +113,7 @@ async def _rows(
 async def _snapshot(tables: Tables, runtime: ContainerRuntime | None, now: Callable[[], float]) -> Snapshot:
     containers = None
     if runtime is not None:
-        with contextlib.suppress(FailoverError):  # found by the engine's own examination
+        with contextlib.suppress(FailoverError):  # the engine's own facts tell that
             containers = await runtime.containers()
     sessions = await tables.sessions.unended()
     ids: Collection[str] = {each.session_id for each in containers or ()}
@@ -120,7 +121,7 @@ async def _snapshot(tables: Tables, runtime: ContainerRuntime | None, now: Calla
 
 
 async def _schema(operation: Operation) -> tuple[str | None, str]:
-    """The revision, and what is wrong with the database. It is asked for first: it is there where no table is."""
+    """The schema's revision, and what is wrong with the database ("": nothing)."""
     try:
         async with asyncio.timeout(_ANSWER_S):
             return await operation.revision(), ""
@@ -138,7 +139,7 @@ async def _engine(runtime: ContainerRuntime | None) -> EngineReport | str | None
 
 
 async def _objects(store: ObjectStore) -> dict[str, float] | None:
-    """Session id → when the newest of its objects was written; None: the store does not answer."""
+    """Session id → when the newest of its objects was written (unix seconds); None: the store does not answer."""
     newest: dict[str, float] = {}
     try:
         async with asyncio.timeout(10 * _ANSWER_S):
@@ -148,12 +149,12 @@ async def _objects(store: ObjectStore) -> dict[str, float] | None:
                         session_id = bucket.session_of(item.key)
                         newest[session_id] = max(item.modified_at, newest.get(session_id, 0.0))
     except (FailoverError, TimeoutError):
-        return None  # found by the store's own examination
+        return None  # the store's own facts tell that
     return newest
 
 
 def _host(engine_directory: str | None) -> HostResources:
-    """This machine's, with the engine's directory where that is on it."""
+    """Of this machine, and of the disk with the engine's directory where the engine is on this machine."""
     disks: dict[int, Disk] = {}
     for path in filter(None, ("/", engine_directory)):
         with contextlib.suppress(OSError):
@@ -166,7 +167,7 @@ def _host(engine_directory: str | None) -> HostResources:
 
 
 async def _fault(check: Awaitable[None]) -> str:
-    """What is wrong; "": nothing."""
+    """What is wrong ("": nothing)."""
     answer = await _answer(check)
     return answer or ""
 

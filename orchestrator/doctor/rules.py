@@ -1,6 +1,6 @@
-"""What is wrong with a deployment, and what to do about it. Pure: facts in, findings out; gathering.py collects the facts.
+"""The doctor's rules: pure functions from facts to findings. gathering.py collects the facts.
 
-A finding never rests on what did not answer (law 3): it is then the silence that is found.
+Law: no finding follows from a part that did not answer (law 3); that it did not answer is the finding then.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from orchestrator.doctor.finding import Finding, Level
 from orchestrator.ports import EngineReport, StoreReport
 from transcoder import bucket
 
-SKEW_S: Final = 5.0  # a store's Date has whole seconds; a swap between clocks this far apart shows
-SIGNATURE_LEFT: Final = 0.1  # of its life: it is renewed at 0.8
+SKEW_S: Final = 5.0  # viewers notice a swap between machines whose clocks differ by so much
+SIGNATURE_LEFT: Final = 0.1  # of a signature's life; it is renewed when 0.2 of it are left
 PROBLEMATIC_S: Final = 3600.0
 REFUSED_JOBS_S: Final = 24 * 3600.0
-REFUSED_S: Final = 120.0  # Docker starts a container that ends at once again a minute later, at the longest
-_LATE_S: Final = 60.0  # so long after its time something has been forgotten
+REFUSED_S: Final = 120.0  # Docker restarts a container that ends at once after a minute, at the longest
+_LATE_S: Final = 60.0  # what is so much later than it should be does not happen by itself
 _DISK_SHARE: Final = 0.05
 _DISK_BYTES: Final = 2 << 30
 
 
 def findings(facts: Facts) -> tuple[Finding, ...]:
-    """All that is wrong or worth knowing; what is wrong comes first."""
+    """All findings; what is wrong comes before what is only worth knowing."""
     found = [*_parts(facts), *_settings(facts)]
     if isinstance(facts.store, StoreReport):
         found += _store(facts.store)
@@ -53,31 +53,31 @@ def _parts(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             check="database",
             what=f"the database does not answer: {facts.database}",
-            remedy=f"start it, or mend {PREFIX}DATABASE_URL; sessions that run play on meanwhile",
+            remedy=f"start it, or correct {PREFIX}DATABASE_URL; running sessions go on playing meanwhile",
         )
     elif facts.schema != facts.expected_schema:
         yield Finding(
             check="schema",
             what=f"the database is at migration {facts.schema or 'none'}, this release's is {facts.expected_schema}",
-            remedy="run `failover migrate` of the newest release, then start every part in that release",
+            remedy="run `failover migrate` of the newest release, then start every process in that release",
         )
     if facts.bus:
         yield Finding(
             check="redis",
             what=f"Redis does not answer: {facts.bus}",
-            remedy=f"start it, or mend {PREFIX}REDIS_URL; until then everything is slower by about a second",
+            remedy=f"start it, or correct {PREFIX}REDIS_URL; until then reactions take about a second longer",
         )
     if isinstance(facts.store, str):
         yield Finding(
             check="store",
             what=f"the object store does not answer: {facts.store}",
-            remedy=f"start it, or mend {PREFIX}S3_ENDPOINT and its keys; agents wait for it, but not for ever",
+            remedy=f"start it, or correct {PREFIX}S3_ENDPOINT and its keys; agents wait for it, but only for a limited time",
         )
     if isinstance(facts.engine, str):
         yield Finding(
             check="engine",
             what=f"no container can be started: {facts.engine}",
-            remedy="start the engine where it is down; `make image`, or pull the image, where that is missing",
+            remedy="start the engine if it is down; if the image is missing, run `make image` or pull the image",
         )
 
 
@@ -85,15 +85,15 @@ def _settings(facts: Facts) -> Iterator[Finding]:
     if facts.unknown_variables:
         yield Finding(
             check="settings",
-            what="variables that no setting has, so that nothing starts with them",
-            remedy=f"unset them, or mend the names: .env.example lists every {PREFIX} variable",
+            what="environment variables that are not settings; every process refuses to start with them",
+            remedy=f"unset them, or correct their names: .env.example lists every {PREFIX} variable",
             subjects=facts.unknown_variables,
         )
     if facts.runtime == "process":
         yield Finding(
             check="runtime",
             level=Level.NOTE,
-            what="sessions run as child processes, which is for trying and developing",
+            what="sessions run as child processes, which is for development only",
             remedy=f"give the orchestrator a Docker engine, and set {PREFIX}RUNTIME=docker",
         )
 
@@ -102,12 +102,12 @@ def _settings(facts: Facts) -> Iterator[Finding]:
 
 
 def _store(store: StoreReport) -> Iterator[Finding]:
-    prepare = "restart the orchestrator, which sets it at its start, with a key that may"
+    prepare = "restart the orchestrator with a key that may set it: it does so when it starts"
     if store.writable:
         yield Finding(
             check="store-write",
-            what=f"the store takes no object: {store.writable}",
-            remedy="give the key the right to write to the bucket, or make room in the store",
+            what=f"the store does not accept an object: {store.writable}",
+            remedy="allow the key to write to the bucket, or free space in the store",
         )
         return  # nothing else could be tried
     if not (store.refuses_overwrite and store.refuses_stale and store.accepts_current):
@@ -115,34 +115,34 @@ def _store(store: StoreReport) -> Iterator[Finding]:
         yield Finding(
             check="conditional-writes",
             what=f"the store does not honour {broken}: two attempts could overwrite each other's playlist",
-            remedy="use a store with conditional writes (SeaweedFS is tested), and nothing in between that drops the header",
+            remedy="use a store with conditional writes (SeaweedFS is tested), and no proxy before it that drops the header",
         )
     if store.post_policy:
         yield Finding(
             check="post-policy",
-            what=f"the store takes no segment by a signed POST policy: {store.post_policy}",
-            remedy="use a store with POST policies; compare the clocks; let a proxy in between pass the form on as it is",
+            what=f"the store does not accept a segment by a signed POST policy: {store.post_policy}",
+            remedy="use a store with POST policies; compare the clocks; a proxy before it must not change the form",
         )
     missing = [prefix for prefix in bucket.PUBLIC_PREFIXES if prefix not in store.public]
     if store.post_policy and bucket.SEGMENTS in missing:
-        missing.remove(bucket.SEGMENTS)  # there was none to be read
+        missing.remove(bucket.SEGMENTS)  # no segment was stored, so none could be read
     if missing:
         yield Finding(
             check="bucket-policy",
-            what=f"players may not read {' and '.join(missing)}",
-            remedy=f"the bucket's policy must allow s3:GetObject there to everybody, or to the CDN at origin_url: {prepare}",
+            what=f"players cannot read {' and '.join(missing)}",
+            remedy=f"the bucket's policy must allow s3:GetObject there for everybody, or for the CDN at origin_url: {prepare}",
         )
     if bucket.LOGS in store.public:
         yield Finding(
             check="private-logs",
             what=f"everybody may read {bucket.LOGS}",
-            remedy=f"the bucket's policy must allow reading of {' and '.join(bucket.PUBLIC_PREFIXES)} alone: {prepare}",
+            remedy=f"the bucket's policy must allow everybody to read {' and '.join(bucket.PUBLIC_PREFIXES)} only: {prepare}",
         )
     if store.listable:
         yield Finding(
             check="private-list",
-            what="everybody may list the bucket, and so find every session's address",
-            remedy=f"the bucket's policy must not allow s3:ListBucket to everybody: {prepare}",
+            what="everybody may list the bucket, and so learn the address of every session",
+            remedy=f"the bucket's policy must not allow s3:ListBucket for everybody: {prepare}",
         )
     if not store.cors:
         yield Finding(
@@ -153,8 +153,8 @@ def _store(store: StoreReport) -> Iterator[Finding]:
     if store.clock_skew_s is not None and abs(store.clock_skew_s) > SKEW_S:
         yield Finding(
             check="store-clock",
-            what=f"the store's clock is {_off(store.clock_skew_s)} of this machine's",
-            remedy="synchronise both clocks (NTP): signatures and the programme clock rest on them",
+            what=f"the store's clock is {_off(store.clock_skew_s)} of this machine's clock",
+            remedy="synchronise both clocks (NTP): signatures and the programme clock depend on them",
         )
 
 
@@ -165,13 +165,13 @@ def _engine(facts: Facts, engine: EngineReport) -> Iterator[Finding]:
     if engine.clock_skew_s is not None and abs(engine.clock_skew_s) > SKEW_S:
         yield Finding(
             check="engine-clock",
-            what=f"the engine's clock is {_off(engine.clock_skew_s)} of this machine's",
-            remedy="synchronise both clocks (NTP): the programme clock rests on them",
+            what=f"the engine's clock is {_off(engine.clock_skew_s)} of this machine's clock",
+            remedy="synchronise both clocks (NTP): the programme clock depends on them",
         )
     if engine.image_revision and facts.agent_revision and engine.image_revision != facts.agent_revision:
         yield Finding(
             check="image-revision",
-            what=f"the image {facts.settings.transcoder_image} holds the agent {engine.image_revision}, the code's is "
+            what=f"the image {facts.settings.transcoder_image} contains the agent {engine.image_revision}, this release's is "
             f"{facts.agent_revision}",
             remedy="`make image` (or pull the release's image), then `failover sessions roll`",
         )
@@ -183,7 +183,7 @@ def _host(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 check="disk",
                 what=f"{disk.path} has {disk.free_bytes / 2**30:.1f} GiB free of {disk.total_bytes / 2**30:.0f}",
-                remedy="make room (old images: `docker image prune`), or give it a larger disk",
+                remedy="free space (old images: `docker image prune`), or use a larger disk",
             )
     available = facts.host.memory_available_bytes
     if available is not None and available < 2 * facts.settings.container_memory_mb * 2**20:
@@ -191,7 +191,7 @@ def _host(facts: Facts) -> Iterator[Finding]:
             check="memory",
             what=f"{available / 2**20:.0f} MiB of memory are available; a container may take "
             f"{facts.settings.container_memory_mb}",
-            remedy="`failover drain on`, then end sessions or add memory; a machine without memory kills at random",
+            remedy="`failover drain on`, then end sessions or add memory; without memory the kernel kills processes",
         )
 
 
@@ -202,34 +202,34 @@ def _orchestrators(facts: Facts) -> Iterator[Finding]:
     there = [row for row in facts.orchestrators if is_running(row, facts.now)]
     if not there:
         last = max((row.seen_at for row in facts.orchestrators), default=None)
-        ever = "and none ever was" if last is None else f"the last was seen {facts.now - last:.0f} s ago"
+        ever = "and none has ever run" if last is None else f"the last was seen {facts.now - last:.0f} s ago"
         yield Finding(
             check="orchestrator",
-            what=f"no orchestrator runs, {ever}: sessions play on, but nothing starts, ends or fails over",
-            remedy="start `failover orchestrator`, and read its log where it does not stay",
+            what=f"no orchestrator runs, {ever}: sessions go on playing, but none starts, ends or fails over",
+            remedy="start `failover orchestrator`; if it ends again, read its log",
         )
     elif len(there) > 1:
         yield Finding(
             check="orchestrators",
-            what="more than one orchestrator runs: one of them is of a release before there was a lease, and both act",
-            remedy="stop all but one (one that was killed is forgotten after some seconds)",
+            what="more than one orchestrator runs and acts: one of them is of a release without the leader lease",
+            remedy="stop all but one (one that was killed disappears from this list after some seconds)",
             subjects=tuple(f"{row.id} on {row.node}" for row in there),
         )
     refused = facts.leader.refused if facts.leader is not None else None
     if facts.leader is not None and refused is not None and refused.ago_s < REFUSED_S:
         yield Finding(
             check="second-orchestrator",
-            what=f"another orchestrator was started on this database, and refused to act {_ago(refused.ago_s)} ago, since "
-            f"{facts.leader.id} on {facts.leader.node} does",
-            remedy="stop one of the two; two deployments need a database each",
+            what=f"another orchestrator was started on this database, and was refused {_ago(refused.ago_s)} ago, because "
+            f"{facts.leader.id} on {facts.leader.node} acts",
+            remedy="stop one of the two; each deployment needs a database of its own",
             subjects=(f"{refused.id} on {refused.node}",),
         )
     if facts.draining_since is not None:
         yield Finding(
             check="draining",
             level=Level.NOTE,
-            what=f"no new session starts since {_ago(facts.now - facts.draining_since)}",
-            remedy="`failover drain off` where that is over",
+            what=f"the deployment has been draining for {_ago(facts.now - facts.draining_since)}: no new session starts",
+            remedy="run `failover drain off` when that is over",
         )
 
 
@@ -241,15 +241,15 @@ def _rows(facts: Facts) -> Iterator[Finding]:
             check="sources",
             level=Level.NOTE,
             what=f"sources that have not worked for {_ago(PROBLEMATIC_S)} or longer",
-            remedy="look why at GET /v1/sources/{id}; mend the address, or disable the source",
+            remedy="GET /v1/sources/{id} tells why; correct the address, or disable the source",
             subjects=tuple(f"{each.id} ({each.last_failure_reason})" for each in failing),
         )
     if facts.refused_jobs:
         yield Finding(
             check="bad-job",
             what=f"the agent refused jobs within the last {_ago(REFUSED_JOBS_S)}: a fault of this software, not of the sources",
-            remedy="where the image is of another release, `make image` (or pull it), then `failover sessions roll`; "
-            "else report the field that is named here",
+            remedy="if the image is of another release: `make image` (or pull it), then `failover sessions roll`; "
+            "otherwise report the field that is named here",
             subjects=tuple(dict.fromkeys(f"{each.source_id} ({each.end_reason})" for each in facts.refused_jobs)),
         )
     sessions = () if facts.first is None else facts.first.sessions
@@ -262,8 +262,8 @@ def _rows(facts: Facts) -> Iterator[Finding]:
     if expiring:
         yield Finding(
             check="signatures",
-            what="sessions whose signed addresses are about to run out, and were not renewed",
-            remedy="`failover sessions roll` renews them; a running orchestrator does so long before",
+            what="sessions whose signed addresses are about to expire and have not been renewed",
+            remedy="`failover sessions roll` renews them; a running orchestrator does so long before by itself",
             subjects=tuple(expiring),
         )
     long_ago = facts.now - settings.ended_retention_s - 2 * settings.retention_interval_s - _LATE_S
@@ -271,8 +271,8 @@ def _rows(facts: Facts) -> Iterator[Finding]:
     if orphans:
         yield Finding(
             check="objects-without-row",
-            what="the store holds objects of sessions that have no row",
-            remedy="a running orchestrator deletes them; where it does, its log says why it cannot",
+            what="the store contains objects of sessions that have no row",
+            remedy="a running orchestrator deletes them; if it does not, its log says why",
             subjects=tuple(orphans),
         )
 

@@ -1,6 +1,6 @@
-"""What the orchestrator and the API need of the world. Nothing here knows how it is done.
+"""Ports: what the orchestrator and the API need of database, store, engine, bus and FFmpeg, as Protocols.
 
-Every method may raise the errors it names and no other error of an outside library: adapters translate. `Temporary` errors
+Law: a method raises the errors that it names, and no error of an outside library; adapters translate these. `Temporary` errors
 become `Unknown` observations (law 3).
 """
 

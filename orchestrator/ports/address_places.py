@@ -1,4 +1,4 @@
-"""What one client address has started through the open routes."""
+"""Address places: how many sessions one client address has started through the routes that need no key."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 MINUTE_S: Final = 60.0  # the window of the rate
-RESERVED_S: Final = 30.0  # a place is kept for so long for a session that is just being asked for
-KEPT_S: Final = 24 * 3600.0  # what an address that starts nothing more has started is forgotten
+RESERVED_S: Final = 30.0  # so long a place is reserved for a session that is being requested
+KEPT_S: Final = 24 * 3600.0  # after so long without a new session, an address's counts are deleted
 
 
 class Bound(Struct, frozen=True, kw_only=True):
-    """Of one address."""
+    """The limits of one address."""
 
     sessions: int  # at once
     new_per_minute: int
@@ -26,28 +26,29 @@ class Full(StrEnum):
 
 
 class NoPlace(Struct, frozen=True):
-    """Which part of the bound has no room, and in how long the rate has (0: unknown, when a session ends)."""
+    """Which limit is reached, and after how many seconds the rate allows a session again (0: when a session ends, which is
+    unknown)."""
 
     full: Full
     wait_s: float = 0.0
 
 
 class AddressPlaces(Protocol):
-    """Counts, one set for each address. A place is one session that the address has started, named by its caller; a start is
-    one entry of the last minute. Checked and taken in one step, so that simultaneous requests cannot exceed the bound. All
-    raise BusUnavailable."""
+    """Counts for each address. A place is one session that the address has started, under a name that the caller gives; a start
+    is one entry of the last minute. Both are checked and taken in one step, so simultaneous requests cannot exceed the limits.
+    All raise BusUnavailable."""
 
     async def take(self, address: str, place: str, start: str, bound: Bound) -> NoPlace | None:
-        """A place and a start, or neither of them. A place of this name that is there already is taken again."""
+        """Takes a place and a start, or neither. A place of this name that is taken already is taken again."""
 
     async def keep(self, address: str, place: str) -> None:
-        """Its session has begun: the place is taken until `free`."""
+        """The session has begun: its place is taken until `free`."""
 
     async def give_back(self, address: str, place: str, start: str) -> None:
-        """Nothing was started: neither counts."""
+        """Nothing was started: gives the place and the start back."""
 
     async def taken(self, address: str) -> tuple[str, ...]:
-        """The places but those of sessions that are just being asked for."""
+        """The places that are taken, without those that are only reserved."""
 
     async def free(self, address: str, places: Collection[str]) -> None:
-        """Their sessions are over."""
+        """The sessions of these places have ended."""

@@ -20,26 +20,27 @@ class NewSource(Struct, frozen=True, kw_only=True):
 
 
 class LineUp(Struct, frozen=True):
-    """A channel, and all sources that its sessions may come to use in the order to try: its own by priority, then those of its
-    failover channels, of theirs, and so on, the nearest first. What is behind a disabled channel does not count."""
+    """A channel, and all sources that its sessions may use, in the order in which they are tried: its own by priority, then
+    those of its failover channels, then those of these channels' failover channels, and so on. A disabled channel, and what is
+    reached only through it, is left out."""
 
     channel: Channel
     sources: tuple[Source, ...]
 
 
 class ChannelRow(Struct, frozen=True):
-    """A channel and what belongs to it."""
+    """A channel with its sources and its failover channels."""
 
     channel: Channel
     sources: tuple[Source, ...]  # its own, by priority
-    failovers: tuple[str, ...]  # ids of channels, in order; disabled ones are among them
+    failovers: tuple[str, ...]  # ids of channels, in order, including disabled ones
 
 
 class Catalogue(Protocol):
     """Channels and their ordered sources. All raise DatabaseUnavailable; lookups by slug or id."""
 
     async def add_channel(self, channel: Channel, sources: Sequence[NewSource]) -> Channel:
-        """Ids and times are given here (those in `channel` are ignored). Raises AlreadyExists for a taken slug."""
+        """Gives ids and times (those in `channel` are ignored). Raises AlreadyExists for a slug that is taken."""
 
     async def channel(self, channel: str) -> Channel:
         """By id or slug. Raises NotFound."""
@@ -51,7 +52,7 @@ class Catalogue(Protocol):
         """Writes the editable fields. Raises NotFound, AlreadyExists."""
 
     async def delete_channel(self, channel_id: str) -> None:
-        """Sources go with it; sessions stay as history. Raises NotFound."""
+        """Deletes its sources, too; its sessions stay as history. Raises NotFound."""
 
     async def sources(self, channel_id: str) -> tuple[Source, ...]:
         """By priority."""
@@ -73,30 +74,29 @@ class Catalogue(Protocol):
         """Raises NotFound."""
 
     async def order_sources(self, channel_id: str, source_ids: Sequence[str]) -> tuple[Source, ...]:
-        """Priorities 1, 2, 3 ... in this order; all of the channel's ids exactly once, else InvalidInput('source_ids')."""
+        """Sets priorities 1, 2, 3 ... in this order. Raises InvalidInput('source_ids') unless each of the channel's sources is
+        named exactly once."""
 
     async def record_probe(self, source_id: str, result: ProbeResult, now: float) -> Source:
-        """Healthy: unknown → healthy, problematic → recovered; `healthy_since` is set where it was not. Failed: →
-        problematic, with the reason, and healthy no more; counters untouched. Without a verdict: problematic → unknown, for
-        nothing but an attempt can tell. A disabled source stays disabled. Whoever has asked for a probe is answered
+        """Writes a probe's result as core/source/health.py decides it, and answers the request for a probe, if there is one
         (Probes). Raises NotFound."""
 
     async def failovers(self, channel_id: str) -> tuple[Channel, ...]:
-        """Whose sources are used when the channel's own are down, in order."""
+        """The channels whose sources are used when the channel's own do not work, in order."""
 
     async def set_failovers(self, channel_id: str, channel_ids: Sequence[str]) -> tuple[Channel, ...]:
-        """In this order, instead of what was there. Raises NotFound; InvalidInput('channels') for one that does not exist,
-        that is the channel itself, or that stands there twice."""
+        """Replaces them, in this order. Raises NotFound; InvalidInput('channels') for a channel that does not exist, that is
+        the channel itself, or that is named twice."""
 
     async def lineup(self, channel: str) -> LineUp:
         """By id or slug. Raises NotFound."""
 
     async def lineups(self, channel_ids: Collection[str]) -> Mapping[str, Signature]:
-        """Of these channels, those that are there and enabled, each with its line-up's signature: by few queries, what the
-        orchestrator compares with what it knows."""
+        """The signature of the line-up of each of these channels that exists and is enabled. It takes few queries; the
+        orchestrator compares it with what it knows."""
 
     async def whole(self) -> tuple[ChannelRow, ...]:
-        """Every channel with what belongs to it, by number, then name: by few queries."""
+        """Every channel with what belongs to it, by number, then name. It takes few queries."""
 
     async def problematic_sources(self) -> tuple[Source, ...]:
-        """Of all channels: what the recovery job probes."""
+        """The problematic sources of all channels."""

@@ -1,4 +1,4 @@
-"""What runs attempts: an engine, or child processes."""
+"""Container runtime: what runs attempts, as containers or as child processes."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ class Launch(Struct, frozen=True, kw_only=True):
     session_id: str
     attempt: int
     job: str  # the agent's job, JSON (docs/agent.md)
-    gives_way: bool = False  # to every other attempt, where they compete for the machine
+    gives_way: bool = False  # it gets less CPU than other attempts where they compete for it
 
 
 class ContainerEvent(Struct, frozen=True):
-    """Something happened to this session's container: look at it."""
+    """Something has happened to this attempt's container."""
 
     session_id: str
     attempt: int
 
 
 class EngineReport(Struct, frozen=True, kw_only=True):
-    """What an engine says of itself and of the transcoder image."""
+    """What the engine reports about itself and about the transcoder image."""
 
-    clock_skew_s: float | None = None  # its clock ahead of ours; None: it is ours
+    clock_skew_s: float | None = None  # how far its clock is ahead of ours; None: it is the same clock
     image_revision: str | None = None  # None: the image has no such label, or there is no image
-    directory: str | None = None  # where it keeps images and containers, on its own machine
+    directory: str | None = None  # where the engine stores images and containers, on its own machine
 
 
 class ContainerRuntime(Protocol):
@@ -51,10 +51,10 @@ class ContainerRuntime(Protocol):
         """This deployment's containers, of one session or of all, running or not. Raises EngineUnavailable."""
 
     def events(self) -> AsyncIterator[ContainerEvent]:
-        """Follows starts, deaths, pauses and health changes until it breaks (EngineUnavailable) or is closed."""
+        """Yields starts, deaths, pauses and health changes, until the stream breaks (EngineUnavailable) or is closed."""
 
     async def check(self) -> None:
-        """Raises EngineUnavailable or ImageMissing where `start` could not work."""
+        """Raises EngineUnavailable or ImageMissing where `start` would fail."""
 
     async def examine(self) -> EngineReport:
         """Raises EngineUnavailable, ImageMissing."""

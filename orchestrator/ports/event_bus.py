@@ -1,4 +1,4 @@
-"""Hints between processes (law 1)."""
+"""Event bus: notifications between processes, which may be lost (law 1)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from orchestrator.core.model import Event
 
 
 class EventBus(Protocol):
-    """Redis: hints only. Every method that sends is best effort: it raises BusUnavailable and the caller goes on."""
+    """Notifications only: what is lost is found in the rows. Methods that send raise BusUnavailable, and the caller goes on."""
 
     async def publish(self, event: Event, payload: bytes) -> None:
-        """To `stream-session.{session_id}`."""
+        """Publishes an event to `stream-session.{session_id}`."""
 
     def subscribe(self, session_id: str) -> AsyncIterator[bytes]:
         """Payloads of one session from now on. Reconnects by itself; a lost message is found in the rows."""
@@ -21,16 +21,16 @@ class EventBus(Protocol):
         """Payloads of all sessions, as `subscribe` gives one's."""
 
     async def changed(self) -> None:
-        """Tell whoever shows channels and sources, or waits for a probe, that they have changed."""
+        """Tells processes that show channels and sources, or wait for a probe, that something has changed."""
 
     def changes(self) -> AsyncIterator[None]:
-        """An item for each time that they have. Reconnects by itself."""
+        """Yields once for each such change. Reconnects by itself."""
 
     async def nudge(self, subject: str) -> None:
-        """Tell the orchestrator to look at this session now, or at what is asked for (PROBES)."""
+        """Tells the orchestrator to look at this session now, or, with PROBES, at the requests for probes."""
 
     def nudges(self) -> AsyncIterator[str]:
-        """What to look at. Reconnects by itself."""
+        """Yields what to look at. Reconnects by itself."""
 
     async def check(self) -> None:
         """Raises BusUnavailable."""

@@ -1,4 +1,4 @@
-"""What has happened in the whole deployment, as rows."""
+"""Journal: the events of the whole deployment in the order in which they were written, as rows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from orchestrator.core.reading.timeline import Delivery
 
 
 class Journal(Protocol):
-    """Events of all sessions, and what became of a channel. All raise DatabaseUnavailable."""
+    """Events of all sessions, and the history of a channel. All raise DatabaseUnavailable."""
 
     async def entries(self, after: int, limit: int = 1000) -> tuple[JournalEntry, ...]:
-        """In order, cursors greater than `after`. What is behind a gap may not be settled yet (core/reading/journal.py)."""
+        """In order, with cursors greater than `after`. Entries after a gap may not be final yet (core/reading/journal.py)."""
 
     async def newest(self, limit: int = 100) -> tuple[JournalEntry, ...]:
-        """The last ones, in order."""
+        """The last entries, in order."""
 
     async def of_channel(self, channel_id: str, limit: int = 100) -> tuple[Event, ...]:
         """Events of its sessions, newest first."""

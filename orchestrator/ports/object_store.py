@@ -1,4 +1,4 @@
-"""The store: the CDN's origin, in whose bucket playlists, segments and logs are."""
+"""Object store: the origin of the CDN, with playlists, segments and logs in one bucket."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transcoder.publish.media_playlist import MediaPlaylist
 
 
 class Stamp(Struct, frozen=True):
-    """What a LIST says of one session's media playlist."""
+    """What a LIST tells about one session's media playlist."""
 
     etag: str
     modified_at: float
@@ -25,30 +25,30 @@ class StoredObject(Struct, frozen=True):
 
 
 class StoreReport(Struct, frozen=True, kw_only=True):
-    """What a store does with probe objects."""
+    """What the conformance check of a store has found."""
 
-    clock_skew_s: float | None  # its clock ahead of ours; None: it does not say
-    writable: str = ""  # what it answered instead of taking an object
+    clock_skew_s: float | None  # how far its clock is ahead of ours; None: it does not tell
+    writable: str = ""  # what it answered instead of storing an object; empty: it stored it
     refuses_overwrite: bool = True  # If-None-Match: * where there is an object
     refuses_stale: bool = True  # If-Match with another object's ETag
     accepts_current: bool = True  # If-Match with this one's
-    post_policy: str = ""  # what it answered instead of taking a segment
+    post_policy: str = ""  # what it answered instead of storing a segment; empty: it stored it
     public: tuple[str, ...] = bucket.PUBLIC_PREFIXES  # prefixes that anybody may read
     listable: bool = False  # by anybody
     cors: bool = True  # a page of any origin may read playlists
 
 
 class ObjectStore(Protocol):
-    """The CDN's origin."""
+    """Playlists, segments and logs of all sessions."""
 
     async def prepare(self) -> None:
-        """Create the bucket where missing; set CORS and the read policy. Safe to repeat. Raises StoreUnavailable."""
+        """Creates the bucket if it is missing; sets CORS and the read policy. Safe to repeat. Raises StoreUnavailable."""
 
     async def check(self) -> None:
         """Raises StoreUnavailable."""
 
     async def examine(self) -> StoreReport:
-        """Tries with probe objects, and removes them. Raises StoreUnavailable."""
+        """Runs the conformance check with objects of its own, and deletes them. Raises StoreUnavailable."""
 
     def sign(self, session_id: str, attempt: int) -> dict[str, object]:
         """The `store` object of the agent's job: signed addresses for one attempt. No network call."""
@@ -68,8 +68,8 @@ class ObjectStore(Protocol):
         the URI leads out of the session's segments. Raises StoreUnavailable."""
 
     async def finish_playlist(self, session_id: str) -> None:
-        """Append EXT-X-ENDLIST, conditionally; a no-op where there is none or it has ended. Raises StoreUnavailable,
-        CorruptPlaylist."""
+        """Appends EXT-X-ENDLIST by a conditional write; a no-op where there is no playlist or it has ended. Raises
+        StoreUnavailable, CorruptPlaylist."""
 
     def objects(self, prefix: str) -> AsyncIterator[Sequence[StoredObject]]:
         """Every object under a prefix, page by page. Raises StoreUnavailable."""
@@ -78,7 +78,7 @@ class ObjectStore(Protocol):
         """Bulk delete. Raises StoreUnavailable."""
 
     async def read_log(self, session_id: str, attempt: int) -> str | None:
-        """The agent's log of an attempt, of one that runs as of some seconds ago; None where there is none. Raises
+        """The agent's log of an attempt; of one that is running, as it was some seconds ago. None where there is none. Raises
         StoreUnavailable."""
 
     async def close(self) -> None: ...

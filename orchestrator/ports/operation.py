@@ -1,4 +1,4 @@
-"""What concerns the whole deployment, as rows."""
+"""Operation: what concerns the whole deployment, as rows."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from orchestrator.ports.sessions import AttemptRow
 
 
 class OrchestratorRow(Struct, frozen=True, kw_only=True):
-    """An orchestrator, as it has last said that it is there."""
+    """An orchestrator, as it last announced itself."""
 
-    id: str  # of one process's life
+    id: str  # of one process, from its start to its end
     node: str
     started_at: float
     seen_at: float
 
 
 class Challenger(Struct, frozen=True, kw_only=True):
-    """An orchestrator that was refused, since another one acts."""
+    """An orchestrator that was refused the lease, because another one acts."""
 
     id: str
     node: str
@@ -28,17 +28,17 @@ class Challenger(Struct, frozen=True, kw_only=True):
 
 
 class Leader(Struct, frozen=True, kw_only=True):
-    """The one orchestrator that may act. Times are of the database's clock, since the nodes' clocks may differ."""
+    """The holder of the leader lease. Times are of the database's clock, because the nodes' clocks may differ."""
 
     id: str
     node: str
-    expires_at: float  # of its lease; another value after each renewal
-    process: str  # as orchestrator/app/process_identity.py names it
-    left_s: float  # 0 or less: the lease has run out, and whoever comes next may act
-    refused: Challenger | None = None  # the last that was
+    expires_at: float  # of its lease; it changes with each renewal
+    process: str  # the process identity (app/process_identity.py)
+    left_s: float  # 0 or less: the lease has expired, and another orchestrator may take it
+    refused: Challenger | None = None  # the last one that was refused
 
 
-DRAIN_RETRY_S = 30.0  # a draining deployment asks who comes anew to come back after so long
+DRAIN_RETRY_S = 30.0  # a draining deployment asks new clients to try again after so long
 DRAINING = "the deployment is draining: it takes no new sessions"
 
 
@@ -46,37 +46,37 @@ class Operation(Protocol):
     """What concerns the whole deployment. All raise DatabaseUnavailable."""
 
     async def announce(self, orchestrator: OrchestratorRow) -> None:
-        """It is there: a new row, or the same one's `seen_at`. Rows of a day ago go."""
+        """The orchestrator is running: writes its row, or its `seen_at`. Rows that are a day old are deleted."""
 
     async def leave(self, orchestrator_id: str) -> None:
-        """It is not there any more; a no-op where there is no such row."""
+        """The orchestrator ends: deletes its row; a no-op where there is none."""
 
     async def orchestrators(self) -> tuple[OrchestratorRow, ...]:
-        """The one seen last comes first; those that were killed are among them."""
+        """The one that was seen last comes first. Those that were killed are among them for some time."""
 
     async def lead(
         self, orchestrator_id: str, node: str, lease_s: float, *, process: str = "", ended: str | None = None
     ) -> Leader:
-        """Takes the lease where nobody else has one that still runs, or renews it; returns whoever has it then. `ended`: an
-        orchestrator that is known to have ended, so that its lease counts no more. The heartbeat of one whose lease was taken
-        over is forgotten. Raises Stale where two take the first one at once."""
+        """Takes the lease if no other orchestrator has one that has not expired, or renews it; returns the holder then.
+        `ended`: an orchestrator that is known to have ended, whose lease is ignored. The row of an orchestrator whose lease was
+        taken over is deleted. Raises Stale where two take the very first lease at once."""
 
     async def step_down(self, orchestrator_id: str) -> None:
-        """Gives the lease back; a no-op for who has none."""
+        """Gives the lease back; a no-op where another orchestrator holds it."""
 
     async def note_refusal(self, orchestrator_id: str, node: str) -> None:
-        """Leaves word in the leader's row that this one was refused."""
+        """Notes in the leader's row that this orchestrator was refused."""
 
     async def leader(self) -> Leader | None:
-        """None: nobody has led yet, or the last one has stepped down."""
+        """None: no orchestrator has led yet, or the last one has stepped down."""
 
     async def drain(self, at: float | None) -> None:
-        """Intent: from `at` on no new session starts (`Sessions.request` raises LimitReached); None: they do again."""
+        """Intent: from `at` on no new session starts (`Sessions.request` raises LimitReached); None: sessions start again."""
 
     async def draining_since(self) -> float | None: ...
 
     async def revision(self) -> str | None:
-        """The schema's, as migrations name it; None: nothing has been migrated."""
+        """The schema's revision, as the migrations name it; None: there is no schema yet."""
 
     async def refused_jobs(self, since: float) -> tuple[AttemptRow, ...]:
         """Attempts started since then whose job the agent refused (exit code 31), the newest first; a hundred at most."""

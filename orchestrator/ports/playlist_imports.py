@@ -1,4 +1,4 @@
-"""What a provider's playlist becomes, as rows."""
+"""Playlist imports: what a provider's playlist becomes, as rows."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Imports(Protocol):
     """What imports know and write of channels and sources. All raise DatabaseUnavailable."""
 
     async def lineup(self) -> tuple[KnownChannel, ...]:
-        """Every channel, as an import knows it; in the order in which they came."""
+        """Every channel, as an import sees it; the oldest first."""
 
     async def apply(self, provider_id: str, planned: Sequence[ChannelPlan]) -> int:
-        """One transaction: these channels become what is planned; new sources are the provider's. A channel that has changed
-        since it was planned stays as it is. Returns how many were written. Raises Stale where nothing was, because the
-        provider has gone or a slug was taken meanwhile."""
+        """Writes these planned channels in one transaction; new sources belong to the provider. A channel that has changed
+        since it was planned stays as it is. Returns how many were written. Raises Stale where nothing was written, because the
+        provider has been deleted or a slug has been taken meanwhile."""

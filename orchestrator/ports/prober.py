@@ -1,4 +1,4 @@
-"""What asks a source what it sends."""
+"""Prober: asks a source what it sends."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from orchestrator.core.source import health
 
 
 class ProbeResult(Struct, frozen=True):
-    """`media` where the source works; else `reason`, in words for an operator, and its `cause`, which code reads. Without a
-    `verdict` nobody knows whether it works: the probe cannot ask it, which says nothing of what sessions can."""
+    """`media` where the source works; else `reason`, in words for an operator, and its `cause` as an enum. Without a `verdict`
+    it is unknown whether the source works: the probe cannot ask it, though sessions may be able to play it."""
 
     media: Media | None
     reason: str | None = None
@@ -35,6 +35,7 @@ class ProbeResult(Struct, frozen=True):
 
 class Prober(Protocol):
     async def probe(self, source: Source) -> ProbeResult:
-        """Never raises for what the source does; bounded in time and in how many run at once."""
+        """Bounded in time, and in how many run at once. Whatever the source does raises nothing; raises EngineUnavailable where
+        the prober itself fails."""
 
     async def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Accounts that sources come from, as rows."""
+"""Providers: the accounts that sources belong to, as rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestrator.core.model import Provider
 
 
 class Providers(Protocol):
-    """Accounts that sources come from. All raise DatabaseUnavailable."""
+    """The accounts that sources belong to. All raise DatabaseUnavailable."""
 
     async def add(self, name: str, max_connections: int | None) -> Provider:
         """Raises AlreadyExists for a taken name."""
@@ -24,11 +24,11 @@ class Providers(Protocol):
         """Writes name and limit. Raises NotFound, AlreadyExists."""
 
     async def in_use(self) -> Mapping[str, int]:
-        """Provider id → connections that the attempts of sessions hold, as far as rows tell: probes, and containers that are
-        still being stopped, are known to the orchestrator alone."""
+        """Provider id → connections that the attempts of sessions hold, as far as the rows tell. Probes, and containers that
+        are still being stopped, are known only to the orchestrator."""
 
     async def of_attempts(self, attempts: Collection[tuple[str, int]]) -> Mapping[tuple[str, int], str]:
         """(session id, number) → the provider of the attempt's source, where it has one."""
 
     async def delete(self, provider_id: str) -> None:
-        """Its sources go with it, and the channels that its imports brought where they have no source left. Raises NotFound."""
+        """Deletes its sources, too, and the channels that its imports added where they have no source left. Raises NotFound."""

@@ -1,4 +1,4 @@
-"""Everything that SQL holds, opened together."""
+"""All ports of SQL, opened together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.ports.sessions import Sessions
 
 
 class Tables(Protocol):
-    """Everything that SQL holds, opened together."""
+    """All ports of SQL over one connection pool."""
 
     @property
     def catalogue(self) -> Catalogue: ...

@@ -117,13 +117,13 @@ WRONG: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("store-clock", store(clock_skew_s=-42.0), "42 s behind"),
     ("engine-clock", engine(clock_skew_s=42.0), "42 s ahead"),
     ("image-revision", engine(image_revision="old"), "old.*abc"),
-    ("disk", {"machine": HostResources((Disk("/data", GB, 10 * GB),), 8 * GB)}, "/data has 1.0 GiB"),
-    ("disk", {"machine": HostResources((Disk("/data", 40 * GB, 1000 * GB),), 8 * GB)}, "/data has 40.0 GiB"),
-    ("memory", {"machine": HostResources((), 900 * 2**20)}, "900 MiB"),
-    ("orchestrator", {"orchestrators": ()}, "none ever was"),
+    ("disk", {"host": HostResources((Disk("/data", GB, 10 * GB),), 8 * GB)}, "/data has 1.0 GiB"),
+    ("disk", {"host": HostResources((Disk("/data", 40 * GB, 1000 * GB),), 8 * GB)}, "/data has 40.0 GiB"),
+    ("memory", {"host": HostResources((), 900 * 2**20)}, "900 MiB"),
+    ("orchestrator", {"orchestrators": ()}, "none has ever run"),
     ("orchestrator", {"orchestrators": (replace(ONE, seen_at=NOW - 61.0),)}, "61 s ago"),
     ("orchestrators", {"orchestrators": (ONE, replace(ONE, id="o-2"))}, "o-2"),
-    ("second-orchestrator", {"leader": LEADER}, "5 s ago, since o-1 on here does: o-2 on there"),
+    ("second-orchestrator", {"leader": LEADER}, "5 s ago, because o-1 on here acts: o-2 on there"),
     (
         "signatures",
         {"first": Snapshot(at=NOW, sessions=(session(state=Live(Attempt.on(2, "x-1", NOW - 0.95 * SETTINGS.signature_s))),))},
@@ -167,7 +167,7 @@ QUIET: tuple[dict[str, Any], ...] = (
     {"problematic": (source(problematic_since=NOW - 60.0), source(problematic_since=None))},
     {"objects": {"s-young": NOW - 60.0, "s-known": 1.0}, "sessions_known": frozenset({"s-known"})},
     {"store": replace(STORE, clock_skew_s=None)},
-    {"machine": HostResources()},
+    {"host": HostResources()},
     engine(image_revision=None),  # built by hand, without the label
     engine(clock_skew_s=None),
 )

@@ -12,8 +12,6 @@ import pytest
 from orchestrator.app.periodic import PeriodicJobs
 from orchestrator.app.settings import Settings
 from orchestrator.errors import DatabaseUnavailable, NotLeading
-from tests.fakes.runtime import FakeRuntime
-from tests.fakes.tables import FakeTables
 from tests.support import eventually
 
 OFTEN = Settings(sweep_interval_s=0.02, resync_interval_s=0.02, recovery_interval_s=0.02, retention_interval_s=0.02,
@@ -51,9 +49,9 @@ class Rooms:
             raise NotLeading("another one does")
 
     def jobs(self) -> PeriodicJobs:
-        supervisor: Any = SimpleNamespace(
-            resync=self.work("resync"),
-            resync_channels=self.work("channels"),
+        changes: Any = SimpleNamespace(
+            poll_rows=self.work("rows"),
+            poll_channels=self.work("channels"),
             poll_containers=self.work("poll", ()),
         )
         poller: Any = SimpleNamespace(look=self.work("look"))
@@ -65,11 +63,12 @@ class Rooms:
         history_retention: Any = SimpleNamespace(delete_old=self.work("history", 0))
         presence: Any = SimpleNamespace(announce=self.work("presence"))
         leadership: Any = SimpleNamespace(confirm=self.confirm, renew=self.work("leadership"))
+        orphans: Any = SimpleNamespace(remove=self.work("orphans"))
         return PeriodicJobs(
-            settings=OFTEN, supervisor=supervisor, poller=poller, reprobing=reprobing, segment_retention=segment_retention,
-            history_retention=history_retention, presence=presence, leadership=leadership, renewals=renewals,
-            requested_probes=requested_probes, first_probes=first_probes,
-            sessions=FakeTables().sessions, runtime=FakeRuntime(), now=lambda: 0.0,
+            settings=OFTEN, changes=changes, orphans=orphans, poller=poller, reprobing=reprobing,
+            segment_retention=segment_retention, history_retention=history_retention, presence=presence,
+            leadership=leadership, renewals=renewals, requested_probes=requested_probes, first_probes=first_probes,
+            now=lambda: 0.0,
         )  # fmt: skip
 
 
@@ -84,7 +83,7 @@ async def test_every_job_goes_on_whatever_happens_in_it(
     rooms.error = error
     periodic_jobs = rooms.jobs()
     periodic_jobs.start()
-    often = ("look", "resync", "reprobing", "retention")
+    often = ("look", "rows", "reprobing", "retention")
     await eventually(lambda: all(rooms.runs.get(name, 0) >= 3 for name in often), every_s=0.01)
     periodic_jobs.close()
     assert {record.levelno for record in caplog.records if record.name == "orchestrator.app.periodic"} == (

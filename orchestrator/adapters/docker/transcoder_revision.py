@@ -1,4 +1,4 @@
-"""Which agent an image holds: a digest of the agent's code, which the image's label and this checkout are compared by."""
+"""Revision of the agent: a digest of its code. The image's label has it, so an image of another release can be recognised."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import transcoder
 
 @cache
 def transcoder_revision() -> str:
-    """Of the agent that this installation would build into an image."""
+    """The revision of the agent in this installation."""
     root = Path(transcoder.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):

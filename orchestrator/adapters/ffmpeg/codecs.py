@@ -1,7 +1,7 @@
-"""Which codecs FFmpeg cannot decode, as its tools say themselves: https://ffmpeg.org/ffprobe.html, -codecs.
+"""Which codecs FFmpeg cannot decode, read from `ffprobe -codecs`: https://ffmpeg.org/ffprobe.html.
 
-A name is in the list of codecs whether or not this build has a decoder for it, and the one of its own for AV1 works on hardware
-alone, which a container has none of.
+A codec is in the list whether or not this build has a decoder for it. FFmpeg's own decoder for AV1 needs hardware, which
+containers do not have.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def missing_decoders(listed: str) -> frozenset[str]:
 
 
 class Decoders:
-    """Of one ffprobe, asked once."""
+    """The missing decoders of one ffprobe, which is asked once."""
 
     def __init__(self, ffprobe: str) -> None:
         self._ffprobe = ffprobe
@@ -38,7 +38,8 @@ class Decoders:
         self._asking = asyncio.Lock()
 
     async def missing(self) -> frozenset[str]:
-        """Raises EngineUnavailable. Where the list does not come nothing is known to be missing, and it is asked for again."""
+        """Raises EngineUnavailable. Where the list cannot be read, none is taken to be missing, and it is read again the next
+        time."""
         async with self._asking:
             if self._missing is None:
                 listed = await _codecs(self._ffprobe)

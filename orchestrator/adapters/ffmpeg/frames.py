@@ -1,5 +1,6 @@
-"""Pictures of media, by FFmpeg. Law: whatever the media are, it reads nothing but the pipe, ends in time, costs bounded memory,
-and gives way to whatever else the machine does.
+"""Makes pictures of media by FFmpeg.
+
+Law: whatever the media are, FFmpeg reads nothing but the pipe, ends in time, uses bounded memory, and runs at a low priority.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from orchestrator.app.settings import Settings
 from orchestrator.errors import FramesUnavailable
 
 _AT_ONCE = 2
-_LIMIT_S = 3.0  # with the wait for a place
+_LIMIT_S = 3.0  # with the wait for one of the places
 _JPEG_BYTES = 1 << 20
-_NICENESS = 15  # streams come first
+_NICENESS = 15  # lower priority than streams
 
 
 class FfmpegFrames:
@@ -58,27 +59,27 @@ class FfmpegFrames:
         try:
             return await asyncio.create_subprocess_exec(
                 self._ffmpeg,
-                # Nobody reads what it says: a segment that cannot be decoded gives no picture.
+                # Its messages are not read: a segment that cannot be decoded gives no picture.
                 *("-hide_banner", "-loglevel", "quiet"),
-                # Standard input is the media, no keyboard.
+                # Standard input is the media, not a keyboard.
                 "-nostdin",
-                # What strangers sent names no other file and no network.
+                # Untrusted media must not name another file or an address.
                 *("-protocol_whitelist", "pipe"),
-                # One thread: two pictures at once are to cost two cores at most.
+                # One thread, so that two pictures at once use two cores at most.
                 *("-threads", "1"),
-                # Whole pictures alone: what is in the middle of a group is not decoded at all.
+                # Only keyframes are decoded.
                 *("-skip_frame", "nokey"),
-                # Our segments are MPEG-TS: no guessing, and so no other demuxer, however the bytes look.
+                # Our segments are MPEG-TS: FFmpeg must not guess another demuxer from the bytes.
                 *("-f", "mpegts"),
-                # The tables come first: a stream that has not shown itself after this has no picture here.
+                # The tables come first: a stream that is not found within a second is not in this segment.
                 *("-analyzeduration", "1000000"),
                 *("-i", "pipe:0"),
-                # The picture, and neither sound, texts nor data.
+                # Video only.
                 *("-map", "0:v:0", "-an", "-sn", "-dn"),
-                # The first one will do.
+                # The first picture.
                 *("-frames:v", "1"),
-                # As wide as wanted, the height in proportion and even; fast bilinear is good enough for a thumbnail. JPEG has
-                # full range, and FFmpeg's encoder takes nothing else without complaint.
+                # As wide as requested, with a proportional, even height; fast bilinear is good enough for a thumbnail. JPEG
+                # has full range, and FFmpeg's encoder accepts only that without a warning.
                 *("-vf", f"scale={width_px}:-2:flags=fast_bilinear:out_range=full,format=yuvj420p"),
                 # 320 pixels: about 10 kB.
                 *("-c:v", "mjpeg", "-q:v", "6"),
@@ -87,7 +88,7 @@ class FfmpegFrames:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                # It reads what strangers sent: no key of ours is in its reach.
+                # It reads untrusted media: it gets no key of ours.
                 env={"LANG": "C.UTF-8"},
                 start_new_session=True,
             )  # fmt: skip
@@ -96,7 +97,7 @@ class FfmpegFrames:
 
 
 async def _feed(pipe: asyncio.StreamWriter, media: bytes) -> None:
-    """FFmpeg ends as soon as it has its picture, in the middle of the media."""
+    """Writes the media into the pipe; FFmpeg closes it as soon as it has its picture."""
     with contextlib.suppress(ConnectionError):
         pipe.write(media)
         await pipe.drain()

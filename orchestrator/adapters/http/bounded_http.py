@@ -1,9 +1,11 @@
-"""Reads what a stranger's server answers. Law: bounded in bytes before and after decoding, whatever the server announces, and
-no reader leaves anything behind for the next one.
+"""HTTP client for untrusted servers.
 
-A server is asked for the bytes as they are. One that compresses all the same is understood where it does so once, by gzip: the
-limit counts what comes out. Anything else (gzip twice: 492 bytes that become 641 MB) is refused by name (RFC 9110, 8.4). Of a
-redirect no body is read.
+Law: what is read is bounded in bytes before and after decoding, whatever the server declares, and no request leaves a cookie
+for another source.
+
+A server is asked not to compress. Where it compresses once, by gzip, the answer is decoded, and the limit counts what comes
+out. Any other coding (gzip twice: 492 bytes that become 641 MB) is refused by its name (RFC 9110, 8.4). The body of a redirect
+is not read.
 """
 
 from __future__ import annotations
@@ -16,17 +18,17 @@ from typing import NamedTuple, Self
 import httpx
 
 _REDIRECTS = 4
-_GZIP = 16 + zlib.MAX_WBITS  # zlib.decompressobj: a gzip header is expected
+_GZIP = 16 + zlib.MAX_WBITS  # for zlib.decompressobj: with a gzip header
 _CODINGS = {"": False, "identity": False, "gzip": True, "x-gzip": True}
-_TOLD = ("gzip, gzip", "br", "deflate", "zstd", "compress")  # by name; a server may write there what it likes
+_TOLD = ("gzip, gzip", "br", "deflate", "zstd", "compress")  # named in a reason; any other text of a server is not repeated
 
 
 class Unreadable(Exception):
-    """The answer is encoded in a way that is not understood; in words for an operator."""
+    """The answer cannot be decoded; the message is for an operator."""
 
 
 class BoundedAnswer(NamedTuple):
-    """`body`: no more than the limit; `complete`: all of it. `url`: where it came from, after redirects."""
+    """`body`: up to the limit; `complete`: whether that is all of it. `url`: after redirects."""
 
     url: str
     status: int
@@ -36,13 +38,14 @@ class BoundedAnswer(NamedTuple):
 
 
 class BoundedClient:
-    """Asks for a few pages as one client: a cookie that a server sets is sent back to it, and forgotten with the visitor.
+    """A client for a few requests to one source: a cookie that a server sets is sent back, and forgotten when the client is
+    closed.
 
-    Use as an async context manager. `pool` is shared by visitors: connections are, cookies are not.
+    Use as an async context manager. `pool`: clients share connections, and no cookies.
     """
 
     def __init__(self, pool: httpx.AsyncHTTPTransport) -> None:
-        # Nothing of the environment: FFmpeg is not told of it either.
+        # No proxy from the environment: FFmpeg does not use it either.
         self._http = httpx.AsyncClient(transport=_Shared(pool), trust_env=False, timeout=10.0)
 
     async def __aenter__(self) -> Self:
@@ -56,9 +59,9 @@ class BoundedClient:
     async def get(
         self, url: str, headers: Mapping[str, str], *, limit_bytes: int, goes_on: Callable[[bytes], bool] = lambda _: True
     ) -> BoundedAnswer:
-        """Reads to the end, to the limit, or until `goes_on` says of what has come that the rest is not wanted.
+        """Reads to the end, to the limit, or until `goes_on`, which gets the first bytes, returns False.
 
-        Raises Unreadable, httpx.HTTPError, httpx.InvalidURL. In time it is bounded by the caller.
+        Raises Unreadable, httpx.HTTPError, httpx.InvalidURL. The caller sets the time limit.
         """
         request = self._http.build_request("GET", url, headers={"Accept-Encoding": "identity", **headers})
         for _ in range(_REDIRECTS + 1):
@@ -68,7 +71,7 @@ class BoundedClient:
                     return await _read(answer, limit_bytes, goes_on)
             finally:
                 await answer.aclose()
-            # Followed here: httpx would read a redirect's body first, to its end, and decompress it
+            # Redirects are followed here: httpx would first read and decompress the whole body of a redirect
             request = answer.next_request
         raise httpx.TooManyRedirects(f"more than {_REDIRECTS} redirects", request=request)
 
@@ -91,12 +94,12 @@ async def _read(answer: httpx.Response, limit_bytes: int, goes_on: Callable[[byt
 
 
 def pool() -> httpx.AsyncHTTPTransport:
-    """The connections that visitors share. To be closed by whoever made it."""
+    """Connections that clients share. The caller closes it."""
     return httpx.AsyncHTTPTransport(trust_env=False)
 
 
 def _decoded(decoder: zlib._Decompress, part: bytes, room: int) -> bytes:
-    if room <= 0:  # to zlib no limit at all
+    if room <= 0:  # which zlib takes for no limit at all
         return b""
     try:
         return decoder.decompress(part, room)
@@ -105,7 +108,7 @@ def _decoded(decoder: zlib._Decompress, part: bytes, room: int) -> bytes:
 
 
 class _Shared(httpx.AsyncBaseTransport):
-    """A pool that outlives the client that uses it."""
+    """A pool that is not closed with the client that uses it."""
 
     def __init__(self, pool: httpx.AsyncHTTPTransport) -> None:
         self._pool = pool

@@ -1,5 +1,7 @@
-"""Fetches a playlist or a picture. Law: what comes is bounded in time and in size, by http and https alone, also behind a
-redirect; nothing is decompressed, and of answers that are not the one that was asked for no body is read.
+"""Downloads a playlist or a picture from an untrusted server.
+
+Law: a download is bounded in time and in bytes, uses http and https only, also after a redirect, and is never decompressed. The
+body of a redirect or of an error is not read.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from orchestrator.adapters.http.hls_source import status_words
 from orchestrator.core.catalogue.m3u import BYTES
 from orchestrator.errors import InvalidInput
 
-LIMIT_S: Final = 60.0  # some providers make their lists on request
+LIMIT_S: Final = 60.0  # some providers generate their playlists on request
 _REDIRECTS = 5
 
 
 async def download(url: str, *, limit_bytes: int = BYTES, limit_s: float = LIMIT_S) -> bytes:
-    """Raises InvalidInput('url') with the reason; the address is not repeated: it holds the account's password."""
+    """Raises InvalidInput('url') with the reason, which does not repeat the address, because that contains the account's
+    password."""
     if not url.lower().startswith(("http://", "https://")):
         raise InvalidInput("url", "the scheme must be http or https")
     try:
@@ -33,7 +36,7 @@ async def download(url: str, *, limit_bytes: int = BYTES, limit_s: float = LIMIT
 
 
 async def _fetched(url: str, limit_bytes: int) -> bytes:
-    # No compression: a small answer would become a large one
+    # Without compression, by which a small answer could become a large one
     headers = {"Accept-Encoding": "identity", "Accept": "audio/x-mpegurl, application/vnd.apple.mpegurl, text/plain, */*"}
     async with httpx.AsyncClient(timeout=10.0) as client:
         request = client.build_request("GET", url, headers=headers)
@@ -44,7 +47,7 @@ async def _fetched(url: str, limit_bytes: int) -> bytes:
                     return await _body(answer, limit_bytes)
             finally:
                 await answer.aclose()
-            # Followed here: httpx would read a redirect's body first, to its end, and decompress it
+            # Redirects are followed here: httpx would first read and decompress the whole body of a redirect
             request = answer.next_request
     raise InvalidInput("url", f"more than {_REDIRECTS} redirects")
 

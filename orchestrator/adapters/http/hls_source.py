@@ -1,8 +1,10 @@
-"""What an HLS source's own playlists say: how far apart its media arrive, why there are none, whether there will be more.
+"""Reads an HLS source's own playlists: its target duration, why there are no media, and whether the playlist advances.
 
-Media come in bursts of the source's segments' length, its target duration, which FFmpeg does not tell; and of a server's answer
-FFmpeg tells little. So the playlist is read once more, beside the probe. Law: bounded in time and in bytes, and what no FFmpeg
-can play is refused by its name, however well it looks.
+An HLS source's media arrive in bursts as long as its segments. FFmpeg does not tell the target duration, and little about a
+server's answer; so the playlist is read once more beside the probe.
+
+Law: reading is bounded in time and in bytes. What no FFmpeg can play (DRM) is refused by its name, even where a probe finds
+media.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from orchestrator.adapters.http.bounded_http import BoundedAnswer, BoundedClient
 from orchestrator.core.model import Cause, Why
 from transcoder import job
 
-_LIMIT_BYTES = 8 << 20  # a day of two-second segments; what comes after is not looked at
-_FRONT_BYTES = 64 * 1024  # of a live playlist it says what all of it is like
+_LIMIT_BYTES = 8 << 20  # a day of segments of two seconds; more is not read
+_FRONT_BYTES = 64 * 1024  # a playlist's beginning, which has all tags that are looked for
 _TARGET_DURATION = re.compile(r"^#EXT-X-TARGETDURATION:(\d{1,4})\b", re.MULTILINE)
-_LONGEST_CADENCE_S = 120.0  # a longer target duration is a mistake, or no live source's
+_LONGEST_CADENCE_S = 120.0  # a longer target duration is a mistake, or the source is not live
 _TOLD = ("of no type", "text/html", "text/plain", "text/xml", "application/xml", "application/json", "application/octet-stream",
          "application/dash+xml", "video/mp2t", "video/mp4", "image/jpeg", "image/png")  # fmt: skip
 _FIRST_VARIANT = re.compile(r"^#EXT-X-STREAM-INF:.*\n+([^#\s].*)$", re.MULTILINE)
@@ -40,18 +42,18 @@ _SEQUENCE = re.compile(rb"^#EXT-X-MEDIA-SEQUENCE:(\d{1,20})", re.MULTILINE)
 _LAST_SEGMENT = re.compile(rb"^([^#\s][^?\s]*)", re.MULTILINE)
 _BOM = b"\xef\xbb\xbf"
 
-_CADENCES, _WAY_S, _LONGEST_S = 1.5, 1.0, 20.0  # within which a playlist that is alive has changed
+_CADENCES, _WAY_S, _LONGEST_S = 1.5, 1.0, 20.0  # a live playlist changes within 1.5 target durations and 1 s for requests
 
 
 class Look(NamedTuple):
-    """`cadence_s`: the target duration. `complaint`: why there may be no media; `refusal`: why it cannot be played, whatever
-    FFmpeg finds in it. None: not known, which is no fault."""
+    """`cadence_s`: the target duration. `complaint`: why there may be no media, for an operator. `refusal`: why it cannot be
+    played, whatever FFmpeg finds in it. None: not known, which is no failure."""
 
     cadence_s: float | None = None
     complaint: Why | None = None
     refusal: Why | None = None
     url: str = ""  # of the media playlist
-    mark: bytes = b""  # of what it lists: another one is another list
+    mark: bytes = b""  # a digest of what it lists: it changes when the list does
     ended: bool = False  # it has EXT-X-ENDLIST
 
 
@@ -68,7 +70,7 @@ def why_of_status(status: int) -> Why:
 
 
 async def look(source: job.SourceInput, visitor: BoundedClient, timeout_s: float) -> Look:
-    """Reads the media playlist, through one multivariant playlist if need be."""
+    """Reads the media playlist; where the source is a multivariant playlist, that of the first variant."""
     refusal = None
     try:
         async with asyncio.timeout(timeout_s):
@@ -82,7 +84,7 @@ async def look(source: job.SourceInput, visitor: BoundedClient, timeout_s: float
     except TimeoutError:
         return Look(complaint=Why(Cause.UNREACHABLE, f"no answer within {timeout_s:g} s"), refusal=refusal)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):
-        return Look(refusal=refusal)  # FFmpeg has words for these
+        return Look(refusal=refusal)  # FFmpeg's own message tells more
     refusal = refusal or _encryption(text)
     if "#EXTINF" not in text:
         return Look(complaint=Why(Cause.UNPLAYABLE, "empty playlist"), refusal=refusal)
@@ -91,7 +93,7 @@ async def look(source: job.SourceInput, visitor: BoundedClient, timeout_s: float
 
 
 async def name(source: job.SourceInput, visitor: BoundedClient, timeout_s: float) -> Why | None:
-    """What it is that is no media: DASH, a page, an error. None: it has no name."""
+    """What the server sends instead of media: DASH, a web page, an error. None: unknown."""
     try:
         async with asyncio.timeout(timeout_s):
             await _read(source, source.url, visitor)
@@ -103,14 +105,15 @@ async def name(source: job.SourceInput, visitor: BoundedClient, timeout_s: float
 
 
 async def advances(source: job.SourceInput, before: Look, visitor: BoundedClient) -> bool:
-    """Whether the media playlist changes while a live one must (RFC 8216, 6.2.2); one that has ended need not."""
+    """Whether the media playlist changes within the time in which a live one must (RFC 8216, 6.2.2). True for one that has
+    ended."""
     if not before.mark or before.cadence_s is None or before.ended:
         return True
     limit_s = min(_CADENCES * before.cadence_s + _WAY_S, _LONGEST_S)
     try:
         async with asyncio.timeout(limit_s):
             while True:
-                await asyncio.sleep(before.cadence_s / 4)  # a quarter of what a player may ask at
+                await asyncio.sleep(before.cadence_s / 4)  # four times as often as a player may ask
                 answer, _ = await _read(source, before.url, visitor)
                 if _mark(answer) != before.mark:
                     return True
@@ -119,7 +122,7 @@ async def advances(source: job.SourceInput, before: Look, visitor: BoundedClient
 
 
 class _NotAPlaylist(Exception):
-    """What the server answered instead."""
+    """The message tells what the server has sent instead."""
 
     def __init__(self, why: Why) -> None:
         super().__init__(why.text)
@@ -141,7 +144,7 @@ async def _read(source: job.SourceInput, url: str, visitor: BoundedClient) -> tu
 
 
 def _may_be_a_playlist(begun: bytes) -> bool:
-    """Of anything else the first bytes are enough: it may be a stream without an end."""
+    """Whether to read on: of anything else the first bytes are enough, and it may be a stream that does not end."""
     return b"#EXTM3U".startswith(begun[:7])
 
 
@@ -152,12 +155,13 @@ def _what_it_is(answer: BoundedAnswer) -> Why:
     if b"<MPD" in body or kind.lower() == "application/dash+xml":
         return Why(Cause.UNPLAYABLE, "DASH (an MPD), not HLS")
     kind = kind.lower() or "of no type"
-    kind = kind if kind in _TOLD else "of another type"  # a server may write there what it likes
+    kind = kind if kind in _TOLD else "of another type"  # any other text of a server is not repeated
     return Why(Cause.UNPLAYABLE, f"not media ({kind})") if body else Why(Cause.UNREACHABLE, "an empty answer")
 
 
 def _encryption(text: str) -> Why | None:
-    """Why it cannot be decrypted; None: it can, or need not be. FFmpeg knows AES-128 with a key that anybody may fetch."""
+    """Why it cannot be decrypted; None: it can be, or is not encrypted. FFmpeg decrypts AES-128 with a key that can be
+    fetched."""
     refusal = None
     for key in _KEY.finditer(text):
         method = found[1] if (found := _METHOD.search(key[1])) else ""
@@ -169,7 +173,7 @@ def _encryption(text: str) -> Why | None:
         elif method.startswith("SAMPLE-AES"):
             refusal = refusal or Why(Cause.UNPLAYABLE, "encrypted by SAMPLE-AES")
         else:
-            return None  # of several ways to decrypt it one will do
+            return None  # one way to decrypt it is enough
     return refusal
 
 
@@ -180,8 +184,8 @@ def _cadence_s(text: str) -> float | None:
 
 
 def _mark(answer: BoundedAnswer) -> bytes:
-    """Of which segments are listed. Not of the whole text: a server that signs its addresses writes others each time that it
-    is asked, while nothing is added."""
+    """A digest of which segments are listed. Not of the whole text: a server that signs its addresses writes different ones
+    each time, though no segment has been added."""
     body = answer.body
     sequence = _SEQUENCE.search(body)
     last = b""

@@ -1,10 +1,10 @@
-"""One attempt of the process runtime, as a directory: what was started is found again by whoever looks.
+"""One attempt of the process runtime, as a directory. Any process that looks finds there what was started:
 
-started   the line of /proc/PID/stat of the attempt's first process: its pid, and its start time against the pid's reuse
+started   the line of /proc/PID/stat of the attempt's first process: its pid, and its start time, since a pid may be reused
 agent     the agent's pid
 exit      the agent's exit code
-log       what the agent says, its end at least
-healthy   touched by the agent whenever a segment has been stored
+log       the agent's standard output and error, at least their end
+healthy   touched by the agent each time that a segment has been stored
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from orchestrator.core.model import Container, ContainerState
 from orchestrator.core.session.blame import refused_field
 from transcoder.ending import Ending
 
-# The first process of an attempt: it outlives the orchestrator and keeps the agent's exit code. `set -C`: of two, one runs.
+# The first process of an attempt outlives the orchestrator and keeps the agent's exit code. `set -C`: of two that start, one
+# runs.
 _KEEPER = """
 cd "$0" || exit
 read -r stat </proc/$$/stat
@@ -34,9 +35,9 @@ printf '%s\\n' $? >exit
 """
 
 _LOG_LIMIT = 1 << 20
-_REFUSAL_BYTES = 4096  # at the end of the log: why the agent refused its job
+_REFUSAL_BYTES = 4096  # at the end of the log, where the agent says why it refused its job
 _FILE_LIMIT = 4096  # of what is read; a line of /proc/PID/stat has some hundred characters
-_SILENT_S = 120.0  # without a stored segment: unhealthy. As the image's HEALTHCHECK.
+_SILENT_S = 120.0  # so long without a stored segment is unhealthy, as in the image's HEALTHCHECK
 
 
 class _Process(NamedTuple):
@@ -60,12 +61,12 @@ class AttemptDirectory:
         self.number = int(number)
 
     def spawn(self, agent: Sequence[str], environment: dict[str, str]) -> None:
-        # Not subprocess: its objects want to be waited for, and these processes are not ours alone.
+        # Not by subprocess, whose objects must be waited for: these processes are to outlive this one
         os.posix_spawn(
             "/bin/sh",
             ["sh", "-c", _KEEPER, str(self.path), *agent],
             environment,
-            setsid=True,  # a signal to the orchestrator's group, such as Ctrl-C, is not meant for them
+            setsid=True,  # a signal to the orchestrator's process group, such as Ctrl-C, must not reach them
             setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGXFSZ],
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -79,7 +80,7 @@ class AttemptDirectory:
         return _parse(self._read("started"))
 
     def keeper(self) -> _Process | None:
-        """The first process, if it lives."""
+        """The first process, if it is running."""
         started = self.started()
         if started is None:
             return None
@@ -114,7 +115,7 @@ class AttemptDirectory:
             healthy = self._healthy()
             log = self.path / "log"
             if log.exists() and log.stat().st_size > _LOG_LIMIT:
-                os.truncate(log, 0)  # it is written at its end, wherever that is
+                os.truncate(log, 0)  # it is open for appending, so what is written next begins at 0
         except FileNotFoundError:
             return None  # removed meanwhile
         exit_code = self._exit_code() if state is ContainerState.EXITED else None
@@ -130,7 +131,7 @@ class AttemptDirectory:
         )
 
     def pidfd(self) -> int | None:
-        """Readable when the first process ends."""
+        """A pidfd of the first process, readable when it ends; None: it has ended."""
         keeper = self.keeper()
         try:
             return None if keeper is None else os.pidfd_open(keeper.pid)
@@ -143,19 +144,19 @@ class AttemptDirectory:
             _signal(agent.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """The whole group: what a killed agent has left behind, too."""
+        """Kills the whole process group, including what a killed agent has left running."""
         started = self.started()
         if started is None:
             return
         leader = _process(started.pid)
-        # While any of the group lives, the kernel gives its number to nobody else.
+        # The kernel does not reuse the group's number as long as any process of it exists.
         if leader is None or leader.started == started.started:
             _signal(-started.pid, signal.SIGKILL)
 
     def _exit_code(self) -> int:
         code = self._read("exit").strip()
         if not (code.isascii() and code.isdecimal() and len(code) <= 3):
-            return 128 + signal.SIGKILL  # nobody was left to write it
+            return 128 + signal.SIGKILL  # the first process was killed before it could write the code
         return int(code)
 
     def _end_of_log(self) -> str:
@@ -181,7 +182,8 @@ class AttemptDirectory:
 
 
 def _inheritable() -> list[int]:
-    """File descriptors that whoever started the orchestrator has left open: whoever reads their other end would wait for us."""
+    """File descriptors that this process has inherited and would pass on: a reader of their other end would wait until the
+    attempt ends."""
     inheritable = []
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):  # closed meanwhile
@@ -215,4 +217,4 @@ def _reap(pid: int) -> None:
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
-        pass  # started by an orchestrator before this one
+        pass  # it was started by an earlier orchestrator

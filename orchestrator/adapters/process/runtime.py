@@ -1,7 +1,7 @@
-"""Sessions as child processes: the same agent without a container engine, for trying and developing.
+"""Container runtime without containers: runs the same agent as child processes, for development only.
 
-Law: what runs does not depend on who started it. An attempt's whole state is a directory (attempt_directory.py), which a
-restarted orchestrator finds. Linux only: processes that are no children are followed by their pidfd.
+Law: an attempt does not depend on the process that started it. Its whole state is a directory (attempt_directory.py), which a
+restarted orchestrator finds. Linux only: processes that are not its children are followed by pidfd.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from orchestrator.core.model import Container, ContainerState
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ContainerEvent, EngineReport, Launch
 
-_LOOK_S = 0.25  # between looks for what makes no file descriptor readable: pauses
+_LOOK_S = 0.25  # between polls for what makes no file descriptor readable, such as a pause
 _POLL_S = 0.005
 _KILLED_S = 2.0
-_INHERITED = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # of the orchestrator's environment, the agent gets this and no more
+_INHERITED = ("SSL_CERT_FILE", "SSL_CERT_DIR")  # the only variables of the orchestrator's environment that the agent gets
 
 
 class ProcessRuntime:
-    """`ports.ContainerRuntime` without containers. `agent` is the command that is run, `directory` where its state is kept."""
+    """`ports.ContainerRuntime`. `agent`: the command that is run; `directory`: where the attempts' state is kept."""
 
     kind = "process"
 
@@ -59,13 +59,13 @@ class ProcessRuntime:
         found = AttemptDirectory(self._directory / f"{session_id}-{attempt}")
         if not found.path.is_dir():
             return
-        if found.state() is ContainerState.RUNNING:  # what is paused hears no signal
+        if found.state() is ContainerState.RUNNING:  # a paused process handles no signal
             found.terminate()
             await _until(lambda: not found.runs(), grace_s)
         found.kill()
         await _until(lambda: not found.runs(), _KILLED_S)
         shutil.rmtree(found.path, ignore_errors=True)
-        for each in (self._directory, self._base):  # nothing is left behind; what is not empty stays
+        for each in (self._directory, self._base):  # empty directories are deleted, too
             with contextlib.suppress(OSError):
                 each.rmdir()
         self._wake()
@@ -87,12 +87,12 @@ class ProcessRuntime:
             raise EngineUnavailable(f"no place for processes: {error}") from error
 
     async def examine(self) -> EngineReport:
-        """Of this machine, in this code."""
+        """The engine is this machine, and the agent is this installation's."""
         await self.check()
         return EngineReport(directory=str(self._base))
 
     async def close(self) -> None:
-        """What runs, runs on."""
+        """Attempts that run go on."""
 
     def _environment(self, launch: Launch, path: Path) -> dict[str, str]:
         return {
@@ -106,15 +106,16 @@ class ProcessRuntime:
         }
 
     def _make_directory(self) -> None:
-        """Ours alone: a job holds signed addresses, and temporary directories are everybody's."""
+        """Creates the directory, readable by this user only: a job contains signed addresses, and the directory for temporary
+        files is shared by all users."""
         self._base.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._base.stat().st_uid != os.getuid():
-            raise PermissionError(f"{self._base} is somebody else's")
+            raise PermissionError(f"{self._base} belongs to another user")
         self._directory.mkdir(exist_ok=True)
 
     def _attempts(self) -> list[AttemptDirectory]:
         try:
-            # What bears another name is not ours, and keeps nobody from seeing what is
+            # Directories with other names are not ours, and are ignored
             paths = [path for path in self._directory.iterdir() if path.name.rpartition("-")[2].isdecimal()]
             return [AttemptDirectory(path) for path in paths]
         except FileNotFoundError:
@@ -135,7 +136,7 @@ class ProcessRuntime:
         watched: dict[Path, int] = {}
 
         def ended(pidfd: int) -> None:
-            loop.remove_reader(pidfd)  # it stays readable
+            loop.remove_reader(pidfd)  # it would stay readable
             wake.set()
 
         def unwatch(path: Path) -> None:
@@ -158,7 +159,7 @@ class ProcessRuntime:
                 for path in changed:
                     yield ContainerEvent(AttemptDirectory(path).session_id, AttemptDirectory(path).number)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_S):  # wait_for of Python 3.11 may swallow a cancellation
+                    async with asyncio.timeout(_LOOK_S):  # asyncio.wait_for of Python 3.11 may lose a cancellation
                         await wake.wait()
                 wake.clear()
         finally:

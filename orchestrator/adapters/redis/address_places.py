@@ -1,6 +1,7 @@
-"""`ports.AddressPlaces` in Redis: two sorted sets for each address, each operation one script, by Redis's own clock.
+"""`ports.AddressPlaces` in Redis: two sorted sets for each address. Each operation is one script, and uses Redis's own clock.
 
-`starts`: by the time at which each was made. `places`: by the time until which it is only reserved; 0 once its session runs.
+`starts` is sorted by the time of each start. `places` is sorted by the time until which a place is only reserved; 0 once its
+session runs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Redis pub/sub, which carries hints only (law 1): what is lost here is found in the rows.
+"""Event bus on Redis pub/sub. Messages are notifications only (law 1): what is lost here is found in the rows.
 
-However many listen, one connection receives for all: it takes every session's channel by one pattern (events are few) and
-deals out in memory, so that a viewer who comes or goes costs Redis nothing.
+One connection receives for all listeners of this process. It subscribes to all sessions' channels by one pattern, because
+events are few, and passes messages on in memory, so that Redis has nothing to do when a viewer comes or goes.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 _SEND_LIMIT_S = 0.5
 _CONNECTIONS = 16
-_QUEUE_LIMIT = 1000  # a listener that is further behind reads the rows anyway
-_IDLE_S = 5.0  # silent for this long: ask whether anybody is there; for twice as long: connect anew
+_QUEUE_LIMIT = 1000  # a listener that is further behind misses messages, and reads the rows
+_IDLE_S = 5.0  # after so long without a message a ping is sent; after twice as long without an answer, it connects anew
 _BACKOFF_S = (0.1, 2.0)  # the first pause and the longest
 _EVENTS = "stream-session."
 _ALL_EVENTS = f"{_EVENTS}*"
@@ -43,7 +43,7 @@ class RedisEventBus:
             pool = BlockingConnectionPool.from_url(
                 redis_url, max_connections=_CONNECTIONS, timeout=_SEND_LIMIT_S,
                 socket_connect_timeout=_SEND_LIMIT_S, socket_timeout=_SEND_LIMIT_S, socket_keepalive=True,
-                retry=Retry(NoBackoff(), 1),  # a connection kept from before a restart of Redis fails once
+                retry=Retry(NoBackoff(), 1),  # a connection from before a restart of Redis fails once
             )  # fmt: skip
         except ValueError as error:
             raise BadSetting(f"{PREFIX}REDIS_URL: {error}") from None
@@ -113,7 +113,8 @@ class RedisEventBus:
                 del self._queues[channel]
 
     async def _receive(self) -> None:
-        """Until cancelled: connect, deal out; after a growing pause again where Redis goes away."""
+        """Receives until it is cancelled. Where Redis goes away it connects again, with exponential backoff that begins anew
+        after each successful subscription."""
         first_s, longest_s = _BACKOFF_S
         pause_s = first_s
         while True:
@@ -125,7 +126,7 @@ class RedisEventBus:
                 await self._deal(pubsub)
             except (RedisError, OSError, TimeoutError) as error:
                 log.log(logging.WARNING if pause_s == first_s else logging.DEBUG, "Redis does not answer: %s", error)
-            except Exception:  # whatever it was, everybody who listens would be deaf for ever
+            except Exception:  # without this, one unexpected error would end all notifications
                 log.exception("event bus")
             finally:
                 await pubsub.aclose()  # type: ignore[no-untyped-call]

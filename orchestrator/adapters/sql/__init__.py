@@ -1,6 +1,6 @@
-"""The room of SQL, the truth (law 1): channels, sources, providers, sessions, attempts, events, on SQLite and on PostgreSQL.
+"""SQL, which is the truth (law 1): channels, sources, providers, sessions, attempts, events, on SQLite and on PostgreSQL.
 
-Its own law: whatever the engine does to a statement, the caller sees one of the port's errors, and nothing is half written.
+Law: whatever the database does with a statement, the caller gets one of the port's errors, and nothing is written by half.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SqlTables:
-    """The ports over one connection pool; `close` ends the pool."""
+    """All ports of SQL over one connection pool, which `close` ends."""
 
     catalogue: SqlCatalogue
     providers: SqlProviders

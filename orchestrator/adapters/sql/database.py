@@ -1,12 +1,12 @@
-"""What a unit of work is in each engine: bounded in time, all or nothing, and with one kind of error.
+"""Unit of work on SQLite and on PostgreSQL: bounded in time, all or nothing, and with the same errors.
 
-Work runs in threads over SQLAlchemy's synchronous engine. A caller that is cancelled thus never tears a transaction: work that
-has begun is finished, work that has not is dropped. It also keeps long result sets off the event loop, and SQLite, which
-knows no other way than a thread, is reached once per transaction instead of four times per statement.
+Work runs in threads, on SQLAlchemy's synchronous engine. So a caller that is cancelled never interrupts a transaction: work
+that has begun is finished, and work that has not begun is dropped. It also keeps large results off the event loop; and SQLite,
+which can only be used from a thread, is entered once for a transaction instead of four times for a statement.
 
-SQLite: WAL (set once, by the migration), so readers never wait. A process has one writer, a thread with a queue; against the
-other processes it takes the lock at its start (BEGIN IMMEDIATE), for a reader that becomes a writer half way would be refused
-at once instead of waiting its turn.
+SQLite: in WAL mode (set once, by the migration) readers do not wait. A process has one writer, a thread with a queue. A write
+transaction takes the lock at its start (BEGIN IMMEDIATE): one that begins as a reader and then writes would be refused at once,
+instead of waiting for the writers of other processes.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 
 from orchestrator.errors import BadSetting, DatabaseUnavailable, InvalidInput, Stale
 
-BUSY_LIMIT_S = 5.0  # for a free thread, for a lock, for a connection, for a statement
-LIMIT_S = 3 * BUSY_LIMIT_S  # for the whole: a server that has frozen must not hold a session for ever
+BUSY_LIMIT_S = 5.0  # each for a free thread, for a lock, for a connection, for a statement
+LIMIT_S = 3 * BUSY_LIMIT_S  # for the whole unit, in case the server has frozen
 _SQLITE_READERS = 4
 _POSTGRESQL_CONNECTIONS = 12
-# A thread that has had a statement's answer waits so long for a busy event loop to let it run (Python's default is 5 ms): at
-# each statement, while others wait for the lock that its transaction holds.
+# After each statement's answer a thread waits so long for a busy event loop to release the interpreter's lock (Python's default
+# is 5 ms), and meanwhile others wait for the lock of its transaction.
 _SWITCH_INTERVAL_S = 0.0005
 
 T = TypeVar("T")
 
 
 class Database:
-    """A bounded pool of threads and connections; connects on first use. Raises BadSetting for a URL of another engine."""
+    """A bounded pool of threads and connections. Nothing connects before it is used. Raises BadSetting for a URL of another
+    database."""
 
     def __init__(self, url: str) -> None:
         where = database_url(url)
@@ -52,13 +53,13 @@ class Database:
             self._writers = ThreadPoolExecutor(1, "sqlite-writer")
         else:
             self.engine = _postgresql(where)
-            # A single SELECT needs no BEGIN and ROLLBACK around it: two round trips less
+            # A single SELECT needs no BEGIN and no ROLLBACK, which saves two round trips
             self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
             self._readers = self._writers = ThreadPoolExecutor(_POSTGRESQL_CONNECTIONS, "postgresql")
             event.listen(self.engine, "connect", lambda connection, _: self._sockets.add(connection))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Single statements, each seeing what is committed. Raises DatabaseUnavailable, InvalidInput."""
+        """Runs statements without a transaction: each sees what is committed. Raises DatabaseUnavailable, InvalidInput."""
 
         def unit() -> T:
             with self._reading.connect() as connection:
@@ -67,8 +68,8 @@ class Database:
         return await self._run(self._readers, unit)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """One transaction, rolled back on any error. Raises DatabaseUnavailable, Stale for what another transaction has made
-        impossible, InvalidInput for text or numbers that the engine cannot hold."""
+        """Runs one transaction, which is rolled back on any error. Raises DatabaseUnavailable; Stale where another transaction
+        has made it impossible; InvalidInput for text or numbers that the database cannot store."""
 
         def unit() -> T:
             with self.engine.connect() as connection:
@@ -81,7 +82,7 @@ class Database:
         return await self._run(self._writers, unit)
 
     async def close(self) -> None:
-        """Finishes what has begun; drops what has not."""
+        """Finishes the work that has begun, and drops the rest."""
         pools = {self._readers, self._writers}
         ending = [asyncio.create_task(asyncio.to_thread(pool.shutdown, cancel_futures=True)) for pool in pools]
         _, late = await asyncio.wait(ending, timeout=BUSY_LIMIT_S)
@@ -112,20 +113,20 @@ class Database:
             future.cancel()
 
     def _cut(self) -> None:
-        """Ends all connections to a server that has not kept its own time limit, so that the threads are free again.
+        """Ends all connections to a server that has exceeded its own time limit, so that the threads are free again.
 
-        The threads sit in reads that nothing else can end; a socket shut down beneath them is an error to them at once.
+        The threads block in reads that nothing else can end. Shutting their sockets down ends the reads with an error.
         """
         for connection in list(self._sockets):
             with (
-                suppress(OSError, psycopg.Error),  # it has ended by itself
+                suppress(OSError, psycopg.Error),  # the connection has ended by itself
                 socket.socket(fileno=os.dup(connection.fileno())) as beneath,
             ):
                 beneath.shutdown(socket.SHUT_RDWR)
 
 
 def database_url(url: str) -> URL:
-    """The URL with the driver that the project uses. Raises BadSetting for what is neither SQLite in a file nor PostgreSQL."""
+    """The URL with the driver that the project uses. Raises BadSetting unless it names SQLite in a file, or PostgreSQL."""
     try:
         given = make_url(f"postgresql://{url.removeprefix('postgres://')}" if url.startswith("postgres://") else url)
     except ArgumentError:
@@ -140,7 +141,7 @@ def database_url(url: str) -> URL:
 
 
 def words(error: BaseException) -> str:
-    """What the engine said, without the statement and its parameters: they hold credentials."""
+    """The database's message without the statement and its parameters, which contain credentials."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     lines = str(cause).strip().splitlines()
     return lines[0] if lines else type(cause).__name__
@@ -160,7 +161,7 @@ def _translated(unit: Callable[[], T]) -> T:
 def _sqlite(url: URL) -> Engine:
     engine = create_engine(
         url,
-        # No isolation level: the module is to begin no transaction of its own. Any thread may take any connection in turn
+        # No isolation level: sqlite3 must begin no transaction by itself. A connection may be used by one thread after another
         connect_args={"timeout": BUSY_LIMIT_S, "isolation_level": None, "check_same_thread": False},
         pool_size=_SQLITE_READERS + 1,
         max_overflow=0,
@@ -171,7 +172,7 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _: object) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
-        # In WAL mode a commit outlives the process; what a power cut takes is the last moments, never the file
+        # In WAL mode a commit survives the process; a power failure loses the last moments at most, and never the file
         connection.execute("PRAGMA synchronous = NORMAL")
 
     return engine
@@ -183,11 +184,11 @@ def _postgresql(url: URL) -> Engine:
     options = f"{own if isinstance(own, str) else ' '.join(own)} -c statement_timeout={limit_ms}".strip()
     return create_engine(
         url,
-        # tcp_user_timeout: a network that swallows packets
+        # tcp_user_timeout: for a network that loses packets
         connect_args={"connect_timeout": int(BUSY_LIMIT_S), "tcp_user_timeout": limit_ms, "options": options},
         pool_size=_POSTGRESQL_CONNECTIONS,
         max_overflow=0,
         pool_timeout=BUSY_LIMIT_S,
-        pool_pre_ping=True,  # after a restart of the server the pool holds dead connections
+        pool_pre_ping=True,  # after a restart of the server the pool contains dead connections
         hide_parameters=True,
     )

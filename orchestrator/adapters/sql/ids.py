@@ -1,8 +1,8 @@
-"""Ids that a person can read out and a URL, an S3 key and a container's name can hold.
+"""Ids that can be read aloud, and that fit into a URL, an S3 key and a container's name.
 
 `c-` is a channel, `x-` a source, `p-` a provider, `s-` a session; then 7 characters of time and 11 random ones, in Crockford's
-base32 in lower case (no i, l, o, u: nothing to mistake for 1 or 0). The seconds come first, so ids sort by age and new rows lie
-together in an index. The 55 random bits are what keeps one viewer from guessing the playlist address of another.
+base32 in lower case (without i, l, o, u, which look like 1 or 0, or make words). The time comes first, so ids sort by age and
+new rows are next to each other in an index. The 55 random bits keep viewers from guessing each other's playlist addresses.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The leader's lease: one row with an owner and an expiry, compared and set in one transaction by the database's clock.
+"""The leader lease: one row with a holder and an expiry, compared and set in one transaction by the database's clock.
 
-A row and not PostgreSQL's advisory lock: a lock lasts as long as its connection, which a stopped process (SIGSTOP) keeps open,
-so nobody could take over from it; a pooler may hand the connection, and the lock with it, to another client; SQLite has none.
+Why a row and not PostgreSQL's advisory lock: such a lock lasts as long as its connection, which a stopped process (SIGSTOP)
+keeps open, so nobody could take over from it; a connection pooler may give the connection, and with it the lock, to another
+client; and SQLite has no such lock.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from orchestrator.adapters.sql.schema import leadership, orchestrators
 from orchestrator.ports import Challenger, Leader
 
 _NAME: Final = "orchestrator"
-_LONGEST_LEASE_S: Final = 60.0  # one that ends later than this was written before the clock was set back
+_LONGEST_LEASE_S: Final = 60.0  # one that expires later than this was written before the clock was set back
 _JULIAN_EPOCH: Final = 2_440_587.5  # 1970-01-01 in SQLite's julianday()
 
 _OWN = leadership.c.name == _NAME

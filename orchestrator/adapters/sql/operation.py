@@ -1,6 +1,6 @@
-"""What concerns the whole deployment: which orchestrators are alive, what is wanted of all, and how old history goes.
+"""What concerns the whole deployment: the orchestrators that run, the leader, draining, and the deletion of old history.
 
-Law: history goes by whole sessions that have ended, in transactions that hold no lock for long.
+Law: history is deleted session by session, of sessions that have ended, in short transactions.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from transcoder.ending import Ending
 
 _ATTEMPT_ROW = tuple(attempts.c[field.name] for field in fields(AttemptRow))
 _ROW = tuple(orchestrators.c[field.name] for field in fields(OrchestratorRow))
-_FORGET_S = 24 * 3600.0  # of an orchestrator that was killed and never said goodbye
+_FORGET_S = 24 * 3600.0  # after so long the row of an orchestrator that was killed is deleted
 _DRAIN = "drain"
 _DRAINING_SINCE = select(intents.c.at).where(intents.c.name == _DRAIN)
 _SESSIONS_AT_ONCE = 200
 _REFUSED_JOBS = 100
-_IDS_AT_ONCE = 500  # SQLite takes some thousands of parameters, PostgreSQL's planner likes few
+_IDS_AT_ONCE = 500  # SQLite allows some thousands of parameters, and PostgreSQL plans few of them faster
 
 
 class SqlOperation:
@@ -118,7 +118,7 @@ class SqlOperation:
         def work(connection: Connection) -> int:
             ids = connection.scalars(over).all()
             gone = 0
-            # The sessions last, and only when nothing of theirs is left: a cascade would be a transaction without a bound.
+            # The sessions come last, when nothing refers to them any more: a cascade would be a transaction of any length.
             for table in (events, attempts):
                 gone += _delete_some(connection, table, ids, limit - gone)
                 if gone >= limit:
@@ -129,7 +129,7 @@ class SqlOperation:
 
 
 def refuse_while_draining(connection: Connection) -> None:
-    """Within the transaction that would add a session. Raises LimitReached."""
+    """To be called within the transaction that would add a session. Raises LimitReached."""
     if _draining_since(connection) is not None:
         raise LimitReached("draining", DRAINING, DRAIN_RETRY_S)
 

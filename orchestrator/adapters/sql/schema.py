@@ -1,20 +1,17 @@
-"""The tables. What is desired (the API's columns) is kept apart from what is observed (the orchestrator's).
+"""The tables. Columns of what is desired, which the API writes, are apart from columns of what is observed, which the
+orchestrator writes.
 
-A column is named like the field of `orchestrator.core.model` that it holds. Times are unix seconds in doubles and JSON is text:
-the same in both engines. `orchestrator/migrations` builds this schema; a test keeps the two equal.
+A column is named like the field of `orchestrator.core.model` that it holds. Times are unix seconds in doubles. The migrations
+in `orchestrator/migrations` create this schema; a test compares the two.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Any
-
-import msgspec
+from msgspec import Struct
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Dialect,
     Double,
     ForeignKey,
     ForeignKeyConstraint,
@@ -23,11 +20,11 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
 
+from orchestrator.adapters.sql.column_types import Json, Sorted, Word
 from orchestrator.core.catalogue.imported import ImportedChannel, ImportedSource
 from orchestrator.core.model import (
     Cause,
@@ -45,28 +42,8 @@ from orchestrator.core.model import (
     Why,
 )
 
-_encode = msgspec.json.Encoder().encode
 
-
-class Json(TypeDecorator[Any]):
-    """A value of `shape` as JSON text; None is NULL."""
-
-    impl = Text
-    cache_ok = True
-
-    def __init__(self, shape: Any) -> None:
-        super().__init__()
-        self.shape = shape
-        self._decode = msgspec.json.Decoder(shape).decode
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else _encode(value).decode()
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return None if value is None else self._decode(value)
-
-
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
+class StateDocument(Struct, frozen=True, kw_only=True):
     """The column `state`: a session's state, and its fields that outlive one. Fields are added with a default."""
 
     state: State
@@ -78,26 +55,6 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     faults: int = 0
     retries: int = 0
 
-
-class Word(TypeDecorator[Any]):
-    """A member of a StrEnum as its text: a new member needs no migration."""
-
-    impl = Text
-    cache_ok = True
-
-    def __init__(self, words: type[StrEnum]) -> None:
-        super().__init__()
-        self.words = words
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else str(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        return None if value is None else self.words(value)
-
-
-# By code points in both engines: PostgreSQL would else sort by the locale of its host.
-Sorted = Text().with_variant(Text(collation="C"), "postgresql")
 
 metadata = MetaData(
     naming_convention={
@@ -146,7 +103,7 @@ sources = Table(
     Column("id", Text, primary_key=True),
     Column("channel_id", Text, ForeignKey("channels.id", ondelete="CASCADE"), nullable=False),
     Column("url", Text, nullable=False),
-    Column("priority", Integer, nullable=False),  # dense from 1; not unique, for it could not be moved row by row
+    Column("priority", Integer, nullable=False),  # dense from 1; not unique, because sources are moved row by row
     Column("user_agent", Text),
     Column("headers", Json(dict[str, str]), nullable=False),
     Column("status", Word(SourceStatus), nullable=False),
@@ -159,12 +116,12 @@ sources = Table(
     Column("media", Json(Media)),
     Column("provider_id", Text, ForeignKey("providers.id", ondelete="SET NULL"), index=True),
     Column("imported", Json(ImportedSource)),  # what an import last wrote; NULL: the operator's own
-    Column("problematic_since", Double),  # without a break; of no meaning in another status
+    Column("problematic_since", Double),  # without a break; has no meaning in another status
     Column("failures_in_a_row", Integer, nullable=False, server_default=text("0")),
     Column("healthy_since", Double),
     Column("healthy_at", Double),
-    Column("probe_asked_at", Double),  # NULL: nobody waits for a probe ...
-    Column("probe_refused", Text),  # ... because the last one that was asked for was not made, and why; NULL: it was
+    Column("probe_asked_at", Double),  # NULL: no probe is requested ...
+    Column("probe_refused", Text),  # ... and this is why the last requested one was refused; NULL: it was made
     Index("ix_sources_channel_id", "channel_id", "priority"),
 )
 PROBLEMATIC = text("status = 'problematic'")
@@ -185,14 +142,14 @@ channel_failovers = Table(
     UniqueConstraint("channel_id", "failover_channel_id"),
 )
 
-# History outlives its subject: a session names its channel and sources by ids that may be gone, hence no foreign keys. (One
-# with SET NULL would lose the name, and would make a channel's deletion wait for each of its sessions' commits.)
+# History outlives its subject: a session keeps the ids of a channel and of sources that may have been deleted, so these columns
+# are no foreign keys. (With SET NULL the id would be lost, and deleting a channel would wait for commits of all its sessions.)
 sessions = Table(
     "sessions",
     metadata,
     Column("id", Text, primary_key=True),
     Column("channel_id", Text, nullable=False),
-    Column("viewer", Text, nullable=False),  # SHARED: of all viewers of the channel
+    Column("viewer", Text, nullable=False),  # SHARED: the session is shared by all viewers of the channel
     Column("created_at", Double, nullable=False),
     # Intent: whoever writes it bumps the version
     Column("desired", Word(Desired), nullable=False),
@@ -200,7 +157,7 @@ sessions = Table(
     Column("end_reason", Word(EndReason)),
     # State: compare-and-swap on the version
     Column("version", Integer, nullable=False),
-    Column("state", Json(Kept)),
+    Column("state", Json(StateDocument)),
     # What follows from the state, for queries
     Column("phase", Word(Phase), nullable=False),
     Column("attempt", Integer),
@@ -229,7 +186,7 @@ sessions = Table(
     Column("retry_at", Double),
     Column("slate_at", Double),
     Column("slate_faults", Integer, nullable=False, server_default=text("0")),
-    # The highest event id given: taking the next one locks the row, so ids have no gap and appear in order
+    # The highest event id that was given. Taking the next one locks the row, so ids have no gaps and appear in order
     Column("last_event", Integer, nullable=False, server_default=text("0")),
     Index("ix_sessions_created_at", "created_at", "id"),
     Index("ix_sessions_phase", "phase", "created_at", "id"),
@@ -256,7 +213,7 @@ leases = Table(
     Index("ix_leases_viewer", "viewer"),
 )
 
-# What a part of the system last said of itself
+# When a part of the system last reported something
 marks = Table(
     "marks",
     metadata,
@@ -279,7 +236,7 @@ attempts = Table(
     Column("start_cause", Word(Cause)),
     Column("end_cause", Word(Cause)),
     Column("legs", Json(tuple[Leg, ...])),  # what each input played in it
-    Index("ix_attempts_started_at", "started_at"),  # "what happened at 21:04?"
+    Index("ix_attempts_started_at", "started_at"),
 )
 
 events = Table(
@@ -293,7 +250,7 @@ events = Table(
     Column("causes", Json(Causes), nullable=False, server_default=text("'{}'")),  # of the texts in the fields
 )
 
-# Every event in the order in which it was written, whosever it is (core/reading/journal.py). A number is never given twice.
+# Every event of all sessions in the order in which it was written (core/reading/journal.py). No number is given twice.
 journal = Table(
     "journal",
     metadata,
@@ -305,7 +262,7 @@ journal = Table(
     sqlite_autoincrement=True,
 )
 
-# Who runs, as each says itself every few seconds: how the others, and a person, see that nobody does.
+# The orchestrators that run, as each announces itself every few seconds, so that others can see when none does.
 orchestrators = Table(
     "orchestrators",
     metadata,
@@ -329,7 +286,7 @@ leadership = Table(
     Column("refused_at", Double),
 )
 
-# What the operator wants of the whole deployment, since when; no row: it is not wanted.
+# What the operator wants for the whole deployment, and since when; no row: it is not wanted.
 intents = Table(
     "intents",
     metadata,

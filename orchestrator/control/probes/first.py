@@ -1,7 +1,8 @@
-"""Sources that nobody has probed or played yet (new, imported, edited) are probed once in the background, a few at a time.
+"""First probes: sources that have never been probed or played (new, imported, edited) are probed once, in the background.
 
-Law: they come after everything else. A provider that somebody waits for is passed over; a first look whose connection is needed
-is cut off, says nothing, and is made again later. What fails its first look is problematic, and recovery's from then on.
+Law: first probes come after everything else. Only a few run at once; providers for which a session or a request waits are left
+out; and a first probe is cancelled when its connection is needed, which says nothing about its source, and is made again later.
+A source that fails its first probe is problematic, and re-probed like any other.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from orchestrator.ports import Probes
 
 log = logging.getLogger(__name__)
 
-AGAIN_S: Final = 3600.0  # a look that gave no verdict is not made again sooner
-CUT_OFF_S: Final = 30.0  # nor one that made room
-_ROWS = 500  # in one look
+AGAIN_S: Final = 3600.0  # a probe without a verdict is not repeated sooner
+CANCELLED_S: Final = 30.0  # nor one that was cancelled
+_ROWS = 500  # are read at once
 
 
 class FirstProbes:
-    """`tell` is called with each source whose probe has news."""
+    """`tell` is called with each source that has been probed."""
 
     def __init__(
         self,
@@ -52,12 +53,13 @@ class FirstProbes:
         self._may_act = may_act
         self._now = now
         self._under_way: dict[str, Source] = {}
-        # By source: the address that was looked at, and until when it is left
+        # By source: the address that was probed, and until when it is not probed again
         self._not_before: dict[str, tuple[str, float]] = {}
         self._looking = asyncio.Lock()
 
     async def look(self) -> None:
-        """Begin what can be begun now; each that ends makes the next look. Raises DatabaseUnavailable, NotLeading."""
+        """Starts the first probes that can be started now; each that ends looks for the next ones. Raises DatabaseUnavailable,
+        NotLeading."""
         async with self._looking:
             now = self._now()
             self._not_before = {each: left for each, left in self._not_before.items() if left[1] > now}
@@ -73,7 +75,7 @@ class FirstProbes:
             spare |= {each.provider_id: 0 for each in asked if each.provider_id in spare}
             wanted = {each.id for each in asked}
             full = {provider for provider, left in spare.items() if left < 1}
-            if not full.isdisjoint(limited):  # others may stand behind a long list of theirs
+            if not full.isdisjoint(limited):  # a long list of theirs may have kept other sources out of what was read
                 unseen = await self._due(_ROWS, but_of=full)
             free = (each for each in unseen if each.id not in wanted)
             running = self._scheduler.running
@@ -81,13 +83,13 @@ class FirstProbes:
                 self._begin(source)
 
     async def _due(self, limit: int, but_of: Collection[str] = ()) -> tuple[Source, ...]:
-        busy = frozenset(self._under_way)  # what ends while rows are read may still stand in them
+        busy = frozenset(self._under_way)  # a source whose probe ends while rows are read may still be in what was read
         unseen = await self._probes.unseen(limit, but_of=but_of)
         left = {each: address for each, (address, _) in self._not_before.items()}
         return tuple(each for each in unseen if each.id not in busy and left.get(each.id) != each.address)
 
     async def _count(self) -> None:
-        """Limits as they are now. While the engine is silent, limited providers' sources wait."""
+        """Reads the limits and counts what is in use. While the engine does not answer, sources of limited providers wait."""
         with contextlib.suppress(EngineUnavailable):
             await self._inventory.take()
         await self._inventory.limits()
@@ -97,18 +99,18 @@ class FirstProbes:
         if probe is None:
             return
         self._under_way[source.id] = source
-        self._tasks.start(self._follow(source, probe), f"first look at {source.id}")
+        self._tasks.start(self._follow(source, probe), f"first probe of {source.id}")
 
     async def _follow(self, source: Source, probe: asyncio.Task[Source | None]) -> None:
         try:
             probed = await asyncio.shield(probe)
         finally:
             del self._under_way[source.id]
-        if probed is None:  # it made room, or could not be written
-            self._not_before[source.id] = (source.address, self._now() + CUT_OFF_S)
+        if probed is None:  # it was cancelled, or could not be written
+            self._not_before[source.id] = (source.address, self._now() + CANCELLED_S)
             return
         if probed.status is SourceStatus.UNKNOWN and probed.address == source.address:
             self._not_before[source.id] = (source.address, self._now() + AGAIN_S)
         self._tell(probed)
-        with contextlib.suppress(Temporary):  # the job comes back to it
+        with contextlib.suppress(Temporary):  # the periodic job comes back to it
             await self.look()

@@ -1,8 +1,8 @@
-"""Probes that a person has asked for. Law: they are made here, where providers' connections are counted, and nowhere else.
+"""Requested probes: makes the probes that people ask for through the API and the command line.
 
-What is asked for is read from rows (law 1): a nudge makes the look come now, the job finds what a nudge has lost, and what was
-asked while nobody was there. A probe waits its turn behind other probes, which end; behind sessions it waits a moment, and is
-then refused, which says nothing about its source.
+Law: only the orchestrator probes, because only it counts the providers' connections. Requests are read from rows (law 1): a
+nudge makes this happen at once, and a periodic job finds requests whose nudge was lost. A request waits for other probes, which
+end soon. Where sessions hold all connections it waits for a moment, and is then refused, which says nothing about the source.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from orchestrator.ports import EventBus, Probes
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S: Final = 2.0  # for a connection that sessions hold
-_AT_ONCE = 8  # a hung source holds its place for seconds; new sessions' probes must not queue behind all of them
-_SLOW_S = 25.0  # a playlist that must be seen to advance may take so long, and there may be one probe in the way
+PATIENCE_S: Final = 2.0  # so long a request waits for a connection that sessions hold
+_AT_ONCE = 8  # a source that hangs takes seconds, and probes for new sessions must not queue behind many of those
+_SLOW_S = 25.0  # a playlist that must be seen to advance may take so long, and another probe may come first
 
 
 def answer_limit_s(settings: Settings) -> float:
-    """Who has waited so long for a probe that an orchestrator knows of is far behind in its queue."""
+    """So long a client waits for the answer while an orchestrator is running; longer means a long queue before it."""
     return settings.probe_timeout_s + _SLOW_S
 
 
 class RequestedProbes:
-    """`tell` is called with each source whose probe has news."""
+    """`tell` is called with each source that has been probed."""
 
     def __init__(
         self,
@@ -60,17 +60,17 @@ class RequestedProbes:
         self._may_act = may_act
         self._now = now
         self._under_way: set[str] = set()
-        self._full_since: dict[str, float] = {}  # of the sources whose provider's connections are all held by sessions
+        self._full_since: dict[str, float] = {}  # by source: since when sessions have held all connections of its provider
         self._looking = asyncio.Lock()
 
     def wake(self) -> None:
-        """Look now."""
-        self._tasks.start(self._look_quietly(), "asked probes")
+        """Looks for requests now, in the background."""
+        self._tasks.start(self._look_quietly(), "requested probes")
 
     async def look(self) -> None:
-        """Begin what can be begun now; the rest waits for the next look. Raises DatabaseUnavailable, NotLeading."""
+        """Starts the requested probes that can be started now. Raises DatabaseUnavailable, NotLeading."""
         async with self._looking:
-            busy = frozenset(self._under_way)  # what ends while rows are read may still stand in them
+            busy = frozenset(self._under_way)  # a probe that ends while rows are read may still be requested in what was read
             asked = [each for each in await self._probes.asked() if each.id not in busy]
             self._full_since = {each.id: self._full_since[each.id] for each in asked if each.id in self._full_since}
             if not asked:
@@ -85,13 +85,14 @@ class RequestedProbes:
                     self._begin(source)
                 elif self._now() - self._full_since.setdefault(source.id, self._now()) >= PATIENCE_S:
                     await self._probes.refuse(source.id, why)
-                    del self._full_since[source.id]  # who asks again waits again
+                    del self._full_since[source.id]  # another request for it waits anew
                     refused = True
             if refused:
                 await self._say()
 
     async def _count(self) -> None:
-        """A limit may just have been edited, by whoever asks. While the engine is silent, limited providers' sources wait."""
+        """Reads the limits, which may have been edited just now, and counts what is in use. While the engine does not answer,
+        sources of limited providers wait."""
         with contextlib.suppress(EngineUnavailable):
             await self._inventory.take()
         await self._inventory.limits()
@@ -103,27 +104,27 @@ class RequestedProbes:
         probe = self._scheduler.start(source)
         if probe is not None:
             self._under_way.add(source.id)
-            self._tasks.start(self._follow(source.id, probe), f"asked probe of {source.id}")
+            self._tasks.start(self._follow(source.id, probe), f"requested probe of {source.id}")
 
     async def _follow(self, source_id: str, probe: asyncio.Task[Source | None]) -> None:
         try:
             probed = await asyncio.shield(probe)
         finally:
             self._under_way.discard(source_id)
-        if probed is not None:  # else it was cut off, or could not be written: the job comes back to it
+        if probed is not None:  # else it was cancelled, or not written: the periodic job comes back to it
             self._tell(probed)
             self.wake()
             await self._say()
 
     async def _say(self) -> None:
-        """Best effort: who waits reads the row (law 1)."""
+        """Best effort: clients that wait read the row (law 1)."""
         try:
             await self._bus.changed()
         except BusUnavailable as error:
-            log.info("an answered probe is not told: %s", error)
+            log.info("clients are not notified of an answered probe: %s", error)
 
     async def _look_quietly(self) -> None:
         try:
             await self.look()
         except Temporary as error:
-            log.warning("asked probes: %s", error)
+            log.warning("requested probes: %s", error)

@@ -1,7 +1,8 @@
-"""Channels and their ordered sources. Law: a channel's order is dense from 1, whoever writes at the same time.
+"""Channels and their ordered sources.
 
-Whoever touches the order locks the channel's row, then its sources by id: the order of locks of a session's commit, too
-(records.py), so that they wait for each other but never for ever.
+Law: the priorities of a channel's sources are dense from 1, also under concurrent writes. A transaction that changes the order
+locks the channel's row, then its sources' rows by id. A session's commit locks in the same order (sessions/records.py), so
+there are no deadlocks.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ _CHANNEL_FIELDS = tuple(field.name for field in fields(Channel))
 _CHANNEL = tuple(channels.c[name] for name in _CHANNEL_FIELDS)
 _LINE = select(*SOURCE_COLUMNS).where(sources.c.channel_id.in_(bindparam("line", expanding=True)))
 _LINE = _LINE.order_by(sources.c.priority, sources.c.id)
-# Made once, as every statement that is executed again and again: to build one costs more than to execute it
+# Statements that are executed often are built once: building one costs more than executing it
 _OF_CHANNEL = select(*SOURCE_COLUMNS).where(sources.c.channel_id == bindparam("own"))
 _OF_CHANNEL = _OF_CHANNEL.order_by(sources.c.priority, sources.c.id)
 _BY_ID = select(*SOURCE_COLUMNS).where(sources.c.id == bindparam("own"))
 _BY_ID_LOCKED = _BY_ID.with_for_update()
 _NAMED = select(*_CHANNEL).where(or_(channels.c.id == bindparam("name"), channels.c.slug == bindparam("name")))
-# A slug may look like another channel's id: the id wins
+# A slug may equal another channel's id: the id wins
 _NAMED = _NAMED.order_by(case((channels.c.id == bindparam("name"), 0), else_=1)).limit(1)
 _UNNUMBERED = 2**31 - 1
 
@@ -70,7 +71,7 @@ class SqlCatalogue:
         return await self._database.read(lambda connection: _read_channel(connection, channel))
 
     async def channels(self, *, limit: int = 100, after: str | None = None, search: str | None = None) -> tuple[Channel, ...]:
-        """Raises InvalidInput('after') where that channel has gone."""
+        """Raises InvalidInput('after') where that channel no longer exists."""
         place = (channels.c.sort_number, channels.c.name, channels.c.id)
         query = select(*_CHANNEL).order_by(*place).limit(limit)
         if search:
@@ -126,7 +127,7 @@ class SqlCatalogue:
         self, source_id: str, *, url: str | None = None, user_agent: str | None = None,
         headers: dict[str, str] | None = None, enabled: bool | None = None, provider_id: str | None = None,
     ) -> Source:  # fmt: skip
-        """An empty `user_agent` or `provider_id` takes the source's own away."""
+        """An empty `user_agent` or `provider_id` removes the source's own."""
 
         now = time.time()
 
@@ -147,7 +148,7 @@ class SqlCatalogue:
         def work(connection: Connection) -> None:
             channel_id = _read_source(connection, source_id).channel_id
             _lock(connection, channel_id)
-            priority = _read_source(connection, source_id).priority  # only now does it stay
+            priority = _read_source(connection, source_id).priority  # read again: only under the lock does it not change
             connection.execute(delete(sources).where(sources.c.id == source_id))
             _shift(connection, channel_id, priority, by=-1)
 
@@ -215,7 +216,7 @@ def _channel(row: Row[Any]) -> Channel:
 
 
 def _editable(channel: Channel) -> dict[str, Any]:
-    """What `update_channel` may write, and what is derived from it."""
+    """The columns that `update_channel` may write, and those derived from them."""
     words = (channel.name, channel.slug, channel.group, channel.tvg_id, channel.tvg_name, channel.number)
     return {
         "slug": channel.slug,
@@ -232,7 +233,7 @@ def _editable(channel: Channel) -> dict[str, Any]:
 
 
 def derived(number: int | None, words: Iterable[str | int | None]) -> dict[str, Any]:
-    """The columns that a channel's place and a search are read from; `words` are all that it is called by."""
+    """The columns by which channels are ordered and searched; `words` are all names of the channel."""
     return {
         "sort_number": _UNNUMBERED if number is None else number,
         "search_text": "\n".join(str(word) for word in words if word is not None).casefold(),
@@ -273,7 +274,7 @@ def _lock(connection: Connection, channel_id: str) -> None:
 
 
 def _shift(connection: Connection, channel_id: str, priority: int, *, by: int) -> None:
-    """Moves the sources from `priority` on."""
+    """Moves the sources from this priority on."""
     tail = update(sources).where(sources.c.channel_id == channel_id, sources.c.priority >= priority)
     connection.execute(tail.values(priority=sources.c.priority + by))
 

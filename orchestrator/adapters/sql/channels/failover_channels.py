@@ -1,6 +1,7 @@
-"""Failover channels, and the line-ups that follow from them. Law: few queries, however many channels stand behind each other.
+"""Failover channels, and the sources that a channel may use because of them.
 
-What is behind a disabled channel is not reached: it is as if it were not named.
+Law: the number of queries does not depend on how many channels follow each other. A disabled channel, and what is reached only
+through it, is left out.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def read_failovers(connection: Connection, channel_id: str) -> tuple[Channel, ..
 
 
 def read_all_failovers(connection: Connection) -> Mapping[str, Sequence[str]]:
-    """Of every channel that has some, in order."""
+    """Channel → its failover channels in order, of every channel that has some."""
     query = select(_EDGE.channel_id, _EDGE.failover_channel_id).order_by(_EDGE.channel_id, _EDGE.position)
     of: dict[str, list[str]] = defaultdict(list)
     for channel_id, failover_id in connection.execute(query):
@@ -38,10 +39,10 @@ def read_all_failovers(connection: Connection) -> Mapping[str, Sequence[str]]:
 
 def write_failovers(connection: Connection, channel_id: str, channel_ids: Sequence[str]) -> tuple[Channel, ...]:
     if channel_id in channel_ids:
-        raise InvalidInput("channels", "a channel is no failover of itself")
+        raise InvalidInput("channels", "a channel cannot be its own failover channel")
     if len(set(channel_ids)) < len(channel_ids):
-        raise InvalidInput("channels", "a channel stands there twice")
-    # All of them in the order of everybody, for each row that names a channel locks it
+        raise InvalidInput("channels", "a channel is named twice")
+    # Locked in the order of every transaction, because each row that names a channel locks it
     named = select(channels.c.id).where(channels.c.id.in_({channel_id, *channel_ids})).order_by(channels.c.id)
     known = set(connection.scalars(named.with_for_update()))
     if channel_id not in known:
@@ -59,7 +60,7 @@ def write_failovers(connection: Connection, channel_id: str, channel_ids: Sequen
 
 
 def read_edges(connection: Connection, channel_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
-    """The failover channels of these, of theirs, and so on: by one query. Disabled ones are left out."""
+    """The failover channels of these channels, of those, and so on, by one query. Disabled ones are left out."""
     edges: dict[str, list[str]] = defaultdict(list)
     for channel_id, failover_id in connection.execute(_EDGES, {"roots": list(channel_ids)}):
         edges[channel_id].append(failover_id)
@@ -76,7 +77,7 @@ def _edges() -> Select[Any]:
     return query.join(channels, usable).order_by(_EDGE.channel_id, _EDGE.position)
 
 
-_EDGES = _edges()  # made once: every look at a session reads it
+_EDGES = _edges()  # built once: each observation of a session executes it
 
 
 def read_signatures(connection: Connection, channel_ids: Collection[str]) -> Mapping[str, Signature]:

@@ -1,6 +1,7 @@
-"""What imports know and write. Law: a channel that has changed since its plan was made is left alone: the next import sees it.
+"""What a playlist import reads and writes.
 
-Rows are locked in the order of everybody: channels by id, then sources by id.
+Law: a channel that has changed since the import was planned is left alone; the next import sees the change. Rows are locked in
+the order of every transaction: channels by id, then sources by id.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class SqlImports:
 
 
 def _lock(connection: Connection, ids: list[str]) -> dict[str, KnownChannel]:
-    """These channels as they are now, and remain until the transaction ends."""
+    """These channels as they are now; locked, so they stay so until the transaction ends."""
     if not ids:
         return {}
     query = select(*_CHANNEL).where(channels.c.id.in_(ids)).order_by(channels.c.id).with_for_update()

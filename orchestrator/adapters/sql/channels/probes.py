@@ -1,5 +1,5 @@
-"""Probes that somebody has asked for: two columns of a source's row, which its next probe clears (catalogue.py). And sources
-that nobody has probed yet."""
+"""Requests for probes, which are two columns of a source's row that its next probe clears (catalogue.py); and sources that have
+not been probed yet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.adapters.sql.schema import PROBE_ASKED, UNKNOWN, channels, sou
 from orchestrator.core.model import Source
 from orchestrator.ports import ProbeAnswer
 
-_IDS_AT_ONCE = 500  # SQLite takes some thousands of parameters, PostgreSQL's planner likes few
+_IDS_AT_ONCE = 500  # SQLite allows some thousands of parameters, and PostgreSQL plans few of them faster
 _ASKED = select(*SOURCE_COLUMNS).where(PROBE_ASKED).order_by(sources.c.probe_asked_at.desc(), sources.c.id)
 _UNSEEN = select(*SOURCE_COLUMNS).join(channels, channels.c.id == sources.c.channel_id).where(UNKNOWN, channels.c.enabled)
 _UNSEEN = _UNSEEN.order_by(sources.c.priority, sources.c.id)
@@ -36,7 +36,7 @@ class SqlProbes:
         self._database = database
 
     async def ask(self, source_ids: Collection[str], now: float) -> None:
-        rows = [{"own": each, "at": now} for each in sorted(source_ids)]  # the order of every transaction's locks
+        rows = [{"own": each, "at": now} for each in sorted(source_ids)]  # every transaction locks sources in this order
 
         def work(connection: Connection) -> None:
             if rows:

@@ -1,4 +1,4 @@
-"""Providers: accounts that sources come from."""
+"""Providers: the accounts that sources belong to, with their connection limits."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class SqlProviders:
         touched = select(sources.c.channel_id).where(own)
 
         def work(connection: Connection) -> None:
-            # Locks in the order of everybody: channels by id, then sources by id
+            # Every transaction locks in this order: channels by id, then sources by id
             of_them = select(channels.c.id, channels.c.imported).where(channels.c.id.in_(touched)).order_by(channels.c.id)
             affected = connection.execute(of_them.with_for_update()).all()
             connection.execute(select(sources.c.id).where(own).order_by(sources.c.id).with_for_update()).all()
@@ -105,7 +105,8 @@ _AT_ONCE = 1000
 
 
 def _close_ranks(connection: Connection, provider_id: str, affected: Sequence[Any]) -> None:
-    """The order of what is left is dense again; channels that the provider's imports brought go where nothing is left."""
+    """Makes the priorities of the remaining sources dense again, and deletes channels that the provider's imports had added and
+    that have no source left."""
     ids = [row.id for row in affected]
     place = func.row_number().over(partition_by=sources.c.channel_id, order_by=(sources.c.priority, sources.c.id))
     ranked = select(sources.c.id, place.label("place")).where(sources.c.channel_id.in_(ids)).subquery()
@@ -128,7 +129,7 @@ def _unique(connection: Connection, statement: Insert | Update, name: str) -> No
 
 def _read(connection: Connection, provider: str) -> Provider:
     query = select(*_PROVIDER).where(or_(providers.c.id == provider, providers.c.name == provider))
-    # A name may look like another provider's id: the id wins
+    # A name may equal another provider's id: the id wins
     row = connection.execute(query.order_by(case((providers.c.id == provider, 0), else_=1)).limit(1)).one_or_none()
     if row is None:
         raise NotFound(f"provider {provider}")

@@ -1,6 +1,6 @@
-"""A source as a row: reading it, and changing it under its lock.
+"""A source as a row: reads it, and changes it under its lock.
 
-Law: a source's health is computed by `core.source.health` alone, between a locked read and the write of the same transaction.
+Law: a source's health is computed by `core.source.health` alone, between a locking read and the write of the same transaction.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orchestrator.core.source import health
 _FIELDS = tuple(field.name for field in fields(Source))
 SOURCE_COLUMNS = tuple(sources.c[name] for name in _FIELDS)
 
-# Made once, as every statement that is executed again and again: to build one costs more than to execute it
+# Built once: building a statement costs more than executing it
 _LOCKED = select(*SOURCE_COLUMNS).where(sources.c.id == bindparam("own")).with_for_update()
 HEALTH_COLUMNS = (*health.FIELDS, "last_failure_reason")  # the latter is for the release before 0018
 _HEALTH = (
@@ -34,12 +34,12 @@ def source_of(row: Iterable[Any]) -> Source:
 
 
 def health_of(source: Source) -> dict[str, Any]:
-    """The columns of its health."""
+    """The columns of the source's health."""
     return {name: getattr(source, name) for name in HEALTH_COLUMNS}
 
 
 def happened(connection: Connection, source_id: str, what: Sequence[health.Happening], now: float) -> None:
-    """Writes what has happened to the source, in this order. Nothing, where it has been deleted."""
+    """Applies what has happened to the source, in this order. A no-op where the source has been deleted."""
     row = connection.execute(_LOCKED, {"own": source_id}).one_or_none()
     if row is None:
         return

@@ -1,10 +1,10 @@
-"""Who asks for a session joins the running one or begins one, where there is room. Law: what is counted is counted by whoever
-may add to it, alone; and who asks while others are let in is let in together with all who wait, in one transaction.
+"""Admission: a request for a session joins the running one, or begins a new one if the limits allow it.
 
-PostgreSQL: the turn is an advisory lock, taken before any row is locked. SQLite has one writer anyway, who has waited before it
-read anything.
+Law: only one transaction at a time counts and adds sessions, so that limits hold exactly. Requests that arrive while one
+transaction is under way are admitted together in the next one (group commit). Each request is answered, whatever happens: an
+unexpected error is the answer to the request that has met it.
 
-Whatever happens, everybody who waits is answered: an exception that nobody has thought of is the answer to the one who met it.
+PostgreSQL: an advisory lock, taken before any row is locked, lets one transaction in at a time. SQLite has one writer anyway.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from orchestrator.ports import FRESH_S, Lease, SessionRow
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 50  # in one transaction: others wait for it
-_ANSWER_S = 2 * LIMIT_S  # for the turn and for the transaction
+_AT_ONCE = 50  # in one transaction, for which others wait
+_ANSWER_S = 2 * LIMIT_S  # for the wait and for the transaction
 _TRIES = 5
 _ADMISSION_KEY = 0x6164_6D69_7373_696F  # "admissio": ours among the server's advisory locks
 
@@ -51,7 +51,7 @@ _COUNT_OF_VIEWER = _COUNT_OF_VIEWER.where(leases.c.viewer == bindparam("viewer")
 
 
 def _channels_played() -> Select[Any]:
-    # The inner query reads an index alone: this is done while others wait
+    # The inner query reads only an index, because others wait meanwhile
     running = (
         select(sessions.c.channel_id, func.count().label("number")).where(RUNNING).group_by(sessions.c.channel_id).subquery()
     )
@@ -116,7 +116,7 @@ class Admission:
                 outcomes = await self._admit([asked for asked, _ in together])
                 for (_, answer), outcome in zip(together, outcomes, strict=True):
                     _give(answer, outcome)
-        finally:  # only where this task was cancelled does anybody wait still
+        finally:  # requests still wait here only where this task was cancelled
             for _, answer in (*together, *self._waiting):
                 _give(answer, DatabaseUnavailable("closed"))
             self._waiting.clear()
@@ -130,21 +130,21 @@ class Admission:
                 return [error] * len(together)
         except Exception as error:
             if len(together) == 1:
-                log.exception("nobody has thought of this: a session was asked for")
+                log.exception("unexpected error while admitting a session")
                 return [error]
-        return await self._one_by_one(together)  # it is one of them: the others must not suffer for it
+        return await self._one_by_one(together)  # one of them has caused it, and the others must not fail with it
 
     async def _one_by_one(self, together: Sequence[Asked]) -> Sequence[Admitted | Exception]:
         outcomes: list[Admitted | Exception] = []
         for each in together:
             outcomes += await self._admit([each])
-            if isinstance(outcomes[-1], DatabaseUnavailable):  # the rest would wait for it one after the other
+            if isinstance(outcomes[-1], DatabaseUnavailable):  # the others would wait for the database one after the other
                 return [*outcomes, *[outcomes[-1]] * (len(together) - len(outcomes))]
         return outcomes
 
 
 def _give(answer: asyncio.Future[Admitted], outcome: Admitted | Exception) -> None:
-    if answer.done():  # who asked has gone
+    if answer.done():  # the requester no longer waits
         return
     if isinstance(outcome, Exception):
         answer.set_exception(outcome)
@@ -161,7 +161,7 @@ def _let_in(connection: Connection, together: Sequence[Asked]) -> list[Admitted 
         try:
             row = _join(connection, asked)
             outcomes.append((row, False) if row is not None else (_begin(connection, asked, room), True))
-        except FailoverError as refusal:  # nothing of it has been written
+        except FailoverError as refusal:  # nothing has been written for it
             outcomes.append(refusal)
         room.changed(asked)
     return outcomes
@@ -171,7 +171,7 @@ def _join(connection: Connection, asked: Asked) -> SessionRow | None:
     found = connection.execute(_FIND, {"whose": asked.whose, "channel": asked.channel_id}).one_or_none()
     if found is None:
         return None
-    if found.renewed_at < asked.lease.renewed_at - FRESH_S:  # whoever decides right now that nobody watches must look again
+    if found.renewed_at < asked.lease.renewed_at - FRESH_S:  # a decision, made right now, that nobody watches must be stale
         connection.execute(_BUMP, {"own": found.id})
     holding.take(connection, found.id, asked.lease)
     return replace(read_session(connection, found.id), lease=asked.lease)
@@ -189,7 +189,8 @@ def _begin(connection: Connection, asked: Asked, room: _Room) -> SessionRow:
 
 
 class _Room:
-    """What is taken, in one transaction that nobody else can add to: only what is limited is counted, and that once."""
+    """What the limits leave, within one transaction that no other can add to. Only what is limited is counted, and only
+    once."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -198,7 +199,7 @@ class _Room:
         self._drain_seen = False
 
     def must_have(self, asked: Asked) -> None:
-        """Raises LimitReached, ViewerLimitReached where there is none for one more session."""
+        """Raises LimitReached, ViewerLimitReached where there is no room for one more session."""
         if not self._drain_seen:
             refuse_while_draining(self._connection)
             self._drain_seen = True
@@ -226,7 +227,7 @@ class _Room:
             self._of_profile[asked.profile] += 1
 
     def changed(self, asked: Asked) -> None:
-        """The viewer may hold one more by now, its own or a shared one."""
+        """The viewer may have one more lease by now, so it must be counted again."""
         self._counts.pop(("viewer", asked.lease.viewer), None)
 
     def _count(self, key: tuple[str, ...], query: Select[int], which: dict[str, object]) -> int:
@@ -235,7 +236,7 @@ class _Room:
         return self._counts[key]
 
     def _profiles(self) -> Counter[Profile]:
-        """By the channels' profiles of today: what a session's next attempt will cost."""
+        """Sessions by the profile that their channel has now, which is what their next attempt will cost."""
         if self._of_profile is None:
             self._of_profile = Counter()
             for policy, number in self._connection.execute(_CHANNELS_PLAYED):

@@ -1,6 +1,7 @@
-"""Who holds a session. Law: a lease is written only by its viewer's own doing, and never touches the session's version.
+"""Leases: a viewer's hold on a session.
 
-Rows are locked in one order: the session, then its leases.
+Law: a lease is written only on behalf of its viewer, and does not change the session's version. Rows are locked in one order:
+the session, then its leases.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _FORGET = delete(leases).where(leases.c.session_id == bindparam("own"), leases.c
 
 
 def latest_renewal() -> ScalarSelect[float]:
-    """Of the session in the enclosing query."""
+    """The latest renewal of the session in the enclosing query."""
     latest = select(func.max(leases.c.renewed_at)).where(leases.c.session_id == sessions.c.id).scalar_subquery()
     return func.coalesce(latest, sessions.c.created_at)  # type: ignore[return-value]
 
@@ -30,7 +31,7 @@ def begin(connection: Connection, session_id: str, lease: Lease) -> None:
 
 
 def take(connection: Connection, session_id: str, lease: Lease) -> None:
-    """The viewer's lease is written; those of the session that ran out long ago are forgotten. The session's row is locked."""
+    """Writes the viewer's lease, and deletes leases of the session that expired long ago. The session's row must be locked."""
     values = {"token_hash": lease.token_hash, "renewed_at": lease.renewed_at}
     if connection.execute(_RENEW, values | {"own": session_id, "whose": lease.viewer}).rowcount == 0:
         begin(connection, session_id, lease)
@@ -38,7 +39,7 @@ def take(connection: Connection, session_id: str, lease: Lease) -> None:
 
 
 def mark_can_renew(connection: Connection, now: float) -> None:
-    """The first two that say it at once may collide (Stale): the next time comes soon."""
+    """Where two processes write the first mark at the same time, one gets Stale, and writes again soon."""
     if connection.execute(update(marks).where(marks.c.name == _CAN_RENEW).values(at=now)).rowcount == 0:
         connection.execute(insert(marks).values(name=_CAN_RENEW, at=now))
 

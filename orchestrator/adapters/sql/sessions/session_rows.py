@@ -9,13 +9,13 @@ from msgspec.structs import asdict, fields
 from sqlalchemy import Connection, Row, bindparam, select
 
 from orchestrator.adapters.sql.former_columns import former_columns
-from orchestrator.adapters.sql.schema import Kept, sessions
+from orchestrator.adapters.sql.schema import StateDocument, sessions
 from orchestrator.adapters.sql.sessions import leases as holding
 from orchestrator.core.model import Session
 from orchestrator.errors import NotFound
 from orchestrator.ports import SessionRow
 
-_KEPT = tuple(field.name for field in fields(Kept))
+_KEPT = tuple(field.name for field in fields(StateDocument))
 _COLUMNS = tuple(field.name for field in fields(Session) if field.name not in _KEPT)
 
 SESSION = (*(sessions.c[name] for name in _COLUMNS), sessions.c.state)
@@ -26,13 +26,13 @@ _READ = select(*SESSION_ROW).where(sessions.c.id == bindparam("own"))
 
 def columns_of(session: Session) -> dict[str, Any]:
     own = {name: getattr(session, name) for name in _COLUMNS}
-    kept = Kept(**{name: getattr(session, name) for name in _KEPT})
+    kept = StateDocument(**{name: getattr(session, name) for name in _KEPT})
     return {**former_columns(session), **own, "phase": session.phase, "state": kept}
 
 
 def session_of(row: Sequence[Any]) -> Session:
     """`row` begins with `SESSION`."""
-    kept: Kept = row[len(_COLUMNS)]
+    kept: StateDocument = row[len(_COLUMNS)]
     return Session(**dict(zip(_COLUMNS, row, strict=False)), **asdict(kept))
 
 

@@ -1,4 +1,4 @@
-"""Route of a channel's history: the states of its last 96 quarter hours, and its newest events. StateDocument for as long as the
+"""Route of a channel's history: the states of its last 96 quarter hours, and its newest events. Kept for as long as the
 sessions' rows are retained."""
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from transcoder.publish.playlist_syntax import MalformedPlaylist
 PAGE = 1000
 
 
-class StateDocument(NamedTuple):
+class FakeObject(NamedTuple):
     data: bytes
     content_type: str
     etag: str
@@ -40,7 +40,7 @@ class FakeObjectStore:
     def __init__(self) -> None:
         self.refusing = False
         self.report = StoreReport(clock_skew_s=0.0)
-        self.objects_by_key: dict[str, StateDocument] = {}
+        self.objects_by_key: dict[str, FakeObject] = {}
 
     def put(self, key: str, data: bytes, content_type: str = "application/octet-stream", *, if_match: str | None = None) -> str:
         """What a container would write. Returns the ETag. Raises PreconditionFailed; `if_match=""`: only where it is new."""
@@ -49,7 +49,7 @@ class FakeObjectStore:
         if if_match is not None and if_match != (before.etag if before else ""):
             raise PreconditionFailed(key)
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        self.objects_by_key[key] = StateDocument(data, content_type, etag, time.time())
+        self.objects_by_key[key] = FakeObject(data, content_type, etag, time.time())
         return etag
 
     async def prepare(self) -> None:
@@ -130,7 +130,7 @@ class FakeObjectStore:
 
     async def close(self) -> None: ...
 
-    def _get(self, key: str) -> StateDocument | None:
+    def _get(self, key: str) -> FakeObject | None:
         self._answer()
         return self.objects_by_key.get(key)
 

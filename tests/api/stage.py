@@ -22,7 +22,6 @@ from orchestrator.core.model import (
     Ended,
     EndReason,
     EventType,
-    Happened,
     Live,
     Record,
     Session,
@@ -30,7 +29,7 @@ from orchestrator.core.model import (
 from orchestrator.core.reading import event_payload
 from orchestrator.errors import BusUnavailable
 from orchestrator.ports import PROBES, EventBus, Prober, SessionRow, Tables
-from tests.words import why
+from tests.words import happened, why
 
 KEY = "admin-key-of-the-tests"
 ORIGIN = "http://cdn.test/hls"
@@ -117,19 +116,19 @@ class Stage:
             replace(session, state=Live(Attempt.on(1, source.id, now, now)), last_attempt=1),
             AttemptStarted(1, source.id, why("requested")),
             AttemptLive(1, source.id),
-            Happened(EventType.SESSION_LIVE, {"source": source.id, "attempt": 1}),
+            happened(EventType.SESSION_LIVE, {"source": source.id, "attempt": 1}),
         )
 
     async def tell(self, session_id: str, event_type: EventType, **fields: Any) -> None:
         """An event without a change of state."""
-        await self._commit((await self._tables.sessions.get(session_id)).session, Happened(event_type, fields))
+        await self._commit((await self._tables.sessions.get(session_id)).session, happened(event_type, fields))
 
     async def end(self, session_id: str, reason: str = "stopped", sources: dict[str, str] | None = None) -> None:
         session = (await self._tables.sessions.get(session_id)).session
         fields: dict[str, Any] = {"reason": reason} | ({} if sources is None else {"sources": sources})
         await self._commit(
             replace(session, state=Ended(time.time()), desired=Desired.STOP, end_reason=EndReason(reason)),
-            Happened(EventType.SESSION_ENDED, fields),
+            happened(EventType.SESSION_ENDED, fields),
         )
 
     async def _commit(self, after: Session, *records: Record) -> None:

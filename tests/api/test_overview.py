@@ -21,6 +21,7 @@ from tests.api.stage import KEY, Stage, calling
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
+from tests.words import why
 from transcoder import bucket
 from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Variant
@@ -231,7 +232,7 @@ async def test_a_source_that_is_held_off_says_until_when(admin: httpx.AsyncClien
         tables.catalogue._sources[source_id],
         failures_in_a_row=3,
         last_failed_at=time.time(),
-        last_failure_reason="source stalled",
+        last_failure=why("source stalled"),
     )
     source = (await overview(admin))["channels"][0]["sources"][0]
     assert source["held_off_until"] > timestamp(time.time() + 30)

@@ -11,14 +11,14 @@ import pytest
 from msgspec.structs import replace
 
 from api.session.answers import wait_s
-from orchestrator.core.model import SLATE, Attempt, AttemptStarted, Decision, Desired, EventType, Happened, Unavailable
+from orchestrator.core.model import SLATE, Attempt, AttemptStarted, Decision, Desired, EventType, Unavailable
 from tests.api.stage import ORIGIN, Stage
 from tests.api.test_bad_input import assert_problem
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
 from tests.fakes.tables import FakeTables
 from tests.support import eventually
-from tests.words import why
+from tests.words import happened, why
 from transcoder import bucket
 
 
@@ -229,7 +229,7 @@ async def test_a_slate_looks_like_a_source_without_a_row(
         since=5.0, why=why("source ended"), from_source_id="x", retry_at=6.0, shown=Attempt.on(2, SLATE, 5.0)
     )
     shown = replace(before, state=unavailable, last_attempt=2)
-    told = Happened(EventType.STREAM_UNAVAILABLE, {"reason": "source ended", "sources": {}, "slate": True})
+    told = happened(EventType.STREAM_UNAVAILABLE, {"reason": "source ended", "sources": {}, "slate": True})
     records = (AttemptStarted(2, SLATE, why("source ended")), told)
     await tables.sessions.commit(before, Decision(session=shown, records=records), 5.0)
     token = {"Authorization": f"Bearer {session['token']}"}

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -26,13 +27,13 @@ from orchestrator.core.model import (
     Fields,
     Happened,
     Live,
-    Phase,
     Session,
 )
 from orchestrator.errors import FailoverError, InvalidInput, NoConnectionLeft, NotFound
 from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource, OrchestratorRow
 from tests.support import eventually
+from tests.words import causes, happened
 
 
 @pytest.fixture
@@ -59,8 +60,8 @@ class Deployment:
         self.session_id = session.id
         attempt = Attempt.on(1, self.sources[0], 1.0, 1.0)
         await self.commit(
-            lambda before: replace(before, phase=Phase.LIVE, attempt=attempt, last_attempt=1),
-            Happened(EventType.SESSION_LIVE, {"source": self.sources[0], "attempt": 1}),
+            lambda before: replace(before, state=Live(attempt), last_attempt=1),
+            happened(EventType.SESSION_LIVE, {"source": self.sources[0], "attempt": 1}),
         )
         await self.tables.operation.announce(OrchestratorRow(id="o-1", node="here", started_at=1.0, seen_at=time.time()))
 
@@ -110,7 +111,7 @@ async def test_a_switch_that_is_done_says_what_plays(
 
     async def swap(session: Session) -> None:
         fields: Fields = {"from": a, "to": b, "reason": "operator", "attempt": 2, "gap_ms": 0}
-        await deployment.commit(lambda before: replace(before, switch_to=None), Happened(EventType.STREAM_SWITCH, fields))
+        await deployment.commit(lambda before: replace(before, switch_to=None), happened(EventType.STREAM_SWITCH, fields))
 
     deployment.orchestrates(lambda session: session.switch_to == b, swap)
     assert await sessions.switch(settings, None, deployment.session_id, b) == 0
@@ -120,7 +121,7 @@ async def test_a_switch_that_is_done_says_what_plays(
 async def test_a_switch_that_is_refused_says_why(settings: Settings, deployment: Deployment) -> None:
     async def refuse(session: Session) -> None:
         fields: Fields = {"to": "next", "reason": "no other source"}
-        await deployment.commit(lambda before: replace(before, switch_to=None), Happened(EventType.SWITCH_REFUSED, fields))
+        await deployment.commit(lambda before: replace(before, switch_to=None), happened(EventType.SWITCH_REFUSED, fields))
 
     deployment.orchestrates(wishes, refuse)
     with pytest.raises(FailoverError, match="refused: no other source; what plays plays on"):
@@ -156,7 +157,7 @@ async def test_a_switch_that_cannot_be_is_not_asked_for(settings: Settings, depl
 
 async def test_of_a_session_that_ends_meanwhile_it_is_said(settings: Settings, deployment: Deployment) -> None:
     async def end(session: Session) -> None:
-        over = Happened(EventType.SESSION_ENDED, {"reason": "idle"})
+        over = happened(EventType.SESSION_ENDED, {"reason": "idle"})
         await deployment.commit(
             lambda before: replace(before, state=Ended(2.0), end_reason=EndReason.IDLE, switch_to=None), over
         )
@@ -169,11 +170,13 @@ async def test_of_a_session_that_ends_meanwhile_it_is_said(settings: Settings, d
 
 
 def test_the_answer_is_the_operators_switch_and_no_other() -> None:
-    def event(number: int, type: EventType, **fields: object) -> Event:
-        return Event(id=number, session_id="s", type=type, at=1.0, fields=fields)  # type: ignore[arg-type]
+    def event(number: int, type: EventType, **fields: Any) -> Event:
+        return Event(id=number, session_id="s", type=type, at=1.0, fields=fields, causes=causes(type, fields))
 
     failover = event(1, EventType.STREAM_SWITCH, to="x-1", reason="source stalled", attempt=2)
-    own = event(2, EventType.STREAM_SWITCH, to="x-2", reason="operator; provider Acme TV: full", attempt=3)
+    own = event(
+        2, EventType.STREAM_SWITCH, to="x-2", reason="operator; provider Acme TV: its only connection is in use", attempt=3
+    )
     recovered = event(3, EventType.STREAM_RECOVERED, to="x-2", reason="operator", attempt=4)
     assert answer([]) is None
     assert answer([failover]) is None

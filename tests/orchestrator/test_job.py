@@ -140,7 +140,7 @@ def test_it_knows_whether_there_is_a_better_source(last_resort: bool) -> None:
 def test_a_source_is_the_last_resort_where_every_other_one_fails_or_has_failed() -> None:
     seen = Observation(sources=SOURCES)
     assert not is_last_resort(SESSION, seen, "a")
-    assert is_last_resort(replace(SESSION, tried=("b", "c")), seen, "a")
+    assert is_last_resort(replace(SESSION, state=Starting(Attempt.on(1, "a", 0.0), tried=("b", "c"))), seen, "a")
     failed = tuple(replace(each, status=SourceStatus.PROBLEMATIC) for each in SOURCES)
     assert is_last_resort(SESSION, Observation(sources=failed), "a")
     assert is_last_resort(SESSION, Observation(sources=SOURCES[:1]), "a")

@@ -91,7 +91,7 @@ def test_what_is_not_live_is_left_alone_and_what_ends_meanwhile_is_passed() -> N
 
         told = world.run(run())
         assert told[stays].outcome is Outcome.ROLLED
-        assert told[leaves] == RollResult(leaves, Outcome.PASSED, "left")
+        assert told[leaves] == RollResult(leaves, Outcome.PASSED, "stopped")
 
 
 def test_a_source_that_is_down_fails_the_swap_and_the_old_attempt_plays_on() -> None:

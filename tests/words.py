@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from msgspec import convert
 
+from orchestrator.adapters.sql.former_columns import why_of
 from orchestrator.core.model import Causes, EventType, Fields, Happened, Why
-
-_why_of = import_module("orchestrator.migrations.versions.0018_states").why_of
 
 
 def why(words: str, *, of_end: bool = False) -> Why:
     """The cause whose text this is. `of_end`: of an attempt's end."""
-    found = convert(_why_of(words, of_end=of_end), Why)
+    found = convert(why_of(words, of_end=of_end), Why)
     assert found.text == (words or "unknown")
     return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -20,7 +19,9 @@ from orchestrator.core.model import (
     Cause,
     Causes,
     Decision,
+    Desired,
     Ended,
+    EndReason,
     EventType,
     Live,
     Phase,
@@ -40,7 +41,6 @@ from tests.words import happened, why
 
 __all__ = ["empty_database"]
 
-MIGRATION = import_module("orchestrator.migrations.versions.0018_states")
 FULL = "provider Acme: its only connection is in use"
 
 # What the release before wrote of a session: the columns that are not at their defaults, and the state that they mean
@@ -162,6 +162,32 @@ async def test_every_state_of_the_release_before_is_read(before: tuple[str, Conn
     await tables.close()
 
 
+async def test_what_the_release_before_writes_during_an_upgrade_is_read(before: tuple[str, Connection]) -> None:
+    """Its API and its orchestrator run on for a moment, and know no column `state`."""
+    url, connection = before
+    insert_session(connection, "s", phase="starting", reason="requested", **CURRENT)
+    connection.commit()
+    upgrade(url)
+    tables = open_tables(url)
+    assert (await tables.sessions.get("s")).session.phase is Phase.STARTING
+    live = "UPDATE sessions SET phase = 'live', attempt_live_at = 21.0, version = version + 1"
+    connection.execute(text(live))  # as its orchestrator commits
+    insert_session(connection, "new", phase="requested")  # as its API lets somebody in
+    connection.commit()
+    session = (await tables.sessions.get("s")).session
+    assert session.state == Live(Attempt.on(2, "x-2", 20.0, 21.0, address="bb", why=Why(Cause.REQUESTED)))
+    assert {each.id: each.phase for each in await tables.sessions.unended()} == {"s": Phase.LIVE, "new": Phase.REQUESTED}
+    await tables.sessions.switch("s", None)  # this release's API: the state is still that of the release before
+    asked = (await tables.sessions.get("s")).session
+    assert asked == replace(session, switch_to="next", version=9)
+    after = replace(asked, switch_to=None, state=replace(asked.state, backoff=SwapBackoff(30.0)))
+    await tables.sessions.commit(asked, Decision(session=after), 22.0)
+    await tables.sessions.stop("s", EndReason.STOPPED)
+    last = (await tables.sessions.get("s")).session
+    assert last == replace(after, desired=Desired.STOP, end_reason=EndReason.STOPPED, version=11)
+    await tables.close()
+
+
 async def test_history_and_sources_get_causes_for_their_words(before: tuple[str, Connection]) -> None:
     url, connection = before
     insert_session(connection, "s", phase="live", **PLAYING)
@@ -259,6 +285,7 @@ async def test_the_release_before_reads_what_this_one_writes(before: tuple[str, 
     assert json.loads(fields) == {"reason": "source stalled", "sources": {"x-1": "source stalled"}}
     failed = connection.execute(text("SELECT status, last_failure_reason FROM sources")).one()
     assert tuple(failed) == ("problematic", "source stalled")
+    connection.rollback()  # in PostgreSQL a transaction that has read keeps a table from being changed
     # And up again: what that release may have changed is translated anew
     upgrade(url)
     tables = open_tables(url)

@@ -158,6 +158,7 @@ sessions = Table(
     # State: compare-and-swap on the version
     Column("version", Integer, nullable=False),
     Column("state", Json(StateDocument)),
+    Column("state_version", Integer),  # not the version: the release before 0018 has written last (former_columns.py)
     # What follows from the state, for queries
     Column("phase", Word(Phase), nullable=False),
     Column("attempt", Integer),

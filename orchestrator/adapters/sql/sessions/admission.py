@@ -23,7 +23,7 @@ from orchestrator.adapters.sql.ids import SESSION, new_id
 from orchestrator.adapters.sql.operation import refuse_while_draining
 from orchestrator.adapters.sql.schema import RUNNING, channels, leases, sessions
 from orchestrator.adapters.sql.sessions import leases as holding
-from orchestrator.adapters.sql.sessions.session_rows import RENEWED_AT, columns_of, read_session
+from orchestrator.adapters.sql.sessions.session_rows import BUMPED, RENEWED_AT, columns_of, read_session
 from orchestrator.core.model import ChannelPolicy, Profile, Session
 from orchestrator.core.session.limits import Limits, Load, reached
 from orchestrator.errors import DatabaseUnavailable, FailoverError, InvalidInput, LimitReached, Stale, ViewerLimitReached
@@ -41,7 +41,7 @@ _FIND = select(sessions.c.id, RENEWED_AT).where(
     sessions.c.viewer == bindparam("whose"), sessions.c.channel_id == bindparam("channel"), RUNNING
 )
 _FIND = _FIND.with_for_update(of=sessions)
-_BUMP = update(sessions).where(sessions.c.id == bindparam("own")).values(version=sessions.c.version + 1)
+_BUMP = update(sessions).where(sessions.c.id == bindparam("own")).values(BUMPED)
 _BEGIN = insert(sessions)
 _COUNT = select(func.count()).select_from(sessions).where(RUNNING)
 _COUNT_OF_CHANNEL = _COUNT.where(sessions.c.channel_id == bindparam("channel"))

@@ -14,6 +14,7 @@ from orchestrator.adapters.sql.sessions import leases as holding
 from orchestrator.adapters.sql.sessions.admission import Admission, Asked
 from orchestrator.adapters.sql.sessions.records import count_events, write_records
 from orchestrator.adapters.sql.sessions.session_rows import (
+    BUMPED,
     RENEWED_AT,
     SESSION,
     SESSION_ROW,
@@ -69,7 +70,9 @@ class SqlSessions:
 
     async def unended(self) -> tuple[Session, ...]:
         query = select(*SESSION).where(sessions.c.phase.in_(_UNENDED)).order_by(sessions.c.created_at, sessions.c.id)
-        return await self._database.read(lambda connection: tuple(session_of(row) for row in connection.execute(query)))
+        return await self._database.read(
+            lambda connection: tuple(session_of(connection, row) for row in connection.execute(query))
+        )
 
     async def versions(self) -> Mapping[str, int]:
         query = select(sessions.c.id, sessions.c.version).where(sessions.c.phase.in_(_UNENDED))
@@ -80,7 +83,9 @@ class SqlSessions:
         query = select(*SESSION_ROW).order_by(sessions.c.created_at.desc(), sessions.c.id.desc()).limit(limit)
         if phase is not None:
             query = query.where(sessions.c.phase == phase)
-        return await self._database.read(lambda connection: tuple(session_row_of(row) for row in connection.execute(query)))
+        return await self._database.read(
+            lambda connection: tuple(session_row_of(connection, row) for row in connection.execute(query))
+        )
 
     async def stop(self, session_id: str, reason: EndReason) -> None:
         """The reason becomes the session's `end_reason`. A no-op where it is stopping or has ended."""
@@ -147,7 +152,7 @@ class SqlSessions:
 
     async def commit(self, before: Session, decision: Decision, now: float) -> tuple[Event, ...]:
         state = {name: value for name, value in columns_of(decision.session).items() if name not in _FIXED}
-        state["version"] = before.version + 1
+        state["version"] = state["state_version"] = before.version + 1
         count = count_events(decision.records)
         legs = {each.number: each.legs for each in decision.session.attempts}
         swap = state | {"own": before.id, "expected": before.version, "happened": count}
@@ -208,4 +213,4 @@ class SqlSessions:
 
 
 def _intended(session_id: str, **intent: Any) -> Update:
-    return update(sessions).where(sessions.c.id == session_id, RUNNING).values(version=sessions.c.version + 1, **intent)
+    return update(sessions).where(sessions.c.id == session_id, RUNNING).values(**BUMPED, **intent)

@@ -3,9 +3,9 @@
 Law: a segment is deleted only after it has been out of the playlist's window for so long that no player can hold a playlist
 that lists it (RFC 8216, 6.2.2). A session's playlists, segments and logs are deleted together, some time after it has ended.
 
-Which objects exist is read from the store in each pass. The only thing in memory is since when a segment has been out of the window,
-so a restart delays deletions and does nothing else. Whatever one session's container has written, the other sessions get their
-turn.
+Which objects exist is read from the store in each pass. The only thing in memory is since when a segment has been out of the
+window, so a restart delays deletions and does nothing else. Whatever one session's container has written, the other sessions
+get their turn.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def test_the_class_of_a_reason(reason: str, told: str) -> None:
     assert viewer_reason.of(why(reason).cause) == told
 
 
-@pytest.mark.parametrize("cause", PLANNED)
+@pytest.mark.parametrize("cause", sorted(PLANNED))
 def test_what_was_planned_is_no_failure(cause: Cause) -> None:
     assert viewer_reason.of(cause) is ViewerReason.PLANNED
 

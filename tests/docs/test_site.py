@@ -14,7 +14,7 @@ from tests.docs.documented import ROOT, pages
 @pytest.mark.timeout(120)
 def test_the_site_builds_strictly_with_every_page(tmp_path: Path) -> None:
     sphinx = Path(sys.executable).with_name("sphinx-build")
-    command = [sphinx, "--quiet", "--fail-on-warning", "--keep-going", "-c", "docs/site", ".", tmp_path]
+    command = [str(sphinx), "--quiet", "--fail-on-warning", "--keep-going", "-c", "docs/site", ".", str(tmp_path)]
     build = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert build.returncode == 0, build.stdout + build.stderr
     assert (tmp_path / "index.html").read_text() == (tmp_path / "README.html").read_text()

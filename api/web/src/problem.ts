@@ -1,4 +1,4 @@
-/** What the API says when it refuses: a problem document (RFC 9457), or what can be said of an answer that is none. */
+/** The API's refusals: problem documents (RFC 9457). An answer of another form becomes a problem with its status. */
 export interface Problem {
   readonly title: string;
   readonly status: number;
@@ -9,11 +9,11 @@ export interface Problem {
   readonly field?: string;
   /** Why each source of a channel was refused, by its id. */
   readonly sources?: Readonly<Record<string, string>>;
-  /** When to ask again, in seconds from now. */
+  /** When to try again, in seconds from now. */
   readonly retry_after_s?: number;
 }
 
-/** An answer that is no success. `problem.status` is 0 where there was no answer at all. */
+/** A request that has failed. `problem.status` is 0 where there was no answer. */
 export class Refused extends Error {
   override readonly name = "Refused";
 
@@ -22,7 +22,7 @@ export class Refused extends Error {
   }
 }
 
-/** Reads the problem out of an answer; never throws. */
+/** The problem of a failed answer; never throws. */
 export async function problemOf(answer: Response): Promise<Problem> {
   const retry_after_s = Number(answer.headers.get("Retry-After") ?? NaN);
   const more = Number.isFinite(retry_after_s) ? { retry_after_s } : {};
@@ -32,7 +32,7 @@ export async function problemOf(answer: Response): Promise<Problem> {
       return { ...(said as Problem), status: answer.status, ...more };
     }
   } catch {
-    // no JSON: a proxy's page, say
+    // not JSON: a proxy's page, for example
   }
   return { title: `The server answered ${answer.status}`, status: answer.status, ...more };
 }

@@ -1,4 +1,4 @@
-/** Which page is shown, what every page shares, and the keys. */
+/** Chooses the page, and draws what all pages share. */
 
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
@@ -90,7 +90,7 @@ function Page() {
   const at = route.value;
   const first = useRef(true);
   useEffect(() => {
-    // Who follows a link by keyboard or ear begins at the new page's heading.
+    // For keyboards and screen readers the new page begins at its heading.
     if (!first.current) document.querySelector<HTMLElement>("main h1[tabindex], main")?.focus({ preventScroll: true });
     first.current = false;
     scrollTo(0, 0);
@@ -113,7 +113,7 @@ function Page() {
   }
 }
 
-/** Before the first answer: the shape of what comes; where none comes, why. */
+/** Before the first answer: an outline of the page, or why there is no answer. */
 function Loading() {
   if (link.value === "lost") {
     return (
@@ -140,7 +140,7 @@ function Loading() {
 
 function search(): void {
   navigateToList();
-  // The field is there once the page is drawn.
+  // The field exists once the page is drawn.
   setTimeout(() => {
     document.querySelector<HTMLInputElement>("#search")?.focus();
   });

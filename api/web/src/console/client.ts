@@ -1,4 +1,4 @@
-/** The API, as the console asks it: by its cookie, never by the key. What is refused is thrown as `Refused`. */
+/** The console's client of the API. It authenticates by the cookie, never by the key. A failed request throws `Refused`. */
 
 import { problemOf, Refused } from "../problem";
 import type { Body } from "./admin/fields";
@@ -16,10 +16,10 @@ import type {
   WireSessionView,
 } from "./wire";
 
-/** Which a form on another site cannot set. */
+/** A header that a form on another site cannot set. */
 const OURS = { "X-Console": "1" };
 
-/** A server that hangs may never end an answer, nor does a network that has gone: the console would not look again. */
+/** A server that hangs or a lost network may never end an answer; without a limit the console would never poll again. */
 const OVERVIEW_LIMIT_MS = 30_000;
 
 async function ask(
@@ -95,7 +95,7 @@ export const client = {
 
   importUrl: (provider: string, url: string, dry_run: boolean) =>
     json<WireImport>("POST", "/v1/imports", { provider, url, dry_run }),
-  /** The playlist is sent as it is. */
+  /** The body is the playlist itself. */
   importPlaylist: async (provider: string, playlist: string | Blob, dry_run: boolean) =>
     (await (
       await ask("POST", `/v1/imports?provider=${at(provider)}&dry_run=${dry_run}`, playlist, {

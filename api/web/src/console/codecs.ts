@@ -1,4 +1,4 @@
-/** What viewers are sent of what a source sends, in words: as it is, or as H.264 by the channel's policy. Pure. */
+/** Texts for the codecs that viewers get: the source's, or H.264 by the channel's policy. Pure. */
 
 import type { Channel, Source } from "./state";
 
@@ -10,7 +10,7 @@ export function picture({ profile, hevc }: Policy): string {
   return hevc === "h264" ? "as the source sends it, but HEVC transcoded to H.264" : "as the source sends it";
 }
 
-/** Said beside a source that sends HEVC: where it is sent as it is, a browser without a decoder for it shows nothing. */
+/** The mark of a source that sends HEVC: unless it is transcoded, a browser without a decoder shows nothing. */
 export function hevcMark({ video }: Pick<Source, "video">, policy: Policy): string {
   if (video !== "hevc") return "";
   return [policy.profile, policy.hevc].includes("h264") ? "HEVC, sent as H.264" : "HEVC: not every browser plays it";

@@ -1,11 +1,11 @@
-/** What is wrong with the deployment itself, whatever its channels are like: facts that the API has told, in words. Law: where the
- * API cannot be asked nothing is known, and nothing is called well. Pure. */
+/** Problems of the deployment itself, as texts made of the overview. Law: while the API does not answer, nothing is known and nothing is
+ * called well. Pure. */
 
 import type { State } from "./state";
 
 export type Trouble = "unanswered" | "no_orchestrator" | "store_away" | "provider_full" | "draining";
 
-/** Worse than anything that a channel can have: what is known of channels may be old, or cannot be acted on. */
+/** Worse than any problem of a channel: what is known of channels may be old, or nothing can be done about them. */
 const GRAVE: ReadonlySet<Trouble> = new Set<Trouble>(["unanswered", "no_orchestrator", "store_away"]);
 
 export interface Told {

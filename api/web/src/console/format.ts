@@ -1,4 +1,4 @@
-/** Times, rates and counts as an operator reads them. The clock is always an argument. */
+/** Formats times, rates and counts. The clock is always an argument. */
 
 export function ms(at: string | null): number | null {
   if (at === null || at === "") return null;
@@ -22,7 +22,7 @@ export function ago(at: string | null, now_ms: number): string {
   return then === null ? "never" : `${span(now_ms - then)} ago`;
 }
 
-/** What is still to come: `in 40 s`; empty where it is over. */
+/** A time in the future: `in 40 s`; empty where it is past. */
 export function until(at: string | null, now_ms: number): string {
   const then = ms(at);
   return then === null || then <= now_ms ? "" : `in ${span(then - now_ms)}`;
@@ -46,7 +46,7 @@ export function number(n: number): string {
   return n.toLocaleString("en-GB");
 }
 
-/** The wall clock of the one who looks: `21:04:10`, and the day before it where that is not today. */
+/** The time in the operator's time zone: `21:04:10`, with the day where that is not today. */
 export function clock(at: string | number | null, now_ms: number): string {
   const then = typeof at === "number" ? at : ms(at);
   if (then === null) return "–";
@@ -56,7 +56,7 @@ export function clock(at: string | number | null, now_ms: number): string {
   return today ? time : `${date.toLocaleDateString("en-GB", { day: "numeric", month: "short" })} ${time}`;
 }
 
-/** Two letters that stand for a channel: logos lie with others, and the console asks nobody but its own server. */
+/** Two letters for a channel without a logo. Logos lie on other servers, and the console sends requests to its own alone. */
 export function initials(name: string): string {
   const words = name.match(/[\p{L}\p{N}]+/gu) ?? [];
   const [first = "?", second] = words;

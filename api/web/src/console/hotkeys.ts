@@ -1,4 +1,4 @@
-/** The keys of the whole console. None is taken while something is typed, or together with Ctrl, Alt or Meta. */
+/** The console's hotkeys. They are off in a text field, and together with Ctrl, Alt or Meta. */
 
 export type Keys = Readonly<Record<string, () => void>>;
 
@@ -10,7 +10,7 @@ export const HELP: readonly (readonly [keys: string, meaning: string])[] = [
   ["?", "These keys"],
 ];
 
-/** Returns what undoes it. */
+/** Returns a function that removes them. */
 export function listen(keys: Keys): () => void {
   const press = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;

@@ -1,4 +1,4 @@
-/** Which rows the overview shows, and in what order: pure, from the state and what the operator has chosen. */
+/** The rows of the overview and their order: pure, from the state and the operator's filter. */
 
 import type { Told } from "./deployment";
 import { isTrouble, ofChannel, ofSession, rank, type Standing } from "./standing";
@@ -115,7 +115,7 @@ export interface SessionRow {
   readonly standing: Standing;
 }
 
-/** The worst first, then the newest, so that what has just begun is in sight. */
+/** The worst first, then the newest, so that new sessions are visible. */
 export function sessionRows(state: State, search: string): readonly SessionRow[] {
   return [...state.sessions.values()]
     .filter((session) => search === "" || matchesSession(state, session, search))
@@ -129,7 +129,7 @@ function matchesSession(state: State, session: Session, search: string): boolean
   return contains(`${session.viewer} ${session.id}`, search) || (channel !== undefined && matches(channel, search));
 }
 
-/** All words, anywhere in what names the channel or its sources. */
+/** Each word must occur in the names of the channel or its sources. */
 export function matches(channel: Channel, search: string): boolean {
   if (search.trim() === "") return true;
   const labels = channel.sources.map((source) => source.label).join(" ");
@@ -152,8 +152,8 @@ function viewersOf(state: State): Map<string, number> {
   return found;
 }
 
-/** One sentence for who looks up from across the room. All is well where nothing is wrong with a channel that is watched, nor with
- * the deployment, as far as the server has just said. */
+/** The headline of the wall screen. "All is well" only where no watched channel and no part of the deployment has a problem, as of the
+ * newest answer. */
 export function headline(of: Counts, channels: number, troubles: readonly Told[]): string {
   const grave = troubles.find((trouble) => trouble.grave);
   if (grave !== undefined) return grave.headline;

@@ -1,5 +1,5 @@
-/** How the state stays true without a reload: an overview at the start and every few seconds, the deployment's events in between.
- * Events that come together are applied together. */
+/** Keeps the state current: reads an overview at the start and every few seconds, and applies events in between. Events that come
+ * together are applied together. */
 
 import { batch } from "@preact/signals";
 import { Refused } from "../problem";
@@ -10,10 +10,10 @@ import { heard, link, state, tick } from "./store";
 import { EVENT_TYPES, type WireEvent } from "./wire";
 
 const LOOK_MS = 5_000;
-/** Never more often, whatever the events say. */
+/** The minimum between two overviews. */
 const PAUSE_MS = 1_000;
 const GATHER_MS = 60;
-/** Events of before, for the list of what has happened lately. */
+/** So many earlier events are read for the list of recent events. */
 const BEFORE = 60;
 
 let source: EventSource | null = null;
@@ -25,13 +25,13 @@ let looked_ms = 0;
 let acted_ms = 0;
 const listeners = new Set<(events: readonly WireEvent[]) => void>();
 
-/** Calls back with events as they happen, for what is shown of one session or channel. */
+/** Calls back with events as they happen, for the page of one session or channel. */
 export function onEvents(listener: (events: readonly WireEvent[]) => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
-/** Begins; whether this browser is logged in is told by the first answer. */
+/** Begins. The first answer says whether this browser is logged in. */
 export function start(): void {
   setInterval(tick, 1000);
   document.addEventListener("visibilitychange", () => {
@@ -46,13 +46,13 @@ export function restart(): void {
   void look();
 }
 
-/** Something was done here: what the server said before is older than that. */
+/** After an action of the operator: an overview that was requested before it is outdated. */
 export function acted(): void {
   acted_ms = Date.now();
   refresh();
 }
 
-/** The overview anew, as soon as may be. */
+/** Reads the overview again, as soon as PAUSE_MS allows. */
 export function refresh(): void {
   schedule(Math.max(0, looked_ms + PAUSE_MS - Date.now()));
 }

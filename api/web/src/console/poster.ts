@@ -1,4 +1,4 @@
-/** Pictures of running sessions: a few at once, and none while the page is hidden. */
+/** Loads pictures of running sessions, a few at the same time, and none while the page is hidden. */
 
 const AT_ONCE = 4;
 
@@ -11,7 +11,7 @@ export async function picture(session: string, signal: AbortSignal): Promise<str
   try {
     if (signal.aborted) return null;
     const image = new Image();
-    // A document shows the same address from memory for ever.
+    // The browser would show the same address from memory for ever.
     image.src = `/v1/sessions/${encodeURIComponent(session)}/poster.jpg?at=${Math.floor(Date.now() / 1000)}`;
     await image.decode();
     return image.src;

@@ -1,4 +1,4 @@
-/** What an import would do, or has done, in words. Pure. */
+/** Texts for the changes of an import, or of its dry run. Pure. */
 
 import { count } from "./format";
 import type { WireCounts, WireImport } from "./wire";
@@ -8,7 +8,7 @@ export interface Line {
   readonly text: string;
 }
 
-/** Only what is not nothing; what is taken away last. */
+/** Counts above 0; removals come last. */
 export function lines(of: WireCounts): readonly Line[] {
   const all: readonly (readonly [Line["sign"], number, string, string])[] = [
     ["+", of.channels_added, "channel", "added"],

@@ -1,4 +1,4 @@
-/** An order that is changed by hand. Pure. */
+/** Changes an order by keyboard or pointer. Pure. */
 
 export function moved<T>(list: readonly T[], from: number, to: number): readonly T[] {
   const row = list[from];
@@ -8,7 +8,7 @@ export function moved<T>(list: readonly T[], from: number, to: number): readonly
   return rest.toSpliced(target, 0, row);
 }
 
-/** What a key means for the row at `index`: where it goes, or null where the key is none of ours. */
+/** The new index of the row at `index` after a key; null where the key moves nothing. */
 export function keyed(key: string, index: number, length: number): number | null {
   switch (key) {
     case "ArrowUp":
@@ -24,7 +24,7 @@ export function keyed(key: string, index: number, length: number): number | null
   }
 }
 
-/** Where a dragged row belongs: `y` is the pointer's, `middles` those of the rows as they lie. */
+/** The new index of a dragged row: `y` of the pointer, `middles` of the rows in their present order. */
 export function dropped(middles: readonly number[], dragged: number, y: number): number {
   return middles.filter((middle, index) => index !== dragged && middle < y).length;
 }

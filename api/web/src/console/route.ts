@@ -1,4 +1,4 @@
-/** Where the operator is. Each page has an address of its own; the browser's back button works. */
+/** The console's routing. Each page has an address of its own, and the browser's back button works. */
 
 import { signal } from "@preact/signals";
 
@@ -40,7 +40,7 @@ export function navigate(path: string): void {
   route.value = routeOf(path);
 }
 
-/** Links within the console are followed without a reload. Returns what undoes it. */
+/** Follows links within the console without a reload. Returns a function that ends it. */
 export function startRouting(): () => void {
   const read = (): void => {
     route.value = routeOf(location.pathname);

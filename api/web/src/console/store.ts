@@ -1,4 +1,4 @@
-/** The one state as signals: what a component reads of it, it is drawn again for, and for nothing else. */
+/** The state as signals: a component is drawn again only when a value that it reads has changed. */
 
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
 import { channelRows, counts, sessionRows, standings, type Choice, type Row, type SessionRow } from "./listing";
@@ -9,7 +9,7 @@ import { EMPTY, isEqual, type State } from "./state";
 export type Link = "loading" | "logged_out" | "live" | "polling" | "lost";
 
 export const state = signal<State>(EMPTY);
-/** `loading` until the first answer; `polling` while events do not come, `lost` while nothing does. */
+/** `loading` until the first answer; `polling` without the event stream, `lost` without answers. */
 export const link = signal<Link>("loading");
 /** When the newest overview came, by this machine's clock, and how far the server's is ahead. */
 export const heard_ms = signal(0);
@@ -17,7 +17,7 @@ const ahead_ms = signal(0);
 /** Now, by the server's clock; ticks once a second. */
 export const now_ms = signal(Date.now());
 
-/** What is shown is older than this: how it stands now is not known. */
+/** Older than this, the shown state counts as unknown. */
 const WITHOUT_MS = 12_000;
 /** How old what is shown is, by this machine's clock, whatever the server's says; 0 where that is no matter. */
 export const stale_ms = computed(() => {
@@ -57,14 +57,14 @@ export function tick(): void {
   now_ms.value = Date.now() + ahead_ms.peek();
 }
 
-/** What is spoken to who does not see the screen. */
+/** The text that screen readers speak. */
 export const announced = signal("");
 
 export function announce(text: string): void {
   announced.value = text;
 }
 
-/** A value that is only new where it differs. */
+/** A computed value that is replaced only where it differs. */
 function steady<T>(compute: () => T): ReadonlySignal<T> {
   let last: T | undefined;
   return computed(() => {

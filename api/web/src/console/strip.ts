@@ -1,5 +1,5 @@
-/** A day of a channel as a strip: 96 quarter hours, each a bar whose height and colour both say how bad it was. One path per
- * letter, so that a row costs five elements at most. */
+/** A channel's day as a strip: 96 quarter hours, each a bar whose height and colour show its state. One path per letter, so that a row
+ * costs at most five elements. */
 
 export const QUARTERS = 96;
 
@@ -34,7 +34,7 @@ export function bars(strip: string): readonly Bars[] {
   return [...paths].map(([letter, path]) => ({ letter, path }));
 }
 
-/** The same in words, for who cannot see it: only what was not well, in hours. */
+/** The same as text for screen readers: the hours in each bad state. */
 export function told(strip: string): string {
   const hours = (letter: string): number => Array.from(strip).filter((each) => each === letter).length / 4;
   const parts = ["r", "s", "a", "g"].flatMap((letter) =>

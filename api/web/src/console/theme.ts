@@ -1,4 +1,4 @@
-/** Dark first: a wall screen at night. Light, or what the system has, for who wants it; remembered in this browser. */
+/** The colour scheme: dark by default, for a wall screen at night; light, or the system's, by choice, remembered in this browser. */
 
 import { signal } from "@preact/signals";
 
@@ -19,7 +19,7 @@ export function nextTheme(): void {
   try {
     localStorage.setItem(KEY, next);
   } catch {
-    // a browser that keeps nothing: it holds until the page is left
+    // a browser without storage: the choice lasts as long as the page
   }
 }
 

@@ -1,4 +1,4 @@
-/** Which rows of a long list are worth drawing. Pure; heights and positions in pixels. */
+/** Computes which rows of a long list must be drawn. Pure; heights and positions in pixels. */
 
 export interface Span {
   readonly from: number;
@@ -6,7 +6,7 @@ export interface Span {
   readonly to: number;
 }
 
-/** Where each row begins, and behind the last one the height of all. */
+/** Each row's position, and at the end the height of all. */
 export function offsets(heights: readonly number[]): readonly number[] {
   const found = [0];
   let sum = 0;
@@ -14,7 +14,7 @@ export function offsets(heights: readonly number[]): readonly number[] {
   return found;
 }
 
-/** The rows that are in sight, and those within `beyond` pixels of it. */
+/** The visible rows, and those within `beyond` pixels. */
 export function visible(starts: readonly number[], top: number, height: number, beyond: number): Span {
   const count = starts.length - 1;
   const from = Math.max(0, Math.min(count, rowAt(starts, top - beyond)));
@@ -35,7 +35,7 @@ export function rowAt(starts: readonly number[], position: number): number {
   return Math.max(0, low);
 }
 
-/** Where to scroll so that the row is in sight: nowhere else than needed. */
+/** The smallest scroll that makes the row visible. */
 export function scrolledTo(starts: readonly number[], row: number, top: number, height: number, covered = 0): number {
   const start = starts[row] ?? 0;
   const end = starts[row + 1] ?? start;

@@ -1,4 +1,4 @@
-/** The start page: it says beside the link how ready the API is. Law: what cannot be asked is not called well. */
+/** The start page's script: shows beside the link whether the API is ready. Law: without an answer it is not called ready. */
 import "./front.css";
 import { told } from "./readiness";
 

@@ -1,4 +1,4 @@
-/** What `/readyz` has answered, in a sentence. It speaks of the parts that the API needs, not of sources or channels. */
+/** The answer of `/readyz` as a sentence. It is about the parts that the API needs, not about sources or channels. */
 
 export interface Told {
   readonly text: string;

@@ -1,9 +1,9 @@
-/** The player's public types, and nothing else: `player.d.ts` is made of this file, so it imports nothing. */
+/** The player's public types. `player.d.ts` is made of this file, so it imports nothing. */
 
 /** A session as the API grants it: `POST /v1/channels/{channel}/sessions`, `POST /watch/{channel}/session`. */
 export interface Grant {
   readonly id: string;
-  /** Opens this session's routes; a secret of this viewer. */
+  /** The credential for this session's routes; a secret of this viewer. */
   readonly token: string;
   /** Never changes while the session lives. */
   readonly playlist_url: string;
@@ -14,7 +14,7 @@ export interface Grant {
 
 /**
  * What happened to the session: `session.live`, `stream.switch`, `stream.unavailable`, `stream.recovered`, `session.ended`.
- * `switch.refused` is for operators: nothing has happened to the picture.
+ * `switch.refused` is for operators: the picture has not changed.
  */
 export interface SessionEvent {
   readonly id: number;
@@ -33,15 +33,15 @@ export interface SessionEvent {
   readonly sources?: Readonly<Record<string, string>>;
 }
 
-/** Why there is no session: an RFC 9457 problem document, or what can be said of an answer that is none. */
+/** Why there is no session: an RFC 9457 problem document. An answer of another form has its status alone. */
 export interface Refusal {
   readonly title: string;
   /** 0: there was no answer at all. */
   readonly status: number;
-  /** Which problem it is: `urn:hls-failover:problem:not-playable` for a channel that is switched off, or has no source. */
+  /** Which problem it is: `urn:hls-failover:problem:not-playable` for a channel that is disabled or has no source. */
   readonly type?: string;
   readonly detail?: string;
-  /** The limit that leaves no room, or "draining". */
+  /** The name of the limit that is reached, or "draining". */
   readonly limit?: string;
   /** Why each source does not work, by its id: a class, such as `unreachable` or `refused`. */
   readonly sources?: Readonly<Record<string, string>>;
@@ -52,11 +52,11 @@ export interface Refusal {
 
 export interface PlayerState {
   /**
-   * `starting`: a session is asked for. `playing`: it is held, and its address is loaded. `retrying`: it ended, or there was none;
-   * another is asked for at `retry_at`. `refused`: asking again cannot help (no such channel, or a codec that this browser cannot
-   * play); `retry()` asks all the same.
-   * `resting`: paused for so long that the session was given up; `play()` asks for another. `closed`: `close()` was called.
-   * In `refused`, and wherever `refusal` is one of `not-playable`, the picture has been stopped.
+   * `starting`: a session is being requested. `playing`: it is held, and its address is loaded. `retrying`: it has ended, or none
+   * could be had; another is requested at `retry_at`. `refused`: a retry cannot help (no such channel, or a codec that this browser
+   * cannot play); `retry()` requests one all the same.
+   * `resting`: paused for so long that the session was given up; `play()` requests another. `closed`: `close()` was called.
+   * In `refused`, and wherever `refusal` is of type `not-playable`, the picture has been stopped.
    */
   readonly phase: "starting" | "playing" | "retrying" | "refused" | "resting" | "closed";
   /** `slate`: no source works, and a picture says so. `unavailable`: no source works, and nothing new comes. */
@@ -67,21 +67,21 @@ export interface PlayerState {
   readonly reachable: boolean;
   /** `muted`: the browser allowed no sound without a gesture; `blocked`: nor a picture: call `play()` in a click. */
   readonly autoplay: "allowed" | "muted" | "blocked";
-  /** What plays: a source's id, or a label of this session alone where the session came through the open way. */
+  /** What plays: a source's id, or a label of this session alone where the session was requested through the open route. */
   readonly source: string | null;
   readonly session: Grant | null;
   readonly refusal: Refusal | null;
-  /** When another session is asked for; milliseconds of Unix time. */
+  /** When another session is requested; milliseconds of Unix time. */
   readonly retry_at: number | null;
 }
 
-/** What a viewer has had, measured at the video element. */
+/** What the viewer has seen, measured at the video element. */
 export interface Health {
   /** How long ago the picture was on air, by the playlist's programme clock where it has one. */
   readonly latency_s: number | null;
   /** Ahead of the play head. */
   readonly buffer_s: number;
-  /** Standing still while it should have played, from the first picture on; in all, and at the longest. */
+  /** Time without movement while it should have played, from the first picture on: in total, and the longest. */
   readonly frozen_ms: number;
   readonly longest_frozen_ms: number;
   /** Where the browser says. */
@@ -94,7 +94,7 @@ export interface Options {
   /** The API's base address. Default: where this module was loaded from. */
   readonly api?: string | URL;
   /**
-   * Gets the session, for sites whose own server asks for it. `signal` is aborted when it is not wanted any more. Throw a
+   * Gets the session, for sites whose own server requests it. `signal` is aborted when it is no longer needed. Throw a
    * `Refusal` to say why there is none. Default: the API's open `POST /watch/{channel}/session`.
    */
   readonly session?: (channel: string, signal: AbortSignal) => Promise<Grant>;
@@ -110,16 +110,16 @@ export interface Player {
   readonly state: PlayerState;
   /** Whenever `state` has changed. */
   onstate: ((state: PlayerState) => void) | null;
-  /** Each of the session's events, once, in order; those from before the player came, too. */
+  /** Each of the session's events once, in order, also those from before the player attached. */
   onevent: ((event: SessionEvent) => void) | null;
   /** A session was lost and another one plays: a new address was loaded. */
   onreattach: ((session: Grant) => void) | null;
   health(): Health;
   /** To be called in a click where autoplay was blocked. */
   play(): Promise<void>;
-  /** To the newest picture. */
+  /** Seeks to the newest picture. */
   toLive(): void;
-  /** Asks for a session now. */
+  /** Requests a session now. */
   retry(): void;
   /** Ends everything; the session too, unless another tab plays it. */
   close(): void;

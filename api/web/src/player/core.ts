@@ -1,7 +1,7 @@
 /**
- * Law: the player's rules stand here, as a function of what is known, what has happened and the time. No clock, no browser, no
- * dice: `chance` is given. Only two things make a viewer's address change: the session is over, or it was given up. Everything
- * else that goes wrong is waited for on the same address.
+ * The player's rules: a pure function of the state, an event and the time. No clock, no browser, no random numbers: `chance` is an
+ * argument. Law: a viewer's address changes only when the session is over or was given up. Every other failure is retried on the same
+ * address.
  *
  * Times are milliseconds.
  */
@@ -10,18 +10,18 @@ import type { Grant, PlayerState, Refusal, SessionEvent } from "./contract";
 
 export const BEAT_MS = 10_000;
 export const POLL_MS = 5_000;
-/** A page that polls tries the event stream again this often. */
+/** While events are polled, the event stream is tried again this often. */
 export const STREAM_AGAIN_MS = 60_000;
 export const REST_MS = 600_000;
-/** Away for longer than a playlist's window: nothing of what was missed can be had. */
+/** Asleep for longer than a playlist's window: what was missed is no longer listed. */
 export const AWAY_MS = 30_000;
-/** A session that was held for so long was a good one: what comes next is no series of failures. */
+/** A session that was held for this time resets the count of failures. */
 export const STEADY_MS = 30_000;
 const RECOVERY_MS = 30_000;
 const RECOVERIES = 2;
 const STREAM_TRIES = 3;
 const UNANSWERED = 2;
-/** The channel has been switched off or deleted: its picture ends now, and nothing that is buffered is shown to its end. */
+/** The channel was disabled or deleted: the picture ends now, and the buffer is not played to its end. */
 export const NOT_PLAYABLE: Refusal = {
   type: "urn:hls-failover:problem:not-playable",
   title: "The channel cannot be played",
@@ -35,15 +35,15 @@ export interface Core {
   readonly source: string | null;
   readonly refusal: Refusal | null;
   readonly grant: Grant | null;
-  /** The address that is loaded: it outlives its session, until another one plays. */
+  /** The address that is loaded. It stays after its session's end until another session plays. */
   readonly loaded: string | null;
   readonly granted_at: number;
-  /** Is a session being asked for? And how many times in a row it came to nothing. */
+  /** Whether a session is being requested, and how many requests in a row have failed. */
   readonly asking: boolean;
   readonly failures: number;
   readonly ask_at: number | null;
   readonly beat_at: number | null;
-  /** Heartbeats in a row that nobody answered. */
+  /** Heartbeats in a row without an answer. */
   readonly unanswered: number;
   /** The last event that was seen. */
   readonly seen: number;
@@ -85,14 +85,14 @@ export const FIRST: Core = {
   frozen_at: null,
 };
 
-/** What has happened. What is about a session names it: an answer that comes late is nobody's. */
+/** What has happened. An answer about a session names it, so that one that comes too late is ignored. */
 export type Input =
   | { readonly type: "start" | "tick" | "retry" | "close" }
   | { readonly type: "granted"; readonly grant: Grant }
   | { readonly type: "refused"; readonly refusal: Refusal }
   | { readonly type: "renewed" | "over" | "unanswered"; readonly session: string }
   | { readonly type: "event"; readonly session: string; readonly event: SessionEvent }
-  /** The event stream is open; is not, or not any more; what was polled for came, or did not. */
+  /** The event stream is open or closed; a poll for events has succeeded or failed. */
   | { readonly type: "heard" | "deaf" | "polled" | "unpolled"; readonly session: string }
   /** The picture moves; has stood still for long; was played to its end; cannot be played. */
   | { readonly type: "picture" | "stuck" | "drained" }
@@ -101,10 +101,10 @@ export type Input =
   | { readonly type: "undecodable"; readonly codecs: string }
   /** By the viewer. */
   | { readonly type: "paused" | "resumed" }
-  /** The page sleeps, and is as it was; it is looked at, or online, again. */
+  /** The page was suspended and has resumed; it is visible, or online, again. */
   | { readonly type: "frozen" | "thawed" | "awake" };
 
-/** What is to be done. */
+/** Effects for the caller to carry out. */
 export type Effect =
   | { readonly do: "ask" | "recover" | "stop" | "deafen" | "to_live" }
   | { readonly do: "play" | "reload"; readonly url: string }
@@ -117,13 +117,13 @@ export interface Step {
   readonly effects: readonly Effect[];
 }
 
-/** When to look again by itself; null: there is nothing to wait for. */
+/** When `step` is to be called again without an event; null: nothing is due. */
 export function wakeAt(core: Core): number | null {
   const times = [core.ask_at, core.beat_at, core.listen_at, core.reload_at, restAt(core)].filter((at) => at !== null);
   return times.length ? Math.min(...times) : null;
 }
 
-/** `chance` is in [0, 1): a thousand players that lose something together do not come back together. */
+/** `chance` in [0, 1) is jitter: a thousand players that fail at the same time do not retry at the same time. */
 export function step(core: Core, input: Input, now: number, chance: number): Step {
   if (core.phase === "closed" || isStale(core, input)) return same(core);
   switch (input.type) {
@@ -179,17 +179,17 @@ export function step(core: Core, input: Input, now: number, chance: number): Ste
   }
 }
 
-/** Exponential, bounded, and scattered over its upper half. */
+/** Exponential backoff with a maximum, and jitter over its upper half. */
 export function backoff(failures: number, first_ms: number, longest_ms: number, chance: number): number {
   return Math.min(longest_ms, first_ms * 2 ** Math.min(failures, 16)) * (0.5 + chance / 2);
 }
 
-/** Nothing of the channel can be shown, whatever is buffered. */
+/** Nothing of the channel may be shown, not even what is buffered. */
 export function isOff(refusal: Refusal | null): boolean {
   return refusal?.type === NOT_PLAYABLE.type;
 }
 
-/** What the page is told. */
+/** The state that the page reads. */
 export function reachable(core: Core): boolean {
   return core.unanswered < UNANSWERED && core.refusal?.status !== 0;
 }
@@ -237,7 +237,7 @@ function ticked(core: Core, now: number, chance: number): Step {
 function granted(core: Core, grant: Grant, now: number, chance: number): Step {
   if (!core.asking) return grant.id === core.grant?.id ? same(core) : { next: core, effects: [{ do: "leave", grant }] };
   if (grant.phase === "requested" || grant.phase === "starting") {
-    // It is still being started, and whoever asks again gets the same one.
+    // It is still being started; another request gets the same session.
     const later = now + backoff(0, 1000, 1000, chance);
     return same({ ...core, grant, asking: false, ask_at: later, beat_at: null, refusal: null });
   }
@@ -272,14 +272,14 @@ function granted(core: Core, grant: Grant, now: number, chance: number): Step {
   return { next, effects: again && !unchanged ? [...effects, { do: "reattached", grant }] : effects };
 }
 
-/** Where asking again cannot help it is the page's to say so; else it is asked again, and the more calmly the longer. */
+/** Where a retry cannot help, the page says so; otherwise retries follow with growing delays. */
 function refused(core: Core, refusal: Refusal, now: number, chance: number): Step {
   if (!core.asking) return same(core);
   const next: Core = { ...core, refusal, asking: false, failures: core.failures + 1, grant: null, beat_at: null };
   if ([400, 401, 403, 404, 422].includes(refusal.status)) {
     return { next: { ...next, phase: "refused", loaded: null }, effects: [{ do: "deafen" }, { do: "stop" }] };
   }
-  // 409: the channel is disabled, or has no source. The operator's to mend, which takes its time.
+  // 409: the channel is disabled or has no source. Only the operator can change that, so retries are rare.
   const effects: Effect[] = isOff(refusal) ? [{ do: "deafen" }, { do: "stop" }] : [{ do: "deafen" }];
   const loaded = isOff(refusal) ? null : core.loaded;
   const first_ms = refusal.status === 409 ? 10_000 : 1500;
@@ -288,8 +288,7 @@ function refused(core: Core, refusal: Refusal, now: number, chance: number): Ste
   return { next: { ...next, phase: "retrying", loaded, ask_at: now + wait_ms }, effects };
 }
 
-/** The session is over. What is buffered plays on, unless the channel is off; whoever has paused is not there to be given
- * another. */
+/** The session is over. The buffer plays on, unless the channel is disabled; a paused player requests no other session. */
 function lost(core: Core, refusal: Refusal, now: number, chance: number): Step {
   if (core.phase !== "playing") return same(core);
   const off = isOff(refusal);
@@ -304,7 +303,7 @@ function lost(core: Core, refusal: Refusal, now: number, chance: number): Step {
     : { next, effects: [{ do: "deafen" }] };
 }
 
-/** What a session sends never changes its codec, so nothing is waited for: its place is for others. */
+/** A session's codec never changes, so waiting is useless: the session is given up, which frees its place. */
 function undecodable(core: Core, codecs: string): Step {
   if (core.loaded === null) return same(core);
   const { next, effects } = gone(core, "refused");
@@ -312,7 +311,7 @@ function undecodable(core: Core, codecs: string): Step {
   return { next: { ...next, refusal }, effects };
 }
 
-/** Given up, by the viewer, for having been paused for long, or because it cannot be played here. */
+/** Gives the session up: closed by the viewer, paused for long, or not playable here. */
 function gone(core: Core, phase: "closed" | "resting" | "refused"): Step {
   const leave: Effect[] = core.grant ? [{ do: "leave", grant: core.grant }] : [];
   const next: Core = { ...forgotten(core), phase, asking: false, ask_at: null, loaded: null, refusal: null };
@@ -323,7 +322,7 @@ function forgotten(core: Core): Core {
   return { ...core, grant: null, beat_at: null, listen_at: null, reload_at: null, hearing: false, seen: 0, stuck: false };
 }
 
-/** Nothing is done about a switch: that is the point of it. */
+/** A switch needs no action. */
 function told(core: Core, event: SessionEvent, now: number, chance: number): Step {
   if (event.id <= core.seen) return same(core);
   const next: Core = { ...core, seen: event.id };
@@ -346,7 +345,7 @@ function told(core: Core, event: SessionEvent, now: number, chance: number): Ste
   }
 }
 
-/** A stream that does not open may mean that there is no session any more: that is asked once, then events are polled for. */
+/** A stream that does not open may mean that the session is over: that is checked once, then events are polled. */
 function deafened(core: Core, now: number, chance: number): Step {
   const { grant } = core;
   if (!grant) return same(core);
@@ -356,7 +355,7 @@ function deafened(core: Core, now: number, chance: number): Step {
   return { next, effects: core.deaf === 0 ? [{ do: "deafen" }, { do: "beat", grant }] : [{ do: "deafen" }] };
 }
 
-/** Where no source works nothing can come; where one does, the same address is loaded afresh. */
+/** While no source works nothing can come; once one does, the same address is loaded again. */
 function stuck(core: Core, now: number, chance: number): Step {
   if (core.phase !== "playing" || !core.grant) return same(core);
   const next: Core = { ...core, stuck: true };
@@ -366,8 +365,8 @@ function stuck(core: Core, now: number, chance: number): Step {
   return { next: { ...next, reload_at, reloads: core.reloads + 1 }, effects: [beat] };
 }
 
-/** A decoder is set up again at once, but not for ever; what the network did is tried again on the same address, and whether
- * there still is a session is asked beside it. */
+/** A decoder is set up again at once, a bounded number of times; after a network failure the same address is tried again, and at the
+ * same time the session is checked. */
 function failed(core: Core, of: "network" | "media", now: number, chance: number): Step {
   const { grant } = core;
   if (!grant) return same(core); // of a session that is over; another one is asked for

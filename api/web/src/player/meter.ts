@@ -1,10 +1,10 @@
 /**
- * What a viewer has of it: whether the picture's time advances. Law: standing still counts where the picture should move and the
- * page could see it; a pause, a seek, a page in the background whose timers sleep do not.
+ * Measures whether the picture moves. Law: a freeze counts only while the picture should move and the page can observe it, not during a
+ * pause, a seek, or in the background, where timers sleep.
  */
 export const STUCK_MS = 10_000;
 const SAMPLE_MS = 100;
-/** Between two samples lies more than the page could have slept through: nobody saw what was shown meanwhile. */
+/** A longer gap between two samples means that the page was asleep: nothing was observed. */
 const ASLEEP_MS = 1500;
 const FASTEST = 4;
 const JUMP_MS = 250;
@@ -12,11 +12,11 @@ const JUMP_MS = 250;
 export interface Sample {
   readonly at: number;
   readonly time_s: number;
-  /** It should move: neither paused, nor ended, nor seeking. */
+  /** Whether it should move: neither paused, nor ended, nor seeking. */
   readonly due: boolean;
 }
 
-/** Pure: what each sample means after the ones before. */
+/** Pure: interprets each sample after the previous ones. */
 export class Stillness {
   frozen_ms = 0;
   longest_ms = 0;
@@ -26,7 +26,7 @@ export class Stillness {
   #still_ms = 0;
   #told_ms = 0;
 
-  /** Another address: nothing is shown yet, and that it takes time is no freeze. */
+  /** Another address: nothing is shown yet, and loading is no freeze. */
   begin(): void {
     this.#started = false;
     this.#still_ms = 0;
@@ -34,12 +34,12 @@ export class Stillness {
     this.expect();
   }
 
-  /** The next movement is to be told. What stands still meanwhile stands still. */
+  /** The next movement is reported. Until then a freeze goes on. */
   expect(): void {
     this.#expected = true;
   }
 
-  /** "picture": it moves as expected, or again; "stuck": it has not for long, told again after as long. */
+  /** "picture": it moves, or moves again; "stuck": it has not moved for long, repeated after the same time. */
   see(sample: Sample): "picture" | "stuck" | null {
     const before = this.#before;
     this.#before = sample;

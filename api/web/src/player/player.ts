@@ -1,6 +1,6 @@
 /**
- * The player: one channel on one video element. Law: what it does is `core.ts`'s word; here the core's effects are applied, and
- * what the browser says is handed to it. `docs/player.md` tells what it does when.
+ * The player: one channel on one video element. Law: `core.ts` decides; this module carries out its effects and passes on the browser's
+ * events. `docs/player.md` says what it does when.
  */
 import type { Attach, Grant, Health, Options, Player, PlayerState } from "./contract";
 import { FIRST, reachable, step, wakeAt, type Core, type Effect, type Input } from "./core";
@@ -11,7 +11,7 @@ import { Tabs } from "./tabs";
 
 export type * from "./contract";
 
-/** setTimeout takes no more. */
+/** The maximum of setTimeout. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 export const attach: Attach = (video, options) => new Attached(video, options);
@@ -147,7 +147,7 @@ class Attached implements Player {
     }
   }
 
-  /** Which tabs there are is asked once for each session. */
+  /** The open tabs are counted once for each session. */
   #met: string | null = null;
   #meet(grant: Grant | null): void {
     if (this.#met === (grant?.id ?? null)) return;
@@ -170,7 +170,7 @@ class Attached implements Player {
       this.#wanted = true;
       this.#take({ type: "resumed" });
     });
-    // What goes into the browser's cache of pages may come back as it was; what does not is over.
+    // A page in the back/forward cache may come back as it was; any other is closed for good.
     on(window, "pagehide", (event) => {
       this.#take({ type: (event as PageTransitionEvent).persisted ? "frozen" : "close" });
     });

@@ -1,6 +1,6 @@
 /**
- * An address on a video element: by hls.js with its default settings, or by the browser where that plays HLS and has no Media
- * Source Extensions (phones of old). Law: what can be mended without the core's knowledge is hls.js's to mend.
+ * Plays an address on a video element: by hls.js with its default settings, or by the browser where it plays HLS and has no Media
+ * Source Extensions (old phones). Law: hls.js recovers from what it can by itself; the core hears only of the rest.
  */
 import type Hls from "hls.js";
 import type { ErrorData, ManifestLoadedData } from "hls.js";
@@ -12,7 +12,7 @@ type Fate =
   | { readonly type: "undecodable"; readonly codecs: string }
   | { readonly type: "drained" };
 
-/** hls.js's names of what no second try mends: the playlist names the codec, or the media do. */
+/** hls.js's errors that a retry cannot solve: the codec cannot be played, as the playlist or the media say. */
 const UNDECODABLE: readonly string[] = [
   "manifestIncompatibleCodecsError",
   "bufferAddCodecError",
@@ -49,7 +49,7 @@ export class Screen {
     }, { signal }); // prettier-ignore
   }
 
-  /** The same address again is loaded afresh, without a word of it to anybody. `wanted`: it is to move at once. */
+  /** The same address again is reloaded without an event. `wanted`: it is to play at once. */
   async load(url: string, wanted: boolean): Promise<void> {
     const turn = ++this.#loading;
     this.#destroy();
@@ -88,7 +88,7 @@ export class Screen {
     this.#destroy();
   }
 
-  /** Moves: with sound, else muted, else not until the viewer says so. */
+  /** Plays with sound, else muted, else only after a gesture of the viewer. */
   async start(): Promise<void> {
     const turn = this.#loading;
     let refused = await this.#refusal();
@@ -136,7 +136,7 @@ export class Screen {
     }
   }
 
-  /** Whether the browser wants a gesture first. Any other reason is an interruption, and none of ours. */
+  /** Whether the browser requires a gesture first. Any other error is an interruption that needs no action. */
   async #refusal(): Promise<boolean> {
     try {
       await this.#video.play();

@@ -1,6 +1,6 @@
 /**
- * The API, as a player sees it. Law: an answer is a word of the core's, never an exception; and nothing is asked twice by itself:
- * when to ask again is the core's to say.
+ * The player's client of the API. Law: each answer, also a failure, becomes an event of the core and is never thrown; nothing is
+ * retried here: the core decides when.
  */
 import { problemOf } from "../problem";
 import type { Grant, Options, Refusal, SessionEvent } from "./contract";
@@ -8,7 +8,7 @@ import type { Input } from "./core";
 
 const TYPES = ["session.live", "stream.switch", "stream.unavailable", "stream.recovered", "session.ended"];
 const WAIT_S = 25;
-/** The API answers `Prefer: wait` after so long at the latest; a network that is gone may never. */
+/** The API answers `Prefer: wait` within this time; a lost network may never answer. */
 const ASK_LIMIT_MS = 40_000;
 const LIMIT_MS = 8_000;
 
@@ -60,7 +60,7 @@ export class Service {
     }
   }
 
-  /** Also from a page that is being closed: the browser sends it after the page has gone. */
+  /** Works while the page is being closed: the browser sends it afterwards. */
   leave(grant: Grant): void {
     void fetch(this.#address(grant), {
       method: "DELETE",
@@ -69,7 +69,7 @@ export class Service {
     }).catch(() => undefined); // nobody is there to be told; the lease runs out
   }
 
-  /** EventSource would come back every second for ever: it is closed when it fails, and opened again when the core says so. */
+  /** EventSource would reconnect every second for ever: it is closed when it fails, and opened again when the core says so. */
   listen(grant: Grant, after: number): void {
     this.deafen();
     const session = grant.id;
@@ -126,7 +126,7 @@ export class Service {
     return new URL(`v1/sessions/${encodeURIComponent(grant.id)}${path}`, this.#api);
   }
 
-  /** The open way: whoever may see the page may watch. At home the viewer is its cookie; another site's page has none. */
+  /** The open route, without a key. On the API's own pages a cookie identifies the viewer; pages of other sites send a secret. */
   readonly #open = async (channel: string, signal: AbortSignal): Promise<Grant> => {
     const foreign = this.#api.origin !== location.origin;
     const headers: Record<string, string> = { Prefer: `wait=${WAIT_S}` };
@@ -142,7 +142,7 @@ export class Service {
 const NAME = "hls-failover viewer";
 let spare: string | null = null;
 
-/** A secret by which this browser is told from the others on this site; kept where storage is allowed. */
+/** A secret that identifies this browser on this site; stored where storage is allowed. */
 function ownName(): string {
   spare ??= btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(24))))
     .replaceAll("+", "-")
@@ -152,7 +152,7 @@ function ownName(): string {
     if (kept?.length === spare.length) return kept;
     localStorage.setItem(NAME, spare);
   } catch {
-    // a private window, or storage is full: for this page's life, then
+    // a private window, or storage is full: it lasts as long as the page
   }
   return spare;
 }

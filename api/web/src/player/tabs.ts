@@ -1,6 +1,6 @@
 /**
- * A browser's tabs on one channel are one viewer, and share its session. Law: only the last one ends it. Where that cannot be
- * known the session is left to its lease, which runs out a minute later.
+ * Counts a browser's tabs on one channel: they are one viewer and share its session. Law: only the last one ends it. Where the tabs
+ * cannot be counted, the session ends when its lease runs out a minute later.
  */
 interface Word {
   readonly from: string;

@@ -1,4 +1,4 @@
-/** The channels beside the picture: found by name, number or group; logos come from us alone. */
+/** The channels beside the picture, searched by name, number or group. Logos come from this API alone. */
 
 export interface Channel {
   readonly slug: string;
@@ -8,11 +8,11 @@ export interface Channel {
   readonly logo: boolean;
 }
 
-/** So many are drawn; who looks for another one searches. */
+/** The number of channels that are drawn; others are found by searching. */
 export const DRAWN = 200;
 const TINTS = 6;
 
-/** Every word has to be there, in any order, whatever its case and its accents. A number is meant as a number's beginning. */
+/** Each word must occur, in any order; case and accents are ignored. Digits match the beginning of a channel's number. */
 export function matching(channels: readonly Channel[], text: string): readonly Channel[] {
   const words = plain(text).split(/\s+/).filter(Boolean);
   if (!words.length) return channels;
@@ -22,7 +22,7 @@ export function matching(channels: readonly Channel[], text: string): readonly C
   });
 }
 
-/** The one before or after, round and round. */
+/** The previous or next channel; behind the last comes the first. */
 export function neighbour(channels: readonly Channel[], slug: string, by: 1 | -1): Channel | undefined {
   if (!channels.length) return undefined;
   const at = channels.findIndex((channel) => channel.slug === slug);
@@ -52,7 +52,7 @@ export function initials(name: string): string {
   return words.slice(0, 2).map(first).join("");
 }
 
-/** A logo, or the name's initials where there is none or it cannot be had. */
+/** The logo, or the name's initials where there is none or it cannot be loaded. */
 export function logoInto(tile: HTMLElement, channel: Channel, base: URL): void {
   const tint = Array.from(channel.slug, (letter) => letter.charCodeAt(0)).reduce((sum, code) => sum + code, 0) % TINTS;
   tile.className = `logo tint-${tint}`;
@@ -66,7 +66,7 @@ export function logoInto(tile: HTMLElement, channel: Channel, base: URL): void {
     tile.className = "logo";
     tile.replaceChildren(picture);
   };
-  // Lazy pictures load where they are seen, so it has to be there; the initials stand behind it until it has come.
+  // A lazy picture loads only where it is visible, so it must be laid out; the initials are behind it until it is loaded.
   tile.append(picture);
   picture.onerror = () => {
     picture.remove();

@@ -1,4 +1,4 @@
-/** The picture's buttons and keys. Law: every key has a button or a link that does the same, and no key is taken from a field. */
+/** The player's buttons and keys. Law: every key has a button or link that does the same, and a field with the focus keeps its keys. */
 import { at } from "./page";
 
 export interface Deeds {
@@ -55,7 +55,7 @@ export function control(video: HTMLVideoElement, deeds: Deeds): void {
   };
   for (const [id, press] of Object.entries(presses)) at(id).addEventListener("click", press);
   at("pip").hidden = !document.pictureInPictureEnabled;
-  // A finger cannot hover: its tap shows the controls, or takes them away, and they are what plays and pauses.
+  // Touch cannot hover: a tap shows or hides the controls, and their button plays and pauses.
   let touched: "hidden" | "shown" | null = null;
   video.addEventListener("pointerdown", ({ pointerType }) => {
     touched = pointerType !== "touch" ? null : screen.classList.contains("idle") ? "hidden" : "shown";
@@ -89,7 +89,7 @@ export function control(video: HTMLVideoElement, deeds: Deeds): void {
   for (const change of ["play", "pause", "volumechange", "emptied"]) video.addEventListener(change, draw);
   draw();
 
-  // Controls go when nobody needs them: the picture moves, and no pointer, key or focus is on them.
+  // The controls disappear while the picture moves and no pointer, key or focus is on them.
   let hiding: ReturnType<typeof setTimeout> | undefined;
   const wake = () => {
     screen.classList.remove("idle");
@@ -101,7 +101,7 @@ export function control(video: HTMLVideoElement, deeds: Deeds): void {
   const rest = () => {
     if (!video.paused) screen.classList.add("idle");
   };
-  // Of a finger only the whole tap counts: woken by its first half, a button would appear under it and be pressed by its second.
+  // Only a complete tap counts: if the pointer's going down showed a button under the finger, its going up would press it.
   for (const sign of ["pointermove", "pointerdown"] as const) {
     screen.addEventListener(sign, ({ pointerType }) => {
       if (pointerType !== "touch") wake();
@@ -118,7 +118,7 @@ function mark(id: string, pressed: boolean, on: string, off: string): void {
   at(id).setAttribute("aria-label", pressed ? on : off);
 }
 
-/** A field's own keys, and what a button or a link does with them. */
+/** Whether the key belongs to the focused field, button or link. */
 function isTaken({ target, key }: KeyboardEvent): boolean {
   if (!(target instanceof HTMLElement)) return false;
   if (target.matches("input[type=range]")) return key.startsWith("Arrow");

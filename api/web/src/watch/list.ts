@@ -1,6 +1,6 @@
 /**
- * The page of all channels, by group. Law: whatever is found by a finger is found by keyboard, too; and what is looked for stands in
- * the address, so that whoever comes back from a channel is where they were.
+ * The page of all channels, by group. Law: everything works by touch and by keyboard; the search stands in the address, so that it is
+ * still there when a viewer comes back from a channel.
  */
 import "./list.css";
 import { grouped, groupsOf, logoInto, matching } from "./channels";
@@ -8,9 +8,9 @@ import type { Channel } from "./channels";
 import { below, typesText } from "./moving";
 import { at } from "./page";
 
-/** The API: this page is at {api}/watch. */
+/** The API's address: this page is at {api}/watch. */
 const BASE = new URL("./", location.href);
-/** Channels are asked for again by whoever comes back to the page after so long. */
+/** The channels are read again when a viewer comes back to the page after this time. */
 const OLD_MS = 60_000;
 const LIMIT_MS = 10_000;
 
@@ -94,7 +94,7 @@ function say(text: string): void {
   if (at("said").textContent !== text) at("said").textContent = text;
 }
 
-/** In the address, without a new entry in the history. */
+/** Writes the search into the address, without a new entry in the history. */
 function remember(): void {
   const asked = new URLSearchParams();
   if (search.value) asked.set("q", search.value);
@@ -154,7 +154,7 @@ at("list").addEventListener("keydown", (event) => {
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "/" && event.target !== search) event.preventDefault();
-  // What is typed is looked for, wherever one is
+  // Typing begins a search, wherever the focus is
   if (event.key === "/" || typesText(event)) search.focus();
 });
 at("again").addEventListener("click", () => {

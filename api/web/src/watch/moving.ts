@@ -1,12 +1,12 @@
-/** Moving over a grid of links by the arrow keys. Pure, but for `typesText`, which reads an event. */
+/** Movement over a grid of links by the arrow keys. Pure, except `typesText`, which reads an event. */
 
 export interface Box {
   readonly left: number;
   readonly top: number;
 }
 
-/** The index of what stands in the next row (`by` 1) or the one before (-1), nearest to the same column. Before the first row: -1;
- * behind the last: the last of all. Boxes are in reading order. */
+/** The index of the box in the next row (`by` 1) or the previous one (-1) that is nearest to the same column. Above the first row: -1;
+ * below the last row: the last box. Boxes are in reading order. */
 export function below(boxes: readonly Box[], from: number, by: 1 | -1): number {
   const here = boxes[from];
   if (!here) return from;
@@ -18,7 +18,7 @@ export function below(boxes: readonly Box[], from: number, by: 1 | -1): number {
   return members.reduce((best, each) => (distance(each) < distance(best) ? each : best)).index;
 }
 
-/** A key that writes a letter or a digit, and no field that would take it. */
+/** Whether a key writes a letter or a digit while no field has the focus. */
 export function typesText(event: KeyboardEvent): boolean {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return false;
   if (event.target instanceof HTMLElement && event.target.matches("input, textarea, select")) return false;

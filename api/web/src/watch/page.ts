@@ -1,4 +1,4 @@
-/** An element of our own page by its id: it is there, or the page is not ours. */
+/** An element of this page by its id. It must exist. */
 export function at(id: string): HTMLElement;
 export function at<T extends HTMLElement>(id: string, kind: new () => T): T;
 export function at(id: string, kind: new () => HTMLElement = HTMLElement): HTMLElement {

@@ -1,6 +1,6 @@
 /**
- * The watch page: a player, what it says, and the other channels. Law: the picture is the page. Nothing moves or appears without
- * need, and whatever happens behind the address is at most a quiet line.
+ * The watch page: the player, its messages, and the other channels. Law: the picture comes first. Nothing moves or appears without
+ * need, and what happens to sources is at most one line of text.
  */
 import "./watch.css";
 import type { Player } from "../player/contract";
@@ -12,10 +12,10 @@ import { control } from "./controls";
 import { at } from "./page";
 import { shown } from "./words";
 
-/** The API: this page is at {api}/watch/{channel}. */
+/** The API's address: this page is at {api}/watch/{channel}. */
 const BASE = new URL("..", location.href.replace(/\/+(?=$|[?#])/, ""));
 const LOOK_MS = 250;
-/** The picture stands for so long before a wheel turns: less is not worth a word. */
+/** The spinner appears after the picture has stood still for this time. */
 const WAITING_MS = 1200;
 const ZAP_MS = 350;
 const OSD_MS = 2500;
@@ -27,7 +27,7 @@ let current = slugOf(location.href);
 let player: Player = tuned(current);
 let pictured = false;
 let waiting_since: number | null = null;
-/** By the browser, not by the viewer: also on the next channel. */
+/** Muted by the browser, not by the viewer: also on the next channel. */
 let silenced = false;
 let zapping: ReturnType<typeof setTimeout> | undefined;
 let osd: ReturnType<typeof setTimeout> | undefined;
@@ -77,7 +77,7 @@ function zap(by: 1 | -1): void {
 function draw(): void {
   const now = Date.now();
   const { state } = player;
-  // The player has taken the picture away: what comes next is a first one.
+  // The player has removed the picture: the next one counts as the first.
   pictured &&= state.phase !== "refused" && !isOff(state.refusal);
   const { message, notice, phase } = shown(state, {
     pictured,
@@ -110,7 +110,7 @@ function draw(): void {
 
 function measure(): void {
   const health = player.health();
-  // At the end of what there is the browser pauses by itself.
+  // At the end of the buffer the browser pauses by itself.
   const stands =
     (!video.paused || video.ended) && video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA && player.state.phase !== "refused";
   waiting_since = stands ? (waiting_since ?? Date.now()) : null;
@@ -122,7 +122,7 @@ function measure(): void {
   draw();
 }
 
-/** Further from the live edge than a player goes by itself. */
+/** Further behind the live edge than the player is by itself. */
 function isLate(): boolean {
   const { seekable } = video;
   return seekable.length > 0 && seekable.end(seekable.length - 1) - video.currentTime > 15;
@@ -149,7 +149,7 @@ function list(): void {
   say("found", found.length ? (more > 0 ? `${more} more: search for them.` : "") : "No channel is called that.");
 }
 
-/** Within the list alone: on a phone that is as long as its rows, and the page would leave the picture. */
+/** Scrolls the list alone: on a phone the list is as long as its rows, and scrolling the page would hide the picture. */
 function reveal(row: Element | null): void {
   if (!row) return;
   const list = at("channels");
@@ -169,7 +169,7 @@ async function load(): Promise<void> {
   const others = channels.some(({ slug }) => slug !== current);
   at("aside").hidden = !others;
   at("page").classList.toggle("alone", !others);
-  // A channel may be called by its id; its name in the list is its slug.
+  // The address may name a channel by its id; the list knows its slug.
   const slug = player.state.session?.channel?.slug;
   if (slug && channels.every((channel) => channel.slug !== current)) current = slug;
   name();
@@ -189,7 +189,7 @@ function say(id: string, text: string): void {
   if (at(id).textContent !== text) at(id).textContent = text;
 }
 
-/** What is not known is not there. */
+/** Hides the element where the value is not known. */
 function figure(id: string, text: string | null): void {
   const row = at(id).parentElement;
   if (row) row.hidden = text === null;

@@ -1,14 +1,14 @@
 /**
- * What the page says of the player's state. Law: a viewer is told what it means for them, and nothing where it means nothing: a
- * switch is not told. Over the picture stands only what keeps it away; what goes on has a quiet line.
+ * The watch page's texts for each state of the player. Law: a viewer reads only what matters to them: a switch is not mentioned. Only
+ * a message about a missing picture covers the picture; everything else is a line below it.
  */
 import type { PlayerState, Refusal } from "../player/contract";
 import { isOff } from "../player/core";
 
 export interface Seen {
-  /** A picture of this channel has been shown. */
+  /** Whether a picture of this channel has been shown. */
   readonly pictured: boolean;
-  /** The picture has been waiting for a moment. */
+  /** Whether the picture has been stalled for a moment. */
   readonly waiting: boolean;
   readonly online: boolean;
   readonly paused: boolean;
@@ -136,7 +136,7 @@ function phaseOf(state: PlayerState, seen: Seen): Shown["phase"] {
   return { word: "Live", kind: "live" };
 }
 
-/** What a viewer is told of a source by the API: a class. */
+/** The texts for the class of a source's reason, which the API gives to viewers. */
 const WHY: Readonly<Record<string, string>> = {
   unreachable: "It does not answer.",
   refused: "It refuses to be played.",
@@ -149,7 +149,7 @@ const WHY: Readonly<Record<string, string>> = {
   failed: "It does not work.",
 };
 
-/** Each reason once, and how many sources share it. */
+/** Equal reasons once, with the number of sources. */
 function counted(reasons: readonly string[]): string[] {
   const counts = new Map<string, number>();
   for (const reason of reasons.map((each) => WHY[each] ?? each)) counts.set(reason, (counts.get(reason) ?? 0) + 1);

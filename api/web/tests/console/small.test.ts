@@ -6,7 +6,7 @@ import { dropped, keyed, moved } from "../../src/console/reorder";
 import { routeOf } from "../../src/console/route";
 import { bars, told } from "../../src/console/strip";
 import { offsets, rowAt, scrolledTo, visible } from "../../src/console/window";
-import { blocks, sentence, story } from "../../src/console/telling";
+import { blocks, sentence, story } from "../../src/console/eventText";
 import { EMPTY, loaded } from "../../src/console/state";
 import { channel, overview } from "./overview";
 import type { WireAttempt, WireCounts } from "../../src/console/wire";

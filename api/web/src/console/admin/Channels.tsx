@@ -1,4 +1,4 @@
-/** A channel is edited, and deleted. */
+/** Dialogs that edit and delete a channel. */
 
 import { client } from "../client";
 import { count } from "../format";
@@ -53,7 +53,7 @@ export function DeleteChannel({ channel, sessions }: { readonly channel: Channel
   );
 }
 
-/** What goes with the channel, and for whom. */
+/** What is lost with the channel, and by whom. */
 export function losses(
   of: State,
   channel: Channel,

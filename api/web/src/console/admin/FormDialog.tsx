@@ -1,5 +1,4 @@
-/** A form in a dialog: what is refused is said beside its field, which gets the focus; when it is done, or left, the focus is where
- * it was before. */
+/** A form in a dialog. An error stands beside its field, which gets the focus; after the dialog the focus returns to where it was. */
 
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren, VNode } from "preact";
@@ -13,7 +12,7 @@ interface Props extends Wanted {
   readonly title: string;
   readonly verb: string;
   readonly onClose: () => void;
-  /** What else can be done with it: its deletion. */
+  /** Another action: deletion. */
   readonly children?: (close: () => void) => ComponentChildren;
 }
 
@@ -56,15 +55,15 @@ export function FormDialog({ title, verb, onClose, children, ...wanted }: Props)
 
 interface ButtonProps<T> {
   readonly label: string;
-  /** What it is called where the label alone would not tell which. */
+  /** The accessible name, where the label alone is ambiguous. */
   readonly name?: string;
   readonly id?: string;
-  /** What the dialog needs to know first. */
+  /** Reads what the dialog needs before it opens. */
   readonly load: () => Promise<T>;
   readonly children: (loaded: T, close: () => void) => VNode;
 }
 
-/** Opens a dialog, as soon as what stands in it has been read. */
+/** A button that opens a dialog once its contents have been read. */
 export function DialogButton<T>({ label, name, id, load, children }: ButtonProps<T>) {
   const loaded = useSignal<{ readonly value: T } | null>(null);
   const action = useAction();

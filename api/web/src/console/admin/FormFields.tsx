@@ -1,4 +1,4 @@
-/** A form's fields as they are drawn: each with its label, what helps to fill it in, and what is wrong with it. */
+/** Draws a form's fields, each with its label, a hint and its error. */
 
 import type { Signal } from "@preact/signals";
 import { useId } from "preact/hooks";
@@ -31,7 +31,7 @@ export function Fields({ of, values, faults }: Props) {
   );
 }
 
-/** What is wrong with no field of its own. */
+/** An error that belongs to no field. */
 export function WholeFaults({ of }: { readonly of: readonly Fault[] }) {
   return (
     <div role="alert">

@@ -1,4 +1,4 @@
-/** Where a channel is watched: the address for players and the page for browsers, each with a button that copies it. */
+/** The two addresses of a channel, for players and for browsers, each with a button that copies it. */
 
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
@@ -51,7 +51,7 @@ function Address({ label, of }: { readonly label: string; readonly of: string })
   );
 }
 
-/** The clipboard is there by https and on this machine alone; elsewhere the text is selected and copied as a person would. */
+/** The clipboard API exists over https and on localhost only; elsewhere the text is selected and copied by the old command. */
 async function copied(text: string, box: HTMLInputElement | null): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,4 +1,4 @@
-/** Providers: accounts that sources come from, with how many connections each allows. They are added, edited, and deleted. */
+/** The table of providers (accounts that sources belong to), with dialogs that add, edit and delete them. */
 
 import { useComputed, useSignal, type Signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";

@@ -1,4 +1,4 @@
-/** A channel's source is added, edited, and deleted. */
+/** Dialogs that add, edit and delete a channel's source. */
 
 import { client } from "../client";
 import { count } from "../format";

@@ -1,4 +1,4 @@
-/** The fields of a form as data, and what they are as the API's JSON. Pure.
+/** The fields of a form as data, and their conversion from and to the API's JSON. Pure.
  *
  * A field's name is its path in the API's document, so that a refusal finds its field. A select of a policy is one line in `POLICY`;
  * a field that this API does not have yet is left out. */
@@ -60,7 +60,7 @@ export const CHANNEL: readonly Field[] = [
   },
 ];
 
-/** A channel by hand: what an edit has, too, and its sources' addresses. */
+/** A new channel: the fields of an edit, and its sources' addresses. */
 export const NEW_CHANNEL: readonly Field[] = [
   ...CHANNEL.filter((field) => field.name !== "logo"),
   {
@@ -108,7 +108,7 @@ export function known(fields: readonly Field[], document: Body): readonly Field[
   return fields.filter((field) => at(document, field.name) !== undefined);
 }
 
-/** What the API says, as the form shows it. What the document lacks is empty. */
+/** The API's document as the form's values. A missing member is empty. */
 export function valuesOf(fields: readonly Field[], document: Body): Values {
   return Object.fromEntries(fields.map((field) => [field.name, shown(field, at(document, field.name))]));
 }
@@ -122,7 +122,7 @@ function shown(field: Field, value: unknown): string | boolean {
   return typeof value === "string" || typeof value === "number" ? String(value) : "";
 }
 
-/** The form as the API's JSON: all of it, or what cannot be read as such. */
+/** The form as the API's JSON, or the fields that cannot be converted. */
 export function bodyOf(fields: readonly Field[], values: Values): { readonly body: Body; readonly faults: readonly Fault[] } {
   const body: Record<string, unknown> = {};
   const faults: Fault[] = [];
@@ -134,7 +134,7 @@ export function bodyOf(fields: readonly Field[], values: Values): { readonly bod
   return { body, faults };
 }
 
-/** Of `body` what differs from `before`: another operator's edit of another field stays. */
+/** The members of `body` that differ from `before`, so that another operator's edit of another field is kept. */
 export function changed(fields: readonly Field[], before: Values, after: Values, body: Body): Body {
   const change: Record<string, unknown> = {};
   for (const { name } of fields) if (before[name] !== after[name]) put(change, name, at(body, name));

@@ -1,12 +1,12 @@
-/** What the API refuses, in a person's words and at the field that it is about. Pure.
+/** Translates the API's refusals into texts at the fields of a form. Pure.
  *
- * The API names a member by its path (`policy.failback_stable_s`, `sources[1].url`) and says what its decoder says; both are kept as
- * they are for programs. Law: a refusal is never lost; what has no field here is said for the whole form. */
+ * The API names a member by its path (`policy.failback_stable_s`, `sources[1].url`) and gives its decoder's message. Law: a refusal is
+ * never lost; one without a field here is shown for the whole form. */
 
 import type { Problem } from "../../problem";
 
 export interface Fault {
-  /** Of the form; null: of none of its fields. */
+  /** The name of the form's field; null: none of them. */
   readonly field: string | null;
   readonly text: string;
 }
@@ -31,7 +31,7 @@ function said({ title, detail, status }: Problem): string {
   return sentence(detail === undefined || detail === title ? title : `${title}: ${detail}`);
 }
 
-/** One reason of the API as a sentence. What is not known here is said as it is. */
+/** One message of the API as a sentence. An unknown message stays as it is. */
 export function words(reason: string): string {
   const most = /length <= (\d+)/.exec(reason)?.[1];
   if (most !== undefined) return `This is too long: ${most} ${reason.includes("`str`") ? "characters" : "entries"} at most.`;

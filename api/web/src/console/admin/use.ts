@@ -1,4 +1,4 @@
-/** What a provider is used for: its sources, and how they stand. Pure. */
+/** The use of a provider: its sources by status, and its sessions. Pure. */
 
 import { number } from "../format";
 import { lampOf } from "../standing";
@@ -11,14 +11,14 @@ export interface Use {
   /** Sessions that play from it. */
   readonly in_use: number;
   readonly failing: number;
-  /** Nobody has looked at them yet. */
+  /** Sources that have not been probed yet. */
   readonly unknown: number;
   readonly off: number;
 }
 
 export const UNUSED: Use = { sources: 0, channels: 0, in_use: 0, failing: 0, unknown: 0, off: 0 };
 
-/** It allows no further connection. Where its limit was lowered, more are in use than it allows. */
+/** Whether it allows no further connection. After its limit was lowered, more may be in use than it allows. */
 export function isFull({ max_connections, connections_in_use }: WireProvider): boolean {
   return max_connections !== null && connections_in_use >= max_connections;
 }

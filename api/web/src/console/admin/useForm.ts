@@ -1,4 +1,4 @@
-/** A form at work: what stands in it, what is wrong with it, and whether it is being saved. What is refused gets the focus. */
+/** The state of a form: its values, its errors, and whether it is being saved. The field with an error gets the focus. */
 
 import { useSignal, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
@@ -11,9 +11,9 @@ import { faultOf, type Fault } from "./refusal";
 export interface Wanted {
   readonly fields: readonly Field[];
   readonly values: Values;
-  /** `change` is what differs from `values`; resolves with what is said of its success. Throws `Refused`. */
+  /** `change` holds the fields that differ from `values`; resolves with the message of success. Throws `Refused`. */
   readonly save: (whole: Body, change: Body) => Promise<string>;
-  /** The field that a conflict (409) is about. */
+  /** The field to which a conflict (409) belongs. */
   readonly taken?: string | undefined;
 }
 
@@ -33,7 +33,7 @@ export function useForm({ fields, values: before, save, taken }: Wanted): Form {
   const ref = useRef<HTMLFormElement>(null);
   const wrong = faults.value;
   useEffect(() => {
-    // Once its sentence stands beside it, so that it is spoken with the field
+    // After the error is drawn, so that a screen reader speaks it with the field
     if (wrong.some((fault) => fault.field !== null)) ref.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
   }, [wrong]);
 

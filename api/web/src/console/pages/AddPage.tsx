@@ -1,4 +1,4 @@
-/** How channels come in: a provider's playlist, first as a dry run that shows what it would change, or one by one. */
+/** Adds channels: from a provider's playlist, first as a dry run that shows the changes, or one by one. */
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -54,7 +54,7 @@ function Import() {
     (from.value === "file" ? file.value !== null : (from.value === "text" ? text.value : address.value).trim() !== "");
   const isNew =
     provider.value.trim() !== "" && !providers.value.some((each) => [each.name, each.id].includes(provider.value.trim()));
-  /** What is shown is of what was given before. */
+  /** Whether the preview belongs to input that has changed since. */
   const changed = (): void => {
     plan.value = null;
   };

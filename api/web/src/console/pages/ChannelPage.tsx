@@ -1,4 +1,4 @@
-/** One channel: how it stands, its sources, who watches it, its day, and what stands behind it. */
+/** One channel: its standing, sources, sessions, day, policy and failover channels. */
 
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -14,7 +14,7 @@ import { complaint } from "../standing";
 import { edited, type Channel } from "../state";
 import { now_ms, standingOf, state } from "../store";
 import { STRIP_WORDS } from "../strip";
-import { sentence, toneOf } from "../telling";
+import { sentence, toneOf } from "../eventText";
 import type { WireHistory } from "../wire";
 import { ActionButton, why } from "../parts/Action";
 import { Clock } from "../parts/Age";

@@ -1,4 +1,4 @@
-/** The one door: the admin key, once. What the browser keeps of it is a cookie that no script can read. */
+/** The login: exchanges the admin key for a cookie that no script can read. */
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";

@@ -1,4 +1,4 @@
-/** An address that leads to nothing. */
+/** The page for an unknown address. */
 
 export function Missing({ what, id }: { readonly what: string; readonly id: string }) {
   return (

@@ -1,11 +1,11 @@
-/** The wall screen: what is wrong first and big, then what runs, then what has happened lately. */
+/** The wall screen: problems first and large, then running sessions, then recent events. */
 
 import { channelPath } from "../route";
 import { headline, isBig, type Row, type SessionRow as SessionEntry } from "../listing";
 import { MEANINGS, STANDINGS, WORDS, isTrouble, type Standing } from "../standing";
 import { choice, choose, shownChannels, shownSessions, state, tally, toggleOnly, troubles } from "../store";
 import { count, number } from "../format";
-import { sentence, toneOf } from "../telling";
+import { sentence, toneOf } from "../eventText";
 import { Clock } from "../parts/Age";
 import { ChannelRow } from "../parts/ChannelRow";
 import { Mark } from "../parts/Mark";
@@ -66,7 +66,7 @@ function Headline() {
   const worst = STANDINGS.find((standing) => isTrouble(standing) && of[standing] > 0);
   const [first] = troubles.value;
   const grave = first?.grave === true;
-  /** What the headline is about, where that is not the channels. */
+  /** The deployment's problem, where the headline is about that. */
   const said = grave || worst === undefined ? first : undefined;
   let viewers = 0;
   for (const session of state.value.sessions.values()) viewers += session.viewers;

@@ -1,4 +1,4 @@
-/** One session's story: its attempts and events with their reasons, the log of each attempt, and what can be done. */
+/** One session: its attempts and events with their reasons, the log of each attempt, and the operator's actions. */
 
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -10,7 +10,7 @@ import { channelPath } from "../route";
 import { firstChoice, labelOf, lampOf, ofSession, type Standing } from "../standing";
 import { SLATE, type Channel, type Session } from "../state";
 import { now_ms, state } from "../store";
-import { blocks, sentence, story, toneOf } from "../telling";
+import { blocks, sentence, story, toneOf } from "../eventText";
 import type { WireAttempt, WireEvent, WireSessionView } from "../wire";
 import { ActionButton, why } from "../parts/Action";
 import { Age, Clock } from "../parts/Age";

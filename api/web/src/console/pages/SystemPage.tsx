@@ -1,4 +1,4 @@
-/** The deployment itself: who runs it, whether it takes new sessions, its providers, and what the doctor finds. */
+/** The deployment: its orchestrator, the drain, its providers, and the doctor's findings. */
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";

@@ -1,4 +1,4 @@
-/** A button that does something in the world: it says that it is at it, and then how it went. */
+/** A button that calls the API: it shows that the call runs, and then the result. */
 
 import { useSignal, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
@@ -16,12 +16,12 @@ export type Outcome =
   | { readonly kind: "done"; readonly text: string }
   | { readonly kind: "failed"; readonly text: string };
 
-/** Resolves with what is said of its success. */
+/** Resolves with the message of success. */
 export type Act = () => Promise<string>;
 
 export interface Action {
   readonly outcome: Signal<Outcome>;
-  /** Nothing while it is at it. Whether it succeeded. */
+  /** Does nothing while it runs. Resolves with whether it succeeded. */
   readonly start: (act: Act) => Promise<boolean>;
 }
 
@@ -78,11 +78,11 @@ export function OutcomeNote({ of }: { readonly of: Signal<Outcome> }) {
 
 interface Props {
   readonly label: string;
-  /** What it is called where the label alone would not tell which. */
+  /** The accessible name, where the label alone is ambiguous. */
   readonly name?: string;
   readonly act: Act;
   readonly tone?: "plain" | "main" | "danger";
-  /** Asked first. */
+  /** A question that must be confirmed first. */
   readonly question?: Question;
   readonly disabled?: boolean;
 }

@@ -1,4 +1,4 @@
-/** Times that go on by themselves: only their own text is drawn again. */
+/** Times that count up by themselves: only their text is drawn again. */
 
 import { ago, clock, ms, span, until } from "../format";
 import { now_ms } from "../store";

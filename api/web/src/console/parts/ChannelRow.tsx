@@ -1,4 +1,4 @@
-/** One channel of the overview: quiet where it is well, two lines and a word where it is not. */
+/** One channel of the overview: one line where it is well; two lines and its standing where it is not. */
 
 import { useComputed } from "@preact/signals";
 import { count } from "../format";

@@ -1,4 +1,4 @@
-/** What must be answered before anything else. The browser keeps the focus in it and gives it back. */
+/** A modal dialog. The browser keeps the focus in it, and returns it afterwards. */
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
@@ -26,7 +26,7 @@ export function Dialog({ title, onClose, children }: Props) {
 export interface Question {
   readonly title: string;
   readonly text: string;
-  /** What follows from it, one by one. */
+  /** The consequences, one by one. */
   readonly points?: readonly string[];
   readonly verb: string;
 }

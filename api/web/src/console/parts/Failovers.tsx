@@ -1,4 +1,4 @@
-/** Channels whose sources are used, in order, when a channel's own are all down. */
+/** A channel's failover channels: their sources are used, in order, when all of its own are down. */
 
 import { useSignal } from "@preact/signals";
 import { client } from "../client";
@@ -24,7 +24,7 @@ export function Failovers({ channel }: { readonly channel: Channel }) {
           (each) => each.id !== channel.id && !chosen.includes(each.id) && matches(each, search.value),
         );
 
-  /** Shown at once; as it was where it is refused. */
+  /** Shown at once, and undone where the API refuses it. */
   function set(next: readonly string[], words: string): void {
     if (action.outcome.peek().kind === "pending") return;
     state.value = edited(state.value, channel.id, { failovers: next });

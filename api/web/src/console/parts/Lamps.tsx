@@ -1,4 +1,4 @@
-/** A channel's sources in their order, one small lamp each: what plays, works, fails or is not known. */
+/** A channel's sources in their order, one small lamp each: plays, works, fails or not known. */
 
 import { LAMP_WORDS, lampOf, type Lamp } from "../standing";
 import type { Source } from "../state";

@@ -1,4 +1,4 @@
-/** A channel's logo as our own server passes it on; its initials where there is none. */
+/** A channel's logo from the API's proxy; its initials where there is none. */
 
 import { useSignal } from "@preact/signals";
 import { initials } from "../format";

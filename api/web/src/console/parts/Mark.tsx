@@ -1,4 +1,4 @@
-/** The sign of a standing: each has a shape of its own, so that colour is never the only one. */
+/** The sign of a standing. Each has a shape of its own, so that colour is never the only difference. */
 
 import { MEANINGS, WORDS, type Standing } from "../standing";
 
@@ -14,7 +14,7 @@ const SHAPES: Readonly<Record<Standing, string>> = {
   disabled: "M2 7h12v2H2z",
 };
 
-/** Spoken as its word, unless the word stands beside it. */
+/** Screen readers speak its word, unless the word stands beside it. */
 export function Mark({ of, silent = false }: { readonly of: Standing; readonly silent?: boolean }) {
   return (
     <svg

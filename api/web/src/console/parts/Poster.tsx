@@ -1,5 +1,5 @@
-/** What a session shows, seconds old. Fetched while it is drawn and the page can be seen; the old picture stays until the new one
- * is there. */
+/** A session's picture, some seconds old. Loaded while it is drawn and the page is visible; the old picture stays until the new one is
+ * loaded. */
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";

@@ -1,4 +1,4 @@
-/** One running session: its picture, where it plays from, and how much its viewers have in hand. */
+/** One running session: its picture, its source, and how much media is listed. */
 
 import { useComputed } from "@preact/signals";
 import type { ComponentChildren } from "preact";
@@ -61,7 +61,7 @@ export function SessionRow({ id, standing }: { readonly id: string; readonly sta
   );
 }
 
-/** How much is listed, in words and as a bar; or since when nothing has come, where that is long. */
+/** How much media is listed, as text and as a bar; or the age of the last segment, where it is late. */
 function Buffer({ of }: { readonly of: Session }) {
   return (
     <>
@@ -80,7 +80,7 @@ function Buffer({ of }: { readonly of: Session }) {
 
 function Late({ at, children }: { readonly at: string | null; readonly children: ComponentChildren }) {
   const then = ms(at);
-  // What nobody can tell at the moment is not late.
+  // While the API does not answer, nothing counts as late.
   const late = useComputed(() => {
     const since_ms = then === null || link.value === "lost" ? 0 : now_ms.value - then;
     return since_ms > LATE_MS ? span(since_ms) : "";

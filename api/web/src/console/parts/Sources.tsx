@@ -1,5 +1,5 @@
-/** A channel's sources in the order in which they are tried. The order is changed by dragging, or by the keyboard: on a row's grip,
- * the arrow keys move it. What is moved is shown at once and saved a moment later; where that fails, it goes back. */
+/** A channel's sources in the order in which they are tried. The order is changed by dragging, or by the arrow keys on a row's grip. A
+ * move is shown at once and saved a moment later; if that fails, it is undone. */
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
@@ -114,7 +114,7 @@ export function Sources({ channel }: { readonly channel: Channel }) {
                 key(event, source, index);
               }}
               onPointerDown={(event) => {
-                // By the list: a row that is moved loses the pointer, and its release would never be heard of
+                // Captured by the list: a row that is moved loses the pointer, and would get no event of its release
                 list.current?.setPointerCapture(event.pointerId);
                 clearTimeout(timer.current);
                 dragged.value = source.id;

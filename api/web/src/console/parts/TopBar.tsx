@@ -1,4 +1,4 @@
-/** What is always there: where one can go, whether what is shown is true, and what time it is. */
+/** The bar at the top: links, how current the page is, and the time. */
 
 import { useComputed } from "@preact/signals";
 import { client } from "../client";
@@ -84,7 +84,7 @@ function LinkState() {
   }
 }
 
-/** What is wrong with the deployment; that nothing answers is said beside it. */
+/** The deployment's problem; that the API does not answer is shown beside it. */
 function Troubles() {
   return (
     <>
@@ -99,7 +99,7 @@ function Troubles() {
   );
 }
 
-/** Where nothing has been heard for a while, everything on the page is as old as that. */
+/** Shows how old everything on the page is, while the API does not answer. */
 export function Stale() {
   const age = useComputed(() => (stale_ms.value > 0 ? span(stale_ms.value) : ""));
   return age.value === "" ? null : (

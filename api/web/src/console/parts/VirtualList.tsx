@@ -1,4 +1,4 @@
-/** A list of any length of which only what is in sight is drawn. The row that has the focus stays, wherever it is. */
+/** A list of any length, of which only the visible rows are drawn, and the row that has the focus. */
 
 import { useComputed, useSignal, useSignalEffect, type ReadonlySignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
@@ -9,7 +9,7 @@ import { offsets, rowAt, scrolledTo, visible, type Span } from "../window";
 const BEYOND_PX = 240;
 
 interface Props<Row extends { readonly key: string }> {
-  /** Under which its position is remembered while another page is shown. */
+  /** The key under which its position is remembered while another page is shown. */
   readonly name: string;
   readonly label: string;
   readonly rows: ReadonlySignal<readonly Row[]>;
@@ -117,7 +117,7 @@ export function VirtualList<Row extends { readonly key: string }>({
   }
   useLayoutEffect(focus);
 
-  // Rows that went away take nothing with them but the focus that was theirs.
+  // A row that has disappeared loses the focus, and nothing else.
   useSignalEffect(() => {
     const key = active.value;
     if (key !== null && !rows.value.some((row) => row.key === key)) active.value = null;

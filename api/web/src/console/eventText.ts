@@ -1,4 +1,4 @@
-/** What happened, in an operator's words, and a session's story in its order. Pure. */
+/** Texts of events for operators, and a session's attempts and events in their order. Pure. */
 
 import { ms } from "./format";
 import { labelOf } from "./standing";
@@ -22,7 +22,7 @@ export function toneOf(event: WireEvent): Tone {
   }
 }
 
-/** Without the channel's name, which stands beside it. */
+/** Without the channel's name, which is shown beside it. */
 export function sentence(state: State, event: WireEvent, channel_id: string): string {
   const reason = event.reason ? `${event.reason.replaceAll("_", " ")}: ` : "";
   const why = event.reason ? `: ${event.reason.replaceAll("_", " ")}` : "";
@@ -62,7 +62,7 @@ export function story(attempts: readonly WireAttempt[], events: readonly WireEve
   return entries.sort((a, b) => b.at_ms - a.at_ms || orderOf(b) - orderOf(a));
 }
 
-/** What begins an attempt comes before what it brings. */
+/** An attempt's start comes before its events. */
 function orderOf(entry: Entry): number {
   return entry.kind === "attempt" ? 0 : entry.event.id;
 }

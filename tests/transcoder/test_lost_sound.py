@@ -92,7 +92,7 @@ async def test_a_session_that_begins_without_the_announced_sound_has_silence_unt
             await s.until(segments=2)
             assert (await s.index()).sending == USUAL
             lab["a"].fault = None
-            await eventually(lambda: "audio copy" in agent.said.partition("listening again")[2], 20)
+            await eventually(lambda: "audio copy" in agent.said.partition("looking for it again")[2], 20)
             count = len(s.of(1))
             await s.until(segments=count + 3)
             assert await agent.end() == Ending.BY_REQUEST

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.transcoder.conftest import SOURCES, Encode, frames
-from transcoder.media.segmenter import Segment, Segmenter
+from transcoder.media.segment import Segment
+from transcoder.media.segmenter import Segmenter
 
 Complaints = Callable[[bytes], list[str]]
 FRAME_S = 0.04

@@ -14,7 +14,7 @@ from transcoder import bucket
 from transcoder.ending import Ending
 from transcoder.job import Streams
 from transcoder.media.programme_clock import ProgrammeClock
-from transcoder.media.segmenter import Segment
+from transcoder.media.segment import Segment
 from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending, Variant
 from transcoder.publish.publisher import Publisher

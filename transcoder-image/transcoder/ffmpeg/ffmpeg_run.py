@@ -10,7 +10,8 @@ from transcoder.ffmpeg.process import FfmpegProcess
 from transcoder.ffmpeg.stream_plan import StreamPlan
 from transcoder.job import Job, SlateInput
 from transcoder.media.programme_clock import ProgrammeClock
-from transcoder.media.segmenter import Segment, Segmenter
+from transcoder.media.segment import Segment
+from transcoder.media.segmenter import Segmenter
 from transcoder.media.target_duration import TargetDuration
 from transcoder.source.arrival_pattern import ArrivalPattern
 from transcoder.source.watchdog import RunObservation

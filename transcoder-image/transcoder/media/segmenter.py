@@ -9,22 +9,19 @@ For speed Python looks only at the packets that matter: those of tables, and tho
 which segments are cut. They are found by their headers at C speed.
 """
 
-from typing import NamedTuple
-
 from transcoder.media.media_timeline import MediaTimeline
 from transcoder.media.program_table import ProgramTable
+from transcoder.media.segment import Segment
+from transcoder.media.stream_layout import StreamLayout
 from transcoder.media.transport_stream import (
     HZ,
     PACKET_BYTES,
-    STARTS,
     SYNC,
     decode_time,
-    elementary_streams,
     is_random_access,
     packets_with,
     payload_of,
     pid_at,
-    program_pid,
     step,
 )
 
@@ -33,23 +30,6 @@ _START_AND_PID = bytes(byte & 0x5F for byte in range(256))  # the second byte wi
 _EARLY = HZ // 20  # a keyframe that comes up to this much too early is in time
 _LEAST = HZ // 5  # a shorter segment is not worth a request of the player's
 _ROUNDING = 45 * HZ // 100  # EXTINF may exceed the target duration by less than one half
-
-_VIDEO = frozenset((0x01, 0x02, 0x10, 0x1B, 0x20, 0x21, 0x24, 0x33, 0x42, 0xD1, 0xEA))  # stream_type, Table 2-34
-_WITH_START_CODES = frozenset((0x1B, 0x24))  # H.264, HEVC
-_AUDIO = frozenset((0x03, 0x04, 0x0F, 0x11, 0x1C, 0x81, 0x87))
-
-
-class Segment(NamedTuple):
-    """One media segment; `start_s` is on the unwrapped media timeline.
-
-    `independent`: it starts with a keyframe. `discontinuity`: its media do not continue those of the segment before.
-    """
-
-    data: bytes
-    start_s: float
-    duration_s: float
-    independent: bool
-    discontinuity: bool
 
 
 class Segmenter:
@@ -76,16 +56,9 @@ class Segmenter:
         self._start = 0  # where in it the open segment starts
         self._scanned = 0  # up to where it has been looked at, in whole packets
 
-        self._pat = ProgramTable()
-        self._pmt = ProgramTable()
-        self._tables = {0: self._pat}  # by PID
-        self._cut_pid: int | None = None
-        self._cut_is_video = self._has_start_codes = False
-        self._sound_pid: int | None = None  # of the first audio stream beside video
-        self._sound_raw: int | None = None  # the newest PTS of it, as it came
+        self._layout = StreamLayout()
+        self._sound_raw: int | None = None  # the newest timestamp of the sound, as it came
         self.sounds = 0  # how often sound has come
-        self._layout()
-
         self._time = MediaTimeline()
 
         self._opened_at: int | None = None  # on the timeline; None: no segment is open
@@ -116,7 +89,7 @@ class Segmenter:
     def soundless_s(self) -> float:
         """How far the newest picture is past the newest sound, in seconds; 0 where there is no picture or no announced
         sound."""
-        if self._sound_pid is None or self._time.newest is None:
+        if self._layout.sound_pid is None or self._time.newest is None:
             return 0.0
         if self._sound_raw is None:
             return (self._time.newest - self._time.first) / HZ
@@ -125,7 +98,7 @@ class Segmenter:
     @property
     def keyframes_apart_s(self) -> float | None:
         """The longest time from one keyframe to the next so far; None before the second. Audio alone can be cut anywhere: 0."""
-        if self._cut_pid is not None and not self._cut_is_video:
+        if self._layout.cut_pid is not None and not self._layout.cut_is_video:
             return 0.0
         return self._apart / HZ if self._apart else None
 
@@ -193,12 +166,12 @@ class Segmenter:
         headers = bytearray(2 * count)
         headers[::2] = buffer[base + 1 : end : PACKET_BYTES].translate(_START_AND_PID)
         headers[1::2] = buffer[base + 2 : end : PACKET_BYTES]
-        for n in sorted(n for wanted in self._wanted_headers for n in packets_with(headers, wanted)):
+        for n in sorted(n for wanted in self._layout.headers for n in packets_with(headers, wanted)):
             offset = base + n * PACKET_BYTES
             packet = bytes(buffer[offset : offset + PACKET_BYTES])
             pid = pid_at(packet, 1)
-            table = self._tables.get(pid)
-            if pid == self._sound_pid:
+            table = self._layout.tables.get(pid)
+            if pid == self._layout.sound_pid:
                 self._take_sound(packet)
             elif table is None:
                 if segment := self._take_frame(offset, packet):
@@ -206,30 +179,16 @@ class Segmenter:
             else:
                 self._table_offsets.append((offset, table))
                 if table.take(packet):
-                    self._layout()
+                    self._read_tables()
                     end = offset + PACKET_BYTES  # other packets may matter from here on
                     break
         self._scanned = end
 
-    def _layout(self) -> None:
-        """Which packets matter, as the tables say."""
-        program = program_pid(self._pat.section)
-        if program is not None and self._tables.get(program) is not self._pmt:
-            self._pmt = ProgramTable()
-            self._tables = {0: self._pat, program: self._pmt}
-        streams = elementary_streams(self._pmt.section)
-        video = [pid for kind, pid in streams if kind in _VIDEO]
-        audio = [pid for kind, pid in streams if kind in _AUDIO] or [pid for _, pid in streams]
-        self._cut_pid = next(iter(video or audio), None)
-        self._cut_is_video = bool(video)
-        self._has_start_codes = bool(video) and next(kind for kind, pid in streams if pid == video[0]) in _WITH_START_CODES
-        sound_pid = next((pid for kind, pid in streams if video and kind in _AUDIO), None)
-        if sound_pid != self._sound_pid:
-            self._sound_pid, self._sound_raw = sound_pid, None
-        self._wanted_headers = [bytes((start | pid >> 8, pid & 255)) for pid in self._tables for start in (0, STARTS)]
-        for pid in (self._cut_pid, self._sound_pid):
-            if pid is not None:
-                self._wanted_headers.append(bytes((STARTS | pid >> 8, pid & 255)))
+    def _read_tables(self) -> None:
+        sound_pid = self._layout.sound_pid
+        self._layout.read()
+        if self._layout.sound_pid != sound_pid:
+            self._sound_raw = None
 
     def _take_sound(self, packet: bytes) -> None:
         raw = decode_time(payload_of(packet))
@@ -240,15 +199,15 @@ class Segmenter:
     def _take_frame(self, offset: int, packet: bytes) -> Segment | None:
         payload = payload_of(packet)
         raw = decode_time(payload)
-        if raw is None or (self._has_start_codes and not _begins_with_start_code(payload)):
+        if raw is None or (self._layout.has_start_codes and not _begins_with_start_code(payload)):
             return None
-        keyframe = not self._cut_is_video or is_random_access(packet)
+        keyframe = not self._layout.cut_is_video or is_random_access(packet)
         previous = self._time.newest
         continuous = self._time.advance(raw)
         self._frame = (offset, keyframe)
         newest = self._time.newest
         assert newest is not None
-        if keyframe and self._cut_is_video:
+        if keyframe and self._layout.cut_is_video:
             if self._keyframe_at is not None and continuous:
                 self._apart = max(self._apart, newest - self._keyframe_at)
             self._keyframe_at = newest
@@ -290,7 +249,7 @@ class Segmenter:
 
     def _before_tables(self, offset: int) -> int:
         """Where to cut before a frame: in front of the PAT and PMT if they stand right before it."""
-        wanted = [self._pat] + [self._pmt] * len(self._pmt.packets)
+        wanted = [self._layout.pat] + [self._layout.pmt] * len(self._layout.pmt.packets)
         # Those that are right before the frame, of which others may have followed.
         last = [each for each in self._table_offsets if each[0] < offset][-len(wanted) :]
         first = offset - len(wanted) * PACKET_BYTES
@@ -301,7 +260,8 @@ class Segmenter:
     def _open(self, start: int, has_tables: bool, at: int, independent: bool, discontinuity: bool) -> None:
         self._start, self._opened_at, self._passed = start, at, None
         self._independent, self._discontinuity = independent, discontinuity
-        self._head = [(table, p) for table in (self._pat, self._pmt) for p in table.packets] if not has_tables else []
+        tables = () if has_tables else (self._layout.pat, self._layout.pmt)
+        self._head = [(table, packet) for table in tables for packet in table.packets]
         self._table_offsets = [each for each in self._table_offsets if each[0] >= start]
 
     def _close(self, end: int, end_at: int) -> Segment:

@@ -7,7 +7,7 @@ were listed, so the oldest are given up.
 from collections.abc import Iterator
 
 from transcoder.media.programme_clock import ProgrammeClock
-from transcoder.media.segmenter import Segment
+from transcoder.media.segment import Segment
 from transcoder.publish.media_playlist import MediaPlaylist
 
 _HELD_BYTES = 64 << 20  # of segments that the store has not taken yet

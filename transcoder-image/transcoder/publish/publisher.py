@@ -14,8 +14,8 @@ from transcoder import bucket
 from transcoder.ending import Ending
 from transcoder.job import Streams
 from transcoder.media.programme_clock import ProgrammeClock
+from transcoder.media.segment import Segment
 from transcoder.media.segment_description import describe
-from transcoder.media.segmenter import Segment
 from transcoder.publish.backlog import Backlog, WaitingSegment
 from transcoder.publish.continuity import as_listed, beginning, is_orphan
 from transcoder.publish.fencing import fenced

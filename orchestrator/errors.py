@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from orchestrator.core.model import Cause
+if TYPE_CHECKING:  # settings import this module, and `failover --help` imports them: it must not wait for the core
+    from orchestrator.core.model import Cause
 
 
 class FailoverError(Exception):

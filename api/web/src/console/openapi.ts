@@ -157,11 +157,6 @@ export interface components {
         readonly FailoverView: {
             readonly channels: readonly components["schemas"]["ChannelName"][];
         };
-        /** Fault */
-        readonly Fault: {
-            readonly line: number;
-            readonly reason: string;
-        };
         /** Finding */
         readonly Finding: {
             readonly check: string;
@@ -212,7 +207,7 @@ export interface components {
             readonly duplicates: number;
             readonly entries: number;
             readonly fault_count: number;
-            readonly faults: readonly components["schemas"]["Fault"][];
+            readonly faults: readonly components["schemas"]["PlaylistFault"][];
             readonly provider: string;
             readonly provider_is_new: boolean;
         };
@@ -365,10 +360,15 @@ export interface components {
         };
         /**
          * Phase
-         * @description Where a session is; only the orchestrator writes it.
+         * @description The public word for where a session is. It follows from the state.
          * @enum {string}
          */
         readonly Phase: "requested" | "starting" | "live" | "switching" | "unavailable" | "ended";
+        /** PlaylistFault */
+        readonly PlaylistFault: {
+            readonly line: number;
+            readonly reason: string;
+        };
         /** PolicyBody */
         readonly PolicyBody: {
             /**

@@ -61,6 +61,9 @@ _EXAMPLES: dict[int, Exception] = {
 def complete(app: Litestar) -> None:
     """Adds the examples and the refusals to the document that Litestar has made of the handlers."""
     document = app.openapi_schema
+    for schema in document.components.schemas.values():
+        # Litestar writes the default of one field that has this type, whichever it has met last: it would change by chance
+        schema.default = None
     problem = next(
         Reference(f"#/components/schemas/{name}") for name in document.components.schemas if name.endswith("Problem")
     )

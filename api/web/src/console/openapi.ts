@@ -213,7 +213,6 @@ export interface components {
         };
         /**
          * Level
-         * @default wrong
          * @enum {string}
          */
         readonly Level: "wrong" | "note";

@@ -98,7 +98,7 @@ async def test_a_minute_passes_and_a_reservation_ends() -> None:
 
 
 async def test_memory_holds_so_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.places_in_memory._ADDRESSES", 100)
+    monkeypatch.setattr("api.watch.memory_address_places._ADDRESSES", 100)
     places = MemoryAddressPlaces(time.monotonic)
     for number in range(300):
         await places.take(f"198.51.100.{number}", "c alice", "1", BOUND)

@@ -218,7 +218,6 @@ export interface components {
         };
         /**
          * Level
-         * @default wrong
          * @enum {string}
          */
         readonly Level: "wrong" | "note";

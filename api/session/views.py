@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from api.http.addresses import PublicAddresses
 from api.session.disclosure import Disclosure
-from orchestrator.core.model import Channel, Desired, Phase, Shown
+from orchestrator.core.model import Channel, Desired, Leg, Phase, Shown
 from orchestrator.core.reading.event_payload import playlist_url, timestamp
 from orchestrator.ports import AttemptRow, SessionRow
 
@@ -84,6 +84,26 @@ class GrantedSession(SessionView, kw_only=True):
     token: str  # for this session's routes: as a Bearer credential, or `?token=`
 
 
+class LegView(Struct, kw_only=True):
+    """What one input played in an attempt."""
+
+    number: int  # from 1 in its attempt
+    source_id: str | None
+    started_at: str
+    first_segment_at: str | None
+    start_reason: str | None
+
+    @classmethod
+    def of(cls, leg: Leg, to: Disclosure) -> LegView:
+        return cls(
+            number=leg.number,
+            source_id=to.source(leg.input),
+            started_at=timestamp(leg.started_at),
+            first_segment_at=optional_timestamp(leg.live_at),
+            start_reason=to.reason(leg.why.text, leg.why.cause),
+        )
+
+
 class AttemptView(Struct, kw_only=True):
     number: int
     source_id: str | None
@@ -93,6 +113,7 @@ class AttemptView(Struct, kw_only=True):
     exit_code: int | None
     start_reason: str | None
     end_reason: str | None
+    legs: list[LegView]  # empty: started by a release that has kept none
 
     @classmethod
     def of(cls, row: AttemptRow, to: Disclosure) -> AttemptView:
@@ -105,6 +126,7 @@ class AttemptView(Struct, kw_only=True):
             exit_code=row.exit_code,
             start_reason=to.reason(row.start_reason, row.start_cause),
             end_reason=to.reason(row.end_reason, row.end_cause),
+            legs=[LegView.of(leg, to) for leg in row.legs or ()],
         )
 
 
@@ -137,4 +159,13 @@ ATTEMPT = AttemptView(
     exit_code=13,
     start_reason="requested",
     end_reason="source stalled",
+    legs=[
+        LegView(
+            number=1,
+            source_id="x-9m2k4q7t",
+            started_at="2025-06-01T21:04:09.901Z",
+            first_segment_at="2025-06-01T21:04:10.113Z",
+            start_reason="requested",
+        )
+    ],
 )

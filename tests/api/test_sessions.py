@@ -210,6 +210,9 @@ async def test_attempts_and_logs_tell_what_happened(
     (attempt,) = (await client.get(path, headers=token)).json()
     assert attempt["number"] == 1 and attempt["source_id"] == channel["sources"][0]["id"]
     assert attempt["first_segment_at"] and attempt["ended_at"] is None
+    (leg,) = attempt["legs"]
+    assert leg["number"] == 1 and leg["start_reason"] == attempt["start_reason"]
+    assert all(leg[name] == attempt[name] for name in ("source_id", "started_at", "first_segment_at"))
     assert (await client.get(f"{path}/1/log", headers=token)).status_code == 401
     assert_problem(await admin.get(f"{path}/1/log"), 404)
     store.put(bucket.log_key(session["id"], 1), b"started\nended\n", "text/plain")

@@ -26,6 +26,7 @@ export interface components {
             readonly ended_at: string | null;
             readonly exit_code: number | null;
             readonly first_segment_at: string | null;
+            readonly legs: readonly components["schemas"]["LegView"][];
             readonly number: number;
             readonly source_id: string | null;
             readonly start_reason: string | null;
@@ -210,6 +211,14 @@ export interface components {
             readonly faults: readonly components["schemas"]["PlaylistFault"][];
             readonly provider: string;
             readonly provider_is_new: boolean;
+        };
+        /** LegView */
+        readonly LegView: {
+            readonly first_segment_at: string | null;
+            readonly number: number;
+            readonly source_id: string | null;
+            readonly start_reason: string | null;
+            readonly started_at: string;
         };
         /**
          * Level

@@ -26,7 +26,7 @@ _CHANNELS_AT_ONCE = 250  # in one transaction, which takes some tens of millisec
 _TRIES = 3  # where another writer takes a slug meanwhile
 
 
-class Tables(Protocol):
+class ImportTables(Protocol):
     @property
     def providers(self) -> Providers: ...
 
@@ -77,7 +77,7 @@ def read(lines: Iterable[bytes]) -> ParsedPlaylist:
 
 
 async def run(
-    tables: Tables,
+    tables: ImportTables,
     provider: str,
     playlist: ParsedPlaylist,
     *,

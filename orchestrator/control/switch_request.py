@@ -18,7 +18,7 @@ _PAGE: Final = 1000
 _PLAYS: Final = (EventType.SESSION_LIVE, EventType.STREAM_SWITCH, EventType.STREAM_RECOVERED)
 
 
-class Tables(Protocol):
+class SwitchTables(Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
     @property
@@ -37,7 +37,7 @@ def is_over(session: Session) -> bool:
     return session.phase is Phase.ENDED or session.desired is Desired.STOP
 
 
-async def check(tables: Tables, session: Session, source_id: str) -> None:
+async def check(tables: SwitchTables, session: Session, source_id: str) -> None:
     """Raises InvalidInput for a source that the session may not play, NoConnectionLeft where all connections of its provider
     are in use. This is an early check: the orchestrator takes the connection, and where there is none then, nothing is
     switched."""
@@ -90,7 +90,7 @@ async def answered(sessions: Sessions, session_id: str, after: int, limit_s: flo
     return found
 
 
-async def _provider_of(tables: Tables, source_id: str) -> str | None:
+async def _provider_of(tables: SwitchTables, source_id: str) -> str | None:
     try:
         return (await tables.catalogue.source(source_id)).provider_id
     except NotFound:

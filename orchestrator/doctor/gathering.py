@@ -41,7 +41,7 @@ _ANSWER_S = 20.0
 _AGAIN_S = 6.0  # longer than an orchestrator takes to find and to repair something: a poll of the containers, and a stop
 
 
-class Tables(Protocol):
+class DoctorTables(Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
     @property
@@ -51,7 +51,7 @@ class Tables(Protocol):
 
 
 async def examine(
-    settings: Settings, *, tables: Tables, bus: EventBus, store: ObjectStore, runtime: ContainerRuntime | None,
+    settings: Settings, *, tables: DoctorTables, bus: EventBus, store: ObjectStore, runtime: ContainerRuntime | None,
     unknown_variables: tuple[str, ...] = (), now: Callable[[], float] = time.time, again_s: float = _AGAIN_S,
 ) -> Facts:  # fmt: skip
     """`runtime` None: there is no engine to ask, as where the orchestrator runs on another machine. `again_s`: between the two
@@ -87,7 +87,7 @@ async def examine(
 
 
 async def _rows(
-    facts: Facts, tables: Tables, runtime: ContainerRuntime | None, objects: dict[str, float], now: Callable[[], float],
+    facts: Facts, tables: DoctorTables, runtime: ContainerRuntime | None, objects: dict[str, float], now: Callable[[], float],
     again_s: float,
 ) -> Facts:  # fmt: skip
     first = await _snapshot(tables, runtime, now)
@@ -110,7 +110,7 @@ async def _rows(
     return replace(facts, second=await _snapshot(tables, runtime, now))
 
 
-async def _snapshot(tables: Tables, runtime: ContainerRuntime | None, now: Callable[[], float]) -> Snapshot:
+async def _snapshot(tables: DoctorTables, runtime: ContainerRuntime | None, now: Callable[[], float]) -> Snapshot:
     containers = None
     if runtime is not None:
         with contextlib.suppress(FailoverError):  # the engine's own facts tell that

@@ -17,7 +17,7 @@ from orchestrator.ports import ContainerEvent
 _EVENTS = ("start", "die", "oom", "pause", "unpause", "health_status", "destroy")
 
 
-class EventFeed(threading.Thread):
+class EngineEventFeed(threading.Thread):
     """`emit` is called, in this thread, with each event of the deployment's containers since then (unix seconds), and with an
     EngineUnavailable once the stream has broken."""
 

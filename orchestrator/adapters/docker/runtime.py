@@ -17,7 +17,7 @@ from docker.types import LogConfig
 
 from orchestrator.adapters.docker.containers import read_containers
 from orchestrator.adapters.docker.engine import LABEL, DockerEngine
-from orchestrator.adapters.docker.event_feed import EventFeed
+from orchestrator.adapters.docker.event_feed import EngineEventFeed
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Container
 from orchestrator.errors import EngineUnavailable
@@ -144,7 +144,7 @@ class DockerRuntime:
     async def _events(self, since: float) -> AsyncIterator[ContainerEvent]:
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[ContainerEvent | EngineUnavailable] = asyncio.Queue()
-        feed = EventFeed(self._settings.deployment, since, lambda item: loop.call_soon_threadsafe(queue.put_nowait, item))
+        feed = EngineEventFeed(self._settings.deployment, since, lambda item: loop.call_soon_threadsafe(queue.put_nowait, item))
         feed.start()
         try:
             while True:

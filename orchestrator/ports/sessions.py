@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from msgspec import Struct
 
-from orchestrator.core.model import Cause, Decision, EndReason, Event, Leg, Phase, Profile, Record, Session
+from orchestrator.core.model import Cause, Decision, EndReason, Event, Leg, Phase, Profile, Session
 from orchestrator.core.session.limits import NO_LIMITS, Limits
 
 
@@ -113,9 +113,6 @@ class Sessions(Protocol):
         """One transaction: the session row (where version = before.version; the new version is +1), attempts, sources,
         events. Intent columns (desired, switch_to) are written too, which is safe because their writers bump the version.
         Returns the events written, with their ids. Raises Stale."""
-
-    async def record(self, session_id: str, records: Sequence[Record], now: float) -> tuple[Event, ...]:
-        """Records without a change of state."""
 
     async def events(self, session_id: str, after: int = 0, limit: int = 1000) -> tuple[Event, ...]:
         """In order, ids greater than `after`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from msgspec.structs import fields, replace
@@ -23,7 +23,7 @@ from orchestrator.adapters.sql.sessions.session_rows import (
     session_of,
     session_row_of,
 )
-from orchestrator.core.model import SHARED, Decision, Desired, EndReason, Event, Phase, Profile, Record, Session
+from orchestrator.core.model import SHARED, Decision, Desired, EndReason, Event, Phase, Profile, Session
 from orchestrator.core.session.limits import NO_LIMITS, Limits
 from orchestrator.core.session.operator_switch import NEXT
 from orchestrator.errors import NotFound, Stale
@@ -162,23 +162,6 @@ class SqlSessions:
                 raise Stale(f"session {before.id} is no longer at version {before.version}")
             last_event = connection.scalar(_LAST_EVENT, {"own": before.id}) if count else None
             return write_records(connection, before.id, before.channel_id, decision.records, now, last_event or 0, legs)
-
-        return await self._database.write(work)
-
-    async def record(self, session_id: str, records: Sequence[Record], now: float) -> tuple[Event, ...]:
-        """Raises NotFound."""
-        own = sessions.c.id == session_id
-        count = count_events(records)
-        query = select(sessions.c.channel_id, sessions.c.last_event).where(own).with_for_update()
-
-        def work(connection: Connection) -> tuple[Event, ...]:
-            row = connection.execute(query).one_or_none()
-            if row is None:
-                raise NotFound(f"session {session_id}")
-            last_event = row.last_event + count
-            if count:
-                connection.execute(update(sessions).where(own).values(last_event=last_event))
-            return write_records(connection, session_id, row.channel_id, records, now, last_event)
 
         return await self._database.write(work)
 

@@ -1,4 +1,7 @@
-"""Sessions, their attempts and events. Law: state changes by compare-and-swap on `version`, with its records, or not at all."""
+"""Sessions with their attempts and events.
+
+Law: a session's state changes by compare-and-swap on `version`, in one transaction with its records, or not at all.
+"""
 
 from __future__ import annotations
 
@@ -190,7 +193,7 @@ class SqlSessions:
 
         def work(connection: Connection) -> None:
             if connection.execute(wanted).rowcount == 0:
-                read_session(connection, session_id)  # NotFound, or there is nothing left to want
+                read_session(connection, session_id)  # raises NotFound; else the session is stopping or has ended
 
         await self._database.write(work)
 

@@ -72,7 +72,7 @@ class NotLeading(Temporary):
 
 
 class Stale(Temporary):
-    """A row was changed by somebody else (compare-and-swap on `version` failed): observe and decide again."""
+    """A row was changed by another writer (compare-and-swap on `version` failed): observe and decide again."""
 
     status = 409
     title = "The row has changed meanwhile"

@@ -50,7 +50,7 @@ class TaskGroup:
         return self._closed
 
     def start(self, work: Coroutine[Any, Any, T], name: str, *, awaited: bool = False) -> asyncio.Task[T]:
-        """Runs it once. What it raises is logged, unless it is `awaited`: then whoever awaits the task handles that."""
+        """Runs it once. What it raises is logged, unless it is `awaited`: then the code that awaits the task handles it."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, awaited))

@@ -83,19 +83,19 @@ def _containers(snapshot: Snapshot, settings: Settings) -> Iterator[Finding]:
             subjects=tuple(without),
         )
     old = snapshot.at - settings.orphan_grace_s - _LATE_S
-    nobodys = sorted(
+    without_session = sorted(
         {
             f"{each.session_id}-{each.attempt}"
             for each in snapshot.containers
             if each.session_id not in rows and (each.session_id in snapshot.known or each.created_at < old)
         }
     )
-    if nobodys:
+    if without_session:
         yield Finding(
             check="containers-without-row",
             what="containers of sessions that have ended or have no row",
             remedy="a running orchestrator removes them; without one, use `docker rm --force`",
-            subjects=tuple(nobodys),
+            subjects=tuple(without_session),
         )
     unfenced = [session.id for session in snapshot.sessions if _beside(session, by_session[session.id])]
     if unfenced:

@@ -18,7 +18,7 @@ _STOP_GRACE_S = 1.0
 
 
 class OrphanContainers:
-    """`wake` is called with the id of a session that has not ended, though nobody works on it yet."""
+    """`wake` is called with the id of a session that has not ended, though this process does not work on it yet."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class OrphanContainers:
         self._now = now
 
     async def remove(self, unclaimed: Iterable[Container]) -> None:
-        """Of these containers, of sessions that nobody works on, removes the orphans. Raises DatabaseUnavailable,
+        """Of these containers, of sessions that this process does not work on, removes the orphans. Raises DatabaseUnavailable,
         NotLeading."""
         for container in unclaimed:
             if not await self._is_orphan(container):

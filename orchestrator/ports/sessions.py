@@ -1,18 +1,18 @@
-"""Sessions, their attempts and events, as rows."""
+"""Sessions with their attempts, events and leases, as rows."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from msgspec import Struct
 
-from orchestrator.core.model import Cause, Decision, EndReason, Event, Leg, Phase, Profile, Record, Session
+from orchestrator.core.model import Cause, Decision, EndReason, Event, Leg, Phase, Profile, Session
 from orchestrator.core.session.limits import NO_LIMITS, Limits
 
 
 class AttemptRow(Struct, frozen=True, kw_only=True):
-    """A line of a session's history."""
+    """An attempt in a session's history."""
 
     session_id: str
     number: int
@@ -28,7 +28,7 @@ class AttemptRow(Struct, frozen=True, kw_only=True):
     legs: tuple[Leg, ...] | None = None
 
 
-LEASE_KEPT_S = 3600.0  # a lease that has run out stays so long in a session that is shared: its viewer may come back
+LEASE_KEPT_S = 3600.0  # in a shared session an expired lease is kept for so long, because its viewer may come back
 FRESH_S = 10.0  # a session that was renewed within so long is not about to end
 
 
@@ -37,7 +37,7 @@ class Lease(Struct, frozen=True, kw_only=True):
 
     viewer: str
     token_hash: str
-    renewed_at: float  # last heartbeat or read
+    renewed_at: float  # when the viewer last sent a heartbeat, or read the session
 
 
 class SessionRow(Struct, frozen=True, kw_only=True):
@@ -45,14 +45,14 @@ class SessionRow(Struct, frozen=True, kw_only=True):
 
     session: Session
     renewed_at: float  # the latest renewal of all its leases
-    lease: Lease | None = None  # of whoever asks
+    lease: Lease | None = None  # of the viewer whose token was given
 
 
 class LatestRenewals(Struct, frozen=True, kw_only=True):
-    """What the rows say of who watches."""
+    """When sessions were last renewed."""
 
     last_at: Mapping[str, float]  # id of each session that has not ended → the latest renewal of all its leases
-    written_at: float | None  # when an API last said that it can write renewals; None: never
+    written_at: float | None  # when an API last wrote that it can write renewals; None: never
 
 
 class Sessions(Protocol):
@@ -62,20 +62,20 @@ class Sessions(Protocol):
         self, channel_id: str, viewer: str, token_hash: str, now: float,
         *, shared: bool = False, profile: Profile = "copy", limits: Limits = NO_LIMITS,
     ) -> tuple[SessionRow, bool]:  # fmt: skip
-        """The viewer's running session on the channel, where `shared` all viewers', or a new row; True: new. Either way the
-        viewer has a fresh lease of it, with this `token_hash`. Simultaneous requests give one session; of those that would
-        take the last place one gets it. Raises LimitReached, ViewerLimitReached, and then nothing was written.
+        """The viewer's running session on the channel (with `shared`: that of all viewers), or a new one; True: it is new. The
+        viewer gets a new lease of it, with this `token_hash`. Simultaneous requests get the same session, and the limits hold
+        exactly. Raises LimitReached, ViewerLimitReached: then nothing has been written.
 
-        Who joins where nobody has renewed lately bumps the version: a decision to end the session is stale."""
+        Joining a session that has not been renewed lately bumps the version, so that a decision to end it is stale."""
 
     async def get(self, session_id: str, token_hash: str | None = None) -> SessionRow:
-        """`lease` is the one with this token. Raises NotFound for the session alone."""
+        """`lease` is the one with this token, if there is one. Raises NotFound where there is no such session."""
 
     async def unended(self) -> tuple[Session, ...]:
-        """Every session whose phase is not `ended`, or that wants to stop and has not; the oldest first."""
+        """Every session that has not ended, including those that are to stop; the oldest first."""
 
     async def versions(self) -> Mapping[str, int]:
-        """Of the same sessions, each one's version by its id: what the resync looks at every second."""
+        """Of the same sessions, id → version. The orchestrator polls this every second."""
 
     async def recent(self, *, limit: int = 100, phase: Phase | None = None) -> tuple[SessionRow, ...]:
         """Newest first."""
@@ -88,34 +88,31 @@ class Sessions(Protocol):
         Bumps the version. Raises NotFound."""
 
     async def renew(self, session_id: str, now: float, viewer: str | None = None) -> None:
-        """The viewer's lease, or all of the session's: does not touch the version. Raises NotFound."""
+        """Renews the viewer's lease, or all leases of the session. The version stays the same. Raises NotFound."""
 
     async def leave(self, session_id: str, viewer: str) -> None:
-        """Intent: the viewer's lease is over. The last one stays, and the session stops. Raises NotFound."""
+        """Intent: ends the viewer's lease. Where it is the last one it stays, and the session stops. Raises NotFound."""
 
     async def viewers(self, session_ids: Collection[str], since: float) -> Mapping[str, int]:
-        """How many leases of each were renewed after `since`; what has none is not named."""
+        """Session id → how many of its leases were renewed after `since`; sessions with none are left out."""
 
     async def runs(self, channel_id: str, viewer: str) -> bool:
-        """Whether a session that can be joined runs: the viewer's own, or all viewers' (SHARED)."""
+        """Whether a session runs that the viewer can join; with SHARED: the session of all viewers."""
 
     async def held(self, places: Collection[tuple[str, str]], since: float) -> frozenset[tuple[str, str]]:
-        """Of these channels' ids with a viewer each, those where the viewer has a lease, not older than `since`, of a session
-        that runs."""
+        """Of these pairs of channel id and viewer, those where the viewer has a lease of a running session that was renewed at
+        or after `since`."""
 
     async def can_renew(self, now: float) -> None:
-        """An API says that it can write renewals: whoever does not renew from now on does not want to."""
+        """An API writes that it can write renewals: a lease that is not renewed from now on is not renewed on purpose."""
 
     async def renewals(self) -> LatestRenewals:
-        """Of all sessions that have not ended."""
+        """The latest renewals of all sessions that have not ended."""
 
     async def commit(self, before: Session, decision: Decision, now: float) -> tuple[Event, ...]:
         """One transaction: the session row (where version = before.version; the new version is +1), attempts, sources,
         events. Intent columns (desired, switch_to) are written too, which is safe because their writers bump the version.
         Returns the events written, with their ids. Raises Stale."""
-
-    async def record(self, session_id: str, records: Sequence[Record], now: float) -> tuple[Event, ...]:
-        """Records without a change of state."""
 
     async def events(self, session_id: str, after: int = 0, limit: int = 1000) -> tuple[Event, ...]:
         """In order, ids greater than `after`."""

@@ -26,6 +26,7 @@ from orchestrator.core.reading.journal import JournalEntry, position, settled
 from orchestrator.core.reading.timeline import Run
 from orchestrator.ports import ChannelRow, NewSource, Tables
 from tests.postgres_server import PostgresServer
+from tests.records import record
 from tests.words import why
 
 LIVE, SWITCH = Happened(EventType.SESSION_LIVE), Happened(EventType.STREAM_SWITCH, {"reason": "killed"})
@@ -42,7 +43,7 @@ async def a_session(tables: Tables, channel: Channel, viewer: str = "alice", at:
 
 
 async def tell(tables: Tables, session: Session, at: float, *records: Record) -> None:
-    await tables.sessions.record(session.id, records, at)
+    await record(tables, session.id, records, at)
 
 
 async def end(tables: Tables, session: Session, at: float, unavailable_since: float | None = None) -> None:

@@ -27,6 +27,7 @@ from orchestrator.core.session.operator_switch import SAME
 from orchestrator.errors import LimitReached, NotFound, Stale
 from orchestrator.migrations import head
 from orchestrator.ports import NewSource, OrchestratorRow, ProbeResult, Tables
+from tests.records import record
 from tests.support import eventually
 from tests.words import why
 
@@ -70,7 +71,7 @@ async def test_refused_jobs_are_found_the_newest_first(tables: Tables) -> None:
             AttemptStarted(number, "x-1", why("requested")),
             AttemptEnded(number, exit_code, why(f"bad job: {number}", of_end=True)),
         )
-        await tables.sessions.record(row.session.id, records, 10.0 * number)
+        await record(tables, row.session.id, records, 10.0 * number)
     assert [each.end_reason for each in await tables.operation.refused_jobs(0.0)] == ["bad job: 3", "bad job: 1"]
     assert [each.number for each in await tables.operation.refused_jobs(20.0)] == [3]
 
@@ -209,10 +210,10 @@ async def test_since_when_a_source_has_failed_without_a_break(tables: Tables) ->
         return (await tables.catalogue.source(source_id)).problematic_since
 
     assert await since() is None
-    await tables.sessions.record(session_id, [SourceFailed(source_id, why("404"))], 10.0)
+    await record(tables, session_id, [SourceFailed(source_id, why("404"))], 10.0)
     assert await since() == 10.0
     await tables.catalogue.record_probe(source_id, ProbeResult(None, "404"), 20.0)
-    await tables.sessions.record(session_id, [SourceFailed(source_id, why("404"))], 30.0)
+    await record(tables, session_id, [SourceFailed(source_id, why("404"))], 30.0)
     assert await since() == 10.0, "it has not worked in between"
     found = await tables.catalogue.record_probe(source_id, ProbeResult(Media(video="h264")), 40.0)
     assert found.status is SourceStatus.RECOVERED
@@ -244,7 +245,7 @@ async def test_history_goes_by_whole_sessions_that_ended_long_ago(tables: Tables
     old = await ended(tables, "old", 100.0)
     recent = await ended(tables, "recent", 500.0)
     running = (await tables.sessions.request("c", "running", "hash", 1.0))[0].session
-    await tables.sessions.record(running.id, [Happened(EventType.STREAM_SWITCH), AttemptStarted(1, "x", why("old"))], 2.0)
+    await record(tables, running.id, [Happened(EventType.STREAM_SWITCH), AttemptStarted(1, "x", why("old"))], 2.0)
 
     assert await tables.operation.forget_ended(400.0, 1000) == 4, "two events, an attempt, a session"
     assert await tables.operation.forget_ended(400.0, 1000) == 0

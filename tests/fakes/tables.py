@@ -447,11 +447,6 @@ class FakeSessions:
         self._write(replace(decision.session, version=before.version + 1))
         return self._record(before.id, decision.records, now, {each.number: each.legs for each in decision.session.attempts})
 
-    async def record(self, session_id: str, records: Sequence[Record], now: float) -> tuple[Event, ...]:
-        self._answer()
-        self._get(session_id)
-        return self._record(session_id, records, now, {})
-
     async def events(self, session_id: str, after: int = 0, limit: int = 1000) -> tuple[Event, ...]:
         self._answer()
         return tuple(event for event in self._events.get(session_id, ()) if event.id > after)[:limit]

@@ -47,7 +47,7 @@ def _container(client: docker.APIClient, listed: dict[str, Any], *, closely: boo
             status = _status(state)
     health = _HEALTH.search(listed["Status"])
     verdict = state["Health"]["Status"] if state.get("Health") else health[1] if health else None
-    # Not the engine's own words, which quote what it was given; they are in the log of whoever started it.
+    # Not the engine's own words, which quote what it was given; they are in the orchestrator's log.
     detail = "the engine cannot start it" if state.get("Error") else ""
     if status is ContainerState.EXITED and state["ExitCode"] == Ending.BAD_JOB:
         detail = _refused_field(client, listed["Id"])

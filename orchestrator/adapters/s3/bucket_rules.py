@@ -1,6 +1,6 @@
 """The bucket as players need it: it exists, its policy lets anybody read playlists and segments, and CORS lets any page do so.
 
-Where the rules are somebody else's (behind a CDN that alone may read, the key may move media and do no more) they are left as
+Where the key may not set the rules (behind a CDN that alone may read, it may only read and write objects) they are left as
 they are: whether players can read is what the conformance check tells (store_conformance.py).
 """
 
@@ -17,7 +17,7 @@ from transcoder import bucket
 
 log = logging.getLogger(__name__)
 
-# Players in any page may read; nobody may write from one.
+# Players in any web page may read, and no page may write.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketCors.html
 _CORS = (
     b'<CORSConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><CORSRule>'

@@ -1,7 +1,7 @@
 """The connection to the S3 store: the minio SDK's client, its HTTP connections, and the threads that its calls run in.
 
 Law: the store is never waited for on the event loop, nor for longer than a limit, and no call is repeated here. Every failure
-of the store becomes StoreUnavailable (law 3); whoever asked asks again later.
+of the store becomes StoreUnavailable (law 3); the caller tries again later.
 
 What is read has been written by containers, which may write anything: it is read up to a limit, as it is stored, and never
 decompressed.
@@ -114,7 +114,7 @@ class TooLarge(ValueError):
 
 def read_whole(answer: urllib3.BaseHTTPResponse, limit_bytes: int) -> bytes:
     """The body as it was sent, whatever its headers say about a compression. Raises TooLarge, and closes the connection then,
-    because nobody would read what is left on it."""
+    because what is left on it would not be read."""
     content = answer.read(limit_bytes + 1, decode_content=False)
     if len(content) > limit_bytes:
         answer.close()

@@ -1,7 +1,7 @@
 """The leader lease: one row with a holder and an expiry, compared and set in one transaction by the database's clock.
 
 Why a row and not PostgreSQL's advisory lock: such a lock lasts as long as its connection, which a stopped process (SIGSTOP)
-keeps open, so nobody could take over from it; a connection pooler may give the connection, and with it the lock, to another
+keeps open, so no other could take over; a connection pooler may give the connection, and with it the lock, to another
 client; and SQLite has no such lock.
 """
 

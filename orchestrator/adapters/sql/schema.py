@@ -151,7 +151,7 @@ sessions = Table(
     Column("channel_id", Text, nullable=False),
     Column("viewer", Text, nullable=False),  # SHARED: the session is shared by all viewers of the channel
     Column("created_at", Double, nullable=False),
-    # Intent: whoever writes it bumps the version
+    # Intent: each write of it bumps the version
     Column("desired", Word(Desired), nullable=False),
     Column("switch_to", Text),
     Column("end_reason", Word(EndReason)),

@@ -38,6 +38,7 @@ from orchestrator.errors import BadSetting, DatabaseUnavailable, InvalidInput, S
 from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource
 from tests.postgres_server import PostgresServer, running_postgres
+from tests.records import record
 from tests.support import eventually
 from tests.words import why
 
@@ -210,6 +211,7 @@ import asyncio, sys
 from orchestrator.adapters.sql import open_tables
 from orchestrator.core.model import EventType, Happened
 from tests.orchestrator.adapters.test_tables import next_attempt
+from tests.records import record
 
 async def main(url, own_id, shared_id, count):
     tables = open_tables(url)
@@ -217,7 +219,7 @@ async def main(url, own_id, shared_id, count):
     print("ready", flush=True)
     for number in range(count):
         session = await next_attempt(tables, session)
-        await tables.sessions.record(shared_id, [Happened(EventType.SESSION_LIVE)], 1.0)
+        await record(tables, shared_id, [Happened(EventType.SESSION_LIVE)], 1.0, tries=1000)
     await tables.close()
 
 asyncio.run(main(*sys.argv[1:4], int(sys.argv[4])))
@@ -283,7 +285,7 @@ async def test_the_order_of_sources_stays_dense_whoever_writes_at_once(database_
     async def edit(api: SqlTables, number: int) -> None:
         added = await api.catalogue.add_source(channel_id, NewSource(url=f"http://{number}.test"), 1)
         await api.catalogue.add_source(channel_id, NewSource(url=f"http://{number}.test"), 2)
-        await api.sessions.record(session.id, [AttemptLive(1, added.id)], 1.0)
+        await record(api, session.id, [AttemptLive(1, added.id)], 1.0, tries=1000)
         await api.catalogue.delete_source(added.id)
 
     async def reorder(api: SqlTables) -> None:
@@ -292,7 +294,7 @@ async def test_the_order_of_sources_stays_dense_whoever_writes_at_once(database_
             await api.catalogue.order_sources(channel_id, order[::-1])
 
     async def blame(api: SqlTables) -> None:
-        await api.sessions.record(session.id, [SourceFailed(source.id, why("404")) for source in first], 1.0)
+        await record(api, session.id, [SourceFailed(source.id, why("404")) for source in first], 1.0, tries=1000)
 
     await asyncio.gather(
         *(edit(apis[number % 2], number) for number in range(16)),
@@ -322,7 +324,7 @@ async def test_failover_lists_that_name_each_other_are_edited_at_once(database_u
 
     async def blame(api: SqlTables) -> None:
         for source in await api.catalogue.sources(one):
-            await api.sessions.record(session.id, [SourceFailed(source.id, why("404")), AttemptLive(1, source.id)], 1.0)
+            await record(api, session.id, [SourceFailed(source.id, why("404")), AttemptLive(1, source.id)], 1.0, tries=1000)
 
     await asyncio.gather(
         *(edit(apis[number % 2], number) for number in range(32)), *(blame(apis[number % 2]) for number in range(8))
@@ -443,9 +445,9 @@ async def test_text_that_an_engine_cannot_hold_is_invalid_input(database_url: st
 async def test_an_attempt_is_recorded_once(tables: SqlTables) -> None:
     session = await a_session(tables)
     started = AttemptStarted(1, "x-1", why("requested"))
-    await tables.sessions.record(session.id, [started], 1.0)
+    await record(tables, session.id, [started], 1.0)
     with pytest.raises(Stale):
-        await tables.sessions.record(session.id, [started, Happened(EventType.SESSION_LIVE)], 2.0)
+        await record(tables, session.id, [started, Happened(EventType.SESSION_LIVE)], 2.0)
     assert [row.started_at for row in await tables.sessions.attempts(session.id)] == [1.0]
     assert await tables.sessions.events(session.id) == ()
 

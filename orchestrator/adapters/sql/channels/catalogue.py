@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from msgspec.structs import fields
-from sqlalchemy import Connection, Insert, Row, Update, bindparam, case, delete, insert, literal, or_, select, tuple_, update
+from sqlalchemy import Connection, Insert, Update, bindparam, case, delete, insert, literal, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
+from orchestrator.adapters.sql.channels.channel_rows import CHANNEL_COLUMNS, channel_of, editable_columns
 from orchestrator.adapters.sql.channels.failover_channels import (
     read_all_failovers,
     read_edges,
@@ -33,8 +33,6 @@ from orchestrator.core.source import health
 from orchestrator.errors import AlreadyExists, InvalidInput, NotFound
 from orchestrator.ports import ChannelRow, LineUp, NewSource, ProbeResult
 
-_CHANNEL_FIELDS = tuple(field.name for field in fields(Channel))
-_CHANNEL = tuple(channels.c[name] for name in _CHANNEL_FIELDS)
 _LINE = select(*SOURCE_COLUMNS).where(sources.c.channel_id.in_(bindparam("line", expanding=True)))
 _LINE = _LINE.order_by(sources.c.priority, sources.c.id)
 # Statements that are executed often are built once: building one costs more than executing it
@@ -42,10 +40,9 @@ _OF_CHANNEL = select(*SOURCE_COLUMNS).where(sources.c.channel_id == bindparam("o
 _OF_CHANNEL = _OF_CHANNEL.order_by(sources.c.priority, sources.c.id)
 _BY_ID = select(*SOURCE_COLUMNS).where(sources.c.id == bindparam("own"))
 _BY_ID_LOCKED = _BY_ID.with_for_update()
-_NAMED = select(*_CHANNEL).where(or_(channels.c.id == bindparam("name"), channels.c.slug == bindparam("name")))
+_NAMED = select(*CHANNEL_COLUMNS).where(or_(channels.c.id == bindparam("name"), channels.c.slug == bindparam("name")))
 # A slug may equal another channel's id: the id wins
 _NAMED = _NAMED.order_by(case((channels.c.id == bindparam("name"), 0), else_=1)).limit(1)
-_UNNUMBERED = 2**31 - 1
 
 
 class SqlCatalogue:
@@ -57,7 +54,7 @@ class SqlCatalogue:
     async def add_channel(self, channel: Channel, sources: Sequence[NewSource]) -> Channel:
         now = time.time()
         channel_id = new_id(CHANNEL, now)
-        values = {"id": channel_id, "created_at": now, "updated_at": now, **_editable(channel)}
+        values = {"id": channel_id, "created_at": now, "updated_at": now, **editable_columns(channel)}
         rows = [_new(each, channel_id, priority) for priority, each in enumerate(sources, start=1)]
 
         def work(connection: Connection) -> Channel:
@@ -73,23 +70,23 @@ class SqlCatalogue:
     async def channels(self, *, limit: int = 100, after: str | None = None, search: str | None = None) -> tuple[Channel, ...]:
         """Raises InvalidInput('after') where that channel no longer exists."""
         place = (channels.c.sort_number, channels.c.name, channels.c.id)
-        query = select(*_CHANNEL).order_by(*place).limit(limit)
+        query = select(*CHANNEL_COLUMNS).order_by(*place).limit(limit)
         if search:
             query = query.where(channels.c.search_text.contains(search.casefold(), autoescape=True))
 
         def work(connection: Connection) -> tuple[Channel, ...]:
             if after is None:
-                return tuple(_channel(row) for row in connection.execute(query))
+                return tuple(channel_of(row) for row in connection.execute(query))
             last = connection.execute(select(*place).where(channels.c.id == after)).one_or_none()
             if last is None:
                 raise InvalidInput("after", "no such channel")
             further = query.where(tuple_(*place) > tuple_(*map(literal, last)))
-            return tuple(_channel(row) for row in connection.execute(further))
+            return tuple(channel_of(row) for row in connection.execute(further))
 
         return await self._database.read(work)
 
     async def update_channel(self, channel: Channel) -> Channel:
-        values = {"updated_at": time.time(), **_editable(channel)}
+        values = {"updated_at": time.time(), **editable_columns(channel)}
         statement = update(channels).where(channels.c.id == channel.id).values(values)
 
         def work(connection: Connection) -> Channel:
@@ -193,7 +190,7 @@ class SqlCatalogue:
         return await self._database.read(lambda connection: read_signatures(connection, channel_ids))
 
     async def whole(self) -> tuple[ChannelRow, ...]:
-        every = select(*_CHANNEL).order_by(channels.c.sort_number, channels.c.name, channels.c.id)
+        every = select(*CHANNEL_COLUMNS).order_by(channels.c.sort_number, channels.c.name, channels.c.id)
         in_order = select(*SOURCE_COLUMNS).order_by(sources.c.channel_id, sources.c.priority, sources.c.id)
 
         def work(connection: Connection) -> tuple[ChannelRow, ...]:
@@ -201,7 +198,7 @@ class SqlCatalogue:
             for row in connection.execute(in_order):
                 own[row.channel_id].append(source_of(row))
             behind = read_all_failovers(connection)
-            found = map(_channel, connection.execute(every))
+            found = map(channel_of, connection.execute(every))
             return tuple(ChannelRow(each, tuple(own.get(each.id, ())), tuple(behind.get(each.id, ()))) for each in found)
 
         return await self._database.read(work)
@@ -209,35 +206,6 @@ class SqlCatalogue:
     async def problematic_sources(self) -> tuple[Source, ...]:
         query = select(*SOURCE_COLUMNS).where(PROBLEMATIC).order_by(sources.c.id)
         return await self._database.read(lambda connection: tuple(source_of(row) for row in connection.execute(query)))
-
-
-def _channel(row: Row[Any]) -> Channel:
-    return Channel(**dict(zip(_CHANNEL_FIELDS, row, strict=True)))
-
-
-def _editable(channel: Channel) -> dict[str, Any]:
-    """The columns that `update_channel` may write, and those derived from them."""
-    words = (channel.name, channel.slug, channel.group, channel.tvg_id, channel.tvg_name, channel.number)
-    return {
-        "slug": channel.slug,
-        "name": channel.name,
-        "number": channel.number,
-        "group": channel.group,
-        "logo": channel.logo,
-        "tvg_id": channel.tvg_id,
-        "tvg_name": channel.tvg_name,
-        "enabled": channel.enabled,
-        "policy": channel.policy,
-        **derived(channel.number, words),
-    }
-
-
-def derived(number: int | None, words: Iterable[str | int | None]) -> dict[str, Any]:
-    """The columns by which channels are ordered and searched; `words` are all names of the channel."""
-    return {
-        "sort_number": _UNNUMBERED if number is None else number,
-        "search_text": "\n".join(str(word) for word in words if word is not None).casefold(),
-    }
 
 
 def _new(source: NewSource, channel_id: str, priority: int) -> dict[str, Any]:
@@ -289,7 +257,7 @@ def _read_channel(connection: Connection, channel: str) -> Channel:
     row = connection.execute(_NAMED, {"name": channel}).one_or_none()
     if row is None:
         raise NotFound(f"channel {channel}")
-    return _channel(row)
+    return channel_of(row)
 
 
 def _read_sources(connection: Connection, channel_id: str) -> tuple[Source, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec.structs import asdict
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from orchestrator.adapters.sql.channels.catalogue import derived
+from orchestrator.adapters.sql.channels.channel_rows import derived_columns
 from orchestrator.adapters.sql.channels.source_rows import HEALTH_COLUMNS, SOURCE_COLUMNS, health_of, source_of
 from orchestrator.adapters.sql.database import Database
 from orchestrator.adapters.sql.ids import CHANNEL, SOURCE, new_id
@@ -134,7 +134,7 @@ def _channel_row(each: ChannelPlan, now: float) -> dict[str, Any]:
     fields = each.fields
     words = (fields.name, each.slug, fields.group, fields.tvg_id, fields.tvg_name, fields.number)
     own = {"slug": each.slug, "imported": each.imported, "policy": ChannelPolicy(), "updated_at": now}
-    return asdict(fields) | own | derived(fields.number, words)
+    return asdict(fields) | own | derived_columns(fields.number, words)
 
 
 def _source_rows(added: Sequence[ImportedSource], channel_id: str, provider_id: str, first: int) -> list[dict[str, Any]]:

@@ -77,7 +77,7 @@ Admitted = tuple[SessionRow, bool]
 
 
 class Admission:
-    """The queue of one process. `close` after the database has been closed: nobody waits for ever."""
+    """The queue of one process. To be closed after the database, so that every request has been answered."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -85,12 +85,12 @@ class Admission:
         self._admitting: asyncio.Task[None] | None = None
 
     async def ask(self, asked: Asked) -> Admitted:
-        """Raises LimitReached, ViewerLimitReached, InvalidInput, DatabaseUnavailable; and what nobody has thought of."""
+        """Raises LimitReached, ViewerLimitReached, InvalidInput, DatabaseUnavailable, and unexpected errors."""
         try:
             async with asyncio.timeout(_ANSWER_S):
                 return await self._ask(asked)
-        except TimeoutError:  # where the transaction ends after all, nobody renews its session, and it ends
-            raise DatabaseUnavailable(f"nobody was let in within {_ANSWER_S:g} s") from None
+        except TimeoutError:  # if the transaction succeeds later, its session is never renewed, and ends
+            raise DatabaseUnavailable(f"no session was admitted within {_ANSWER_S:g} s") from None
 
     async def close(self) -> None:
         if self._admitting is not None:

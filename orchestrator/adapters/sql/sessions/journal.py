@@ -1,4 +1,4 @@
-"""What has happened in the whole deployment. Law: as many queries for a thousand channels as for one."""
+"""The journal: events of the whole deployment. Law: the number of queries does not depend on the number of channels."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class SqlJournal:
         told = told.order_by(events.c.id)
 
         def work(connection: Connection) -> tuple[Delivery, ...]:
-            found = connection.execute(own).all()  # first: what is read of others that began meanwhile is left out
+            # Read first, so that sessions which begin meanwhile are left out of what is read next
+            found = connection.execute(own).all()
             runs: dict[str, list[Run]] = defaultdict(list)
             happened: dict[str, list[Event]] = defaultdict(list)
             for row in connection.execute(ran):

@@ -1,7 +1,7 @@
-"""How a decision's records become rows, within the transaction of the state that they belong to.
+"""Writes a decision's records as rows, within the transaction that writes the state that they belong to.
 
-Law: rows are locked in one order (session, channel, sources by id), so sessions that blame and praise the same sources at once
-wait for each other but never for ever. The session's row is locked already when these functions run.
+Law: rows are locked in one order (session, channel, sources by id), so that sessions which write about the same sources at the
+same time do not deadlock. The session's row is locked before these functions run.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def write_records(
                 for e in written
             ],
         )
-        # The last that a transaction does: between a cursor and its commit there is to be nothing that waits
+        # Last in the transaction, so that it waits for nothing between getting a cursor and its commit
         connection.execute(_ENTERED, [{"session_id": e.session_id, "event_id": e.id} for e in written])
     return written
 

@@ -20,7 +20,7 @@ _COLUMNS = tuple(field.name for field in fields(Session) if field.name not in _K
 
 SESSION = (*(sessions.c[name] for name in _COLUMNS), sessions.c.state, sessions.c.state_version)
 BUMPED = {"version": sessions.c.version + 1, "state_version": sessions.c.state_version + 1}
-"""What whoever writes intent does to the versions: what has written the state last stays known."""
+"""How a write of intent changes the versions, so that it stays known which release has written the state last."""
 RENEWED_AT = holding.latest_renewal().label("renewed_at")
 SESSION_ROW = (*SESSION, RENEWED_AT)
 _READ = select(*SESSION_ROW).where(sessions.c.id == bindparam("own"))
@@ -45,7 +45,7 @@ def session_row_of(connection: Connection, row: Row[Any]) -> SessionRow:
 
 
 def _former(connection: Connection, session_id: str) -> StateDocument:
-    """What the release before has written last."""
+    """The state where the release before has written it last."""
     row = connection.execute(_READ_FORMER, {"own": session_id}).mappings().one_or_none()
     if row is None:
         raise NotFound(f"session {session_id}")

@@ -1,8 +1,11 @@
-"""Sessions, their attempts and events. Law: state changes by compare-and-swap on `version`, with its records, or not at all."""
+"""Sessions with their attempts and events.
+
+Law: a session's state changes by compare-and-swap on `version`, in one transaction with its records, or not at all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from msgspec.structs import fields, replace
@@ -23,7 +26,7 @@ from orchestrator.adapters.sql.sessions.session_rows import (
     session_of,
     session_row_of,
 )
-from orchestrator.core.model import SHARED, Decision, Desired, EndReason, Event, Phase, Profile, Record, Session
+from orchestrator.core.model import SHARED, Decision, Desired, EndReason, Event, Phase, Profile, Session
 from orchestrator.core.session.limits import NO_LIMITS, Limits
 from orchestrator.core.session.operator_switch import NEXT
 from orchestrator.errors import NotFound, Stale
@@ -165,23 +168,6 @@ class SqlSessions:
 
         return await self._database.write(work)
 
-    async def record(self, session_id: str, records: Sequence[Record], now: float) -> tuple[Event, ...]:
-        """Raises NotFound."""
-        own = sessions.c.id == session_id
-        count = count_events(records)
-        query = select(sessions.c.channel_id, sessions.c.last_event).where(own).with_for_update()
-
-        def work(connection: Connection) -> tuple[Event, ...]:
-            row = connection.execute(query).one_or_none()
-            if row is None:
-                raise NotFound(f"session {session_id}")
-            last_event = row.last_event + count
-            if count:
-                connection.execute(update(sessions).where(own).values(last_event=last_event))
-            return write_records(connection, session_id, row.channel_id, records, now, last_event)
-
-        return await self._database.write(work)
-
     async def events(self, session_id: str, after: int = 0, limit: int = 1000) -> tuple[Event, ...]:
         query = select(*_EVENT).where(events.c.session_id == session_id, events.c.id > after)
         query = query.order_by(events.c.id).limit(limit)
@@ -207,7 +193,7 @@ class SqlSessions:
 
         def work(connection: Connection) -> None:
             if connection.execute(wanted).rowcount == 0:
-                read_session(connection, session_id)  # NotFound, or there is nothing left to want
+                read_session(connection, session_id)  # raises NotFound; else the session is stopping or has ended
 
         await self._database.write(work)
 

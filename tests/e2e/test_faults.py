@@ -13,7 +13,7 @@ from lab import Lab, LabFault, LabSource
 from tests.e2e.stage import Stage, Watched
 from tests.support import eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(150), pytest.mark.alone]
 
 AT_ONCE = 6  # sessions that fail at the same time; the lab's other two sources are well
 BUFFER = 3  # target durations: where a player starts (RFC 8216, 6.3.3), and so what it has in store

@@ -23,13 +23,14 @@ from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.adapters.sql import open_tables
 from orchestrator.control import job
 from orchestrator.core.model import Attempt as CurrentAttempt
+from orchestrator.core.model import Starting
 from tests.e2e.attempts import Attempt, agent_pid, ffmpeg_pid
 from tests.e2e.stage import Stage, Watched
 from tests.servers import RedisServer, Seaweed
 from tests.support import eventually, require
 from transcoder import bucket
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120), pytest.mark.alone]
 
 BUFFER = 3  # target durations: where a player starts (RFC 8216, 6.3.3), and so what it has in store
 
@@ -306,7 +307,7 @@ async def _start_by_hand(stage: Stage, store: MinioObjectStore, runtime: DockerR
         channel = await tables.catalogue.channel(session.channel_id)
     finally:
         await tables.close()
-    session = replace(session, attempt=CurrentAttempt.on(attempt.number, source.id, time.time()))
+    session = replace(session, state=Starting(CurrentAttempt.on(attempt.number, source.id, time.time())))
     await runtime.start(job.launch(session, source, channel, store, stage.settings))
 
 

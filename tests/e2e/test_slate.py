@@ -13,7 +13,7 @@ from orchestrator.core.model import SLATE
 from tests.e2e.stage import Stage, Watched
 from tests.support import eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(150), pytest.mark.alone]
 
 BUFFER = 3  # target durations: where a player starts (RFC 8216, 6.3.3), and so what it has in store
 

@@ -230,7 +230,7 @@ asyncio.run(main())
 
 @pytest.mark.redis
 async def test_a_server_that_cannot_start_is_said_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seaweedfs, "_weed", lambda: "/bin/false")
+    monkeypatch.setattr(seaweedfs, "weed", lambda: "/bin/false")
     stack = EmbeddedServers(Settings(), tmp_path)
     with pytest.raises(FailoverError, match=r"SeaweedFS ended \(exit code 1.*; its log is .*/logs/seaweedfs.log"):
         async with stack:

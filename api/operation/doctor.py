@@ -1,5 +1,5 @@
 """Route of the diagnosis: the findings of `failover doctor`, except those about the container engine, which the API never
-touches (law 2)."""
+touches."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ def passed_over(source: Source, seen: Observation, tried: Iterable[str]) -> str 
     return None
 
 
-def sound(sources: Iterable[Source], now: float, policy: Policy) -> Source | None:
-    """The best source that nothing speaks against."""
+def best_usable(sources: Iterable[Source], now: float, policy: Policy) -> Source | None:
+    """The best source that is neither problematic nor held off."""
     return _preferred([each for each in _working(sources) if not is_held_off(each, now, policy)], policy)
 
 
@@ -51,20 +51,20 @@ def after_failure(sources: Iterable[Source], tried: tuple[str, ...], now: float,
     """The next source of an incident: the best one that is not problematic; else, as a last resort, the likeliest of the
     problematic ones that have rested. None: no source is left."""
     left = [each for each in enabled(sources) if each.id not in tried]
-    return sound(left, now, policy) or _likeliest(each for each in left if not is_held_off(each, now, policy))
+    return best_usable(left, now, policy) or _likeliest(each for each in left if not is_held_off(each, now, policy))
 
 
 def for_retry(sources: Iterable[Source], tried: tuple[str, ...], now: float, policy: Policy) -> Source | None:
-    """While nothing works, in turn: each source once in a round (`tried` are this round's), whatever it failed by. With all
-    of them held off it is the one that is so for the shortest time: who sees nothing has nothing to lose."""
+    """While nothing works, in turn: each source once in a round (`tried` are this round's), whatever it failed by. Where
+    all are held off, the one whose hold-off ends first is tried: viewers see nothing anyway."""
     left = enabled(sources)
     fresh = [each for each in left if each.id not in tried]
     free, others = ([each for each in some if not is_held_off(each, now, policy)] for some in (fresh, left))
     return (
-        sound(free, now, policy)
+        best_usable(free, now, policy)
         or _likeliest(free)
         or _preferred(_working(fresh), policy)
-        or sound(others, now, policy)
+        or best_usable(others, now, policy)
         or _likeliest(others)
         or min(fresh or left, key=lambda each: held_off_until(each, policy), default=None)
     )
@@ -81,7 +81,8 @@ def healed_since(at: float, sources: Sequence[Source], now: float, policy: Polic
     """The best source that a probe has found to work since then; one that is held off where there is no other at all."""
     working = _working(sources)
     healed = [each for each in working if (each.last_checked_at or 0.0) > at]
-    return sound(healed, now, policy) or (_preferred(healed, policy) if sound(working, now, policy) is None else None)
+    last_resort = _preferred(healed, policy) if best_usable(working, now, policy) is None else None
+    return best_usable(healed, now, policy) or last_resort
 
 
 def better(session: Session, seen: Observation) -> list[Source]:
@@ -127,11 +128,11 @@ def for_start(session: Session, seen: Observation, now: float, policy: Policy) -
     """The best healthy source, in order. A better one whose probe has not answered is waited for, but not for long; then the
     channel's last good source is taken without an answer.
 
-    Failover channels are asked when none of the channel's own sources is known to work, and taken when none does. A verdict
-    from shortly before the request spares a probe where some source works; a refusal is never from memory. What has no
-    connection is passed over; where nothing else is left, a connection is waited for, but not for long.
+    Failover channels are asked when none of the channel's own sources is known to work, and taken when none does. A recent
+    probe result is enough to start a session; a session is refused only after new probes. Sources without a free connection
+    are passed over; where nothing else is left, a connection is waited for, but not for long.
     """
-    # In a rush a request waits before anybody looks after it: its sources have their time all the same
+    # Under load a request waits in a queue: the time for its probes counts from when it is first handled
     asked_at = max(session.created_at, seen.asked_at or 0.0)
     patience_until = asked_at + policy.probe_patience_s
     limit = asked_at + policy.probe_limit_s
@@ -141,7 +142,7 @@ def for_start(session: Session, seen: Observation, now: float, policy: Policy) -
     fresh = {each.id for each in candidates if _seen_at(each) > session.created_at - policy.probe_fresh_s}
 
     def settled(sources: list[Source]) -> Verdict | None:
-        best = sound([each for each in sources if each.id in fresh], now, policy)
+        best = best_usable([each for each in sources if each.id in fresh], now, policy)
         if best is None:
             return None
         rivals = sources if is_on_probation(best, policy) else sources[: sources.index(best)]

@@ -3,13 +3,13 @@
     decide(session, observation, now, policy) -> Decision(session, records, actions, wake_at)
 
 It asks first whether the session is to end, and then the rules of its state, in order: the first that answers decides. Then
-everything is observed again, so a rule takes one step and trusts the next look.
+everything is observed again, so a rule makes one change, and the next decision does the rest.
 
 Nothing is concluded from `Unknown` (law 3). While the engine does not answer only the rules in `_WITHOUT_ENGINE` are asked:
 they read the playlist alone and start nothing.
 
     what plays gives way without a failure    planned_swap, operator_switch
-    an attempt fails, a source is blamed      failure, blame
+    an attempt fails                          failure (marks the source), blame (tells whether it was the source)
     an attempt lists its first segment        first_segment
     nothing works                             retry, slate
     the session starts, or ends               requested, ends
@@ -58,7 +58,7 @@ from orchestrator.core.session.retry import may_retry, next_try
 def decide(session: Session, seen: Observation, now: float, policy: Policy) -> Decision:
     """One step. The same inputs always give the same decision."""
     given = Given(session, seen, now, policy)
-    decision = given.stays(None) if isinstance(session.state, Ended) else ends.is_unwanted(given) or _by_state(given)
+    decision = given.stays(None) if isinstance(session.state, Ended) else ends.end_if_unwanted(given) or _by_state(given)
     return lease.until_idle(_with_leftovers_stopped(decision, seen), seen, policy)
 
 
@@ -107,7 +107,7 @@ def source_has_proved_itself(state: Live, given: Given) -> Decision | None:
 
 # --- the rules of each state, in order -----------------------------------------------------------------------------------
 
-# What is listed is news before anything else: an attempt that has listed and then failed was live.
+# The first listed segment is looked for first: an attempt that has listed and then failed was live.
 STARTING: tuple[Rule[Starting], ...] = (goes_live, attempt_failed)
 SWITCHING: tuple[Rule[Switching], ...] = (goes_live, attempt_failed)
 

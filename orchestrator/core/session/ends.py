@@ -31,7 +31,7 @@ from orchestrator.core.session import lease
 from orchestrator.core.session.given import Given
 
 
-def is_unwanted(given: Given) -> Decision | None:
+def end_if_unwanted(given: Given) -> Decision | None:
     """What follows where the session is to end; None: it goes on."""
     if given.session.desired is Desired.STOP:
         return _stop(given)

@@ -1,7 +1,8 @@
 """The newest attempt is over: blame it or not, and go on with another source, with the same one, or without any.
 
 A failure of the source takes the next source; each source is tried once in an incident. A failure that was not the source's (a
-fault) takes the same source again at once, then the next one, then the session backs off. `core.blame` tells which it was.
+fault) takes the same source again at once, then the next one, then the session backs off. blame.py tells which it was; here
+the source is marked.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def swap_failed(state: Live, given: Given) -> Decision | None:
 
 
 def attempt_failed(state: Starting | Live | Switching | Unavailable, given: Given) -> Decision | None:
-    """A rule: nothing publishes any more, but for the slate."""
+    """A rule: the newest attempt has failed, and no attempt publishes except the slate's."""
     attempt = given.session.attempt
     failure = None if attempt is None else diagnose(attempt, given)
     if attempt is None or failure is None:
@@ -84,7 +85,7 @@ def attempt_failed(state: Starting | Live | Switching | Unavailable, given: Give
     if steady:
         given = given.changed(retries=0)
     if failure.blames_source or failure.is_refusal:
-        tried = once(*tried, attempt.leg.input)
+        tried = unique(*tried, attempt.leg.input)
         if failure.is_refusal:
             given = replace(given, session=_with_refusal(given.session, attempt, given))
         usable = choice.not_refused(given.session, choice.with_connection(given.seen))
@@ -104,7 +105,7 @@ def attempt_failed(state: Starting | Live | Switching | Unavailable, given: Give
     return steps.start(given, source, failure.why, into, tried=tried, records=records)
 
 
-def once(*source_ids: str) -> tuple[str, ...]:
+def unique(*source_ids: str) -> tuple[str, ...]:
     """Each of these once, in order."""
     return tuple(dict.fromkeys(source_ids))
 
@@ -131,7 +132,7 @@ def _unavailable(
     """No source works: back off. Clients are told once, and told of the slate where one will go on: a session that was never
     live has shown nothing that could go on."""
     session, seen, now = given.session, given.seen, given.now
-    tried = once(*tried, attempt.leg.input)
+    tried = unique(*tried, attempt.leg.input)
     if all(each.id in tried for each in choice.not_refused(session, choice.enabled(seen.sources))):
         tried = ()  # the next round
     retry_at = now + given.policy.retry_delay_s(session.retries)
@@ -169,7 +170,7 @@ def _records_of(failure: Failure, attempt: Attempt, given: Given) -> tuple[Recor
     ended = AttemptEnded(attempt.number, failure.exit_code, failure.why)
     source = given.seen.source(leg.input)
     if not failure.blames_source or not (source is None or leg.address in (None, source.address)):
-        return (ended,)  # what failed may be the old address: the new one has done nothing
+        return (ended,)  # its address was edited after the attempt started: the new address has not failed
     in_a_row = 1 if source is None else failures_in_a_row(source, leg, given.now, given.policy)
     return (ended, SourceFailed(leg.input, failure.why, stalled=failure.is_stall, in_a_row=in_a_row))
 
@@ -187,7 +188,7 @@ def _with_refusal(session: Session, attempt: Attempt, given: Given) -> Session:
     address = attempt.leg.address or (source.address if source else None)
     if address is None:
         return session
-    return replace(session, refused=once(*session.refused[-(_REFUSALS - 1) :], address))
+    return replace(session, refused=unique(*session.refused[-(_REFUSALS - 1) :], address))
 
 
 def _from(state: Starting | Live | Switching | Unavailable, attempt: Attempt) -> str:

@@ -46,7 +46,7 @@ def switch_is_asked_for(state: Live | Unavailable, given: Given) -> Decision | N
     else:
         meant = [each for each in seen.sources if each.id == asked]
     usable = [each for each in choice.enabled(meant) if each.id not in seen.full]
-    source = choice.sound(usable, given.now, given.policy)
+    source = choice.best_usable(usable, given.now, given.policy)
     source = source or choice.for_retry(usable, session.tried, given.now, given.policy)
     answered = given.changed(switch_to=None)
     if source is None:

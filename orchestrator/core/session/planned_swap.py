@@ -1,6 +1,8 @@
-"""Planned swaps: what plays gives way to another attempt although it has not failed. Where a swap is decided, and made.
+"""Planned swaps: what plays gives way to another attempt although it has not failed. A swap after a failure
+is decided in failure.py.
 
-Law: the attempt that plays publishes until its successor has listed a segment, so viewers see no gap.
+Law: the attempt that plays publishes until its successor has listed a segment, so viewers see no gap. The exception is a
+provider that allows one connection: there it ends first (`swap`).
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ def source_is_gone(state: Live, given: Given) -> Decision | None:
     if _backs_off(state, given) or (source is not None and source.enabled):
         return None
     usable = choice.not_refused(given.session, choice.with_connection(given.seen))
-    other = choice.sound(usable, given.now, given.policy)
+    other = choice.best_usable(usable, given.now, given.policy)
     return None if other is None else swap(state, given, other, Cause.SOURCE_REMOVED)
 
 

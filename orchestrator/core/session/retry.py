@@ -16,7 +16,7 @@ def may_retry(state: Unavailable, given: Given) -> Decision | None:
     failed_at = state.retry_at - policy.retry_delay_s(session.retries - 1)
     usable = choice.not_refused(session, choice.with_connection(seen))
     waited_for = [each for each in usable if each.id in seen.awaited]
-    source = choice.healed_since(failed_at, usable, now, policy) or choice.sound(waited_for, now, policy)
+    source = choice.healed_since(failed_at, usable, now, policy) or choice.best_usable(waited_for, now, policy)
     if source is None and now >= _retry_at(state, given):
         # Where the agent refuses the jobs of all of them it is asked again
         again = choice.with_connection(seen) if _all_refused(usable, given) else usable

@@ -37,7 +37,7 @@ from transcoder.publish.store_requests import (
     Stored,
 )
 
-_PARALLEL_POSTS = 2  # while one segment is on its way, the next may start; more would only share the same line
+_PARALLEL_POSTS = 2  # while one segment is on its way, the next may start; more would only share the same bandwidth
 _TRIES_IN_FRONT = 3  # so often one segment may fail while later ones are stored
 
 

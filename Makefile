@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # A run starts hundreds of Python processes: without byte code each compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup image demo check test test-fast tests tests-real tests-beside tests-pure tests-alone tests-web coverage release terraform bench screenshots diagrams types docs film format lock clean help
+.PHONY: setup image demo check test test-fast tests tests-real tests-pure tests-alone tests-web coverage release terraform bench screenshots diagrams types docs film format lock clean help
 
 help:
 	@echo "make demo         a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
@@ -79,23 +79,19 @@ test-fast: $(READY) $(PAGES)
 # A part of the tests (ARGS) is asked for while one part is worked on. CHECKED=1: checks and images have just been done.
 test: $(if $(CHECKED),,$(if $(ARGS),check image,image)) tests
 
-# Tests with real parts mostly wait, so more of them run side by side than there are cores. What computes runs beside them, one
-# after the other, on what they leave idle. Tests that measure time finely come last, alone.
-BESIDE := $(if $(CHECKED),,check) tests-pure tests-web $(if $(CHECKED),,terraform)
+# One group after the other: beside each other they overload two cores, and tests fail by their time limits. Tests with real parts
+# mostly wait, so more of them run side by side than there are cores. Tests that measure time finely come last, alone.
+GROUPS := $(if $(CHECKED),,check terraform) tests-pure tests-web tests-real tests-alone
 tests: setup
 ifdef ARGS
 	$(PYTEST) $(ARGS)
 else
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=recurse tests-real tests-beside
-	@$(MAKE) --no-print-directory tests-alone
+	@failed=; for each in $(GROUPS); do $(MAKE) --no-print-directory $$each || failed="$$failed $$each"; done; \
+	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 endif
 
 tests-real: $(READY) $(PAGES)
 	$(PYTEST) --numprocesses=$(WORKERS) --dist=loadfile -m "real and not alone"
-
-tests-beside: $(READY) $(PAGES)
-	@failed=; for each in $(BESIDE); do nice $(MAKE) --no-print-directory $$each || failed="$$failed $$each"; done; \
-	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 tests-pure: $(READY) $(PAGES)
 	$(PYTEST) --numprocesses=$(CORES) --dist=worksteal -m "not real and not alone"

@@ -160,6 +160,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 def test_the_commands_run_as_they_are_written(tmp_path: Path) -> None:
     """On one stack, in the order of the pages: those of the README first, which make the channel that the others change."""
@@ -182,6 +183,7 @@ def test_the_commands_run_as_they_are_written(tmp_path: Path) -> None:
     assert "nothing is wrong" in everything, "the doctor finds no fault in what the README starts"
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("fence", marked("run: until .*"), ids=lambda fence: fence.place)
 def test_a_command_that_runs_on_says_what_the_page_says(fence: Fence, tmp_path: Path) -> None:

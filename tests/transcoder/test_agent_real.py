@@ -24,6 +24,8 @@ from tests.transcoder.rig import FFMPEG, Agent, Session, alive, store_settings
 from transcoder.ending import Ending
 from transcoder.publish.multivariant_playlist import Sending
 
+pytestmark = pytest.mark.alone
+
 NewSession = Callable[[], Session]
 SMALL = Recipe(width=320, height=180, bitrate_bps=200_000)
 

@@ -59,6 +59,12 @@ export function VirtualList<Row extends { readonly key: string }>({
     return last.current;
   });
 
+  /** Remembered at once: the browser's scroll event comes with the next frame, when the list may have gone. */
+  function scrolled(to: number): void {
+    top.value = to;
+    remembered.set(name, to);
+  }
+
   useLayoutEffect(() => {
     const element = box.current;
     if (element === null) return;
@@ -95,7 +101,7 @@ export function VirtualList<Row extends { readonly key: string }>({
         const row = all[index];
         if (row === undefined || !canFocus(row)) return;
         element.scrollTop = scrolledTo(starts.peek(), index, element.scrollTop, element.clientHeight);
-        top.value = element.scrollTop;
+        scrolled(element.scrollTop);
         wanted.current = row.key;
         active.value = row.key;
         focus();
@@ -138,8 +144,7 @@ export function VirtualList<Row extends { readonly key: string }>({
       role="region"
       aria-label={label}
       onScroll={(event) => {
-        top.value = event.currentTarget.scrollTop;
-        remembered.set(name, top.value);
+        scrolled(event.currentTarget.scrollTop);
       }}
       onFocusIn={(event) => {
         const row = (event.target as HTMLElement).closest<HTMLElement>("[data-key]");

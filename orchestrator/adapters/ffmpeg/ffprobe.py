@@ -67,8 +67,13 @@ class FfprobeProber:
 
     async def _probe(self, source: job.SourceInput, visitor: bounded_http.BoundedClient) -> tuple[ProbeResult, hls_source.Look]:
         if is_playlist(source):
-            looking = hls_source.look(source, visitor, self._timeout_s)
-            (output, said), look = await asyncio.gather(self._run(source), looking)
+            looking = asyncio.create_task(hls_source.look(source, visitor, self._timeout_s))
+            try:
+                output, said = await self._run(source)
+                look = await looking
+            finally:  # gather() would not wait for ffprobe to be killed where the look is cancelled first
+                looking.cancel()
+                await asyncio.gather(looking, return_exceptions=True)
         else:
             (output, said), look = await self._run(source), hls_source.Look()
         if said is not None and ODDLY_NAMED_HLS.search(said):

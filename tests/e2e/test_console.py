@@ -173,7 +173,11 @@ async def test_a_channel_is_put_in_order(console: Console) -> None:
     await page.get_by_role("dialog").get_by_role("button", name="Disable").click()
     await console.button("Enable channel").click()
     await expect(console.button("Disable channel")).to_be_visible()
-    assert (await console.get("/v1/channels/imported"))["enabled"] is True
+
+    async def enabled() -> bool:
+        return bool((await console.get("/v1/channels/imported"))["enabled"])
+
+    await eventually(enabled, what="the API to have what the page shows before the answer")
 
 
 async def test_a_channel_and_a_provider_are_administered(console: Console, lab: Lab) -> None:

@@ -9,7 +9,9 @@ import msgspec
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Channel, Media, Session, Source
 from orchestrator.ports import Launch, ObjectStore
-from transcoder.job import MOST_CHANNELS, BadJob, is_plain_name, parse
+from transcoder.fields import is_plain_name
+from transcoder.input import MOST_CHANNELS
+from transcoder.job import BadJob, parse
 
 _LONGEST_CADENCE_S = 60.0
 _FEWEST, _MOST = 3, 8  # segments: as many as FFmpeg takes by itself; as many as most sources' playlists hold

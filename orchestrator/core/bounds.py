@@ -10,7 +10,7 @@ import unicodedata
 from typing import Final
 from urllib.parse import urlsplit
 
-from transcoder.job import SCHEMES
+from transcoder.input import SCHEMES
 
 SOURCES: Final = 64  # of one channel
 FAILOVERS: Final = 16  # channels that one channel names

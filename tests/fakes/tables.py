@@ -23,9 +23,11 @@ from orchestrator.core.model import (
     Event,
     Happened,
     Leg,
+    LegsChanged,
     Phase,
     Profile,
     Record,
+    ReportRead,
     Session,
     Source,
     SourceFailed,
@@ -513,8 +515,15 @@ class FakeSessions:
                             end_reason=record.why.text,
                             end_cause=record.why.cause,
                         )
+                case LegsChanged():
+                    row = self._attempts.get((session_id, record.attempt))
+                    if row is not None:
+                        self._attempts[session_id, record.attempt] = replace(row, legs=record.legs)
+                case ReportRead():
+                    pass
                 case SourceFailed():
-                    self._catalogue.happened(record.source_id, health.Failed(record.why, record.stalled, record.in_a_row), now)
+                    failed = health.Failed(record.why, record.stalled, record.in_a_row, record.at)
+                    self._catalogue.happened(record.source_id, failed, now)
                 case Happened():
                     event = Event(
                         id=len(told) + 1, session_id=session_id, type=record.type, at=now, fields=dict(record.fields),

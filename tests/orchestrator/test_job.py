@@ -30,7 +30,8 @@ from orchestrator.core.session.choice import is_last_resort
 from tests.fakes.object_store import FakeObjectStore
 from tests.orchestrator.core.playbook import MEDIA
 from transcoder.ffmpeg.stream_plan import assumed_streams, plan
-from transcoder.job import Job, Streams, parse
+from transcoder.input import Streams
+from transcoder.job import Job, parse
 
 SETTINGS = Settings()
 CHANNEL = Channel(id="c", slug="c", name="C", policy=ChannelPolicy())
@@ -49,7 +50,7 @@ def job_of(media: Media | None, **source: Any) -> Job:
     made = launch(session, origin, CHANNEL, FakeObjectStore(), SETTINGS)
     assert fault(made) is None
     job = parse(made.job)
-    assert plan(job.profile, assumed_streams(job), None), "the agent has something to begin with"
+    assert plan(job.profile, assumed_streams(job.first), None), "the agent has something to begin with"
     return job
 
 
@@ -68,7 +69,7 @@ def job_of(media: Media | None, **source: Any) -> Job:
     ],
 )
 def test_what_the_probe_does_not_know_is_unknown_to_the_job(media: Media | None, expected: Streams | None) -> None:
-    assert job_of(media).expected == expected
+    assert job_of(media).first.expected == expected
 
 
 # What ffprobe may print: every field may be missing, null or odd, and so may the playlist that is read beside it.
@@ -95,12 +96,12 @@ def test_every_media_that_a_probe_can_give_makes_a_job_that_the_agent_takes(
 ) -> None:
     media = media_in(read_output(json.dumps(output).encode()), cadence_s)
     if media is not None:
-        assert job_of(media).source
+        assert job_of(media).first.source
 
 
 @given(st.builds(Media, video=st.none() | st.text(), audio=st.none() | st.text(), channels=_NUMBERS))
 def test_whatever_an_earlier_release_has_written(media: Media) -> None:
-    assert job_of(media).source
+    assert job_of(media).first.source
 
 
 @pytest.mark.parametrize(("hevc", "is_said"), [("copy", False), ("h264", True)])

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from orchestrator.core.model import SLATE, EndReason, EventType, Live, Phase, Unavailable
 from tests.orchestrator.simulated.agent import SEGMENT_S, Fault
 from tests.orchestrator.simulated.world import World
-from transcoder.job import SlateInput, parse
+from transcoder.input import SlateInput
+from transcoder.job import parse
 
 
 @pytest.fixture
@@ -200,8 +201,8 @@ def test_its_job_names_the_channel_and_nothing_else(world: World) -> None:
     dark(world)
     launch = next(each for each in world.runtime.launches if '"slate"' in each.job)
     job = parse(launch.job)
-    assert job.source == SlateInput("First  Channel 1")
-    assert job.expected is None
+    assert job.first.source == SlateInput("First  Channel 1")
+    assert job.first.expected is None
 
 
 def test_its_attempts_stand_in_the_history(world: World) -> None:

@@ -24,7 +24,7 @@ def test_the_keys_are_those_of_every_release() -> None:
     assert bucket.PLAYLIST_HEADERS == {"Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "public, max-age=1"}
     assert bucket.SEGMENT_HEADERS == {"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable"}
     assert set(bucket.PUBLIC_PREFIXES) == {"playlists/", "segments/"}
-    assert set(bucket.PREFIXES) == {"playlists/", "segments/", "logs/"}
+    assert set(bucket.PREFIXES) == {"playlists/", "segments/", "logs/", "orders/"}
     assert bucket.PREFIXES[-1] == bucket.PLAYLISTS, "deleted last"
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcoder.job import SCHEMES, BadJob, SlateInput, SourceInput, Streams, parse
+from transcoder.input import SCHEMES, SlateInput, SourceInput, Streams
+from transcoder.job import BadJob, parse
 
 GOOD: dict[str, Any] = {
     "session": "s-7f3a",
@@ -67,9 +68,9 @@ def leaves(fields: dict[str, Any], where: str = "") -> list[str]:
 def test_a_good_job() -> None:
     job = parse(json.dumps(GOOD))
     assert (job.session, job.attempt, job.profile) == ("s-7f3a", 3, "copy")
-    assert isinstance(job.source, SourceInput)
-    assert job.source.headers == {"Referer": "http://portal/"}
-    assert job.expected == Streams("h264", "aac", 2)
+    assert isinstance(job.first.source, SourceInput)
+    assert job.first.source.headers == {"Referer": "http://portal/"}
+    assert job.first.expected == Streams("h264", "aac", 2)
     assert (job.segment_s, job.target_duration_s, job.window_s) == (2.0, 4, 30.0)
     assert job.segments.fields["policy"] == "p"
     assert (job.index_playlist.get, job.main_playlist.put) == ("http://store/i?g", "http://store/m?p")
@@ -79,7 +80,7 @@ def test_a_good_job() -> None:
 @pytest.mark.parametrize("expected", [None, {"video": None, "audio": "aac", "channels": 1}])
 def test_what_a_source_sends_may_be_unknown_or_half_of_the_usual(expected: Any) -> None:
     job = parse(json.dumps(changed("expected", expected)))
-    assert job.expected == (Streams(None, "aac", 1) if expected else None)
+    assert job.first.expected == (Streams(None, "aac", 1) if expected else None)
 
 
 @pytest.mark.parametrize("path", leaves(GOOD))
@@ -128,14 +129,14 @@ def test_only_network_sources_are_let_in(url: str) -> None:
 
 @pytest.mark.parametrize("scheme", sorted(SCHEMES))
 def test_every_scheme_of_the_contract_is_let_in(scheme: str) -> None:
-    source = parse(json.dumps(changed("source.url", f"{scheme.upper()}://host/x"))).source
+    source = parse(json.dumps(changed("source.url", f"{scheme.upper()}://host/x"))).first.source
     assert isinstance(source, SourceInput)
     assert source.scheme == scheme
 
 
 def test_a_slate_in_place_of_an_address() -> None:
     for title in ("News", "", "Первый канал 中文 📺"):
-        assert parse(json.dumps(GOOD | {"source": {"slate": {"title": title}}})).source == SlateInput(title)
+        assert parse(json.dumps(GOOD | {"source": {"slate": {"title": title}}})).first.source == SlateInput(title)
 
 
 @pytest.mark.parametrize(
@@ -195,10 +196,10 @@ def test_a_bad_value_is_never_quoted() -> None:
 
 def test_what_an_earlier_release_does_not_say_has_a_meaning() -> None:
     job = parse(json.dumps(GOOD))
-    assert (job.cadence_s, job.last_resort) == (None, False)
+    assert (job.first.cadence_s, job.first.last_resort) == (None, False)
     told = parse(json.dumps(GOOD | {"cadence_s": 5, "last_resort": True}))
-    assert (told.cadence_s, told.last_resort) == (5.0, True)
-    assert parse(json.dumps(GOOD | {"cadence_s": None})).cadence_s is None
+    assert (told.first.cadence_s, told.first.last_resort) == (5.0, True)
+    assert parse(json.dumps(GOOD | {"cadence_s": None})).first.cadence_s is None
     for wrong in ({"cadence_s": -1}, {"cadence_s": "5"}, {"last_resort": 1}, {"last_resort": None}):
         with pytest.raises(BadJob, match=min(wrong)):
             parse(json.dumps(GOOD | wrong))

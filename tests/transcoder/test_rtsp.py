@@ -56,7 +56,7 @@ async def test_a_camera_that_knows_only_udp_is_asked_for_that(ffmpeg: str) -> No
     job = parse(json.dumps(changed("source.url", url)))
     null = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
-        *ffmpeg_argv(ffmpeg, job, plan("copy", USUAL, None)), stdin=null, stdout=null, stderr=null
+        *ffmpeg_argv(ffmpeg, job, job.first, plan("copy", USUAL, None)), stdin=null, stdout=null, stderr=null
     )
     try:
         async with asyncio.timeout(20.0):

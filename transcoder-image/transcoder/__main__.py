@@ -22,14 +22,14 @@ def main() -> int:
     """Runs the attempt that TRANSCODER_JOB describes; returns the exit code."""
     try:
         job = parse(os.environ.get(JOB_VARIABLE, ""))
-        first = plan(job.profile, assumed_streams(job), None, job.hevc)
+        first = plan(job.profile, assumed_streams(job.first), None, job.hevc)
     except (BadJob, Unplayable) as error:
         print(f"bad job: {error}", file=sys.stderr)
         print(dumps({"bad_job": str(error)}), file=sys.stderr)
         return Ending.BAD_JOB
     ffmpeg = os.environ.get(BINARY_VARIABLE, "ffmpeg")
     try:
-        process = FfmpegProcess(ffmpeg_argv(ffmpeg, job, first))
+        process = FfmpegProcess(ffmpeg_argv(ffmpeg, job, job.first, first))
     except OSError as error:
         print(f"ffmpeg cannot be started: {error}", file=sys.stderr)
         return Ending.FFMPEG_CRASHED

@@ -6,6 +6,8 @@
 | media playlist | `playlists/{session}/main.m3u8` | anybody |
 | media segment | `segments/{session}/{attempt}/main/{n}.ts` | anybody |
 | log of an attempt | `logs/{session}/{attempt}.log` | operators, with the store's key |
+| orders of an attempt | `orders/{session}/{attempt}.json` | that attempt, at a signed address |
+| report of an attempt | `inbox/{session}.{attempt}.{n}.json` | the orchestrator |
 | `prepared` | written and deleted when the orchestrator starts | nobody |
 
 Law: only this module spells a key. The agent, the orchestrator, the API, the doctor, the bench and the tests call it, so that
@@ -17,9 +19,10 @@ playlist changes with each segment: caches may keep it for one second.
 Imported before FFmpeg is started (`transcoder.job`): it imports nothing itself.
 """
 
-PLAYLISTS, SEGMENTS, LOGS = "playlists/", "segments/", "logs/"
-PREFIXES = (SEGMENTS, LOGS, PLAYLISTS)
-"""Every prefix, in the order in which a session is deleted: as long as its playlists are there, deleting is tried again."""
+PLAYLISTS, SEGMENTS, LOGS, ORDERS, INBOX = "playlists/", "segments/", "logs/", "orders/", "inbox/"
+PREFIXES = (SEGMENTS, LOGS, ORDERS, PLAYLISTS)
+"""Every prefix with a directory for each session, in the order in which a session is deleted: as long as its playlists are
+there, deleting is tried again."""
 PUBLIC_PREFIXES = (PLAYLISTS, SEGMENTS)
 """What anybody may read. The bucket's policy allows `s3:GetObject` here, and nothing else to anybody."""
 PREPARED = "prepared"
@@ -34,6 +37,8 @@ PLAYLIST_TYPE, SEGMENT_TYPE = "application/vnd.apple.mpegurl", "video/mp2t"
 PLAYLIST_HEADERS = {"Content-Type": PLAYLIST_TYPE, "Cache-Control": "public, max-age=1"}
 SEGMENT_HEADERS = {"Content-Type": SEGMENT_TYPE, "Cache-Control": "public, max-age=31536000, immutable"}
 LOG_HEADERS = {"Content-Type": "text/plain; charset=utf-8"}
+REPORT_HEADERS = {"Content-Type": "application/json"}
+ORDERS_HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 _TO_THE_ROOT = "../../"  # from a playlist's directory
 _NUMBER_DIGITS = 18  # a number of more digits in a key is none of ours; Python refuses to read one of 4,300
@@ -67,6 +72,32 @@ def segment_uri(session: str, attempt: int, n: int) -> str:
 def log_key(session: str, attempt: int) -> str:
     """The key of an attempt's log."""
     return f"{LOGS}{session}/{attempt}.log"
+
+
+def orders_key(session: str, attempt: int) -> str:
+    """The key of an attempt's orders."""
+    return f"{ORDERS}{session}/{attempt}.json"
+
+
+def reports_prefix(session: str, attempt: int) -> str:
+    """What all keys of an attempt's reports begin with. Its POST policy for reports is signed for this prefix."""
+    return f"{INBOX}{session}.{attempt}."
+
+
+def report_key(session: str, attempt: int, n: int) -> str:
+    """The key of the attempt's report number `n`. All reports lie in one flat list, so that one LIST finds them; an
+    attempt's are in the order of their numbers there."""
+    return f"{reports_prefix(session, attempt)}{n:06}.json"
+
+
+def report_of(key: str) -> tuple[str, int, int] | None:
+    """Session, attempt and number of the report with this key; None where the key is not a report's. The agent chooses keys
+    below its prefix, so they are not trusted."""
+    parts = key.removeprefix(INBOX).split(".")
+    if not key.startswith(INBOX) or len(parts) != 4 or parts[3] != "json":
+        return None
+    session, attempt, n = parts[0], natural(parts[1]), natural(parts[2])
+    return (session, attempt, n) if attempt >= 1 and n >= 1 and report_key(session, attempt, n) == key else None
 
 
 def session_prefix(prefix: str, session: str) -> str:

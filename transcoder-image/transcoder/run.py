@@ -16,7 +16,8 @@ from transcoder.ffmpeg.ffmpeg_run import FfmpegRun
 from transcoder.ffmpeg.process import FfmpegProcess
 from transcoder.ffmpeg.stream_check import AcceptedStreams, StreamCheck
 from transcoder.ffmpeg.stream_plan import StreamPlan
-from transcoder.job import Job, SlateInput, Streams
+from transcoder.input import SlateInput, Streams
+from transcoder.job import Job
 from transcoder.media.target_duration import TargetDuration
 from transcoder.own_process import age_s, touch_health_file
 from transcoder.publish.attempt_log import AttemptLog
@@ -44,7 +45,7 @@ class AttemptLoop:
     def __init__(self, job: Job, ffmpeg: str, first: StreamPlan, process: FfmpegProcess) -> None:
         self._job = job
         self._ffmpeg = ffmpeg
-        source = job.source
+        source = job.first.source
         own = Redaction() if isinstance(source, SlateInput) else Redaction(source.url, source.headers)
         self._log = AttemptLog(redaction=own)
         # Unix time without steps: where the system's clock is set, that is no stall.
@@ -59,12 +60,12 @@ class AttemptLoop:
         now_s = self._now_s()
         self._started_s = now_s
         self._target_duration = TargetDuration(job.target_duration_s, job.start_limit_s, first=job.attempt == 1)
-        self._ffmpeg_run = FfmpegRun(job, first, process, self._epoch_s + process.started_s, self._target_duration)
+        self._ffmpeg_run = FfmpegRun(job, job.first, first, process, self._epoch_s + process.started_s, self._target_duration)
         self._publisher = Publisher(job.session, job.attempt, job.target_duration_s, job.window_s, self._log)
         self._store_threads = StoreThreads(job, self._wake_in)
         self._log_upload = LogUpload(job, self._log, now_s)
         self._limits = SilenceLimits(job.start_limit_s, job.stall_limit_s)
-        self._check = StreamCheck(job, self._limits, self._log)
+        self._check = StreamCheck(job, job.first, self._limits, self._log)
         self._accepted_for: Streams | None = None
         self._looked_s = self._awake_since_s = now_s
         self._last_chance_s: float | None = None
@@ -74,7 +75,7 @@ class AttemptLoop:
     def run(self) -> Ending:
         """Runs until there is a verdict, lists what is left, uploads the log. Returns the ending, which is the exit code."""
         job = self._job
-        source = "the slate" if isinstance(job.source, SlateInput) else job.source.url
+        source = "the slate" if isinstance(job.first.source, SlateInput) else job.first.source.url
         self._log(
             f"session {job.session} attempt {job.attempt}: {job.profile} {source}; "
             f"this process is {age_s():.2f} s old, FFmpeg runs ({_described(self._ffmpeg_run.plan)})"
@@ -210,9 +211,9 @@ class AttemptLoop:
         else:
             self._publisher.withdraw(self._ffmpeg_run.clock)
         self._log(f"FFmpeg anew: {_described(needed)}")
-        process = FfmpegProcess(ffmpeg_argv(self._ffmpeg, self._job, needed, self._check.adjustments))
+        process = FfmpegProcess(ffmpeg_argv(self._ffmpeg, self._job, self._job.first, needed, self._check.adjustments))
         self._ffmpeg_run = FfmpegRun(
-            self._job, needed, process, self._epoch_s + process.started_s, self._target_duration, follows=keep
+            self._job, self._job.first, needed, process, self._epoch_s + process.started_s, self._target_duration, follows=keep
         )
 
     def _decide_target_duration(self, now_s: float, ends: bool = False) -> None:

@@ -27,10 +27,10 @@ from orchestrator.app.settings import Settings
 from orchestrator.core.model import Cause, Media, Source, SourceStatus, Why
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ProbeResult
-from transcoder import job
 from transcoder.ffmpeg.fault_messages import ODDLY_NAMED_HLS
 from transcoder.ffmpeg.source_options import is_playlist, probe_options
 from transcoder.ffmpeg.stream_plan import COPIED_AUDIO, COPIED_VIDEO
+from transcoder.input import SCHEMES, SourceInput
 
 _OUTPUT_LIMIT_BYTES = 1 << 20
 # For a look at the playlists after the media have been found; not to know a source's cadence is no failure
@@ -48,9 +48,9 @@ class FfprobeProber:
         self._decoders = Decoders(self._ffprobe)
 
     async def probe(self, source: Source) -> ProbeResult:
-        upstream = job.SourceInput(source.url, source.user_agent, source.headers)
-        if upstream.scheme not in job.SCHEMES or "://" not in source.url:
-            return ProbeResult.fails(Why(Cause.UNPLAYABLE, f"only {', '.join(sorted(job.SCHEMES))} sources are let in"))
+        upstream = SourceInput(source.url, source.user_agent, source.headers)
+        if upstream.scheme not in SCHEMES or "://" not in source.url:
+            return ProbeResult.fails(Why(Cause.UNPLAYABLE, f"only {', '.join(sorted(SCHEMES))} sources are let in"))
         try:
             host = urlsplit(source.url).netloc.rpartition("@")[2]
         except ValueError:
@@ -65,7 +65,7 @@ class FfprobeProber:
     async def close(self) -> None:
         await self._pool.aclose()
 
-    async def _probe(self, source: job.SourceInput, visitor: bounded_http.BoundedClient) -> tuple[ProbeResult, hls_source.Look]:
+    async def _probe(self, source: SourceInput, visitor: bounded_http.BoundedClient) -> tuple[ProbeResult, hls_source.Look]:
         if is_playlist(source):
             looking = asyncio.create_task(hls_source.look(source, visitor, self._timeout_s))
             try:
@@ -91,7 +91,7 @@ class FfprobeProber:
         return ProbeResult(media), look
 
     async def _why_not(
-        self, source: job.SourceInput, said: str | None, look: hls_source.Look, visitor: bounded_http.BoundedClient
+        self, source: SourceInput, said: str | None, look: hls_source.Look, visitor: bounded_http.BoundedClient
     ) -> ProbeResult:
         why = look.complaint or why_in(said) or Why(Cause.UNREACHABLE, f"no media within {self._timeout_s:g} s")
         if why == NO_PROTOCOL:
@@ -110,7 +110,7 @@ class FfprobeProber:
         missing = await self._decoders.missing() if needed else frozenset()
         return next((f"this FFmpeg cannot decode {each.upper()}" for each in needed if each in missing), None)
 
-    async def _run(self, source: job.SourceInput, flags: Sequence[str] = ()) -> tuple[ProbeOutput, str | None]:
+    async def _run(self, source: SourceInput, flags: Sequence[str] = ()) -> tuple[ProbeOutput, str | None]:
         """What ffprobe found, and what it wrote to standard error; None: it had to be killed."""
         process = await self._spawn(source, flags)
         reading = asyncio.gather(_read(process.stdout, _OUTPUT_LIMIT_BYTES), _read(process.stderr, _OUTPUT_LIMIT_BYTES))
@@ -131,7 +131,7 @@ class FfprobeProber:
             process._transport.close()  # type: ignore[attr-defined]
         return read_output(output), messages.decode(errors="replace")
 
-    async def _spawn(self, source: job.SourceInput, flags: Sequence[str]) -> asyncio.subprocess.Process:
+    async def _spawn(self, source: SourceInput, flags: Sequence[str]) -> asyncio.subprocess.Process:
         try:
             return await asyncio.create_subprocess_exec(
                 self._ffprobe,

@@ -20,7 +20,7 @@ import httpx
 
 from orchestrator.adapters.http.bounded_http import BoundedAnswer, BoundedClient, Unreadable
 from orchestrator.core.model import Cause, Why
-from transcoder import job
+from transcoder.input import SourceInput
 
 _LIMIT_BYTES = 8 << 20  # a day of segments of two seconds; more is not read
 _FRONT_BYTES = 64 * 1024  # a playlist's beginning, which has all tags that are looked for
@@ -69,7 +69,7 @@ def why_of_status(status: int) -> Why:
     return Why(Cause.UNREACHABLE if 500 <= status < 600 else Cause.REFUSES, status_words(status))
 
 
-async def look(source: job.SourceInput, visitor: BoundedClient, timeout_s: float) -> Look:
+async def look(source: SourceInput, visitor: BoundedClient, timeout_s: float) -> Look:
     """Reads the media playlist; where the source is a multivariant playlist, that of the first variant."""
     refusal = None
     try:
@@ -92,7 +92,7 @@ async def look(source: job.SourceInput, visitor: BoundedClient, timeout_s: float
     return Look(_cadence_s(text), None, refusal, answer.url, _mark(answer), ended)
 
 
-async def name(source: job.SourceInput, visitor: BoundedClient, timeout_s: float) -> Why | None:
+async def name(source: SourceInput, visitor: BoundedClient, timeout_s: float) -> Why | None:
     """What the server sends instead of media: DASH, a web page, an error. None: unknown."""
     try:
         async with asyncio.timeout(timeout_s):
@@ -104,7 +104,7 @@ async def name(source: job.SourceInput, visitor: BoundedClient, timeout_s: float
     return None
 
 
-async def advances(source: job.SourceInput, before: Look, visitor: BoundedClient) -> bool:
+async def advances(source: SourceInput, before: Look, visitor: BoundedClient) -> bool:
     """Whether the media playlist changes within the time in which a live one must (RFC 8216, 6.2.2). True for one that has
     ended."""
     if not before.mark or before.cadence_s is None or before.ended:
@@ -129,7 +129,7 @@ class _NotAPlaylist(Exception):
         self.why = why
 
 
-async def _read(source: job.SourceInput, url: str, visitor: BoundedClient) -> tuple[BoundedAnswer, str]:
+async def _read(source: SourceInput, url: str, visitor: BoundedClient) -> tuple[BoundedAnswer, str]:
     """The answer, and the beginning of its text."""
     headers = {"User-Agent": source.user_agent or "Lavf", **source.headers}
     try:

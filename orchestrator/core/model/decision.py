@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from orchestrator.core.model.cause import Causes, Why
 from orchestrator.core.model.event import EventType, Fields
-from orchestrator.core.model.session import Session
+from orchestrator.core.model.session import Leg, Session
 
 
 class StartAttempt(Struct, frozen=True, tag=True):
@@ -56,6 +56,20 @@ class AttemptSteady(Struct, frozen=True, tag=True, tag_field="record"):
     source_id: str
 
 
+class LegsChanged(Struct, frozen=True, tag=True, tag_field="record"):
+    """An attempt has switched inputs by itself, or one of its later legs has listed: its legs are these from now on."""
+
+    attempt: int
+    legs: tuple[Leg, ...]
+
+
+class ReportRead(Struct, frozen=True, tag=True, tag_field="record"):
+    """The attempt's reports up to this number are recorded by this decision, and may be deleted."""
+
+    attempt: int
+    n: int
+
+
 class AttemptEnded(Struct, frozen=True, tag=True, tag_field="record"):
     attempt: int
     exit_code: int | None
@@ -69,6 +83,7 @@ class SourceFailed(Struct, frozen=True, tag=True, tag_field="record"):
     why: Why
     stalled: bool = False
     in_a_row: int = 1  # failures in a row, this one included
+    at: float | None = None  # when it failed; None: now
 
 
 class Happened(Struct, frozen=True, tag=True, tag_field="record"):
@@ -79,7 +94,7 @@ class Happened(Struct, frozen=True, tag=True, tag_field="record"):
     causes: Causes = Causes()
 
 
-Record = AttemptStarted | AttemptLive | AttemptSteady | AttemptEnded | SourceFailed | Happened
+Record = AttemptStarted | AttemptLive | AttemptSteady | AttemptEnded | LegsChanged | ReportRead | SourceFailed | Happened
 
 
 class Decision(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from orchestrator.core.model.channel import ChannelPolicy
 from orchestrator.core.model.source import Source
+from transcoder.report import Report
 
 
 class Unknown(Struct, frozen=True, tag=True):
@@ -67,6 +68,7 @@ class Playlist(Struct, frozen=True, tag=True):
     target_duration_s: int | None = None  # None: not read
     since: float = 0.0  # as for Absent
     at: float = inf
+    leg: int = 1  # of the attempt that listed the last segment: which of its legs did
 
 
 class Renewed(Struct, frozen=True, tag=True):
@@ -75,6 +77,14 @@ class Renewed(Struct, frozen=True, tag=True):
 
     last_at: float
     since: float = 0.0
+
+
+class Mail(Struct, frozen=True):
+    """A report of an attempt, as found in the store (`transcoder.report`). A container wrote it, so it is not trusted."""
+
+    attempt: int
+    posted_at: float  # when the store took it; the ages in the report count back from here
+    report: Report
 
 
 class Observation(Struct, frozen=True, kw_only=True):
@@ -89,6 +99,7 @@ class Observation(Struct, frozen=True, kw_only=True):
     # Of sources whose provider limits its connections (orchestrator/control/connection_ledger.py), by id:
     full: dict[str, str] = {}  # why there is none left for this session
     awaited: dict[str, str] = {}  # why there was none, at some time since the session's last attempt
+    mail: tuple[Mail, ...] = ()  # reports that are not recorded yet, in the order of attempts and numbers
     handed_on: frozenset[str] = frozenset()  # there is only the one that the session's own containers hold: these end first
 
     @property

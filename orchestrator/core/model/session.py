@@ -47,6 +47,8 @@ class Leg(Struct, frozen=True):
     started_at: float
     live_at: float | None = None  # when its first listed segment was seen
     address: str | None = None  # of its source when it was started; None: of the slate, or started by an earlier release
+    ended_at: float | None = None  # an input switch has ended it; the last leg ends with its attempt
+    ended: Why | None = None  # why
 
 
 class Attempt(Struct, frozen=True):
@@ -56,6 +58,8 @@ class Attempt(Struct, frozen=True):
     started_at: float
     signed_at: float  # its store addresses were signed then: they run out
     legs: tuple[Leg, ...]
+    granted: tuple[str, ...] = ()  # inputs that it may open by itself, in the order to try; empty: it has no orders
+    reports_read: int = 0  # the number of the last report that was recorded
 
     @classmethod
     def on(
@@ -79,9 +83,20 @@ class Attempt(Struct, frozen=True):
     def live_at(self) -> float | None:
         return self.leg.live_at
 
-    def listed(self, at: float) -> Attempt:
-        """The same attempt, whose leg has listed its first segment."""
-        return replace(self, legs=(*self.legs[:-1], replace(self.leg, live_at=at)))
+    @property
+    def played(self) -> Leg | None:
+        """The last leg that has listed a segment; None: none has."""
+        return next((each for each in reversed(self.legs) if each.live_at is not None), None)
+
+    def listed(self, at: float, leg: int | None = None) -> Attempt:
+        """The same attempt, whose leg (without a number: the last one) has listed its first segment."""
+        number = leg or self.leg.number
+        return replace(self, legs=tuple(replace(each, live_at=at) if each.number == number else each for each in self.legs))
+
+    def switched(self, ended: Why, ended_at: float, to: Leg) -> Attempt:
+        """The same attempt after an input switch: its last leg has ended, and `to` follows."""
+        last = replace(self.leg, ended_at=ended_at, ended=ended)
+        return replace(self, legs=(*self.legs[:-1], last, to))
 
 
 # --- the states --------------------------------------------------------------------------------------------------------

@@ -34,11 +34,13 @@ class PlayedSteadily(Struct, frozen=True, tag=True):
 
 class Failed(Struct, frozen=True, tag=True):
     """It failed while a session played it, or tried to. `stalled`: by falling silent. `in_a_row`: failures in a row, this one
-    included (`hold_off.failures_in_a_row`)."""
+    included (`hold_off.failures_in_a_row`). `at`: when; None: now. A failure that was told late and is older than what is
+    known of the source by now is counted, and changes nothing else."""
 
     why: Why
     stalled: bool = False
     in_a_row: int = 1
+    at: float | None = None
 
 
 class ProbeSucceeded(Struct, frozen=True, tag=True):
@@ -80,13 +82,15 @@ def after(source: Source, happening: Happening, now: float) -> Source:
             return replace(source, status=_unless_disabled(source, SourceStatus.HEALTHY), last_checked_at=now)
         case PlayedSteadily():
             return replace(after(source, Listed(), now), failures_in_a_row=0)
-        case Failed(why, stalled, in_a_row):
-            return replace(
-                _problematic(source, why, now),
+        case Failed(why, stalled, in_a_row, at):
+            counted = replace(
+                source,
                 failure_count=source.failure_count + (not stalled),
                 stall_count=source.stall_count + stalled,
-                failures_in_a_row=in_a_row,
             )
+            if at is not None and at < _newest(source):
+                return counted
+            return replace(_problematic(counted, why, now if at is None else at), failures_in_a_row=in_a_row)
         case ProbeSucceeded(media):
             status = _AFTER_SUCCESS.get(source.status, source.status)
             since = now if source.healthy_since is None else source.healthy_since
@@ -129,6 +133,11 @@ def _problematic(source: Source, why: Why | None, now: float) -> Source:
         healthy_since=None,
         healthy_at=None,
     )
+
+
+def _newest(source: Source) -> float:
+    """When something last happened to it that says whether it works."""
+    return max(source.last_checked_at or 0.0, source.last_failed_at or 0.0)
 
 
 def _anew(source: Source) -> Source:

@@ -11,7 +11,8 @@ from tests.transcoder.test_job import changed
 from transcoder.ffmpeg.command_line import OPTIONAL, Adjustments, ffmpeg_argv
 from transcoder.ffmpeg.source_options import probe_options
 from transcoder.ffmpeg.stream_plan import USUAL, StreamPlan, Unplayable, assumed_streams, plan
-from transcoder.job import SCHEMES, Profile, SourceInput, Streams, parse
+from transcoder.input import SCHEMES, SourceInput, Streams
+from transcoder.job import Profile, parse
 
 H264 = Streams("h264", "aac", 2)
 
@@ -20,7 +21,7 @@ def argv(
     url: str = "http://source/live.m3u8", what: StreamPlan | None = None, lacks: frozenset[str] = frozenset()
 ) -> list[str]:
     job = parse(json.dumps(changed("source.url", url)))
-    return ffmpeg_argv("ffmpeg", job, what or plan("copy", USUAL, None), Adjustments(lacks))
+    return ffmpeg_argv("ffmpeg", job, job.first, what or plan("copy", USUAL, None), Adjustments(lacks))
 
 
 def value(of: str, line: list[str]) -> str:
@@ -110,7 +111,7 @@ def test_headers_and_agent_are_sent_as_given() -> None:
             )
         )
     )
-    line = ffmpeg_argv("ffmpeg", job, plan("copy", USUAL, None))
+    line = ffmpeg_argv("ffmpeg", job, job.first, plan("copy", USUAL, None))
     assert value("-user_agent", line) == "VLC/3"
     assert value("-headers", line) == "Referer: http://portal/\r\nX-Key: a b\r\n"
 
@@ -118,7 +119,7 @@ def test_headers_and_agent_are_sent_as_given() -> None:
 def test_a_source_that_turned_out_to_be_hls_is_asked_for_as_such_whatever_its_name() -> None:
     for url in ("http://h/live/1234", "http://h/x.php?id=1", "https://h/x.ts"):
         job = parse(json.dumps(changed("source.url", url)))
-        line = ffmpeg_argv("ffmpeg", job, plan("copy", USUAL, None), Adjustments(is_hls=True))
+        line = ffmpeg_argv("ffmpeg", job, job.first, plan("copy", USUAL, None), Adjustments(is_hls=True))
         assert (value("-f", line), value("-allowed_extensions", line), value("-extension_picky", line)) == ("hls", "ALL", "0")
         assert value("-live_start_index", line) == "-5"
         assert "-scan_all_pmts" not in line
@@ -135,7 +136,9 @@ def test_a_probe_is_told_everything_once(url: str) -> None:
 
 def test_a_picture_whose_size_comes_late_is_waited_for() -> None:
     job = parse(json.dumps(changed("source.url", "http://h/x.ts")))
-    usual, slow = (ffmpeg_argv("ffmpeg", job, plan("copy", USUAL, None), Adjustments(slow=slow)) for slow in (False, True))
+    usual, slow = (
+        ffmpeg_argv("ffmpeg", job, job.first, plan("copy", USUAL, None), Adjustments(slow=slow)) for slow in (False, True)
+    )
     assert (value("-analyzeduration", usual), value("-analyzeduration", slow)) == ("1500000", "7500000")
 
 
@@ -147,9 +150,9 @@ def test_the_default_audio_of_a_program() -> None:
 def test_what_the_probe_has_not_heard_is_taken_for_the_usual() -> None:
     """A wrong guess costs a second start of FFmpeg."""
     job = parse(json.dumps(changed("expected", {"video": "h264", "audio": "aac", "channels": 0})))
-    assert assumed_streams(job) == Streams("h264", "aac", 2)
+    assert assumed_streams(job.first) == Streams("h264", "aac", 2)
     silent = parse(json.dumps(changed("expected", {"video": "mjpeg", "audio": None, "channels": 0})))
-    assert assumed_streams(silent) == Streams("mjpeg", None, 0)
+    assert assumed_streams(silent.first) == Streams("mjpeg", None, 0)
 
 
 def test_options_of_hls_are_for_playlists_only() -> None:
@@ -203,6 +206,6 @@ def test_what_an_older_ffmpeg_lacks_is_left_out() -> None:
 def test_ffmpeg_understands_every_line(ffmpeg: str, url: str, what: StreamPlan) -> None:
     """It gets as far as asking the source, which is not there: it knows every option, and each is in its place."""
     job = parse(json.dumps(changed("source.url", url)))
-    done = subprocess.run(ffmpeg_argv(ffmpeg, job, what), capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(ffmpeg_argv(ffmpeg, job, job.first, what), capture_output=True, text=True, timeout=20, check=False)
     assert "Connection refused" in done.stderr
     assert "option" not in done.stderr.lower()

@@ -45,7 +45,9 @@ def opening(*numbers: int) -> str:
 
 def test_a_segment_that_is_only_asked_for_makes_the_cadence_no_shorter(encode: Encode) -> None:
     process = Played()
-    take = FfmpegRun(parse(json.dumps(GOOD)), StreamPlan("copy", "copy", 2), process, 0.0, TargetDuration(4, 8.0, first=True))
+    job = parse(json.dumps(GOOD))
+    reach = TargetDuration(4, 8.0, first=True)
+    take = FfmpegRun(job, job.first, StreamPlan("copy", "copy", 2), process, 0.0, reach)
     process.plays(encode("television"), opening(1, 2))  # 14.4 s in two segments
     take.read(0.1)
     assert take.cadence_s == pytest.approx(7.2, abs=0.1)
@@ -63,7 +65,7 @@ def test_only_where_something_is_listed_the_first_segment_ends_before_the_second
     }
     job = parse(json.dumps(GOOD | {"attempt": attempt, "store": store}))
     process, reach = Played(), TargetDuration(4, 8.0, first=attempt == 1)
-    take = FfmpegRun(job, StreamPlan("copy", "copy", 2), process, 0.0, reach)
+    take = FfmpegRun(job, job.first, StreamPlan("copy", "copy", 2), process, 0.0, reach)
     if listed:
         reach.follow(4)
     picture = "[info]   Stream #0:0[0x100]: Video: h264, yuv420p, 320x180, 25 fps"

@@ -8,7 +8,7 @@ from transcoder.ending import Ending
 from transcoder.ffmpeg.command_line import Adjustments
 from transcoder.ffmpeg.messages import FfmpegMessages
 from transcoder.ffmpeg.stream_check import adjusted
-from transcoder.job import Streams
+from transcoder.input import Streams
 
 HLS = b"""\
 [in#0 @ 0x7ff4] [info] Opening 'http://h/seg47.ts' for reading

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.transcoder.publish.store_model import INTER, KEYFRAME, SESSION, StoreModel
 from transcoder import bucket
 from transcoder.ending import Ending
-from transcoder.job import Streams
+from transcoder.input import Streams
 from transcoder.media.programme_clock import ProgrammeClock
 from transcoder.media.segment import Segment
 from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist

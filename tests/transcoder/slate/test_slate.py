@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.transcoder.test_job import GOOD
 from transcoder.ffmpeg.command_line import ffmpeg_argv
 from transcoder.ffmpeg.stream_plan import GENERATED, assumed_streams, plan
-from transcoder.job import Job, Streams, parse
+from transcoder.input import Streams
+from transcoder.job import Job, parse
 from transcoder.slate.lettering import CAP, drawable, glyphs
 from transcoder.slate.picture import HEIGHT, RAIL_LEFT, RAIL_TOP, WIDTH, render
 
@@ -27,7 +28,7 @@ def job(title: str = "News") -> Job:
 
 
 def argv(sending: Streams | None = None, title: str = "News") -> list[str]:
-    return ffmpeg_argv("ffmpeg", job(title), plan("copy", GENERATED, sending))
+    return ffmpeg_argv("ffmpeg", job(title), job(title).first, plan("copy", GENERATED, sending))
 
 
 def rows_with_letters(picture: bytes) -> list[int]:
@@ -152,8 +153,8 @@ def test_it_encodes_what_the_session_sends() -> None:
 
 
 def test_it_is_taken_for_what_it_is_whatever_is_expected() -> None:
-    assert assumed_streams(job()) == GENERATED
-    assert assumed_streams(job()._replace(expected=Streams("hevc", "ac3", 6))) == GENERATED
+    assert assumed_streams(job().first) == GENERATED
+    assert assumed_streams(job().first._replace(expected=Streams("hevc", "ac3", 6))) == GENERATED
     for profile in ("copy", "h264"):
         assert plan(profile, GENERATED, None)[:3] == ("h264", "aac", 2)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from transcoder.ffmpeg.messages import FfmpegMessages
 from transcoder.ffmpeg.stream_plan import StreamPlan
-from transcoder.job import Streams
+from transcoder.input import Streams
 from transcoder.source.missing_streams import MissingStreams
 from transcoder.source.watchdog import SilenceLimits
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from transcoder.ffmpeg.source_options import is_playlist, request_options, without
 from transcoder.ffmpeg.stream_plan import ENCODERS, LOOK_S, SAMPLE_RATE_HZ, StreamPlan
-from transcoder.job import Job, SlateInput, SourceInput
+from transcoder.input import Input, SlateInput, SourceInput
+from transcoder.job import Job
 
 OPTIONAL = frozenset(
     (
@@ -33,6 +34,9 @@ class Adjustments(NamedTuple):
     slow: bool = False
 
 
+NO_ADJUSTMENTS = Adjustments()
+
+
 def longest_look_s(start_limit_s: float) -> float:
     """How long FFmpeg may look for streams, where the first media may take `start_limit_s`."""
     return max(LOOK_S, start_limit_s - _MARGIN_S)
@@ -43,13 +47,13 @@ def look_s(job: Job, plan: StreamPlan, adjustments: Adjustments) -> float:
     return max(plan.look_s, longest_look_s(job.start_limit_s)) if adjustments.slow else plan.look_s
 
 
-def ffmpeg_argv(ffmpeg: str, job: Job, plan: StreamPlan, adjustments: Adjustments = Adjustments()) -> list[str]:  # noqa: B008 - it cannot change
+def ffmpeg_argv(ffmpeg: str, job: Job, input: Input, plan: StreamPlan, adjustments: Adjustments = NO_ADJUSTMENTS) -> list[str]:
     """The whole command line. `ffmpeg`: the binary's name or path."""
-    return [ffmpeg, *without(adjustments.lacks, _arguments(job, plan, adjustments))]
+    return [ffmpeg, *without(adjustments.lacks, _arguments(job, input, plan, adjustments))]
 
 
-def _arguments(job: Job, plan: StreamPlan, adjustments: Adjustments) -> list[str]:
-    source = job.source
+def _arguments(job: Job, input: Input, plan: StreamPlan, adjustments: Adjustments) -> list[str]:
+    source = input.source
     if isinstance(source, SlateInput):
         from transcoder.slate import slate_flags  # draws the picture: an ordinary start does not wait for its import
 

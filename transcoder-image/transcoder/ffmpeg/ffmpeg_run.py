@@ -8,7 +8,8 @@ from transcoder.ending import Ending
 from transcoder.ffmpeg.messages import FfmpegMessages
 from transcoder.ffmpeg.process import FfmpegProcess
 from transcoder.ffmpeg.stream_plan import StreamPlan
-from transcoder.job import Job, SlateInput
+from transcoder.input import Input
+from transcoder.job import Job
 from transcoder.media.programme_clock import ProgrammeClock
 from transcoder.media.segment import Segment
 from transcoder.media.segmenter import Segmenter
@@ -29,6 +30,7 @@ class FfmpegRun:
     def __init__(
         self,
         job: Job,
+        input: Input,
         plan: StreamPlan,
         process: FfmpegProcess,
         started_s: float,
@@ -39,10 +41,11 @@ class FfmpegRun:
         self.process = process
         self.messages = FfmpegMessages()
         self.clock = ProgrammeClock(None, started_s)
-        self.clock.is_slates = isinstance(job.source, SlateInput)
+        self.clock.is_slates = input.is_slate
         self.accepted = False  # what FFmpeg does is what the session needs
         self.closed: list[Segment] = []  # segments for the publisher to take
         self._job = job
+        self._input = input
         self._target_duration = target_duration
         self._follows = follows  # its first segment is a discontinuity
         self._segmenter: Segmenter | None = None
@@ -81,7 +84,7 @@ class FfmpegRun:
     @property
     def explained_s(self) -> float:
         """How far apart the source's media come: as its playlist declares, or as was seen, whichever is longer."""
-        return max(self.cadence_s, self._job.cadence_s or 0.0)
+        return max(self.cadence_s, self._input.cadence_s or 0.0)
 
     @property
     def waited_s(self) -> float | None:

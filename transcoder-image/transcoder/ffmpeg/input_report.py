@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from transcoder.ffmpeg.stream_plan import COPIED_VIDEO
-from transcoder.job import Streams
+from transcoder.input import Streams
 
 _STREAM = re.compile(r"Stream #0:(\d{1,9})\b\S*: (Video|Audio): (\w+)")
 _HE_AAC = re.compile(r"Audio: aac \((HE-AAC|HE-AACv2)\)")

@@ -7,7 +7,7 @@ Law: a source's address reaches the network and nothing else. A playlist from ou
 read files, pipes and its own command line's protocols; the protocol whitelist is what keeps it from that.
 """
 
-from transcoder.job import SourceInput
+from transcoder.input import SourceInput
 
 # What a source of each scheme may lead FFmpeg to: the protocols beneath it, and for HTTP the keys of encrypted segments.
 # Neither file nor data nor concat: a playlist from outside could name them.

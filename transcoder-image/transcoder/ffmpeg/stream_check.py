@@ -11,7 +11,8 @@ from transcoder.ending import Ending
 from transcoder.ffmpeg.command_line import OPTIONAL, Adjustments, look_s
 from transcoder.ffmpeg.messages import FfmpegMessages
 from transcoder.ffmpeg.stream_plan import LOOK_S, StreamPlan, Unplayable, plan
-from transcoder.job import Job, Streams
+from transcoder.input import Input, Streams
+from transcoder.job import Job
 from transcoder.source.missing_streams import MissingStreams
 from transcoder.source.watchdog import RunVerdict, SilenceLimits
 
@@ -27,11 +28,12 @@ class AcceptedStreams(NamedTuple):
 
 
 class StreamCheck:
-    """One attempt's checks, over all its starts of FFmpeg. `adjustments`: for the next start."""
+    """One leg's checks, over all its starts of FFmpeg. `adjustments`: for the next start."""
 
-    def __init__(self, job: Job, limits: SilenceLimits, log: Callable[[str], None]) -> None:
+    def __init__(self, job: Job, input: Input, limits: SilenceLimits, log: Callable[[str], None]) -> None:
         self.adjustments = Adjustments()
         self._job = job
+        self._input = input
         self._limits = limits
         self._log = log
         self._corrections = 0
@@ -66,7 +68,7 @@ class StreamCheck:
         if longer_s := self._missing.longer_look_s(messages, self._limits, needed, looked_s):
             return needed._replace(look_s=longer_s)
         lacks_sound = lacks_sound and needed.audio != "drop"  # a session without sound misses none
-        if lacks_sound and not self._job.last_resort:
+        if lacks_sound and not self._input.last_resort:
             return RunVerdict(Ending.SOURCE_STALLED, "its announced sound does not come")
         if needed != current:
             self._corrections += 1

@@ -9,7 +9,8 @@ Pure: no I/O. The flags that follow from a plan are in `ffmpeg.command_line`.
 
 from typing import NamedTuple
 
-from transcoder.job import Hevc, Job, Profile, SlateInput, Streams
+from transcoder.input import Input, Streams
+from transcoder.job import Hevc, Profile
 
 COPIED_VIDEO = frozenset(("h264", "hevc"))
 COPIED_AUDIO = frozenset(("aac",))
@@ -54,11 +55,11 @@ class StreamPlan(NamedTuple):
         return Streams(video, None, 0) if self.audio == "drop" else Streams(video, "aac", self.channels)
 
 
-def assumed_streams(job: Job) -> Streams:
+def assumed_streams(input: Input) -> Streams:
     """What the source is assumed to send until FFmpeg has reported it."""
-    if isinstance(job.source, SlateInput):
+    if input.is_slate:
         return GENERATED
-    expected = job.expected
+    expected = input.expected
     if expected is not None and expected.audio and not expected.channels:  # the probe has seen no audio packet yet
         return expected._replace(channels=USUAL.channels)
     return expected or USUAL

@@ -5,7 +5,7 @@ it does not. Numbers are rounded when a segment is made (durations to microsecon
 which is written, read by the next attempt and written again stays the same to the last digit.
 
 The last listed URI names the attempt that published last, which fences every earlier one. What the next attempt must also know
-stands in comments, which players ignore (4.1): AHEAD and SOURCE for the programme clock, CLAIM, SLATE.
+stands in comments, which players ignore (4.1): AHEAD and SOURCE for the programme clock, CLAIM, SLATE, LEG.
 
 Whatever text is parsed, parsing takes bounded time and memory and raises MalformedPlaylist and nothing else, and what it gives
 can be rendered.
@@ -18,7 +18,7 @@ from transcoder.publish import playlist_syntax
 from transcoder.publish.playlist_syntax import LATEST_S, MalformedPlaylist, decimal_integer
 
 _LIMIT_SEGMENTS = 20_000  # 11 hours of 2 s each
-_AHEAD, _SOURCE, _CLAIM, _SLATE = "## AHEAD", "## SOURCE", "## CLAIM", "## SLATE"
+_AHEAD, _SOURCE, _CLAIM, _SLATE, _LEG = "## AHEAD", "## SOURCE", "## CLAIM", "## SLATE", "## LEG"
 
 
 class _ListedSegmentFields(NamedTuple):
@@ -48,6 +48,7 @@ class MediaPlaylist(NamedTuple):
     `ahead_s`: how far the last date is ahead of when its media could first be had (programme_clock). `source_end_s`: where on
     the source's own timeline the last segment ends; None: not known. `claimed_by`: the attempt that will list next and has
     listed nothing yet; 0: none. `slate`: the last segment is a slate's, so a source that follows need not continue it.
+    `leg`: which leg of its attempt listed the last segment; an attempt without input switches has one, and does not say so.
     `independent`: every segment that was ever listed can be decoded without those before it.
     """
 
@@ -61,6 +62,7 @@ class MediaPlaylist(NamedTuple):
     claimed_by: int = 0
     slate: bool = False
     independent: bool = False
+    leg: int = 1
 
     @property
     def end_s(self) -> float | None:
@@ -118,7 +120,7 @@ class MediaPlaylist(NamedTuple):
 
     def finish(self) -> "MediaPlaylist":
         """The last state: no segment follows (EXT-X-ENDLIST)."""
-        return self._replace(ended=True, ahead_s=0.0, source_end_s=None, claimed_by=0, slate=False)
+        return self._replace(ended=True, ahead_s=0.0, source_end_s=None, claimed_by=0, slate=False, leg=1)
 
     def absolute(self, base_url: str) -> "MediaPlaylist":
         """The same playlist with each URI resolved against `base_url`, the playlist's own address."""
@@ -150,6 +152,7 @@ class MediaPlaylist(NamedTuple):
             lines += [f"{_SOURCE}:{self.source_end_s:.3f}"] if self.source_end_s is not None else []
             lines += [f"{_CLAIM}:{self.claimed_by}"] if self.claimed_by else []
             lines += [_SLATE] if self.slate else []
+            lines += [f"{_LEG}:{self.leg}"] if self.leg > 1 else []
         return "\n".join(lines) + "\n"
 
     @staticmethod
@@ -166,6 +169,7 @@ class MediaPlaylist(NamedTuple):
         date: float | None = None
         ahead_s, source_end_s, claimed_by = 0.0, None, 0
         discontinuity = ended = slate = independent = False
+        leg = 1
         for tag, value in playlist_syntax.lines(text):
             match tag:
                 case "#EXT-X-TARGETDURATION":
@@ -190,6 +194,8 @@ class MediaPlaylist(NamedTuple):
                     claimed_by = max(0, bucket.natural(value))
                 case "## SLATE":
                     slate = True
+                case "## LEG":
+                    leg = max(1, bucket.natural(value))
                 case "#EXT-X-ENDLIST":
                     ended = True
                 case "":
@@ -210,7 +216,7 @@ class MediaPlaylist(NamedTuple):
             raise MalformedPlaylist("no EXT-X-TARGETDURATION")
         listed = tuple(segments)
         return MediaPlaylist(
-            target, sequence, discontinuity_sequence, listed, ended, ahead_s, source_end_s, claimed_by, slate, independent
+            target, sequence, discontinuity_sequence, listed, ended, ahead_s, source_end_s, claimed_by, slate, independent, leg
         )
 
 

@@ -6,7 +6,7 @@ left as it is, so that an attempt which is fenced and does not know it changes n
 """
 
 from transcoder import bucket
-from transcoder.job import Streams
+from transcoder.input import Streams
 from transcoder.media.segment_description import SegmentDescription
 from transcoder.media.variant_measurement import VariantMeasurement
 from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending

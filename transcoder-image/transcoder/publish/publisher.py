@@ -12,7 +12,7 @@ from typing import assert_never
 
 from transcoder import bucket
 from transcoder.ending import Ending
-from transcoder.job import Streams
+from transcoder.input import Streams
 from transcoder.media.programme_clock import ProgrammeClock
 from transcoder.media.segment import Segment
 from transcoder.media.segment_description import describe

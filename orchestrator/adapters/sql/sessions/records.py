@@ -22,7 +22,9 @@ from orchestrator.core.model import (
     Event,
     Happened,
     Leg,
+    LegsChanged,
     Record,
+    ReportRead,
     SourceFailed,
 )
 from orchestrator.core.source import health
@@ -53,8 +55,12 @@ def write_records(
                 own = {"own": session_id, "of": record.attempt}
                 values = {"ended_at": now, "exit_code": record.exit_code}
                 connection.execute(_ENDED, own | values | {"end_reason": record.why.text, "end_cause": record.why.cause})
+            case LegsChanged():
+                connection.execute(_LEGS, {"own": session_id, "of": record.attempt, "now": record.legs})
+            case ReportRead():
+                pass  # the session's state has the number: the commit's compare-and-swap makes each report count once
             case SourceFailed():
-                of_sources[record.source_id].append(health.Failed(record.why, record.stalled, record.in_a_row))
+                of_sources[record.source_id].append(health.Failed(record.why, record.stalled, record.in_a_row, record.at))
             case Happened():
                 happened.append(record)
             case _:
@@ -88,6 +94,7 @@ _ENDED = update(attempts).where(attempts.c.session_id == bindparam("own"), attem
 _LIVE = _ENDED.where(attempts.c.first_segment_at.is_(None)).values(
     first_segment_at=bindparam("at"), legs=func.coalesce(bindparam("now", type_=attempts.c.legs.type), attempts.c.legs)
 )
+_LEGS = _ENDED.values(legs=bindparam("now", type_=attempts.c.legs.type))
 _HAPPENED = insert(events)
 _ENTERED = insert(journal)
 

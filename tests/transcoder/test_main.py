@@ -35,7 +35,10 @@ def test_little_is_imported_before_ffmpeg_is_started() -> None:
         "transcoder.ffmpeg.process",
         "transcoder.ffmpeg.source_options",
         "transcoder.ffmpeg.stream_plan",
+        "transcoder.fields",
+        "transcoder.input",
         "transcoder.job",
+        "transcoder.orders",
     ]
     slow = {
         "http",

@@ -179,7 +179,7 @@ def test_an_address_starts_without_any_of_it() -> None:
     code = (
         "import sys; from transcoder.job import parse; from transcoder.ffmpeg.command_line import ffmpeg_argv; "
         "from transcoder.ffmpeg.stream_plan import assumed_streams, plan; "
-        "job = parse(sys.stdin.read()); ffmpeg_argv('ffmpeg', job, plan('copy', assumed_streams(job), None)); "
+        "job = parse(sys.stdin.read()); ffmpeg_argv('ffmpeg', job, job.first, plan('copy', assumed_streams(job.first), None)); "
         "print(sorted(name for name in sys.modules if 'slate' in name or 'lettering' in name or name == 'unicodedata'))"
     )
     done = subprocess.run(

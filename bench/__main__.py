@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bench.fleet import fleet
 from bench.footprint import footprint
+from bench.mass import mass
 from bench.overview import overview
 from bench.playlist_imports import imports
 from bench.rebuffering import rebuffering
@@ -39,6 +40,7 @@ MEASURES: dict[str, Measure] = {
     "trickle": source_trickles,
     "rebuffering": rebuffering,
     "fleet": fleet,
+    "mass": mass,
     "footprint": footprint,
     "import": imports,
     "sessions-1000": sessions,

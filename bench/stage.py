@@ -44,7 +44,9 @@ class Requested(NamedTuple):
 
 
 class Stage:
-    def __init__(self, stack: LocalDeployment, http: httpx.AsyncClient) -> None:
+    def __init__(self, stack: LocalDeployment, http: httpx.AsyncClient, data_dir: Path) -> None:
+        self._stack = stack
+        self._data_dir = data_dir
         self.settings = stack.settings
         self.runtime = stack.runtime
         self.api_url = stack.api_url
@@ -56,6 +58,16 @@ class Stage:
         self._labs: dict[int, LabProcess] = {}
         self._exits = contextlib.ExitStack()
         self._watched: dict[str, contextlib.AsyncExitStack] = {}  # every session that was asked for, until its end
+
+    @property
+    def control_plane(self) -> list[int]:
+        """The process ids of orchestrator, API and Redis. The database is a file."""
+        found = [pid for pid in (self._stack.api.pid, self._stack.orchestrator.pid) if pid is not None]
+        for entry in Path("/proc").glob("[0-9]*/cwd"):
+            with contextlib.suppress(OSError):  # it has ended
+                if entry.readlink() == self._data_dir / "redis":
+                    found.append(int(entry.parent.name))
+        return found
 
     async def lab(self, bitrate_bps: int = 400_000) -> LabProcess:
         """Sources of that bit rate, with segments as long as the session's."""
@@ -151,7 +163,7 @@ async def open_stage(settings: Settings) -> AsyncIterator[Stage]:
             async with httpx.AsyncClient(
                 base_url=stack.api_url, headers=headers, timeout=PATIENCE_S, limits=limits, trust_env=False
             ) as http:
-                stage = Stage(stack, http)
+                stage = Stage(stack, http, Path(name))
                 try:
                     await _warm(stage)
                     yield stage

@@ -13,10 +13,10 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from bench.moments import Parts
 from bench.programme import skipped_s
 from bench.stage import PATIENCE_S, Requested, Stage, came
 from bench.table import Goal, Row, median, shown
-from bench.timeline import Parts
 from lab import LabFault
 from lab.lab_process import RemoteSource
 from lab.viewer import Listing

@@ -13,7 +13,7 @@ from litestar import Request
 
 from api.http.assets import built_page
 from api.http.problem_document import Problem
-from orchestrator.core.reading.viewer_reason import ViewerReason
+from orchestrator.core.presentation.viewer_reason import ViewerReason
 
 _PAGE: Final = "problem.html"
 _DOCUMENTS: Final = ("application/problem+json", "application/json")

@@ -31,7 +31,7 @@ from orchestrator.errors import FailoverError
 console = Console(highlight=False, soft_wrap=True)
 
 _STEP_LIMIT_S = 20.0
-_RECOVERY_S = 4.0  # failed sources are probed more often than in production, so that the story is short
+_REPROBE_S = 4.0  # failed sources are probed more often than in production, so that the story is short
 _STEADY = 4  # after so many segments in a row the channel is said to play
 
 
@@ -96,7 +96,7 @@ def in_words(swap: Swap) -> str:
 async def demo(settings: Settings, data_dir: Path | None, urls: Sequence[str], *, once: bool) -> int:
     """Tell the story, once or with pauses for a human and until Ctrl-C. Exit code: the viewer's verdict. `urls`: real sources
     instead of the synthetic ones."""
-    settings = replaced(settings, recovery_interval_s=_RECOVERY_S)
+    settings = replaced(settings, reprobe_interval_s=_REPROBE_S)
     with contextlib.ExitStack() as stack:
         lab = None if urls else stack.enter_context(LabProcess(sources=2))
         if lab is not None:

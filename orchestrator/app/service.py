@@ -116,7 +116,7 @@ async def orchestrate(
         reprobing=Reprobing(
             tables.catalogue,
             probes,
-            interval_s=settings.recovery_interval_s,
+            interval_s=settings.reprobe_interval_s,
             awaited=supervisor.awaited,
             tell=supervisor.tell,
             now=now,

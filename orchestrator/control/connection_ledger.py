@@ -29,7 +29,7 @@ from orchestrator.core.model import (
     StartAttempt,
     Unavailable,
 )
-from orchestrator.core.source.first_probes import room
+from orchestrator.core.source.first_probes import free_for_first_probes
 
 
 class ConnectionLedger:
@@ -177,8 +177,8 @@ class ConnectionLedger:
         waited_for = {provider_id for waits in self._waiting.values() for provider_id in waits.values()}
         limits = {each.id: each.max_connections for each in self._providers.values() if each.max_connections is not None}
         return {
-            provider_id: 0 if provider_id in waited_for or not self.known else room(limit, self.in_use(provider_id))
-            for provider_id, limit in limits.items()
+            each: 0 if each in waited_for or not self.known else free_for_first_probes(limit, self.in_use(each))
+            for each, limit in limits.items()
         }
 
     def refuses_probe(self, source: Source) -> str | None:

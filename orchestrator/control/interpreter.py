@@ -34,7 +34,7 @@ from orchestrator.core.model import (
     StartAttempt,
     StopAttempt,
 )
-from orchestrator.core.reading import event_payload
+from orchestrator.core.presentation import event_payload
 from orchestrator.core.session import choice
 from orchestrator.errors import BusUnavailable, FailoverError, Temporary
 from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore

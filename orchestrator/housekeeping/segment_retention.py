@@ -80,12 +80,12 @@ class SegmentRetention:
             return 0
         playlist = found[0]
         firsts = self._firsts.setdefault(session_id, deque())
-        firsts.append((now, bucket.place_of(playlist.segments[0].uri)))
+        firsts.append((now, bucket.segment_position(playlist.segments[0].uri)))
         long_ago = now - self._kept_s(playlist)
         while len(firsts) > 1 and firsts[1][0] <= long_ago:
             firsts.popleft()
         seen_at, first = firsts[0]
-        out = [key for key in keys if bucket.place_of(key) < first] if seen_at <= long_ago else []
+        out = [key for key in keys if bucket.segment_position(key) < first] if seen_at <= long_ago else []
         if out:
             await self._store.delete(out)
         return len(out)

@@ -57,7 +57,7 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """As everybody's, but new sources are probed in the background."""
     data_dir = tmp_path_factory.mktemp("console")
-    async with Stage.open(data_dir, seaweed, redis_server, runtime=runtime, first_look_interval_s=1.0) as opened:
+    async with Stage.open(data_dir, seaweed, redis_server, runtime=runtime, first_probe_interval_s=1.0) as opened:
         yield opened
 
 

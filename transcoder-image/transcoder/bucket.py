@@ -98,7 +98,7 @@ def attempt_of(uri: str) -> int:
     return 0
 
 
-def place_of(uri: str) -> tuple[int, int]:
+def segment_position(uri: str) -> tuple[int, int]:
     """Attempt and number of the segment which a URI or a key names, for comparison: in a playlist they only go up.
 
     A container may write other keys below its attempt's prefix. What stands in the place of a number and is none counts

@@ -21,7 +21,7 @@ from orchestrator.adapters.ffmpeg.binaries import find
 from orchestrator.adapters.ffmpeg.codecs import Decoders
 from orchestrator.adapters.ffmpeg.failure_reasons import NO_PROTOCOL, NOT_MEDIA, why_in
 from orchestrator.adapters.ffmpeg.probe_output import ENTRIES, ProbeOutput, media_in, read_output
-from orchestrator.adapters.ffmpeg.probe_places import ProbePlaces
+from orchestrator.adapters.ffmpeg.probe_slots import ProbeSlots
 from orchestrator.adapters.http import bounded_http, hls_source
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Cause, Media, Source, SourceStatus, Why
@@ -43,7 +43,7 @@ class FfprobeProber:
     def __init__(self, settings: Settings) -> None:
         self._ffprobe = find("ffprobe", settings)
         self._timeout_s = settings.probe_timeout_s
-        self._places = ProbePlaces(settings.probe_concurrency)
+        self._slots = ProbeSlots(settings.probe_concurrency)
         self._pool = bounded_http.pool()
         self._decoders = Decoders(self._ffprobe)
 
@@ -56,7 +56,7 @@ class FfprobeProber:
         except ValueError:
             return ProbeResult.fails(Why(Cause.UNPLAYABLE, "not an address"))
         async with bounded_http.BoundedClient(self._pool) as visitor:
-            async with self._places.one(host):
+            async with self._slots.one(host):
                 result, look = await self._probe(upstream, visitor)
             if source.status is not SourceStatus.PROBLEMATIC or await hls_source.advances(upstream, look, visitor):
                 return result

@@ -18,7 +18,7 @@ from orchestrator.control.connection_inventory import ConnectionInventory
 from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.control.probes.scheduler import ProbeScheduler
 from orchestrator.core.model import Source, SourceStatus
-from orchestrator.core.source.first_probes import next_looks
+from orchestrator.core.source.first_probes import next_first_probes
 from orchestrator.errors import EngineUnavailable, Temporary
 from orchestrator.ports import Probes
 
@@ -79,7 +79,7 @@ class FirstProbes:
                 unseen = await self._due(_ROWS, but_of=full)
             free = (each for each in unseen if each.id not in wanted)
             running = self._scheduler.running
-            for source in next_looks(free, self._under_way.values(), probes=running, spare=spare):
+            for source in next_first_probes(free, self._under_way.values(), probes=running, spare=spare):
                 self._begin(source)
 
     async def _due(self, limit: int, but_of: Collection[str] = ()) -> tuple[Source, ...]:

@@ -58,10 +58,10 @@ class Container(Struct, frozen=True, kw_only=True):
 
 
 class Playlist(Struct, frozen=True, tag=True):
-    """A session's media playlist, as the sweep has followed it."""
+    """A session's media playlist, as the playlist poller has followed it."""
 
     attempt: int  # that listed the last segment
-    changed_at: float  # when the sweep last saw it change
+    changed_at: float  # when the poller last saw it change
     gap_s: float = 0.0  # programme skipped where the last attempt took over; negative: repeated
     ended: bool = False  # it has EXT-X-ENDLIST
     target_duration_s: int | None = None  # None: not read

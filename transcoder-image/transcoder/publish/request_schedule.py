@@ -15,7 +15,7 @@ class _Retry(NamedTuple):
     tries: int
 
 
-class RequestLedger:
+class RequestSchedule:
     """Every time is the same clock's, in seconds."""
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Registers what handlers can have injected, by name (api/injection.py). The API writes intent and sends nudges; nothing here
 touches a container (law 2) or connects to a source.
 
-The registry lies in the app's state, where guards, middleware and error handlers read it as well: Litestar injects nothing
+The registry is in the app's state, because Litestar injects nothing into guards, middleware and error handlers: they read it
 there.
 """
 

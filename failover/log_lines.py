@@ -3,7 +3,7 @@
 Modules log through the standard library. Fields that belong to everything a task does (`session`, `attempt`, `source`,
 `request`) are bound with `structlog.contextvars.bound_contextvars` where that work begins, and every line in it has them.
 
-Laws: in the JSON form nothing else is written to standard error, so unhandled exceptions, Python's warnings and the lines of
+Rules: in the JSON form nothing else is written to standard error, so unhandled exceptions, Python's warnings and the lines of
 libraries take the same way; and in neither form a line contains more of an address than its host, because paths and queries
 contain accounts.
 """

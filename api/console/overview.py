@@ -1,7 +1,7 @@
 """The overview: one document with every channel, its sources and its day, and every session that runs.
 
-Channels, day histories and what is listed come from caches that all consoles share; which sessions run is read anew. Made for a
-thousand channels: an unchanged document is answered with 304, a changed one is compressed.
+Channels, day histories and what is listed come from caches that all consoles share; which sessions run is read anew. It is
+made for a thousand channels: an unchanged document is answered with 304, a changed one is compressed.
 """
 
 from __future__ import annotations

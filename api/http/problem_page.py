@@ -39,7 +39,7 @@ _REASONS: Final[dict[str, str]] = {  # of sources, as the watch page says them (
     ViewerReason.UNPLAYABLE: "What it sends cannot be played.",
     ViewerReason.STALLED: "It stopped sending.",
     ViewerReason.ENDED: "It has ended.",
-    ViewerReason.BUSY: "As many watch it already as may.",
+    ViewerReason.BUSY: "All connections to it are in use.",
     ViewerReason.PLANNED: "It is not used at the moment.",
     ViewerReason.SERVICE: "The service could not start it.",
     ViewerReason.FAILED: "It does not work.",

@@ -1,6 +1,6 @@
 """Periodic jobs, on APScheduler: each runs at most once at a time, and runs that are late are merged into one.
 
-Law: an error in a job ends neither the process nor the job. It is logged, and the job runs again at its next time.
+Rule: an error in a job ends neither the process nor the job. It is logged, and the job runs again at its next time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Interpreter: applies the actions of a decision, after the decision has been committed.
 
-Law: every action is idempotent, so a crash in between is repaired by observing again. A container that the engine refuses to
+Rule: every action is idempotent, so a crash in between is repaired by observing again. A container that the engine refuses to
 start is kept in memory and shown to the next observation as a refused container, so that `decide` answers it like any failure.
 """
 

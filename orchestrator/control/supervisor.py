@@ -1,9 +1,9 @@
 """Supervisor: for each session the loop wake, observe, decide, commit, apply. Sessions are worked on concurrently, and each one
 serially.
 
-Law: an event never says what to do. A Docker event, a nudge, a row, a timer or a playlist only wakes a session; what to do
-follows from observing it. A timer costs no I/O while nothing is wrong: `decide` is pure, so it is first called with what is
-already known, and only if it would act is the session observed anew.
+Rule: an event only wakes a session. Whatever wakes it (a Docker event, a nudge, a row, a timer, a playlist), the session is
+then observed, and the decision follows from the observation alone. A timer costs no I/O while nothing is wrong: `decide` is
+pure, so it is first called with what is already known, and only if it would act is the session observed anew.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@
 | log of an attempt | `logs/{session}/{attempt}.log` | operators, with the store's key |
 | `prepared` | written and deleted when the orchestrator starts | nobody |
 
-Law: only this module spells a key. The agent, the orchestrator, the API, the doctor, the bench and the tests call it, so that
+Rule: only this module spells a key. The agent, the orchestrator, the API, the doctor, the bench and the tests call it, so that
 they cannot differ. The edges' configuration and the Terraform modules have to spell the prefixes; a test compares them.
 
 A segment's key is written once, by the attempt that it names, and its bytes never change: caches may keep it for ever. A

@@ -1,8 +1,8 @@
 """Prober: asks a source by ffprobe what it sends.
 
-Law: whatever a source does, a probe ends in time, costs bounded memory, and does not raise. A source that has failed before
-must also be seen to advance, because the playlist of a frozen source looks as good as ever. A codec that FFmpeg cannot decode
-fails here, before a session plays it. What ffprobe cannot find out gives no verdict.
+Rule: whatever a source does, a probe ends in time, costs bounded memory, and does not raise. For a source that has
+failed before, the probe also waits until its playlist advances, because the playlist of a frozen source can still be read. A
+codec that FFmpeg cannot decode fails here, before a session plays it. Where ffprobe cannot decide, there is no verdict.
 
 The reason of a failure is one of a closed vocabulary (failure_reasons.py). No source is sent anything of another source's
 account (bounded_http.py).

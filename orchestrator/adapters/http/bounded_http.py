@@ -1,6 +1,6 @@
 """HTTP client for untrusted servers.
 
-Law: what is read is bounded in bytes before and after decoding, whatever the server declares, and no request leaves a cookie
+Rule: what is read is bounded in bytes before and after decoding, whatever the server declares, and no request leaves a cookie
 for another source.
 
 A server is asked not to compress. Where it compresses once, by gzip, the answer is decoded, and the limit counts what comes

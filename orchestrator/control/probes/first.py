@@ -1,6 +1,6 @@
 """First probes: sources that have never been probed or played (new, imported, edited) are probed once, in the background.
 
-Law: first probes come after everything else. Only a few run at once; providers for which a session or a request waits are left
+Rule: first probes come after everything else. Only a few run at once; providers for which a session or a request waits are left
 out; and a first probe is cancelled when its connection is needed, which says nothing about its source, and is made again later.
 A source that fails its first probe is problematic, and re-probed like any other.
 """

@@ -1,4 +1,4 @@
-"""Behind a channel stand its failover channels, and theirs: each once, the nearest first, so that cycles are harmless."""
+"""The failover channels of a channel, and theirs in turn: each once, the nearest first, so that cycles are harmless."""
 
 from __future__ import annotations
 

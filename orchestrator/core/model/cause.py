@@ -1,6 +1,6 @@
 """Why things happen: enums that code compares, with a table of titles for people beside them.
 
-Law: code compares causes; a `detail` is for people, and nothing is decided by it. A `Why` keeps both together; events, history
+Rule: code compares causes; a `detail` is for people, and nothing is decided by it. A `Why` keeps both together; events, history
 and the HTTP API show its `text`.
 """
 

@@ -52,7 +52,7 @@ class Container(Struct, frozen=True, kw_only=True):
     state: ContainerState
     exit_code: int | None = None
     oom_killed: bool = False
-    healthy: bool | None = None  # None: no verdict yet
+    healthy: bool | None = None  # None: not known yet
     created_at: float = 0.0
     detail: str = ""  # why the engine would not start it; or which field of its job the agent refuses
 

@@ -1,7 +1,7 @@
 """A channel's last day in quarter hours: of each, the worst that happened to the channel's sessions.
 
-Laws: it follows from rows that are written anyway; more knowledge never makes a quarter look better, and what is not known is
-said, not guessed. "First choice" is as the line-up stands now: what was played before an edit is judged by today's order.
+It is computed from the attempts and events that are recorded anyway. What is not known is shown as unknown. The "first choice"
+is that of the present line-up, also for what was played before an edit.
 """
 
 from __future__ import annotations

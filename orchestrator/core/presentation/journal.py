@@ -1,9 +1,9 @@
-"""All sessions' events in one order, for whoever follows them all.
+"""The events of all sessions in one order, with a cursor for readers that follow them.
 
-Law: a reader that goes on behind the last cursor that it was given misses nothing. Cursors are given in order, but transactions
-commit in any: a lower one may appear after a higher one. So a reader stops before a gap as long as a commit may still fill it,
-and what stands behind the gap comes later, in order. Gaps that stay (a transaction that failed, a session whose history has
-gone) are old or get old: they are passed when what stands behind them is `SETTLED_S` old.
+Rule: a reader that continues after the last cursor it was given misses nothing. Cursors are assigned in order, but transactions
+commit in any order: a lower cursor may become visible after a higher one. So a reader stops before a gap as long as a commit
+may still fill it, and reads the entries after the gap later. A gap that stays (a transaction that failed, a session whose
+history was deleted) is skipped once the entry after it is `SETTLED_S` old.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from msgspec import Struct
 
 from orchestrator.core.model import Event
 
-SETTLED_S = 5.0  # what a transaction does after it has written its events is to commit
+SETTLED_S = 5.0  # a transaction commits right after it has written its events
 
 
 class JournalEntry(Struct, frozen=True):
-    """An event and its place among all; cursors begin at 1."""
+    """An event and its position among all; cursors begin at 1."""
 
     cursor: int
     channel_id: str
@@ -26,7 +26,7 @@ class JournalEntry(Struct, frozen=True):
 
 
 def settled(entries: Sequence[JournalEntry], after: int, now: float) -> Sequence[JournalEntry]:
-    """The first of `entries` (in order, all behind `after`) before which nothing can appear any more."""
+    """The first of `entries` (in order, all after `after`), up to where another entry may still appear between them."""
     for count, entry in enumerate(entries):
         if entry.cursor != after + 1 and now - entry.event.at < SETTLED_S:
             return entries[:count]
@@ -35,7 +35,7 @@ def settled(entries: Sequence[JournalEntry], after: int, now: float) -> Sequence
 
 
 def position(newest: Sequence[JournalEntry], now: float) -> int:
-    """Where to go on from now on, by the newest entries in order: behind all that is settled. 0: nothing has happened yet."""
+    """The cursor after which a new reader begins: the last settled one of the newest entries. 0: there is none yet."""
     if not newest:
         return 0
     first = newest[0]

@@ -1,4 +1,4 @@
-"""Blame: tells why an attempt is over, and whether its source did it.
+"""Blame: tells why an attempt is over, and whether the cause was its source.
 
 Law: a source is blamed only for what the source did (law 7). The agent's exit code names its reason (`transcoder.ending`); a
 container that was killed, refused, lost or hung says nothing about the source, and neither does a playlist that stopped while

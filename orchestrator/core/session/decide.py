@@ -2,13 +2,14 @@
 
     decide(session, observation, now, policy) -> Decision(session, records, actions, wake_at)
 
-It asks first whether the session is to end, and then the rules of its state, in order: the first that answers decides. Then
-everything is observed again, so a rule makes one change, and the next decision does the rest.
+It first checks whether the session is to end. Then it calls the rules of the session's state in order; the first one that
+returns a decision wins. After that everything is observed again, so each rule makes one change, and further changes follow in
+the next steps.
 
-Nothing is concluded from `Unknown` (law 3). While the engine does not answer only the rules in `_WITHOUT_ENGINE` are asked:
+Nothing is concluded from `Unknown` (law 3). While the engine does not answer, only the rules in `_WITHOUT_ENGINE` are called:
 they read the playlist alone and start nothing.
 
-    what plays gives way without a failure    planned_swap, operator_switch
+    a swap without a failure                  planned_swap, operator_switch
     an attempt fails                          failure (marks the source), blame (tells whether it was the source)
     an attempt lists its first segment        first_segment
     nothing works                             retry, slate

@@ -1,8 +1,8 @@
-"""The newest attempt is over: blame it or not, and go on with another source, with the same one, or without any.
+"""The newest attempt is over: marks its source where it is to blame, and goes on with another source, the same one, or none.
 
-A failure of the source takes the next source; each source is tried once in an incident. A failure that was not the source's (a
-fault) takes the same source again at once, then the next one, then the session backs off. blame.py tells which it was; here
-the source is marked.
+After a failure of the source, the session plays the next source; each source is tried once in an incident. After a failure that
+was not the source's (a fault), it starts the same source again at once; if that fails too, the next one; then it backs off.
+blame.py tells which of the two it was.
 """
 
 from __future__ import annotations

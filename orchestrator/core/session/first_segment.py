@@ -1,4 +1,4 @@
-"""An attempt has listed its first segment: it has fenced what was before it, and the session is live.
+"""An attempt has listed its first segment: it has fenced all earlier attempts, and the session is live.
 
 Law: only the playlist says that an attempt is live (law 1); the container's own state does not.
 """

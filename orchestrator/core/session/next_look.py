@@ -1,4 +1,4 @@
-"""When a session is looked at again although nothing happens: when silence alone would mean something."""
+"""When a session is decided again although nothing has happened: at the next time at which a limit runs out."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The operator's switch: to another source, to the next one, or to a fresh attempt on the one that plays.
 
-Law: every switch that is asked for is answered, by the switch or by the event `switch.refused` with a reason. What plays is
-none the worse for one that cannot be made.
+Rule: every requested switch is answered, by the switch or by the event `switch.refused` with a reason. A switch that cannot be
+made does not affect what plays.
 """
 
 from __future__ import annotations

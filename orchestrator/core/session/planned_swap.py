@@ -1,7 +1,6 @@
-"""Planned swaps: what plays gives way to another attempt although it has not failed. A swap after a failure
-is decided in failure.py.
+"""Planned swaps: the attempt that plays is replaced although it has not failed. Swaps after a failure are in failure.py.
 
-Law: the attempt that plays publishes until its successor has listed a segment, so viewers see no gap. The exception is a
+Rule: the attempt that plays publishes until its successor has listed a segment, so viewers see no gap. The exception is a
 provider that allows one connection: there it ends first (`swap`).
 """
 

@@ -1,4 +1,4 @@
-"""No source works: which one is tried next, and when. Exponential backoff, cut short by a probe that succeeds."""
+"""Retries while no source works: which source is tried next, and when. Exponential backoff; a probe that succeeds ends it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The slate: while no source works, a generated picture goes on in the same playlist, and gives way by itself.
+"""The slate: while no source works, a generated picture is shown in the same playlist; it ends when a source works.
 
-Laws: it is nobody's source, so nothing that happens to it blames one, ends a session or makes a retry wait; viewers are told
-that the stream is unavailable, and of the slate by nothing else. It is `Unavailable.shown`, and publishes beside the source
-that is tried until that one has listed a segment.
+Rules: the slate is not a source. A failure of the slate blames no source, ends no session and delays no retry. The event for
+viewers is `stream.unavailable`; there is no separate event for the slate. In the state it is `Unavailable.shown`. It goes on
+publishing beside the source that is tried, until that source has listed a segment.
 """
 
 from __future__ import annotations

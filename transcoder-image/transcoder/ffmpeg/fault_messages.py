@@ -1,6 +1,6 @@
 """Reads from FFmpeg's messages what went wrong with the source, and what a new start should do differently.
 
-Law: FFmpeg's messages are the only witness of a source's answer, so each fault keeps the line that it was read from. FFmpeg's
+Rule: FFmpeg's messages are the only witness of a source's answer, so each fault keeps the line that it was read from. FFmpeg's
 exit code says next to nothing: it is 0 after an HLS source has answered 404.
 """
 

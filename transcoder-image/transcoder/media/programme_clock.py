@@ -1,6 +1,6 @@
 """Maps an attempt's media timeline to wall-clock time, and decides what continues the programme.
 
-Law: over any number of swaps the media that a player is given neither run ahead of the wall clock nor fall behind it. If they
+Rule: over any number of swaps the media that a player is given neither run ahead of the wall clock nor fall behind it. If they
 ran ahead, each swap would push the player further from the live edge, until it falls out of the window. If they fell behind,
 each swap would use up some of its buffer.
 

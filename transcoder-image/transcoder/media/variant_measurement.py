@@ -1,6 +1,6 @@
 """Measures what a session sends, for the attributes of its variant stream (RFC 8216, 4.3.4.2).
 
-Law: what has been published stays true. A player reads the multivariant playlist once, and a session returns to sources that
+Rule: what has been published stays true. A player reads the multivariant playlist once, and a session returns to sources that
 it has had before; so BANDWIDTH, RESOLUTION, FRAME-RATE and the video's profile and level only ever rise. The audio codec and
 AVERAGE-BANDWIDTH are those of what is sent now.
 """

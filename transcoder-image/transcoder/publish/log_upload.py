@@ -1,6 +1,6 @@
 """Uploads the attempt's log: from time to time while it runs, and at its end.
 
-Laws: media never wait for the log. One thread sends the documents one after the other, so the last one wins. A log without
+Rules: media never wait for the log. One thread sends the documents one after the other, so the last one wins. A log without
 news is not sent again.
 """
 

@@ -1,6 +1,6 @@
 """Reads and writes the session's multivariant playlist for one attempt: the first version, and corrections.
 
-Laws: it is stored before anything is listed, and says which codecs every attempt must go on with. A correction never delays a
+Rules: it is stored before anything is listed, and says which codecs every attempt must go on with. A correction never delays a
 listing. Each write is conditional on the version that was read (compare-and-swap), and what a later attempt has written is
 left as it is, so that an attempt which is fenced and does not know it changes nothing.
 """

@@ -1,7 +1,7 @@
 """Decides what of an attempt is stored and listed, when, and in which order: the continuity protocol, without I/O.
 
-Laws: segment first, playlist second; a listed segment is never taken back; what is listed can be decoded; a later attempt
-fences this one, by a conditional write on the playlist (compare-and-swap on its ETag).
+Laws: segment first, playlist second (law 6); a listed segment is never taken back (law 5); a later attempt fences this one, by
+a conditional write on the playlist (law 4; compare-and-swap on its ETag). And what is listed can be decoded.
 
 The publisher says which requests are to be made now, is told the answer to each, and never waits: its owner moves the bytes. It
 knows nothing of where segments come from, so that an attempt which is kept ready can cut segments and not publish them.

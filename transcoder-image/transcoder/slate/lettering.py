@@ -1,6 +1,6 @@
 """Capital letters as strokes, for a picture that is drawn without a font: Latin, Greek and Cyrillic, with their accents.
 
-Law: any text gives something that can be drawn. A letter with marks is taken apart (Unicode decomposition); characters without
+Rule: any text gives something that can be drawn. A letter with marks is taken apart (Unicode decomposition); characters without
 strokes here (other scripts, emoji) are left out.
 
 A glyph is a text: strokes are separated by "/", points are "x,y" in units with y upwards, the baseline at 0, capitals 7 high;

@@ -1,7 +1,7 @@
 """FFmpeg's flags for the slate: a still picture with a light that moves along a rail, and a quiet tone, in real time.
 
-Laws: it costs next to nothing, because it may play for hours in many sessions at once. FFmpeg reads nothing but the agent's own
-picture, whatever a channel is called.
+Rules: the slate needs very little CPU, because it may play for hours in many sessions at once. FFmpeg reads nothing but the
+agent's own picture, whatever a channel is called.
 """
 
 from os import memfd_create, write

@@ -1,6 +1,6 @@
 """How a source's media arrive: in bursts or steadily, complete or with losses.
 
-Law: silence that the bursts before explain is no stall: a source that sends ten seconds at once may be silent for ten.
+Rule: silence that the bursts before explain is no stall: a source that sends ten seconds at once may be silent for ten.
 """
 
 from typing import NamedTuple

@@ -1,6 +1,6 @@
 """Removes accounts from text for a log: of an address, only the scheme and the host are kept.
 
-Law: IPTV accounts stand in paths (http://host/live/USER/PASSWORD/1.ts), in user info and in queries, and any text may quote an
+Rule: IPTV accounts stand in paths (http://host/live/USER/PASSWORD/1.ts), in user info and in queries, and any text may quote an
 address: a message of FFmpeg, a server's answer, an exception. The parts of one source's own address are also removed where
 they stand alone, as in a server's "no stream live/USER/PASSWORD".
 """

@@ -1,7 +1,7 @@
 """Decides when a run of FFmpeg is over, from what is observed of FFmpeg and of the media. Pure: time is an argument.
 
-Laws: a source is blamed for what the source did, with FFmpeg's message as the reason. Silence that the source's own cadence
-explains is no stall. A source that was playing is given a second chance; one that has sent nothing is given none.
+Law: a source is blamed for what it did itself (law 7), with FFmpeg's message as the reason. Silence that the source's own
+cadence explains is no stall. FFmpeg is started once more on a source that has played, but not on one that has sent nothing.
 """
 
 from typing import NamedTuple
@@ -44,15 +44,15 @@ class RunObservation(NamedTuple):
     exit_code: int | None  # None: runs; negative: the signal that killed it
 
 
-class RunVerdict(NamedTuple):
+class RunOutcome(NamedTuple):
     """How a run has ended; `reason` is for people."""
 
     ending: Ending
     reason: str
 
 
-def judge(seen: RunObservation, limits: SilenceLimits) -> RunVerdict | None:
-    """The verdict on a run of FFmpeg; None while it may go on."""
+def judge(seen: RunObservation, limits: SilenceLimits) -> RunOutcome | None:
+    """The outcome on a run of FFmpeg; None while it may go on."""
     if seen.exit_code is not None:
         return _ended(seen, seen.exit_code)
     if seen.first_media_s is None:
@@ -81,10 +81,10 @@ def patience_s(limits: SilenceLimits, cadence_s: float) -> float:
     return max(limits.stall_s, _CADENCES * cadence_s + _WAY_S if cadence_s else 0.0)
 
 
-def second_chance(verdict: RunVerdict, seen: RunObservation, last_chance_s: float | None) -> bool:
+def second_chance(outcome: RunOutcome, seen: RunObservation, last_chance_s: float | None) -> bool:
     """Whether FFmpeg is started again on the same source, in place. Newer versions end at the first reload that fails, and one
     failed reload is no reason to leave a source."""
-    match verdict.ending:
+    match outcome.ending:
         case Ending.SOURCE_REFUSED | Ending.SOURCE_UNREACHABLE | Ending.SOURCE_UNDECODABLE:
             since_s = seen.first_media_s if last_chance_s is None else last_chance_s
             return seen.first_media_s is not None and since_s is not None and seen.now_s - since_s > _SECOND_CHANCE_AFTER_S
@@ -92,20 +92,20 @@ def second_chance(verdict: RunVerdict, seen: RunObservation, last_chance_s: floa
             return False
 
 
-def _ended(seen: RunObservation, exit_code: int) -> RunVerdict:
+def _ended(seen: RunObservation, exit_code: int) -> RunOutcome:
     if exit_code < 0:
-        return RunVerdict(Ending.FFMPEG_CRASHED, f"FFmpeg was killed by signal {-exit_code}")
+        return RunOutcome(Ending.FFMPEG_CRASHED, f"FFmpeg was killed by signal {-exit_code}")
     if seen.fault:
-        return RunVerdict(seen.fault.ending, seen.fault.line)
+        return RunOutcome(seen.fault.ending, seen.fault.line)
     if exit_code and not seen.closed:
-        return RunVerdict(Ending.FFMPEG_CRASHED, f"FFmpeg ended with code {exit_code}")
+        return RunOutcome(Ending.FFMPEG_CRASHED, f"FFmpeg ended with code {exit_code}")
     if seen.first_media_s is None:
-        return RunVerdict(Ending.SOURCE_UNDECODABLE, "the source ended before it sent media")
-    return RunVerdict(Ending.SOURCE_ENDED, "the source ended")
+        return RunOutcome(Ending.SOURCE_UNDECODABLE, "the source ended before it sent media")
+    return RunOutcome(Ending.SOURCE_ENDED, "the source ended")
 
 
-def _blamed(seen: RunObservation, otherwise: Ending, reason: str) -> RunVerdict:
+def _blamed(seen: RunObservation, otherwise: Ending, reason: str) -> RunOutcome:
     """What FFmpeg has reported says more than silence does."""
     if seen.fault:
-        return RunVerdict(seen.fault.ending, f"{reason}; {seen.fault.line}")
-    return RunVerdict(otherwise, reason)
+        return RunOutcome(seen.fault.ending, f"{reason}; {seen.fault.line}")
+    return RunOutcome(otherwise, reason)

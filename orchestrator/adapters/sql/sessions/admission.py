@@ -1,6 +1,6 @@
 """Admission: a request for a session joins the running one, or begins a new one if the limits allow it.
 
-Law: only one transaction at a time counts and adds sessions, so that limits hold exactly. Requests that arrive while one
+Rule: only one transaction at a time counts and adds sessions, so that limits hold exactly. Requests that arrive while one
 transaction is under way are admitted together in the next one (group commit). Each request is answered, whatever happens: an
 unexpected error is the answer to the request that has met it.
 

@@ -1,4 +1,4 @@
-"""The journal: events of the whole deployment. Law: the number of queries does not depend on the number of channels."""
+"""The journal: events of the whole deployment. Rule: the number of queries does not depend on the number of channels."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ class MultivariantPublisher:
         self._etag: str | None = None
         self._on_its_way: MultivariantPlaylist | None = None
         self._doubtful = False  # another attempt has corrected it
-        self._changed = True  # something that it describes, since it was last compared
-        self.known = False  # whether there is one has been found out
+        self._changed = True  # whether something that it describes has changed since it was last compared
+        self.known = False  # whether it is known if there is one in the store
         self.sending: Streams | None = None  # what the session sends; None: nothing yet
 
     @property

@@ -38,7 +38,7 @@ from transcoder.publish.store_requests import (
 )
 
 _PARALLEL_POSTS = 2  # while one segment is on its way, the next may start; more would only share the same bandwidth
-_TRIES_IN_FRONT = 3  # so often one segment may fail while later ones are stored
+_TRIES_IN_FRONT = 3  # how often one segment may fail while later ones are stored
 
 
 class Publisher:
@@ -57,7 +57,7 @@ class Publisher:
         self._schedule = RequestSchedule()
         self._on_its_way: MediaPlaylist | None = None
         self._claims = False  # an earlier attempt has listed first once: the playlist is claimed before anything is listed
-        self._holds_back = False  # what waits is listed only once more of its group of pictures has come
+        self._holds_back = False  # waiting segments are listed only when more of their group of pictures has come
         self._any_stored = False
         self.over: tuple[Ending, str] | None = None  # why this attempt may publish no more
         self.listed = 0  # how many segments of ours have been listed
@@ -249,7 +249,7 @@ class Publisher:
 
     def _read_main(self, reply: Reply, now_s: float) -> None:
         if isinstance(reply, NotStored):
-            # Where it is gone although this attempt has listed, list and sequence numbers go on from memory.
+            # If the playlist is gone although this attempt has listed, its segments and numbers are continued from memory.
             empty = MediaPlaylist(self._target_duration_s, 0, 0, (), False)
             self._adopt(self._playlist or empty, None, now_s)
             return
@@ -303,7 +303,7 @@ class Publisher:
             self._schedule.postpone(request, now_s + self._window_s)
             return
         if isinstance(request, PutMain):
-            self._on_its_way = None  # if it was done all the same, the next write does not match, and the playlist is read
+            self._on_its_way = None  # if it was written all the same, the next write does not match, and the playlist is read
         if self._schedule.failing_since_s is None:
             self._log(f"store: {type(request).__name__} failed: {failure.reason}")
         tries = self._schedule.failed(request, now_s)

@@ -166,10 +166,10 @@ def drawable(text: str) -> str:
         character = _ALIKE.get(character, character)
         if character in _GLYPHS or character in _MARKS:
             kept.append(character)
-        elif category(character)[0] in "ZC":  # separators and control characters part words
+        elif category(character)[0] in "ZC":  # separators and control characters separate words
             kept.append(" ")
     words = "".join(kept).split()
-    # A mark whose letter was left out has nothing to stand on.
+    # A mark whose letter was left out is left out, too.
     return " ".join(bare for word in words if (bare := word.lstrip("".join(_MARKS))))
 
 

@@ -9,13 +9,13 @@ from typing import NamedTuple
 from transcoder.ending import Ending
 from transcoder.ffmpeg.fault_messages import SourceFault
 
-# FFmpeg asks again for a playlist that did not advance after half its target duration: a burst may come so much later
-# than the source's cadence says, and a little more for the way.
+# When a playlist has not advanced, FFmpeg asks again after half its target duration. So a burst may come that much later than
+# the source's cadence says, and a little more for the network.
 _CADENCES, _WAY_S = 1.5, 0.3
-_PLAYLISTS_LOST = 2  # reloads in a row: one may be an accident
-_LOST = 0.25  # of the media: a picture that stands still every few moments is not worth watching
+_PLAYLISTS_LOST = 2  # failed reloads in a row: a single one may be a coincidence
+_LOST = 0.25  # of the media: beyond this the picture stops so often that it cannot be watched
 _SEGMENTS_LOST_AT_START = 3  # all that FFmpeg starts with
-_SECOND_CHANCE_AFTER_S = 10.0  # of playing since the last second chance: a source that fails again and again is left
+_SECOND_CHANCE_AFTER_S = 10.0  # of playing since the last one: a source that fails again and again gets no other
 
 
 class SilenceLimits(NamedTuple):
@@ -36,7 +36,7 @@ class RunObservation(NamedTuple):
     lag_s: float  # how far the media are behind where they should be
     cadence_s: float  # the length of the source's own segments, declared or seen, or of its bursts; 0: it sends steadily
     soundless_s: float  # for how long no sound has come beside the picture; 0 where none is announced
-    fault: SourceFault | None  # the weightiest since media last came
+    fault: SourceFault | None  # the most significant one since media last came
     playlists_lost: int  # reloads that failed since media last came
     segments_lost: int  # segments given up since media last came
     lost: float  # which share of the newest media never came, although what follows did; 0 where that was an accident

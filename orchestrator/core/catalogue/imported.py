@@ -77,7 +77,7 @@ class ChannelPlan(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Counts(Struct, frozen=True, kw_only=True):
-    """What a plan comes to."""
+    """The counts of a plan."""
 
     channels_added: int = 0
     channels_updated: int = 0

@@ -122,7 +122,7 @@ def render(entries: Iterable[PlaylistEntry]) -> Iterator[str]:
 
 
 class _EntryDraft:
-    """What the lines before an address have said of it."""
+    """The attributes and headers that the lines before an address give it."""
 
     def __init__(self, *, spoiled: bool = False) -> None:
         self.extinf_line = 0
@@ -174,7 +174,7 @@ class _EntryDraft:
         )
 
     def without_address(self) -> Iterator[PlaylistFault]:
-        """What there is to say where no address comes."""
+        """The fault of an entry that no address follows."""
         if not self._spoiled:
             self._report(self.extinf_line, "no address follows")
         yield from self.faults

@@ -31,7 +31,7 @@ _COUNTRIES = {
 
 
 class Known(NamedTuple):
-    """What a name says."""
+    """A name in its parts."""
 
     name: str  # without what does not tell channels apart
     country: str | None  # two lower-case letters

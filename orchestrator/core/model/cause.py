@@ -135,7 +135,7 @@ TITLES: Final[dict[Cause, str]] = {
     Cause.NOT_WORKING: "does not work",
     Cause.UNKNOWN: "unknown",
 }
-"""What people read. Clients know these words: they do not change."""
+"""The titles that people read. Clients know these words, so they do not change."""
 
 _FORMS: Final[dict[Cause, str]] = {
     Cause.CONTAINER_FAILED: "container failed with {}",

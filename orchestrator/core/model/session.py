@@ -116,7 +116,7 @@ class Live(Struct, frozen=True, tag="live"):
 
 
 class Switching(Struct, frozen=True, tag="switching"):
-    """What played has ended, by failure or to hand its connection on, and its follower has listed nothing yet: nothing
+    """The attempt that played has ended, by failure or to hand its connection on; the next one has listed nothing yet. Nothing
     publishes."""
 
     attempt: Attempt

@@ -60,7 +60,7 @@ def switch_is_asked_for(state: Live | Unavailable, situation: Situation) -> Deci
 
 
 def failed(attempt: Attempt, why: Why) -> tuple[Record, ...]:
-    """What is told where this attempt has failed: that it was the operator's, if it was and never played."""
+    """The event for an attempt that has failed, if an operator had asked for it and it never played; else none."""
     if attempt.leg.live_at is not None:
         return ()
     match attempt.leg.why.cause:

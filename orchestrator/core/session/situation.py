@@ -37,4 +37,4 @@ class Situation(Struct, frozen=True):
 
 
 Rule = Callable[[S, Situation], Decision | None]
-"""What follows in a state; None: nothing, by this rule."""
+"""A rule of one state: its decision, or None where the rule does not apply."""

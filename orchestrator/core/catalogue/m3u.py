@@ -174,7 +174,7 @@ class _EntryDraft:
         )
 
     def without_address(self) -> Iterator[PlaylistFault]:
-        """The fault of an entry that no address follows."""
+        """The faults of an entry that no address follows."""
         if not self._spoiled:
             self._report(self.extinf_line, "no address follows")
         yield from self.faults

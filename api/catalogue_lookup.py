@@ -1,4 +1,4 @@
-"""Finds channels, sources and providers by what stands in a request's path. What cannot be an id or a slug is not looked up."""
+"""Finds channels, sources and providers by the id or slug in a request's path. A text that cannot be one is not looked up."""
 
 from __future__ import annotations
 

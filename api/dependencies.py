@@ -1,7 +1,7 @@
 """Registers what handlers can have injected, by name (api/injection.py). The API writes intent and sends nudges; nothing here
 touches a container (law 2) or connects to a source.
 
-The registry lies in the app's state, where guards, middleware and error handlers read it as well: Litestar injects nothing
+The registry is in the app's state, because Litestar injects nothing into guards, middleware and error handlers: they read it
 there.
 """
 
@@ -22,11 +22,11 @@ from api.changes.nudges import Nudges
 from api.changes.server_stop import ServerStop
 from api.changes.signals import Signals
 from api.changes.single_flight import SingleFlightCache
+from api.console.day_histories import DayHistories
 from api.console.event_feed import EventFeed
 from api.console.listed_segments import ListedSegmentsCache
 from api.console.overview import OverviewReader
 from api.console.thumbnails import Thumbnails
-from api.console.timelines import Timelines
 from api.http.addresses import PublicAddresses
 from api.injection import Clock
 from api.keys import ApiKeys
@@ -80,7 +80,7 @@ def registered(
         clock=clock,
         shared=places,
     )
-    timelines = Timelines(tables.journal, channel_rows, clock)
+    day_histories = DayHistories(tables.journal, channel_rows, clock)
     listed_segments = ListedSegmentsCache(store)
     return {
         # ports and settings
@@ -117,11 +117,11 @@ def registered(
             journal=tables.journal,
             leases=leases,
             channel_rows=channel_rows,
-            timelines=timelines,
+            day_histories=day_histories,
             listed_segments=listed_segments,
             clock=clock,
         ),
-        "timelines": timelines,
+        "day_histories": day_histories,
         "listed_segments": listed_segments,
         "thumbnails": Thumbnails(store, frames),
         "logos": Logos(logo or _refused, clock),

@@ -14,7 +14,7 @@ import docker
 import psutil
 from docker.errors import DockerException
 
-from bench.timeline import moment
+from bench.moments import moment
 from orchestrator.adapters.process.attempt_directory import AttemptDirectory
 from orchestrator.app.settings import Settings
 

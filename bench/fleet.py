@@ -6,9 +6,9 @@ import asyncio
 
 import httpx
 
+from bench.moments import Parts
 from bench.stage import Requested, Stage
 from bench.table import Goal, Row
-from bench.timeline import Parts
 from orchestrator.errors import FailoverError
 
 SESSIONS = 50

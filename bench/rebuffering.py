@@ -65,8 +65,8 @@ async def _runs(stage: Stage, browser: Browser, asked: Sequence[tuple[LabFault, 
 
     async def lane(first: RemoteSource, second: RemoteSource) -> None:
         while waiting:
-            place, (fault, number) = waiting.pop(0)
-            done[place] = await _run(stage, browser, first, second, fault, number * _GOLDEN % 1.0)
+            index, (fault, number) = waiting.pop(0)
+            done[index] = await _run(stage, browser, first, second, fault, number * _GOLDEN % 1.0)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -74,7 +74,7 @@ async def _runs(stage: Stage, browser: Browser, asked: Sequence[tuple[LabFault, 
                 group.create_task(lane(first, second))
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
-    return [done[place] for place in range(len(asked))]
+    return [done[index] for index in range(len(asked))]
 
 
 async def _run(stage: Stage, browser: Browser, first: RemoteSource, second: RemoteSource, fault: LabFault, phase: float) -> Run:

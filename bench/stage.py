@@ -18,7 +18,7 @@ from urllib.parse import urljoin
 import httpx
 
 from bench.containers import Containers, containers_of
-from bench.timeline import moment, of_log
+from bench.moments import moment, of_log
 from failover.api_client import ApiClient
 from failover.local_deployment import LocalDeployment
 from lab import LabProcess

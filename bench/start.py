@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 
+from bench.moments import Parts
 from bench.stage import PATIENCE_S, Stage, came
 from bench.table import Goal, Row
-from bench.timeline import Parts
 
 _STEPS = {
     "row": "the request reaches the row",

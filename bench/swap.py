@@ -13,10 +13,10 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from bench.moments import Parts
 from bench.programme import skipped_s
 from bench.stage import PATIENCE_S, Requested, Stage, came
 from bench.table import Goal, Row, median, shown
-from bench.timeline import Parts
 from lab import LabFault
 from lab.lab_process import RemoteSource
 from lab.viewer import Listing
@@ -30,7 +30,7 @@ _NEEDED_BPS = 800_000  # 100 kB/s
 _TRICKLE = 16_000.0  # B/s
 
 _STEPS = {
-    "verdict": "until the agent's verdict",
+    "agent_ended": "until the agent ends its attempt",
     "decided": "until the next attempt is decided",
     "created": "the engine takes its container",
     "started": "the engine starts it",
@@ -165,10 +165,10 @@ async def _swap(stage: Stage, first: RemoteSource, second: RemoteSource, injury:
     await stage.end(asked)
     known |= await stage.logged(asked, listings[at].attempt)
     ended = await stage.logged(asked, 1)
-    if "verdict" in ended:
-        known["verdict"] = ended["verdict"]
+    if "agent_ended" in ended:
+        known["agent_ended"] = ended["agent_ended"]
     else:
-        known.pop("verdict", None)  # the new attempt's own, at the session's end
+        known.pop("agent_ended", None)  # the new attempt's own, at the session's end
     return Run(
         late_s=lateness_s(listings[listings.index(before) :]),
         due_s=due_s,

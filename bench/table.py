@@ -65,10 +65,10 @@ def show(console: Console, rows: Sequence[Row]) -> None:
         table.add_column(column)
     for column in ("median", "p95", "worst", "n"):
         table.add_column(column, justify="right")
-    table.add_column("verdict")
+    table.add_column("result")
     for row in rows:
-        verdict = "[green]met[/]" if row.met else "[red]missed[/]"
-        table.add_row(row.what, row.goal_in_words, *_figures(row), str(len(row.values)), verdict)
+        result = "[green]met[/]" if row.met else "[red]missed[/]"
+        table.add_row(row.what, row.goal_in_words, *_figures(row), str(len(row.values)), result)
     console.print(table)
     for row in rows:
         if row.parts:

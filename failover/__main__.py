@@ -1,6 +1,6 @@
 """The entry point of the `failover` command and of `python -m failover`: parse, read the settings, run, exit.
 
-Law: a mistake of the user's, on the command line or in the settings, is answered in one sentence and never by a traceback.
+Rule: a mistake of the user's, on the command line or in the settings, is answered in one sentence and never by a traceback.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The `failover` command line: its commands and options as typed functions. Each runs one coroutine of `failover.commands`.
 
-Law: importing this module imports nothing but the parser and the settings, so that `failover --help` and shell completion
+Rule: importing this module imports nothing but the parser and the settings, so that `failover --help` and shell completion
 answer at once; each command imports inside its function what it needs.
 """
 

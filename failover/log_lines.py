@@ -3,7 +3,7 @@
 Modules log through the standard library. Fields that belong to everything a task does (`session`, `attempt`, `source`,
 `request`) are bound with `structlog.contextvars.bound_contextvars` where that work begins, and every line in it has them.
 
-Laws: in the JSON form nothing else is written to standard error, so unhandled exceptions, Python's warnings and the lines of
+Rules: in the JSON form nothing else is written to standard error, so unhandled exceptions, Python's warnings and the lines of
 libraries take the same way; and in neither form a line contains more of an address than its host, because paths and queries
 contain accounts.
 """
@@ -25,7 +25,7 @@ from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, WrappedLogger
 
 from orchestrator.app.settings import Settings
-from orchestrator.core.reading.event_payload import timestamp
+from orchestrator.core.presentation.event_payload import timestamp
 from transcoder.source.redaction import redacted
 
 _NOISY = ("httpx", "httpcore", "urllib3", "docker", "uvicorn.access", "alembic", "apscheduler")
@@ -48,13 +48,13 @@ def begin(settings: Settings) -> None:
 
 
 def json_lines() -> logging.Formatter:
-    """One JSON object per line: `at` (RFC 3339, UTC), `level`, `room` (the logger's name), `message` and the bound fields;
+    """One JSON object per line: `at` (RFC 3339, UTC), `level`, `logger` (its name), `message` and the bound fields;
     with an exception also `error`, its class, and `traceback`."""
     return _formatter(_renamed, _as_json)
 
 
 def text_lines(*, colours: bool = False) -> logging.Formatter:
-    """`at LEVEL room: message  field=value`, with a traceback below it."""
+    """`at LEVEL logger: message  field=value`, with a traceback below it."""
     reset, dim, bright = ("\x1b[0m", "\x1b[2m", "\x1b[1m") if colours else ("", "", "")
 
     def plain(style: str = "", *, width: int = 0, postfix: str = "") -> KeyValueColumnFormatter:
@@ -64,7 +64,7 @@ def text_lines(*, colours: bool = False) -> logging.Formatter:
         columns=[
             Column("at", plain(dim)),
             Column("level", plain(width=7)),
-            Column("room", plain(dim, postfix=":")),
+            Column("logger", plain(dim, postfix=":")),
             Column("event", plain(bright)),
             Column("", KeyValueColumnFormatter(dim, "", reset, str)),
         ],
@@ -109,7 +109,7 @@ def _message(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
 
 def _origin(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     record: logging.LogRecord = line["_record"]
-    origin = {"at": timestamp(record.created), "level": record.levelname, "room": record.name, "event": line.pop("event")}
+    origin = {"at": timestamp(record.created), "level": record.levelname, "logger": record.name, "event": line.pop("event")}
     return {**origin, **line}
 
 

@@ -1,6 +1,6 @@
 """Follows a session's playlist as a player does, and records what a player would notice.
 
-It checks every two consecutive states against the playlist's laws (the agent's `violations`), fetches each segment as soon as
+It checks every two consecutive states against the playlist's rules (the agent's `violations`), fetches each segment as soon as
 it is listed (a listed segment must exist), and measures how late each listing is: later than the previous listing plus the
 duration of the segment that it listed.
 """
@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 
 from transcoder import bucket
 from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
-from transcoder.publish.playlist_laws import violations
+from transcoder.publish.playlist_rules import violations
 from transcoder.publish.playlist_syntax import MalformedPlaylist
 
 

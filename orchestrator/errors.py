@@ -1,7 +1,7 @@
 """The project's errors: one small tree that says what has failed and whether trying again can help.
 
-`Temporary` errors are answered by observing again, `Permanent` ones by a person. The API turns each into a problem document
-(RFC 9457) by its `status` and `title`; nothing else maps errors to HTTP.
+After a `Temporary` error the caller observes and tries again; a `Permanent` one needs a person. The API turns each into a
+problem document (RFC 9457) by its `status` and `title`; nothing else maps errors to HTTP.
 """
 
 from __future__ import annotations

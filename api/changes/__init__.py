@@ -1,1 +1,1 @@
-"""How the API learns that something has changed, and how it says so."""
+"""Changes: how the API learns of them, and how it announces its own."""

@@ -1,5 +1,5 @@
-"""Tells the orchestrator over the bus that a session's row has changed. A hint (law 1): without Redis its regular resync finds
-the row, later."""
+"""Tells the orchestrator over the bus that a session's row has changed. A hint (law 1): without Redis the orchestrator
+finds the row later, by its regular resync."""
 
 from __future__ import annotations
 

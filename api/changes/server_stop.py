@@ -1,5 +1,5 @@
-"""The beginning of a graceful stop, as a condition that waits can end on: open streams and held answers end at once, and their
-clients reconnect elsewhere."""
+"""Signals the beginning of a graceful stop to everything that waits: open streams and delayed answers then end at once, and
+their clients reconnect to another process."""
 
 from __future__ import annotations
 

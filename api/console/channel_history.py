@@ -13,14 +13,14 @@ from msgspec import Struct
 from api import auth
 from api.catalogue_lookup import CatalogueLookup
 from api.changes.single_flight import SingleFlightCache
+from api.console.day_histories import of_channel
 from api.console.overview import CHANNELS_MAX_AGE_S
-from api.console.timelines import of_channel
 from api.http.addresses import PublicAddresses
 from api.injection import Clock, Injected
 from api.routes.channels import TAG
 from api.routes.session_events import SWITCHED
-from orchestrator.core.reading import event_payload
-from orchestrator.core.reading.timeline import QUARTER_S, QUARTERS, Quarter, State
+from orchestrator.core.presentation import event_payload
+from orchestrator.core.presentation.day_history import QUARTER_S, QUARTERS, Quarter, State
 from orchestrator.ports import ChannelRow, Journal
 
 _EVENTS = 100

@@ -27,8 +27,8 @@ from api.console.overview import TAG
 from api.http.addresses import PublicAddresses
 from api.injection import Clock, Injected
 from api.routes.session_events import KEEP_ALIVE_S, POLL_S, RETRY_MS, SWITCHED, After, LastEventId, seen_by
-from orchestrator.core.reading import event_payload
-from orchestrator.core.reading.journal import JournalEntry, position, settled
+from orchestrator.core.presentation import event_payload
+from orchestrator.core.presentation.journal import JournalEntry, position, settled
 from orchestrator.errors import Temporary
 from orchestrator.ports import ChannelRow, Journal
 

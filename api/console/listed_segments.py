@@ -2,7 +2,7 @@
 which playlists have advanced; of these a few are read at a time, the one that was read longest ago first, because the figures
 differ little from one segment to the next.
 
-Law: no request waits for a store that does not answer. What is not known is left out.
+Rule: no request waits for a store that does not answer. What is not known is left out.
 """
 
 from __future__ import annotations
@@ -97,10 +97,10 @@ class ListedSegmentsCache:
         self._read = {session_id: read for session_id, read in self._read.items() if session_id in self._wanted}
         new = [session_id for session_id in self._wanted if session_id in stamps and session_id not in self._read]
         old = [id for id, read in self._read.items() if id in stamps and stamps[id].etag != read.etag]
-        places = asyncio.Semaphore(_AT_ONCE)
+        slots = asyncio.Semaphore(_AT_ONCE)
 
         async def one(session_id: str) -> None:
-            async with places:
+            async with slots:
                 read = await self._playlist(session_id, self._read.get(session_id))
             self._read.pop(session_id, None)  # the newest read comes last
             if read is not None:

@@ -1,7 +1,7 @@
 """The overview: one document with every channel, its sources and its day, and every session that runs.
 
-Channels, timelines and what is listed come from caches that all consoles share; which sessions run is read anew. Made for a
-thousand channels: an unchanged document is answered with 304, a changed one is compressed.
+Channels, day histories and what is listed come from caches that all consoles share; which sessions run is read anew. It is
+made for a thousand channels: an unchanged document is answered with 304, a changed one is compressed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from msgspec import Struct
 
 from api import auth
 from api.changes.single_flight import SingleFlightCache
+from api.console.day_histories import DayHistories
 from api.console.listed_segments import ListedSegments, ListedSegmentsCache
 from api.console.overview_rows import OverviewChannel, OverviewRows, OverviewSource
-from api.console.timelines import Timelines
 from api.http.addresses import PublicAddresses
 from api.http.conditional import conditional
 from api.injection import Clock, Injected
@@ -34,8 +34,8 @@ from api.session.lease_renewal import LeaseRenewal
 from api.session.views import optional_timestamp
 from orchestrator.control.presence import is_running
 from orchestrator.core.model import Desired, Phase, Provider, Session, Shown, SourceStatus
-from orchestrator.core.reading.event_payload import timestamp
-from orchestrator.core.reading.journal import position
+from orchestrator.core.presentation.event_payload import timestamp
+from orchestrator.core.presentation.journal import position
 from orchestrator.ports import ChannelRow, Journal, Operation, OrchestratorRow, Providers, Sessions
 
 TAG = Tag("Overview", "Everything at a glance, for a wall screen.")
@@ -140,7 +140,7 @@ class OverviewReader:
         journal: Journal,
         leases: LeaseRenewal,
         channel_rows: SingleFlightCache[tuple[ChannelRow, ...]],
-        timelines: Timelines,
+        day_histories: DayHistories,
         listed_segments: ListedSegmentsCache,
         clock: Clock,
     ) -> None:
@@ -150,7 +150,7 @@ class OverviewReader:
         self._journal = journal
         self._leases = leases
         self._channel_rows = channel_rows
-        self._timelines = timelines
+        self._day_histories = day_histories
         self._listed_segments = listed_segments
         self._clock = clock
         self._rows = OverviewRows()
@@ -159,10 +159,10 @@ class OverviewReader:
     async def read(self, public_url: str) -> tuple[bytes, str]:
         """The document, and its ETag: a hash of everything but `at`."""
         now = self._clock()
-        unended, rows, timelines, newest, draining_since, orchestrators = await asyncio.gather(
+        unended, rows, day_histories, newest, draining_since, orchestrators = await asyncio.gather(
             self._sessions.unended(),
             self._channel_rows.get(CHANNELS_MAX_AGE_S),
-            self._timelines.get(),
+            self._day_histories.get(),
             self._journal.newest(),
             self._operation.draining_since(),
             self._operation.orchestrators(),
@@ -185,7 +185,7 @@ class OverviewReader:
                 store_answers=self._listed_segments.store_answers,
                 full_providers=_full(providers, in_use),
                 cursor=position(newest, now),
-                channels=self._rows.of(rows, timelines, unended, now),
+                channels=self._rows.of(rows, day_histories, unended, now),
                 sessions=[_session(each, viewers, listed) for each in unended],
             )
             etag = f'"{hashlib.blake2b(_encode(overview), digest_size=12).hexdigest()}"'

@@ -10,8 +10,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from api.console.day_histories import NOTHING
 from api.console.source_label import label_of
-from api.console.timelines import NOTHING
 from api.session.views import optional_timestamp
 from orchestrator.core.model import Failback, Hevc, Profile, Session, Sharing, Source, SourceStatus
 from orchestrator.core.policy import Policy

@@ -1,6 +1,6 @@
 """A small, seconds-old picture of what a session sends, and its route.
 
-Law: at most one picture is made of each segment, however many ask; where none can be made, the previous one is served.
+Rule: at most one picture is made of each segment, however many ask; where none can be made, the previous one is served.
 """
 
 from __future__ import annotations

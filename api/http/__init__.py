@@ -1,1 +1,1 @@
-"""What every route shares below its own subject: bodies, fields, files of pages, refusals."""
+"""HTTP for all routes: bodies, fields, files of pages, problem documents."""

@@ -2,7 +2,7 @@
 
 The player is a module that any site may import, so every file is readable from every origin.
 
-Ours, because Litestar's static files answer no `If-None-Match`, and would read the directory at each request.
+This module exists because Litestar's static files ignore `If-None-Match` and read the directory at each request.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Decodes request bodies strictly into their structs: a wrong type, an unknown or a missing member is refused with its name,
 and `"7"` is not a number.
 
-Ours, because Litestar decodes a body leniently (`"7"` is a number), and names `data` where a member is unknown or missing.
+This module exists because Litestar decodes a body leniently (`"7"` is a number), and names `data` instead of the member that
+is unknown or missing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Conditional answers (RFC 9110, 13.1.2): 304 without a body where the client already has what the ETag names.
 
-Ours, because Litestar can send an ETag and compares it with no `If-None-Match`.
+This module exists because Litestar can send an ETag but does not compare it with `If-None-Match`.
 """
 
 from __future__ import annotations

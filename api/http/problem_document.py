@@ -1,8 +1,8 @@
 """Problem documents (RFC 9457): what every answer that is not a success consists of.
 
 What a part of the system or a source has said is for operators; viewers read which part it is, and of a source the class of its
-reason (core/reading/viewer_reason.py). An internal error says nothing of its cause. Ours, because Litestar's error answers are
-not problem documents; its validation errors of parameters are translated here.
+reason (core/presentation/viewer_reason.py). An internal error says nothing of its cause. This module exists because Litestar's
+error answers are not problem documents; its validation errors of parameters are translated here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from http import HTTPStatus
 import msgspec
 from litestar.exceptions import HTTPException, ValidationException
 
-from orchestrator.core.reading import viewer_reason
+from orchestrator.core.presentation import viewer_reason
 from orchestrator.errors import (
     BusUnavailable,
     DatabaseUnavailable,

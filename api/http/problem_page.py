@@ -13,7 +13,7 @@ from litestar import Request
 
 from api.http.assets import built_page
 from api.http.problem_document import Problem
-from orchestrator.core.reading.viewer_reason import ViewerReason
+from orchestrator.core.presentation.viewer_reason import ViewerReason
 
 _PAGE: Final = "problem.html"
 _DOCUMENTS: Final = ("application/problem+json", "application/json")
@@ -39,7 +39,7 @@ _REASONS: Final[dict[str, str]] = {  # of sources, as the watch page says them (
     ViewerReason.UNPLAYABLE: "What it sends cannot be played.",
     ViewerReason.STALLED: "It stopped sending.",
     ViewerReason.ENDED: "It has ended.",
-    ViewerReason.BUSY: "As many watch it already as may.",
+    ViewerReason.BUSY: "All connections to it are in use.",
     ViewerReason.PLANNED: "It is not used at the moment.",
     ViewerReason.SERVICE: "The service could not start it.",
     ViewerReason.FAILED: "It does not work.",

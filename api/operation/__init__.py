@@ -1,1 +1,1 @@
-"""Routes for whoever runs the deployment: health, metrics, drain, doctor."""
+"""Routes for operating a deployment: health, metrics, drain, doctor."""

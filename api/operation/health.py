@@ -1,7 +1,7 @@
 """Routes of liveness and readiness. All parts are asked at the same time, each with a time limit.
 
-The process is ready without Redis: it carries hints only (law 1), so without it everything works, a second later. Its state is
-reported.
+The process is ready without Redis: it carries hints only (law 1), so without it everything works with a delay of about a
+second. Its state is reported.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ async def healthz() -> Health:
 async def readyz(sessions: Injected[Sessions], store: Injected[ObjectStore], bus: Injected[EventBus]) -> Readiness:
     """503 names the parts that do not. Redis (`bus`) is reported, and not needed."""
     checks = {"database": sessions.check(), "store": store.check(), "bus": bus.check()}
-    parts = dict(zip(checks, await asyncio.gather(*map(_verdict, checks.values())), strict=True))
-    down = {part: verdict for part, verdict in parts.items() if verdict != "ok"}
+    parts = dict(zip(checks, await asyncio.gather(*map(_answer, checks.values())), strict=True))
+    down = {part: answer for part, answer in parts.items() if answer != "ok"}
     if down.keys() - _HINTS:
         raise NotReady(down)
     return Readiness("ready", parts)
 
 
-async def _verdict(check: Awaitable[None]) -> str:
+async def _answer(check: Awaitable[None]) -> str:
     try:
         async with asyncio.timeout(CHECK_S):
             await check

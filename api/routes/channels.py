@@ -20,7 +20,7 @@ from api.injection import Injected
 from api.routes.sources import HLS, MPEG_TS, NewSourceBody, SourceView
 from orchestrator.core.bounds import slug_of
 from orchestrator.core.model import Channel, ChannelPolicy, Failback, Hevc, Profile, Sharing, Source, StableTime
-from orchestrator.core.reading.event_payload import timestamp
+from orchestrator.core.presentation.event_payload import timestamp
 from orchestrator.errors import AlreadyExists, InvalidInput
 from orchestrator.ports import Catalogue, NewSource
 

@@ -12,7 +12,7 @@ from api.keys import ApiKeys
 from api.routes.sessions import TAG
 from api.session.answers import AnyRequest
 from api.session.lease_renewal import LeaseRenewal
-from orchestrator.core.reading.event_payload import playlist_url
+from orchestrator.core.presentation.event_payload import playlist_url
 from orchestrator.errors import NotFound, StoreUnavailable
 from orchestrator.ports import ObjectStore, SessionRow
 from transcoder import bucket

@@ -1,5 +1,5 @@
-"""Requests probes of sources from the orchestrator, and waits for their results. Law: the API connects to no source; the
-orchestrator does, which counts providers' connections."""
+"""Asks the orchestrator to probe sources, and waits for the results. Rule: the API itself connects to no source, because only
+the orchestrator counts the providers' connections."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from api.http.bodies import StrictBody
 from api.http.fields import Name
 from api.injection import Injected
 from orchestrator.core.model import Provider
-from orchestrator.core.reading.event_payload import timestamp
+from orchestrator.core.presentation.event_payload import timestamp
 from orchestrator.errors import AlreadyExists
 from orchestrator.ports import Providers
 

@@ -2,7 +2,7 @@
 again at least every two seconds, so that without Redis nothing is lost (law 1). A client that reconnects names the last event
 that it has seen. A stream ends after `session.ended`.
 
-With the admin key reasons are words, for viewers their class (core/reading/viewer_reason.py).
+With the admin key reasons are in words; viewers get only their class (core/presentation/viewer_reason.py).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from api.session.disclosure import Disclosure
 from api.session.lease_renewal import LeaseRenewal
 from api.session.views import SESSION
 from orchestrator.core.model import Event, EventType, Phase
-from orchestrator.core.reading import event_payload
+from orchestrator.core.presentation import event_payload
 from orchestrator.errors import NotFound, Temporary
 from orchestrator.ports import SessionRow, Sessions
 

@@ -1,6 +1,6 @@
 """Redacts what a viewer may not read of a session: reasons and sources' ids. Operators read everything.
 
-Law: with a session's token one reads only the class of each reason (core/reading): no provider's name, no host, no
+Rule: with a session's token one reads only the class of each reason (core/presentation): no provider's name, no host, no
 account. Viewers of the open routes (`/watch`) read no source's id either, but a label that is valid in this session alone: it
 tells two sources apart, and nothing else. A viewer whom a backend has named keeps the ids, because the backend knows them by
 the admin key and compares them.
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from api.keys import ApiKeys
 from orchestrator.core.model import SLATE, Cause, Event
-from orchestrator.core.reading import viewer_reason
+from orchestrator.core.presentation import viewer_reason
 from orchestrator.core.session.operator_switch import NEXT, SAME
 from orchestrator.ports import SessionRow
 

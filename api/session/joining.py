@@ -1,6 +1,6 @@
 """Starts or joins a session, and waits until it plays or is refused: every route that asks for a session uses this.
 
-What can be known to fail is refused before anything is stored.
+A request that is known to fail is refused before anything is stored.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Renews viewers' leases, at most once per interval however often a viewer calls. While the API runs it also records that
-leases can be renewed: no lease may run out because there was nobody to renew it."""
+leases can be renewed, so that no lease expires while no API could renew it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 from api.http.addresses import PublicAddresses
 from api.session.disclosure import Disclosure
 from orchestrator.core.model import Channel, Desired, Leg, Phase, Shown
-from orchestrator.core.reading.event_payload import playlist_url, timestamp
+from orchestrator.core.presentation.event_payload import playlist_url, timestamp
 from orchestrator.ports import AttemptRow, SessionRow
 
 

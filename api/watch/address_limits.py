@@ -1,11 +1,11 @@
 """Limits of the sessions that one client address may start through the open routes: a rate, and a number at the same time.
 
-Law: only a session that starts a container counts. Joining a running session, the viewer's own or a shared one, takes no place;
-a place is free again when its session has ended, or when the viewer's lease of a shared session has. Requests with the admin
-key are not limited.
+Rule: only a request that starts a new session takes a place. Joining a running session, the viewer's own or a shared one, takes
+none. A place is free again when its session has ended, or when the viewer's lease of a shared session has. Requests with the
+admin key are not limited.
 
-Counted in Redis for all API processes together; while Redis does not answer, by each process in its own memory. By address,
-because a client can invent a viewer's name (a cookie, a secret, a user agent) but not its address.
+Places are counted in Redis for all API processes together; while Redis does not answer, by each process in its own memory. They
+are counted by address, because a client can invent a viewer's name (a cookie, a secret, a user agent) but not its address.
 """
 
 from __future__ import annotations

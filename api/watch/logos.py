@@ -1,8 +1,8 @@
 """Proxy of channels' logos, with a cache: viewers' browsers request them from this API, so that no third party learns who
 watches what.
 
-Law: only a small picture is passed on, and an address is fetched at most once per hour. The address comes from an operator or a
-provider's list; whatever else answers there (a page, a script, a service in our own network) is not passed on.
+Rule: only a small picture is passed on, and an address is fetched at most once per hour. The address comes from an operator or
+a provider's list; any other answer (a page, a script, a service in our own network) is not passed on.
 """
 
 from __future__ import annotations

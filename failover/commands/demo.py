@@ -1,7 +1,7 @@
 """`failover demo`: plays a channel, makes its sources fail, and measures what a viewer notices.
 
-Law: everything it prints is measured. A viewer (`lab.viewer`) reads the playlist as a player does and checks it against the
-playlist's laws; with `--once` the exit code is the viewer's verdict.
+Rule: everything it prints is measured. A viewer (`lab.viewer`) reads the playlist as a player does and checks it against the
+rules of a playlist; with `--once` the exit code is the viewer's result.
 
 The sources and the viewer are in `lab`, which is part of the repository and not of the installed package; see `failover.cli`.
 """
@@ -31,7 +31,7 @@ from orchestrator.errors import FailoverError
 console = Console(highlight=False, soft_wrap=True)
 
 _STEP_LIMIT_S = 20.0
-_RECOVERY_S = 4.0  # failed sources are probed more often than in production, so that the story is short
+_REPROBE_S = 4.0  # failed sources are probed more often than in production, so that the story is short
 _STEADY = 4  # after so many segments in a row the channel is said to play
 
 
@@ -75,7 +75,7 @@ class ObservedSession:
         table.add_row("swaps", str(len(swaps)))
         table.add_row("last gap", in_words(swaps[-1]) if swaps else "-")
         faults = len(self.viewer.faults)
-        table.add_row("broken laws", Text(str(faults), style="red" if faults else "green"))
+        table.add_row("broken rules", Text(str(faults), style="red" if faults else "green"))
         return table
 
     def told(self) -> list[str]:
@@ -94,9 +94,9 @@ def in_words(swap: Swap) -> str:
 
 
 async def demo(settings: Settings, data_dir: Path | None, urls: Sequence[str], *, once: bool) -> int:
-    """Tell the story, once or with pauses for a human and until Ctrl-C. Exit code: the viewer's verdict. `urls`: real sources
-    instead of the synthetic ones."""
-    settings = replaced(settings, recovery_interval_s=_RECOVERY_S)
+    """Plays the demo, once or with pauses for a person and until Ctrl-C. Returns the exit code (`exit_code_of`). `urls`: real
+    sources instead of the synthetic ones."""
+    settings = replaced(settings, reprobe_interval_s=_REPROBE_S)
     with contextlib.ExitStack() as stack:
         lab = None if urls else stack.enter_context(LabProcess(sources=2))
         if lab is not None:
@@ -110,7 +110,7 @@ async def demo(settings: Settings, data_dir: Path | None, urls: Sequence[str], *
             console.print(f"runtime   {deployment.runtime}")
             finished = await _tell(observed, lab, once=once)
             observed.viewer.close()
-            return verdict(observed, finished=finished)
+            return exit_code_of(observed, finished=finished)
 
 
 async def _tell(observed: ObservedSession, lab: LabProcess | None, *, once: bool) -> bool:
@@ -122,7 +122,7 @@ async def _tell(observed: ObservedSession, lab: LabProcess | None, *, once: bool
         me = asyncio.current_task()
         if once or me is None:
             raise
-        me.uncancel()  # Ctrl-C is the normal end of the demo: leave the contexts in order and give the verdict
+        me.uncancel()  # Ctrl-C is the normal end of the demo: leave the contexts in order and give the exit code
     return told.is_set()
 
 
@@ -219,9 +219,9 @@ async def _hold(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-def verdict(observed: ObservedSession, *, finished: bool) -> int:
-    """Exit code 0 only if no law was broken, every listed segment could be fetched, and no segment was listed later than a
-    player's buffer lasts. A finished story must also have had at least one swap."""
+def exit_code_of(observed: ObservedSession, *, finished: bool) -> int:
+    """0 only if no rule of the playlist was broken, every listed segment could be fetched, and no segment was listed later than
+    a player's buffer lasts. A finished demo must also have had at least one swap."""
     viewer = observed.viewer
     playlist = viewer.playlist
     buffer_s = 3 * playlist.target_duration_s if playlist else 0  # a player's distance to the live edge: RFC 8216, 6.3.3
@@ -231,7 +231,7 @@ def verdict(observed: ObservedSession, *, finished: bool) -> int:
     continuous = not viewer.faults and late < buffer_s and (bool(viewer.swaps) or not finished)
     console.print(
         f"{'[green]continuous[/]' if continuous else '[red]not continuous[/]'}: {len(viewer.listings)} segments over "
-        f"{len(viewer.swaps)} swaps, latest listing {late:.2f} s after it was due, {len(viewer.faults)} broken laws"
+        f"{len(viewer.swaps)} swaps, latest listing {late:.2f} s after it was due, {len(viewer.faults)} broken rules"
     )
     return 0 if continuous else 1
 

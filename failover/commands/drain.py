@@ -11,7 +11,7 @@ from rich.console import Console
 from failover import data_directory
 from failover.backends import opened_tables
 from orchestrator.app.settings import Settings
-from orchestrator.core.reading.event_payload import timestamp
+from orchestrator.core.presentation.event_payload import timestamp
 
 console = Console(highlight=False, soft_wrap=True)
 

@@ -1,6 +1,6 @@
 """`failover secrets DIR`: generates the keys and passwords of a deployment as files, one directory per service.
 
-Laws: a file that exists is never changed; a value that the settings name is used; everything else is generated. Each service
+Rules: a file that exists is never changed; a value that the settings name is used; everything else is generated. Each service
 is given its own directory and no other. The files are world-readable within it, because each container runs with a user id
 of its own.
 """

@@ -22,7 +22,7 @@ from orchestrator.app.runtime import open_runtime
 from orchestrator.app.settings import Settings
 from orchestrator.control import switch_request
 from orchestrator.core.model import EndReason, Phase
-from orchestrator.core.reading.event_payload import playlist_url, timestamp
+from orchestrator.core.presentation.event_payload import playlist_url, timestamp
 from orchestrator.errors import FailoverError, NotFound
 
 _ALL_ENDED_S = 60.0

@@ -1,6 +1,6 @@
 """Chooses loopback ports for the embedded servers and remembers them in `ports.json` of the data directory.
 
-Law: a server keeps its ports over restarts for as long as they are free, because playlists and signed addresses contain them.
+Rule: a server keeps its ports over restarts for as long as they are free, because playlists and signed addresses contain them.
 """
 
 from __future__ import annotations

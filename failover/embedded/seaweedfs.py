@@ -1,6 +1,6 @@
 """The embedded S3 store: one SeaweedFS server on loopback.
 
-Law: every port that it opens requires a key or a certificate, because the sessions' containers share the host's network and
+Rule: every port that it opens requires a key or a certificate, because the sessions' containers share the host's network and
 reach all of loopback.
 """
 

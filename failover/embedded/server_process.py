@@ -1,6 +1,6 @@
 """Runs one server as a supervised child process: restarted with backoff when it ends, stopped within a time limit.
 
-Law: it never outlives this process, not even after SIGKILL. On Linux the kernel ends it (PR_SET_PDEATHSIG) when the *thread*
+Rule: it never outlives this process, not even after SIGKILL. On Linux the kernel ends it (PR_SET_PDEATHSIG) when the *thread*
 that called `spawn` ends; so call `spawn` from the main thread, where the event loop runs, never from a thread pool.
 """
 

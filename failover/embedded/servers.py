@@ -1,6 +1,6 @@
 """Starts on loopback the servers that the settings do not name (SQLite, Redis, S3) and completes the settings with them.
 
-Laws: everything these servers keep is in one data directory; one data directory serves one installation at a time.
+Rules: everything these servers keep is in one data directory; one data directory serves one installation at a time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Makes each source's media once, with FFmpeg, and plays them as an endless programme.
 
-Law: the loop has no seam. Its length is a whole number of video frames, audio frames and segments, and it is cut from the
+Rule: the loop has no seam. Its length is a whole number of video frames, audio frames and segments, and it is cut from the
 middle of an encode, so that the end of one round joins the start of the next without a gap, an overlap or a discontinuity.
 """
 

@@ -1,6 +1,6 @@
 """Answers one HTTP request to a source, with the fault that the source has at each moment.
 
-Law: a fault takes effect at once, also in the middle of an answer.
+Rule: a fault takes effect at once, also in the middle of an answer.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Periodic jobs, on APScheduler: each runs at most once at a time, and runs that are late are merged into one.
 
-Law: an error in a job ends neither the process nor the job. It is logged, and the job runs again at its next time.
+Rule: an error in a job ends neither the process nor the job. It is logged, and the job runs again at its next time.
 """
 
 from __future__ import annotations
@@ -61,15 +61,15 @@ class PeriodicJobs:
         self._leadership = leadership
         self._now = now
         self._scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
-        self._every("playlist poll", settings.sweep_interval_s, poller.look)
+        self._every("playlist poll", settings.playlist_poll_interval_s, poller.look)
         self._every("row poll", settings.resync_interval_s, changes.poll_rows)
         self._every("channel poll", _POLL_CHANNELS_S, changes.poll_channels)
         self._every("renewals", min(_RENEWALS_S, settings.idle_timeout_s / 4), renewals.look)
         self._every("container poll", _POLL_CONTAINERS_S, self._poll_containers)
-        self._every("reprobing", settings.recovery_interval_s, self._acting(self._reprobe))
+        self._every("reprobing", settings.reprobe_interval_s, self._acting(self._reprobe))
         self._every("failback probes", _FAILBACK_PROBES_S, self._acting(reprobing.probe_awaited))
         self._every("requested probes", settings.resync_interval_s, requested_probes.look)
-        self._every("first probes", settings.first_look_interval_s, first_probes.look)
+        self._every("first probes", settings.first_probe_interval_s, first_probes.look)
         self._every("retention", settings.retention_interval_s, self._acting(self._retain))
         self._every("history", _HISTORY_S, self._acting(self._forget))
         self._every("presence", ANNOUNCE_INTERVAL_S, self._acting(presence.announce))

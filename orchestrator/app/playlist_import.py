@@ -1,6 +1,6 @@
 """Import of a provider's playlist (M3U): from its lines to channels and sources in the tables.
 
-Law: what is read is bounded, and it is written in short transactions, so that others need not wait. An import that was
+Rule: what is read is bounded, and it is written in short transactions, so that others need not wait. An import that was
 interrupted is completed by importing again.
 """
 

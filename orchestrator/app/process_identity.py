@@ -1,6 +1,6 @@
 """Process identity: a string by which another process on the same machine can tell whether this one is still running.
 
-Law: `has_ended` is true only where that is certain. A process that cannot be seen from here (on another machine, in another
+Rule: `has_ended` is true only where that is certain. A process that cannot be seen from here (on another machine, in another
 container, without /proc) may be running.
 """
 

@@ -1,6 +1,6 @@
 """The orchestrator as a process: opens the adapters, wires the parts of the control loop, and runs until it is told to stop.
 
-Law: stopping the orchestrator stops no session. Containers go on, and the next orchestrator adopts what runs.
+Rule: stopping the orchestrator stops no session. Containers go on, and the next orchestrator adopts what runs.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ async def orchestrate(
         reprobing=Reprobing(
             tables.catalogue,
             probes,
-            interval_s=settings.recovery_interval_s,
+            interval_s=settings.reprobe_interval_s,
             awaited=supervisor.awaited,
             tell=supervisor.tell,
             now=now,

@@ -20,6 +20,13 @@ PREFIX = "FAILOVER_"
 
 _LONGEST_SIGNATURE_S = 7 * 24 * 3600
 
+_FORMER_NAMES = {
+    "sweep_interval_s": "playlist_poll_interval_s",
+    "recovery_interval_s": "reprobe_interval_s",
+    "first_look_interval_s": "first_probe_interval_s",
+}
+"""Names of settings before they were renamed. They are still read, because an environment or a data directory may hold them."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting, its unit and its default. `.env.example` is generated from here."""
@@ -72,10 +79,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     node_memory_mb: float | None = None  # at 45 or 220 each
 
     # The orchestrator
-    sweep_interval_s: float = 1.0
+    playlist_poll_interval_s: float = 1.0
     resync_interval_s: float = 1.0
-    recovery_interval_s: float = 120.0
-    first_look_interval_s: float = 5.0  # sources that were never probed are looked for, and probed a few at a time
+    reprobe_interval_s: float = 120.0
+    first_probe_interval_s: float = 5.0  # sources that were never probed are looked for, and probed a few at a time
     retention_interval_s: float = 30.0
     segment_retention_s: float = 60.0  # after a segment has left the window
     ended_retention_s: float = 3600.0  # playlists, segments and logs of ended sessions
@@ -98,6 +105,10 @@ def read(environ: Mapping[str, str]) -> Settings:
         if not variable.startswith(PREFIX) or variable.startswith(f"{PREFIX}TEST_"):
             continue
         name = variable.removeprefix(PREFIX).lower()
+        if name in _FORMER_NAMES:
+            name = _FORMER_NAMES[name]
+            if environ.get(f"{PREFIX}{name.upper()}"):
+                raise BadSetting(f"{variable}: is now called {PREFIX}{name.upper()}, which is set as well")
         if name not in fields and name.removesuffix("_file") in fields:
             name = name.removesuffix("_file")
             if environ.get(f"{PREFIX}{name.upper()}"):
@@ -119,7 +130,7 @@ def read(environ: Mapping[str, str]) -> Settings:
 
 def unknown(environ: Mapping[str, str]) -> tuple[str, ...]:
     """The variables that `read` would refuse because no setting has their names."""
-    fields = {field.name for field in msgspec.structs.fields(Settings)}
+    fields = {field.name for field in msgspec.structs.fields(Settings)} | _FORMER_NAMES.keys()
     ours = (each for each in environ if each.startswith(PREFIX) and not each.startswith(f"{PREFIX}TEST_"))
     return tuple(each for each in ours if not {name := each.removeprefix(PREFIX).lower(), name.removesuffix("_file")} & fields)
 

@@ -1,14 +1,14 @@
 """Connection ledger: which attempts and probes hold how many connections of which provider.
 
-Law: nothing is started that would take more connections than a provider allows. An attempt holds a connection from the decision
-that starts it until its container has been seen not to run (where the engine does not answer, it still holds it: law 3). A
+Rule: nothing is started that would take more connections than a provider allows. An attempt holds a connection from the
+decision that starts it until its container is seen not to run. While the engine does not answer, it still holds it (law 3). A
 probe holds one for as long as it runs.
 
-The ledger is data without I/O: to ask what is free and to take it happens without an await in between, so two sessions that
-decide at the same time cannot both take the last connection.
+The ledger is data without I/O. No await lies between asking what is free and taking it, so two sessions that decide at the
+same time cannot both take the last connection.
 
-Sessions come before probes: a provider is not full because of probes, they are cancelled instead. A session may hand its own
-connection on to its next attempt, once the container that holds it is gone; so a limit that is lowered ends no session.
+Sessions come before probes: a probe is cancelled where a session needs its connection. A session may hand its own connection
+on to its next attempt, once the container that holds it is gone; so a limit that is lowered ends no session.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from orchestrator.core.model import (
     StartAttempt,
     Unavailable,
 )
-from orchestrator.core.source.first_probes import room
+from orchestrator.core.source.first_probes import free_for_first_probes
 
 
 class ConnectionLedger:
@@ -177,8 +177,8 @@ class ConnectionLedger:
         waited_for = {provider_id for waits in self._waiting.values() for provider_id in waits.values()}
         limits = {each.id: each.max_connections for each in self._providers.values() if each.max_connections is not None}
         return {
-            provider_id: 0 if provider_id in waited_for or not self.known else room(limit, self.in_use(provider_id))
-            for provider_id, limit in limits.items()
+            each: 0 if each in waited_for or not self.known else free_for_first_probes(limit, self.in_use(each))
+            for each, limit in limits.items()
         }
 
     def refuses_probe(self, source: Source) -> str | None:

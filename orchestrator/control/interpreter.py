@@ -1,6 +1,6 @@
 """Interpreter: applies the actions of a decision, after the decision has been committed.
 
-Law: every action is idempotent, so a crash in between is repaired by observing again. A container that the engine refuses to
+Rule: every action is idempotent, so a crash in between is repaired by observing again. A container that the engine refuses to
 start is kept in memory and shown to the next observation as a refused container, so that `decide` answers it like any failure.
 """
 
@@ -34,7 +34,7 @@ from orchestrator.core.model import (
     StartAttempt,
     StopAttempt,
 )
-from orchestrator.core.reading import event_payload
+from orchestrator.core.presentation import event_payload
 from orchestrator.core.session import choice
 from orchestrator.errors import BusUnavailable, FailoverError, Temporary
 from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore

@@ -75,7 +75,7 @@ class PlaylistPoller:
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
 
     def playlist(self, session_id: str) -> Playlist | Absent | Unknown:
-        """What is known now; asks nobody."""
+        """What is known now, without a request."""
         followed = self._followed.get(session_id)
         return Unknown("not followed") if followed is None else followed.seen
 

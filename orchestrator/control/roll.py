@@ -83,18 +83,18 @@ async def _swap(
                 await sessions.switch(session.id, SAME)
                 asked = True
                 await nudge(session.id)
-            verdict = await _verdict(sessions, (await sessions.get(session.id)).session, before)
+            result = await _result(sessions, (await sessions.get(session.id)).session, before)
         except NotFound:
             return RollResult(session.id, Outcome.PASSED, "its row has gone")
         except Temporary:
-            verdict = None  # it says nothing about the swap: read again
-        if verdict is not None:
-            return verdict
+            result = None  # it says nothing about the swap: read again
+        if result is not None:
+            return result
         await asyncio.sleep(_LOOK_S)
     return RollResult(session.id, Outcome.FAILED, f"not done within {limit_s:.0f} s")
 
 
-async def _verdict(sessions: Sessions, session: Session, before: int) -> RollResult | None:
+async def _result(sessions: Sessions, session: Session, before: int) -> RollResult | None:
     """None: the swap is under way."""
     if session.phase is Phase.ENDED or session.desired is Desired.STOP:
         return RollResult(session.id, Outcome.PASSED, session.end_reason or "it has ended")

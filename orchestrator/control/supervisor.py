@@ -1,9 +1,9 @@
 """Supervisor: for each session the loop wake, observe, decide, commit, apply. Sessions are worked on concurrently, and each one
 serially.
 
-Law: an event never says what to do. A Docker event, a nudge, a row, a timer or a playlist only wakes a session; what to do
-follows from observing it. A timer costs no I/O while nothing is wrong: `decide` is pure, so it is first called with what is
-already known, and only if it would act is the session observed anew.
+Rule: an event only wakes a session. Whatever wakes it (a Docker event, a nudge, a row, a timer, a playlist), the session is
+then observed, and the decision follows from the observation alone. A timer costs no I/O while nothing is wrong: `decide` is
+pure, so it is first called with what is already known, and only if it would act is the session observed anew.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from orchestrator.ports import Tables
 
 log = logging.getLogger(__name__)
 
-_FIRST_LOOKS = 32  # at once: when many sessions start, those that have begun are finished first, or all would be late
+_NEW_AT_ONCE = 32  # sessions that are decided for the first time: when many start, those that have begun are finished first
 _MAX_STEPS = 20  # without a pause; a session that needs more is looked at again after a moment
 _RETRY_S = 1.0
 
@@ -73,7 +73,7 @@ class Supervisor:
         self._may_act = may_act
         self._now = now
         self._works: dict[str, SessionWork] = {}
-        self._first_looks = asyncio.Semaphore(_FIRST_LOOKS)
+        self._new_sessions = asyncio.Semaphore(_NEW_AT_ONCE)
 
     # --- waking -------------------------------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ class Supervisor:
             if work.session is None or work.observation is None:
                 continue
             stable_s = work.observation.channel_policy.failback_stable_s
-            for source in choice.better(work.session, work.observation):
+            for source in choice.failback_candidates(work.session, work.observation):
                 _, least_s = waited.get(source.id, (source, stable_s))
                 waited[source.id] = source, min(stable_s, least_s)
         return waited
@@ -156,7 +156,7 @@ class Supervisor:
             work.pending = False
             steps += 1
             try:
-                async with self._first_looks if work.asked_at is None else contextlib.nullcontext():
+                async with self._new_sessions if work.asked_at is None else contextlib.nullcontext():
                     again = await self._step(session_id, work)
             except Stale:
                 again = work.outdated = True

@@ -2,7 +2,7 @@
 supervisor, and only it, takes them out.
 
 It is created before the parts of the control loop and given to them, so that none of them needs to know the supervisor. A
-session stands in it once, however often it is woken before it is taken: the queue is no longer than there are sessions.
+session is in the queue at most once, however often it is woken, so the queue is never longer than the number of sessions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a channel and a source can hold, whoever writes them: the API's bodies and imported playlists keep the same bounds.
+"""The longest values that a channel and a source can have: the same for the API's bodies and for imported playlists.
 
 Lengths are in characters.
 """

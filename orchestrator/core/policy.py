@@ -1,4 +1,4 @@
-"""The numbers that the rules use. They come from the settings; the core has no other knob."""
+"""The numbers that the rules use. They come from the settings; nothing else configures the core."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     stall_factor: float = 1.5  # a playlist is stalled when unchanged for this many target durations ...
     stall_margin_s: float = 1.0  # ... and this much
     fault_memory_s: float = 60.0  # faults that are not the source's are counted within this time
-    probe_fresh_s: float = 10.0  # a verdict this recent is not asked for again
+    probe_fresh_s: float = 10.0  # a source whose last probe is more recent is not probed again
     probe_patience_s: float = 0.75  # so long a healthy source waits for the probe of a better one
     probe_limit_s: float = 8.0  # so long a request waits for probes at all
     connection_patience_s: float = 2.0  # so long a request waits for a connection: the viewer's last session may just be ending

@@ -1,7 +1,7 @@
 """Rules about rows and containers: do they agree?
 
-Law: what may pass by itself within seconds (a container that is just being removed) is a finding only where two snapshots, some
-seconds apart, both show it.
+Rule: a state that may end by itself within seconds (a container that is just being removed) is a finding only if two snapshots,
+some seconds apart, both show it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Gathers the facts that the doctor's rules judge.
 
-Law: all parts are asked at the same time, each with a time limit, so that one that does not answer does not hide the others.
+Rule: all parts are asked at the same time, each with a time limit, so that one that does not answer does not hide the others.
 """
 
 from __future__ import annotations

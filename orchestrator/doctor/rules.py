@@ -1,6 +1,6 @@
 """The doctor's rules: pure functions from facts to findings. gathering.py collects the facts.
 
-Law: no finding follows from a part that did not answer (law 3); that it did not answer is the finding then.
+Law: no finding follows from a part that did not answer (law 3); then the finding is that it did not answer.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """History retention: deletes sessions that ended long ago, with their attempts and events, in short transactions.
 
-Law: a session that has not ended is never deleted, however old its events are. A session's row outlives its objects in the
+Rule: a session that has not ended is never deleted, however old its events are. A session's row outlives its objects in the
 store, because segment retention reads in the row when the objects may go.
 """
 

@@ -1,6 +1,6 @@
 """Removes containers that belong to no session: those of sessions that have ended, and those whose session has no row.
 
-Law: a container without a row is removed only after a grace period, because the container may be younger than what was read.
+Rule: a container without a row is removed only after a grace period, because the container may be younger than what was read.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Segment retention: deletes objects from the store, in bulk, once no player can ask for them any more.
 
-Law: a segment is deleted only after it has been out of the playlist's window for so long that no player can hold a playlist
+Rule: a segment is deleted only after it has been out of the playlist's window for so long that no player can hold a playlist
 that lists it (RFC 8216, 6.2.2). A session's playlists, segments and logs are deleted together, some time after it has ended.
 
-Which objects exist is read from the store in each pass. The only thing in memory is since when a segment has been out of the
-window, so a restart delays deletions and does nothing else. Whatever one session's container has written, the other sessions
-get their turn.
+Which objects exist is read from the store in each pass. Only the time since when a segment has been out of the window is
+kept in memory, so a restart delays deletions and has no other effect. A playlist that cannot be read does not stop the
+deletions of other sessions.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 _REFUSALS = 3  # so many sessions in a row whose objects cannot be read: the store itself is at fault
 
-Place = tuple[int, int]
-"""A segment's place in its session: attempt and number. In a playlist places ascend."""
+Position = tuple[int, int]
+"""A segment's position in its session: attempt and number. In a playlist positions ascend."""
 
 
 class SegmentRetention:
@@ -34,7 +34,7 @@ class SegmentRetention:
         self._store = store
         self._sessions = sessions
         self._settings = settings
-        self._firsts: dict[str, deque[tuple[float, Place]]] = {}  # session -> (seen at, the first place that was listed)
+        self._firsts: dict[str, deque[tuple[float, Position]]] = {}  # session -> (seen at, the first position that was listed)
 
     async def delete_unlisted(self, now: float) -> int:
         """One pass; returns how many objects were deleted. Raises StoreUnavailable, DatabaseUnavailable."""
@@ -80,12 +80,12 @@ class SegmentRetention:
             return 0
         playlist = found[0]
         firsts = self._firsts.setdefault(session_id, deque())
-        firsts.append((now, bucket.place_of(playlist.segments[0].uri)))
+        firsts.append((now, bucket.segment_position(playlist.segments[0].uri)))
         long_ago = now - self._kept_s(playlist)
         while len(firsts) > 1 and firsts[1][0] <= long_ago:
             firsts.popleft()
         seen_at, first = firsts[0]
-        out = [key for key in keys if bucket.place_of(key) < first] if seen_at <= long_ago else []
+        out = [key for key in keys if bucket.segment_position(key) < first] if seen_at <= long_ago else []
         if out:
             await self._store.delete(out)
         return len(out)

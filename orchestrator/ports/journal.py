@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Protocol
 
 from orchestrator.core.model import Event
-from orchestrator.core.reading.journal import JournalEntry
-from orchestrator.core.reading.timeline import Delivery
+from orchestrator.core.presentation.day_history import Delivery
+from orchestrator.core.presentation.journal import JournalEntry
 
 
 class Journal(Protocol):
     """Events of all sessions, and the history of a channel. All raise DatabaseUnavailable."""
 
     async def entries(self, after: int, limit: int = 1000) -> tuple[JournalEntry, ...]:
-        """In order, with cursors greater than `after`. Entries after a gap may not be final yet (core/reading/journal.py)."""
+        """In order, with cursors greater than `after`. Those after a gap may not be final yet: core/presentation/journal.py."""
 
     async def newest(self, limit: int = 100) -> tuple[JournalEntry, ...]:
         """The last entries, in order."""

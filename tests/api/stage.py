@@ -26,7 +26,7 @@ from orchestrator.core.model import (
     Record,
     Session,
 )
-from orchestrator.core.reading import event_payload
+from orchestrator.core.presentation import event_payload
 from orchestrator.errors import BusUnavailable
 from orchestrator.ports import PROBES, EventBus, Prober, SessionRow, Tables
 from tests.words import happened, why

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from api.http import problem_page
 from api.http.problem_document import Problem
-from orchestrator.core.reading.viewer_reason import ViewerReason
+from orchestrator.core.presentation.viewer_reason import ViewerReason
 from tests.api.conftest import SETTINGS
 from tests.api.stage import Stage, calling, rewire
 from tests.api.test_bad_input import assert_problem

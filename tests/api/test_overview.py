@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from api.console import listed_segments
 from api.console.source_label import label_of
 from orchestrator.core.model import Decision, Ended, EventType
-from orchestrator.core.reading.event_payload import timestamp
+from orchestrator.core.presentation.event_payload import timestamp
 from orchestrator.ports import OrchestratorRow
 from tests.api.stage import KEY, Stage, calling
 from tests.fakes.event_bus import FakeEventBus
@@ -265,7 +265,7 @@ async def test_a_strip_goes_on_where_it_was_read_before(
     tables.sessions._rows[session.id] = replace(
         tables.sessions._rows[session.id], session=replace(session, created_at=now - 60)
     )
-    strips = app.state.timelines
+    strips = app.state.day_histories
     at = now
     monkeypatch.setattr(strips, "_clock", lambda: at)
     asked: list[float] = []

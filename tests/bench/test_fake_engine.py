@@ -15,7 +15,7 @@ from orchestrator.ports import Launch
 from tests.servers import Seaweed
 from tests.support import eventually
 from transcoder.publish.media_playlist import MediaPlaylist
-from transcoder.publish.playlist_laws import violations
+from transcoder.publish.playlist_rules import violations
 
 SOURCE = Source(id="x", channel_id="c", url="http://source.test/", media=MEDIA)
 

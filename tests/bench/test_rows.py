@@ -1,5 +1,5 @@
-"""Every row of the bench can be measured: once, as child processes, with short segments. How long it takes is nobody's verdict
-here (no test fails by the clock); that it can be taken, and of what it consists, is."""
+"""Every row of the bench can be measured: once, as child processes, with short segments. No test here
+fails because of a time; each checks that the row can be measured, and which parts it has."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ async def _edit(mock: Mock, page: Page) -> None:
         "detail": "policy.failback_stable_s: Expected `float` <= 86400.0",
     }  # fmt: skip
     await page.get_by_role("button", name=f"Edit {channel['name']}", exact=True).click()
-    await page.get_by_label("Back after it was healthy for").fill("1000000")
+    await page.get_by_label("Return to a source after it was healthy for").fill("1000000")
     await page.get_by_role("button", name="Save").click()
     await page.get_by_text("86,400 at most").wait_for()
 
@@ -161,7 +161,7 @@ async def _edit_provider(mock: Mock, page: Page) -> None:
     await page.get_by_role("button", name="Edit Acme TV").click()
     await page.get_by_label("Name", exact=True).fill("Orbit")
     await page.get_by_role("button", name="Save").click()
-    await page.get_by_text("taken already").wait_for()
+    await page.get_by_text("already in use").wait_for()
 
 
 async def _add_refused(mock: Mock, page: Page) -> None:
@@ -169,7 +169,7 @@ async def _add_refused(mock: Mock, page: Page) -> None:
         "status": 422, "title": "Invalid input", "field": "sources[1].url", "detail": "sources[1].url: the host is missing",
     }  # fmt: skip
     await page.get_by_label("Name", exact=True).fill("News")
-    await page.get_by_label("Sources, one address a line").fill("http://a.example/1.ts\nhttp:///1.ts")
+    await page.get_by_label("Sources: one address per line").fill("http://a.example/1.ts\nhttp:///1.ts")
     await page.get_by_role("button", name="Add channel").click()
     await page.get_by_text("names no host").wait_for()
 

@@ -107,7 +107,7 @@ async def test_a_form_is_filled_in_by_keyboard_and_a_refusal_stands_beside_its_f
         }  # fmt: skip
         await number.fill("7")
         await page.keyboard.press("Enter")
-        stable = page.get_by_label("Back after it was healthy for")
+        stable = page.get_by_label("Return to a source after it was healthy for")
         await expect(stable).to_be_focused()
         await expect(stable).to_have_accessible_description("1 at least.")
         await expect(number).to_have_attribute("aria-invalid", "false")
@@ -140,7 +140,7 @@ async def test_what_is_deleted_is_named_first_and_the_focus_goes_on(browser: Bro
 
         await page.get_by_role("button", name="Delete channel").click()
         question = page.get_by_role("dialog")
-        await expect(question).to_contain_text(f"Its {len(channel['sources'])} sources and its settings go for good.")
+        await expect(question).to_contain_text(f"Its {len(channel['sources'])} sources and its settings are deleted.")
         await expect(question).to_contain_text(watching[0]["viewer"])
         await expect(question).to_contain_text(f"{mock.fixture.channels[-1]['name']} fails over to it")
         await page.keyboard.press("Enter")  # the focus is on "Cancel"

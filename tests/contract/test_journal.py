@@ -22,8 +22,8 @@ from orchestrator.core.model import (
     Record,
     Session,
 )
-from orchestrator.core.reading.journal import JournalEntry, position, settled
-from orchestrator.core.reading.timeline import Run
+from orchestrator.core.presentation.day_history import Run
+from orchestrator.core.presentation.journal import JournalEntry, position, settled
 from orchestrator.ports import ChannelRow, NewSource, Tables
 from tests.postgres_server import PostgresServer
 from tests.records import record

@@ -35,7 +35,7 @@ from tests.servers import WRITER_ACCESS_KEY, WRITER_BUCKET, WRITER_SECRET_KEY, S
 from tests.support import eventually
 from transcoder import bucket
 from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
-from transcoder.publish.playlist_laws import violations
+from transcoder.publish.playlist_rules import violations
 from transcoder.publish.playlist_syntax import LIMIT_BYTES
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"

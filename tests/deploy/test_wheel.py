@@ -59,10 +59,10 @@ def run(installed: Path, directory: Path, *words: str) -> subprocess.CompletedPr
 def test_it_holds_the_product_and_no_lab(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as files:
         names = files.namelist()
-    rooms = {name.partition("/")[0] for name in names}
-    metadata = {room for room in rooms if room.endswith(".dist-info")}
+    packages = {name.partition("/")[0] for name in names}
+    metadata = {package for package in packages if package.endswith(".dist-info")}
     assert len(metadata) == 1
-    assert rooms - metadata == {"api", "failover", "orchestrator", "transcoder"}
+    assert packages - metadata == {"api", "failover", "orchestrator", "transcoder"}
     pages = [name for name in names if name.startswith("api/web/")]
     assert {Path(page).suffix for page in pages} >= {".html", ".js", ".css"}, "the pages are built"
     assert all(page.startswith("api/web/dist/") for page in pages)

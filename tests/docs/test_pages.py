@@ -53,8 +53,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @each_page_of_today
 def test_the_paths_that_a_page_names_are_there(page: Path) -> None:
-    rooms = "orchestrator|transcoder-image|api|failover|lab|infra|tests|docs|bench"
-    named = re.findall(rf"`((?:{rooms})/[\w./-]*)`", prose(page))
+    directories = "orchestrator|transcoder-image|api|failover|lab|infra|tests|docs|bench"
+    named = re.findall(rf"`((?:{directories})/[\w./-]*)`", prose(page))
     named += re.findall(r"`(compose[\w.]*\.yaml|pyproject\.toml|\.env\.example|requirements[\w-]*\.lock)`", prose(page))
     bases = [ROOT, ROOT / page.parent, ROOT / "infra/terraform"]
     assert [each for each in named if not any((base / each).exists() for base in bases)] == []

@@ -55,7 +55,7 @@ class Stage:
                 # Half of what the product has by default, so that the tests take half the time.
                 "segment_s": 1.0, "stall_limit_s": 1.5,
                 # What a test's source sees comes from the test alone
-                "first_look_interval_s": 3600.0,
+                "first_probe_interval_s": 3600.0,
             }  # fmt: skip
             async with LocalDeployment(Settings(**chosen | settings), data_dir, port=free_port()) as stack:
                 headers = {"Authorization": f"Bearer {stack.settings.admin_key}"}

@@ -57,7 +57,7 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """As everybody's, but new sources are probed in the background."""
     data_dir = tmp_path_factory.mktemp("console")
-    async with Stage.open(data_dir, seaweed, redis_server, runtime=runtime, first_look_interval_s=1.0) as opened:
+    async with Stage.open(data_dir, seaweed, redis_server, runtime=runtime, first_probe_interval_s=1.0) as opened:
         yield opened
 
 
@@ -93,7 +93,7 @@ async def test_channels_come_in_by_form_and_by_import(console: Console, lab: Lab
     assert await violations(page) == []
     await page.get_by_role("link", name="Import a playlist, or add a channel").click()
     await page.get_by_label("Name", exact=True).fill("By hand")
-    await page.get_by_label("Sources, one address a line").fill(f"{lab['a'].hls_url}\n{lab['b'].hls_url}\n{lab['c'].hls_url}")
+    await page.get_by_label("Sources: one address per line").fill(f"{lab['a'].hls_url}\n{lab['b'].hls_url}\n{lab['c'].hls_url}")
     await console.button("Add channel").click()
     await expect(page.get_by_role("heading", name="By hand")).to_be_visible()
     await expect(page.locator(".sources > li")).to_have_count(3)
@@ -205,19 +205,19 @@ async def test_a_channel_and_a_provider_are_administered(console: Console, lab: 
     await row.get_by_role("button", name="Edit").click()
     await dialog.get_by_label("Name", exact=True).fill("Acme TV")
     await console.button("Save").click()
-    await refused("Name", "This is taken already.")
+    await refused("Name", "This is already in use.")
     assert await violations(page) == []
     await page.keyboard.press("Escape")
     beta = next(each for each in await console.get("/v1/providers") if each["name"] == "Beta TV")
 
     await page.get_by_role("link", name="Add channels").click()
     await page.get_by_label("Name", exact=True).fill("Passing")
-    await page.get_by_label("Sources, one address a line").fill(f"{lab['e'].hls_url}\nftp://x.test/")
+    await page.get_by_label("Sources: one address per line").fill(f"{lab['e'].hls_url}\nftp://x.test/")
     await console.button("Add channel").click()
-    await expect(page.get_by_label("Sources, one address a line")).to_have_accessible_description(
+    await expect(page.get_by_label("Sources: one address per line")).to_have_accessible_description(
         re.compile("Address 2: the address must begin with")
     )
-    await page.get_by_label("Sources, one address a line").fill(lab["e"].hls_url)
+    await page.get_by_label("Sources: one address per line").fill(lab["e"].hls_url)
     await console.button("Add channel").click()
     await expect(page.get_by_role("heading", name="Passing")).to_be_visible()
 

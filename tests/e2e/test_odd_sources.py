@@ -39,7 +39,7 @@ async def lab() -> AsyncIterator[Lab]:
 async def stage(
     seaweed: Seaweed, redis_server: RedisServer, runtime: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stage]:
-    settings = {"segment_s": 2.0, "stall_limit_s": 3.0, "recovery_interval_s": 2.0}
+    settings = {"segment_s": 2.0, "stall_limit_s": 3.0, "reprobe_interval_s": 2.0}
     async with Stage.open(tmp_path_factory.mktemp("stack"), seaweed, redis_server, runtime=runtime, **settings) as opened:
         yield opened
 

@@ -1,4 +1,4 @@
-"""What an operator does with a whole deployment, on a real engine, store and processes: roll, drain, doctor, sweep."""
+"""What an operator does with a whole deployment, on a real engine, store and processes: roll, drain, doctor, retention."""
 
 from __future__ import annotations
 

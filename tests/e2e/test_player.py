@@ -49,7 +49,7 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """Segments and the stall limit as the product has them by default: a viewer's buffer is what it would be. What has
     failed is probed again soon."""
-    settings = {"segment_s": SEGMENT_S, "stall_limit_s": 3.0, "recovery_interval_s": 2.0}
+    settings = {"segment_s": SEGMENT_S, "stall_limit_s": 3.0, "reprobe_interval_s": 2.0}
     async with Stage.open(
         tmp_path_factory.mktemp("stack", numbered=True), seaweed, redis_server, runtime=runtime, **settings
     ) as opened:

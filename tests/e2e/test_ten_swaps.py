@@ -67,7 +67,7 @@ async def stage(
     seaweed: Seaweed, redis_server: RedisServer, runtime: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stage]:
     """Segments of 2 s, as the product has them; what has failed is probed again soon; segments stay for the whole test."""
-    settings = {"segment_s": SEGMENT_S, "stall_limit_s": 3.0, "recovery_interval_s": 2.0, "segment_retention_s": 600.0}
+    settings = {"segment_s": SEGMENT_S, "stall_limit_s": 3.0, "reprobe_interval_s": 2.0, "segment_retention_s": 600.0}
     directory = tmp_path_factory.mktemp("stack")
     async with Stage.open(directory, seaweed, redis_server, runtime=runtime, **settings) as opened:
         yield opened

@@ -38,7 +38,7 @@ def raised(error: Exception) -> Any:
 def test_whatever_is_said_is_one_object_in_one_line(said: str) -> None:
     line = json_lines().format(record("%s", said))
     assert len(line.splitlines()) == 1
-    assert json.loads(line) == {"at": "2023-11-14T22:13:20.250Z", "level": "ERROR", "room": "api.app", "message": said}
+    assert json.loads(line) == {"at": "2023-11-14T22:13:20.250Z", "level": "ERROR", "logger": "api.app", "message": said}
 
 
 def test_a_traceback_is_a_field() -> None:
@@ -151,7 +151,7 @@ async def test_every_part_says_json_and_nothing_else(tmp_path: Path, part: str, 
     upgrade(env["FAILOVER_DATABASE_URL"])
     found = await spoken("-m", "failover", part, env=env, until=said)
     assert any(said in each["message"] for each in found), found
-    assert {"at", "level", "room", "message"} <= set.intersection(*(set(each) for each in found))
+    assert {"at", "level", "logger", "message"} <= set.intersection(*(set(each) for each in found))
 
 
 @pytest.mark.parametrize(

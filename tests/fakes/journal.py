@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from msgspec import convert
 
 from orchestrator.core.model import Event
-from orchestrator.core.reading.journal import JournalEntry
-from orchestrator.core.reading.timeline import Delivery, Run
+from orchestrator.core.presentation.day_history import Delivery, Run
+from orchestrator.core.presentation.journal import JournalEntry
 from orchestrator.errors import DatabaseUnavailable
 
 if TYPE_CHECKING:

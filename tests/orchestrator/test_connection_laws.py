@@ -43,7 +43,7 @@ class Accounting(History):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        self.world.settings = replaced(self.world.settings, recovery_interval_s=10.0)
+        self.world.settings = replaced(self.world.settings, reprobe_interval_s=10.0)
         self.world.__enter__()
         self.channels: list[Channel] = []
         self.requested: set[str] = set()

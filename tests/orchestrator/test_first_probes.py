@@ -75,7 +75,7 @@ def test_with_one_connection_they_are_known_one_after_the_other_and_a_session_ta
 def test_who_asks_and_recovery_come_first() -> None:
     with World() as world:
         world.stop_orchestrator()
-        world.settings = replaced(world.settings, recovery_interval_s=7.0)
+        world.settings = replaced(world.settings, reprobe_interval_s=7.0)
         world.start_orchestrator()
         world.accounts.open("acme", 1)
         names = crowd(world, 30, "@acme", answers_after_s=3.0)
@@ -144,7 +144,7 @@ async def test_on_real_sql_an_import_is_known_without_anybody_asking(database_ur
     tables = open_tables(database_url)
     prober = FakeProber()
     prober.results["http://h1.test/"] = ProbeResult(None, "404 Not Found")
-    settings = Settings(origin_url="http://cdn.test/hls", first_look_interval_s=0.1)
+    settings = Settings(origin_url="http://cdn.test/hls", first_probe_interval_s=0.1)
     try:
         provider = await tables.providers.add("Acme", 2)
         added = [

@@ -25,11 +25,11 @@ async def test_the_file_is_touched_for_as_long_as_the_loop_runs(tmp_path: Path, 
 
 async def test_a_disk_that_was_full_does_not_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness_file, "TOUCH_INTERVAL_S", 0.01)
-    room = tmp_path / "later"
-    async with liveness_file.keep_touched(str(room / "healthy")):
+    directory = tmp_path / "later"
+    async with liveness_file.keep_touched(str(directory / "healthy")):
         await asyncio.sleep(0.03)
-        room.mkdir()
-        await eventually((room / "healthy").exists)
+        directory.mkdir()
+        await eventually((directory / "healthy").exists)
 
 
 async def test_without_a_file_nothing_runs() -> None:

@@ -14,11 +14,11 @@ from orchestrator.app.settings import Settings
 from orchestrator.errors import DatabaseUnavailable, NotLeading
 from tests.support import eventually
 
-OFTEN = Settings(sweep_interval_s=0.02, resync_interval_s=0.02, recovery_interval_s=0.02, retention_interval_s=0.02,
-                 first_look_interval_s=0.02)  # fmt: skip
+OFTEN = Settings(playlist_poll_interval_s=0.02, resync_interval_s=0.02, reprobe_interval_s=0.02, retention_interval_s=0.02,
+                 first_probe_interval_s=0.02)  # fmt: skip
 
 
-class Rooms:
+class CountedWork:
     """Each job's work, counted; `work` says what happens in it."""
 
     def __init__(self) -> None:
@@ -79,12 +79,12 @@ class Rooms:
 async def test_every_job_goes_on_whatever_happens_in_it(
     error: Exception | None, level: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rooms = Rooms()
-    rooms.error = error
-    periodic_jobs = rooms.jobs()
+    counted = CountedWork()
+    counted.error = error
+    periodic_jobs = counted.jobs()
     periodic_jobs.start()
     often = ("look", "rows", "reprobing", "retention")
-    await eventually(lambda: all(rooms.runs.get(name, 0) >= 3 for name in often), every_s=0.01)
+    await eventually(lambda: all(counted.runs.get(name, 0) >= 3 for name in often), every_s=0.01)
     periodic_jobs.close()
     assert {record.levelno for record in caplog.records if record.name == "orchestrator.app.periodic"} == (
         {level} if level else set()
@@ -92,23 +92,23 @@ async def test_every_job_goes_on_whatever_happens_in_it(
 
 
 async def test_a_job_that_takes_long_is_not_run_beside_itself() -> None:
-    rooms = Rooms()
-    rooms.takes_s = 0.15
-    periodic_jobs = rooms.jobs()
+    counted = CountedWork()
+    counted.takes_s = 0.15
+    periodic_jobs = counted.jobs()
     periodic_jobs.start()
-    await eventually(lambda: rooms.runs.get("look", 0) >= 3, every_s=0.01)
+    await eventually(lambda: counted.runs.get("look", 0) >= 3, every_s=0.01)
     periodic_jobs.close()
-    assert rooms.most_at_once == 1
+    assert counted.most_at_once == 1
 
 
 async def test_closed_jobs_run_no_more() -> None:
-    rooms = Rooms()
-    periodic_jobs = rooms.jobs()
+    counted = CountedWork()
+    periodic_jobs = counted.jobs()
     periodic_jobs.start()
-    await eventually(lambda: rooms.runs.get("look"), every_s=0.01)
+    await eventually(lambda: counted.runs.get("look"), every_s=0.01)
     periodic_jobs.close()
     await asyncio.sleep(0.0)
-    runs = dict(rooms.runs)
+    runs = dict(counted.runs)
     await asyncio.sleep(0.1)
-    assert rooms.runs == runs
+    assert counted.runs == runs
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -1,4 +1,4 @@
-"""What the sweep says of playlists, and what it takes to know."""
+"""What the playlist poller says of playlists, and how many requests it needs for that."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ class Rig:
         self.woken: list[str] = []
         self.now = T
         self.tasks = TaskGroup()
-        self.sweep = PlaylistPoller(self.store, self.tasks, self.woken.append, lambda: self.now)
+        self.poller = PlaylistPoller(self.store, self.tasks, self.woken.append, lambda: self.now)
 
     async def look(self, after_s: float = 1.0) -> None:
         self.now += after_s
-        await self.sweep.look()
+        await self.poller.look()
 
     def playlist(self, session_id: str = "s") -> Playlist:
-        seen = self.sweep.playlist(session_id)
+        seen = self.poller.playlist(session_id)
         assert isinstance(seen, Playlist)
         return seen
 
@@ -82,30 +82,30 @@ def rig() -> Rig:
 async def test_who_is_not_followed_is_unknown_and_costs_nothing(rig: Rig) -> None:
     rig.store.lists_segment("s", 1, 0)
     await rig.look()
-    assert isinstance(rig.sweep.playlist("s"), Unknown)
-    assert not rig.sweep.follows("s")
+    assert isinstance(rig.poller.playlist("s"), Unknown)
+    assert not rig.poller.follows("s")
     assert rig.store.reads == []
     assert rig.woken == []
 
 
 async def test_a_first_look_reads_the_playlist(rig: Rig) -> None:
     rig.store.lists_segment("s", 3, 0)
-    await rig.sweep.look_at("s")
-    assert rig.sweep.playlist("s") == Playlist(attempt=3, changed_at=T, target_duration_s=3, since=T, at=T)
+    await rig.poller.look_at("s")
+    assert rig.poller.playlist("s") == Playlist(attempt=3, changed_at=T, target_duration_s=3, since=T, at=T)
     assert rig.woken == ["s"]
 
 
 async def test_where_there_is_none_it_is_absent_since_then(rig: Rig) -> None:
-    await rig.sweep.look_at("s")
+    await rig.poller.look_at("s")
     await rig.look(5.0)
-    assert rig.sweep.playlist("s") == Absent(since=T, at=T + 5.0)
+    assert rig.poller.playlist("s") == Absent(since=T, at=T + 5.0)
 
 
 async def test_one_list_says_of_all_which_advanced(rig: Rig) -> None:
     names = [f"s-{n}" for n in range(50)]
     for name in names:
         rig.store.lists_segment(name, 1, 0)
-        await rig.sweep.look_at(name)
+        await rig.poller.look_at(name)
     rig.store.reads.clear()
     rig.woken.clear()
     for name in names[:10]:
@@ -119,7 +119,7 @@ async def test_one_list_says_of_all_which_advanced(rig: Rig) -> None:
 
 
 async def test_a_playlist_that_appears_is_read_and_told(rig: Rig) -> None:
-    await rig.sweep.look_at("s")
+    await rig.poller.look_at("s")
     rig.store.lists_segment("s", 1, 0)
     await rig.look()
     assert rig.playlist().attempt == 1
@@ -128,11 +128,11 @@ async def test_a_playlist_that_appears_is_read_and_told(rig: Rig) -> None:
 
 async def test_a_playlist_that_vanishes_is_absent_since_then(rig: Rig) -> None:
     rig.store.lists_segment("s", 1, 0)
-    await rig.sweep.look_at("s")
+    await rig.poller.look_at("s")
     rig.store.objects_by_key.clear()
     await rig.look(60.0)
     await rig.look(2.0)
-    assert rig.sweep.playlist("s") == Absent(since=T + 60.0, at=T + 62.0)
+    assert rig.poller.playlist("s") == Absent(since=T + 60.0, at=T + 62.0)
     rig.store.lists_segment("s", 1, 0)
     await rig.look()
     assert rig.playlist().attempt == 1
@@ -140,8 +140,8 @@ async def test_a_playlist_that_vanishes_is_absent_since_then(rig: Rig) -> None:
 
 async def test_a_takeover_is_read_where_somebody_waits_for_it(rig: Rig) -> None:
     rig.store.lists_segment("s", 1, 0)
-    await rig.sweep.look_at("s")
-    rig.sweep.wait_for("s", 2)
+    await rig.poller.look_at("s")
+    rig.poller.wait_for("s", 2)
     rig.woken.clear()
     rig.store.lists_segment("s", 1, 1, T + 2.0)
     await rig.look()
@@ -159,9 +159,9 @@ async def test_a_takeover_is_read_where_somebody_waits_for_it(rig: Rig) -> None:
 
 async def test_an_ended_playlist_is_seen_by_looking_at_it(rig: Rig) -> None:
     rig.store.lists_segment("s", 1, 0)
-    await rig.sweep.look_at("s")
+    await rig.poller.look_at("s")
     rig.store.lists_segment("s", 1, 1, T + 2.0, ended=True)
-    await rig.sweep.look_at("s")
+    await rig.poller.look_at("s")
     assert rig.playlist().ended
 
 
@@ -170,26 +170,26 @@ async def test_an_ended_playlist_is_seen_by_looking_at_it(rig: Rig) -> None:
 
 async def test_a_silent_store_makes_all_unknown_and_counts_silence_anew(rig: Rig) -> None:
     rig.store.lists_segment("s", 1, 0)
-    await rig.sweep.look_at("s")
-    await rig.sweep.look_at("absent")
+    await rig.poller.look_at("s")
+    await rig.poller.look_at("absent")
     rig.store.refusing = True
     await rig.look(10.0)
-    assert isinstance(rig.sweep.playlist("s"), Unknown)
-    assert isinstance(rig.sweep.playlist("absent"), Unknown)
+    assert isinstance(rig.poller.playlist("s"), Unknown)
+    assert isinstance(rig.poller.playlist("absent"), Unknown)
     rig.store.refusing = False
     await rig.look(100.0)
     assert rig.playlist().since == rig.playlist().changed_at == rig.now
-    assert rig.sweep.playlist("absent") == Absent(since=rig.now, at=rig.now)
+    assert rig.poller.playlist("absent") == Absent(since=rig.now, at=rig.now)
 
 
 async def test_one_playlist_that_cannot_be_read_says_nothing_of_the_others(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("broken", "s"):
         rig.store.lists_segment(name, 1, 0)
-        await rig.sweep.look_at(name)
+        await rig.poller.look_at(name)
     rig.store.put(bucket.media_playlist_key("broken"), b"not a playlist")
-    await rig.sweep.look_at("broken")
+    await rig.poller.look_at("broken")
     await rig.look()
-    assert isinstance(rig.sweep.playlist("broken"), Corrupt), "which is Unknown, but nobody waits for it at the end"
+    assert isinstance(rig.poller.playlist("broken"), Corrupt), "which is Unknown, but nobody waits for it at the end"
     assert [record.levelname for record in caplog.records] == ["ERROR"], "said once"
     assert rig.playlist() == Playlist(attempt=1, changed_at=T, target_duration_s=3, since=T, at=T + 1.0)
     rig.store.objects_by_key.pop(bucket.media_playlist_key("broken"))
@@ -210,24 +210,24 @@ class Poisoned(Store):
 async def test_one_poisoned_session_never_stops_the_look_at_others(caplog: pytest.LogCaptureFixture) -> None:
     rig = Rig()
     rig.store = Poisoned()
-    rig.sweep = PlaylistPoller(rig.store, rig.tasks, rig.woken.append, lambda: rig.now)
+    rig.poller = PlaylistPoller(rig.store, rig.tasks, rig.woken.append, lambda: rig.now)
     for session_id in ("poisoned", "s"):
         rig.store.lists_segment(session_id, 1, 0)
-        await rig.sweep.look_at(session_id)
+        await rig.poller.look_at(session_id)
     for n in (1, 2):
         for session_id in ("poisoned", "s"):
             rig.store.lists_segment(session_id, 1, n)
         await rig.look()
         assert rig.playlist().changed_at == rig.now
-        assert isinstance(rig.sweep.playlist("poisoned"), Unknown)
+        assert isinstance(rig.poller.playlist("poisoned"), Unknown)
     assert [record.levelname for record in caplog.records] == ["ERROR"], "said once"
 
 
 async def test_a_list_that_hangs_is_no_silence(rig: Rig) -> None:
     rig.store.lists_segment("s", 1, 0)
-    await rig.sweep.look_at("s")
+    await rig.poller.look_at("s")
     rig.store.held = []
-    looking = asyncio.create_task(rig.sweep.look())
+    looking = asyncio.create_task(rig.poller.look())
     await eventually(lambda: rig.store.held)
     rig.now += 60.0
     assert rig.playlist().at == T, "nobody has seen anything since"
@@ -242,11 +242,11 @@ async def test_a_list_that_hangs_is_no_silence(rig: Rig) -> None:
 async def test_an_older_answer_does_not_undo_a_newer_one(rig: Rig) -> None:
     rig.store.lists_segment("s", 1, 0)
     rig.store.held = []
-    older = asyncio.create_task(rig.sweep.look_at("s"))
+    older = asyncio.create_task(rig.poller.look_at("s"))
     await eventually(lambda: len(rig.store.held or ()) == 1)
     rig.now += 1.0
     rig.store.lists_segment("s", 2, 0, T + 2.0)
-    newer = asyncio.create_task(rig.sweep.look_at("s"))
+    newer = asyncio.create_task(rig.poller.look_at("s"))
     await eventually(lambda: len(rig.store.held or ()) == 2)
     rig.store.held[1].set()
     await newer
@@ -257,14 +257,14 @@ async def test_an_older_answer_does_not_undo_a_newer_one(rig: Rig) -> None:
 
 
 async def test_a_list_from_before_the_first_segment_does_not_hide_it(rig: Rig) -> None:
-    await rig.sweep.look_at("s")
+    await rig.poller.look_at("s")
     rig.store.held = []
-    listing = asyncio.create_task(rig.sweep.look())
+    listing = asyncio.create_task(rig.poller.look())
     await eventually(lambda: rig.store.held)
     held, rig.store.held = rig.store.held, None
     rig.now += 1.0
     rig.store.lists_segment("s", 1, 0)
-    await rig.sweep.look_at("s")
+    await rig.poller.look_at("s")
     held[0].set()
     await listing
     assert rig.playlist().attempt == 1
@@ -273,20 +273,20 @@ async def test_a_list_from_before_the_first_segment_does_not_hide_it(rig: Rig) -
 async def test_who_was_forgotten_while_being_read_wakes_nobody(rig: Rig) -> None:
     rig.store.lists_segment("s", 1, 0)
     rig.store.held = []
-    reading = asyncio.create_task(rig.sweep.look_at("s"))
+    reading = asyncio.create_task(rig.poller.look_at("s"))
     await eventually(lambda: rig.store.held)
-    rig.sweep.forget("s")
+    rig.poller.forget("s")
     rig.store.held[0].set()
     await reading
     assert rig.woken == []
-    assert isinstance(rig.sweep.playlist("s"), Unknown)
+    assert isinstance(rig.poller.playlist("s"), Unknown)
 
 
 # --- hurry ------------------------------------------------------------------------------------------------------------
 
 
-async def test_while_somebody_waits_the_sweep_hurries(rig: Rig) -> None:
-    rig.sweep.wait_for("s", 1)
+async def test_while_somebody_waits_the_poller_hurries(rig: Rig) -> None:
+    rig.poller.wait_for("s", 1)
     await eventually(lambda: rig.store.reads, every_s=0.01)
     rig.store.lists_segment("s", 1, 0)
     await eventually(lambda: rig.woken == ["s"], timeout_s=0.5, every_s=0.01)
@@ -298,7 +298,7 @@ async def test_while_somebody_waits_the_sweep_hurries(rig: Rig) -> None:
 
 async def test_many_who_wait_are_looked_at_by_one_list(rig: Rig) -> None:
     for n in range(30):
-        rig.sweep.wait_for(f"s-{n}", 1)
+        rig.poller.wait_for(f"s-{n}", 1)
     await eventually(lambda: rig.store.lists >= 2, every_s=0.01)
     assert rig.store.reads == []
     rig.store.lists_segment("s-7", 1, 0)
@@ -307,19 +307,19 @@ async def test_many_who_wait_are_looked_at_by_one_list(rig: Rig) -> None:
 
 
 async def test_who_no_longer_waits_is_not_hurried_for(rig: Rig) -> None:
-    rig.sweep.wait_for("s", 1)
-    rig.sweep.no_longer_wait_for("s")
-    rig.sweep.wait_for("t", 1)
-    rig.sweep.forget("t")
+    rig.poller.wait_for("s", 1)
+    rig.poller.no_longer_wait_for("s")
+    rig.poller.wait_for("t", 1)
+    rig.poller.forget("t")
     await asyncio.sleep(0.25)
     assert len(rig.store.reads) <= 1
-    rig.sweep.wait_for("s", 2)
+    rig.poller.wait_for("s", 2)
     await eventually(lambda: rig.store.reads[-1:] == ["s"], every_s=0.01)
     await rig.tasks.close()
 
 
-async def test_a_closed_sweep_leaves_no_task(rig: Rig) -> None:
-    rig.sweep.wait_for("s", 1)
+async def test_a_closed_poller_leaves_no_task(rig: Rig) -> None:
+    rig.poller.wait_for("s", 1)
     await asyncio.sleep(0.0)
     await rig.tasks.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -356,16 +356,16 @@ def test_the_gap_is_what_the_takeover_skipped(segments: list[tuple[int, float]],
 
 
 async def test_many_in_doubt_share_one_list(rig: Rig) -> None:
-    """A thousand whose playlists have been silent for as long as the sweep knows: were each looked at, looking would take so
+    """A thousand whose playlists have been silent for as long as the poller knows: were each looked at, looking would take so
     long that the next thousand looks are due before it is done."""
     sessions = [f"s{n}" for n in range(50)]
     for session_id in sessions:
         rig.store.lists_segment(session_id, 1, 0)
-        await rig.sweep.look_at(session_id)
+        await rig.poller.look_at(session_id)
     rig.store.reads.clear()
     rig.store.held = []
     rig.now += 10.0
-    asked = asyncio.gather(*(rig.sweep.look_again_at(session_id) for session_id in sessions))
+    asked = asyncio.gather(*(rig.poller.look_again_at(session_id) for session_id in sessions))
     await eventually(lambda: rig.store.lists == 1)
     assert len(rig.store.reads) == 8
     for answer in rig.store.held:
@@ -378,9 +378,9 @@ async def test_many_in_doubt_share_one_list(rig: Rig) -> None:
 async def test_who_asks_while_a_list_is_under_way_gets_the_next_one(rig: Rig) -> None:
     """The one under way may be older than what is asked for."""
     rig.store.held = []
-    first = asyncio.create_task(rig.sweep.look())
+    first = asyncio.create_task(rig.poller.look())
     await eventually(lambda: rig.store.lists == 1)
-    others = [asyncio.create_task(rig.sweep.look()) for _ in range(3)]
+    others = [asyncio.create_task(rig.poller.look()) for _ in range(3)]
     await asyncio.sleep(0)
     rig.store.held[0].set()
     await first

@@ -215,7 +215,7 @@ def test_a_container_of_nobody_holds_its_connection_until_it_is_gone() -> None:
 def test_recovery_probes_only_with_a_free_connection_and_blames_nobody_without() -> None:
     with World() as world:
         world.stop_orchestrator()
-        world.settings = replaced(world.settings, recovery_interval_s=5.0)
+        world.settings = replaced(world.settings, reprobe_interval_s=5.0)
         world.start_orchestrator()
         first, _ = two_channels(world, "c")
         b = world.row("b")
@@ -234,7 +234,7 @@ def test_a_session_does_not_wait_for_a_probe_that_nobody_waits_for() -> None:
     """Recovery hangs on a frozen source with the only connection; a failover needs it now."""
     with World() as world:
         world.stop_orchestrator()
-        world.settings = replaced(world.settings, recovery_interval_s=4.0)
+        world.settings = replaced(world.settings, reprobe_interval_s=4.0)
         world.start_orchestrator()
         world.accounts.open("acme", 1)
         session_id = world.request(channel=world.add_channel("one", "c", "a@acme"))
@@ -265,7 +265,7 @@ def test_with_one_connection_sources_are_probed_one_after_the_other() -> None:
 def test_a_request_whose_probe_finds_no_connection_comes_before_recovery() -> None:
     with World() as world:
         world.stop_orchestrator()
-        world.settings = replaced(world.settings, recovery_interval_s=4.0)
+        world.settings = replaced(world.settings, reprobe_interval_s=4.0)
         world.start_orchestrator()
         world.accounts.open("acme", 1)
         world.add_channel("two", "b@acme")

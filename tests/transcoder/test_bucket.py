@@ -65,7 +65,7 @@ def test_the_attempt_of_a_listed_segment(uri: str, attempt: int) -> None:
     ],
 )
 def test_the_place_of_a_segment(uri: str, place: tuple[int, int]) -> None:
-    assert bucket.place_of(uri) == place
+    assert bucket.segment_position(uri) == place
 
 
 def test_a_listed_uri_leads_to_the_sessions_own_segments_alone() -> None:
@@ -116,8 +116,8 @@ def test_no_other_module_spells_a_key() -> None:
     elsewhere = {"lab/serving/source.py": "a synthetic source has addresses of its own"}
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}: {node.value!r}"
-        for room in ("orchestrator", "api", "failover", "lab", "bench", "transcoder-image/transcoder")
-        for path in sorted((ROOT / room).rglob("*.py"))
+        for directory in ("orchestrator", "api", "failover", "lab", "bench", "transcoder-image/transcoder")
+        for path in sorted((ROOT / directory).rglob("*.py"))
         if "node_modules" not in path.parts and path.name != "bucket.py" and str(path.relative_to(ROOT)) not in elsewhere
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and spelled.search(node.value)

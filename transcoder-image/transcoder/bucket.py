@@ -10,7 +10,7 @@
 | report of an attempt | `inbox/{session}.{attempt}.{n}.json` | the orchestrator |
 | `prepared` | written and deleted when the orchestrator starts | nobody |
 
-Law: only this module spells a key. The agent, the orchestrator, the API, the doctor, the bench and the tests call it, so that
+Rule: only this module spells a key. The agent, the orchestrator, the API, the doctor, the bench and the tests call it, so that
 they cannot differ. The edges' configuration and the Terraform modules have to spell the prefixes; a test compares them.
 
 A segment's key is written once, by the attempt that it names, and its bytes never change: caches may keep it for ever. A
@@ -129,7 +129,7 @@ def attempt_of(uri: str) -> int:
     return 0
 
 
-def place_of(uri: str) -> tuple[int, int]:
+def segment_position(uri: str) -> tuple[int, int]:
     """Attempt and number of the segment which a URI or a key names, for comparison: in a playlist they only go up.
 
     A container may write other keys below its attempt's prefix. What stands in the place of a number and is none counts

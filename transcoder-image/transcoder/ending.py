@@ -1,6 +1,6 @@
 """The exit codes of the agent: how an attempt ended, and whether the source is to blame. The orchestrator reads the same enum.
 
-Law: blame where it belongs. What a source did never counts as a fault of ours, nor the other way round.
+Law: blame where it belongs (law 7). What a source did never counts as a fault of ours, nor the other way round.
 """
 
 from enum import IntEnum

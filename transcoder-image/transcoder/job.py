@@ -1,6 +1,6 @@
 """The job that the orchestrator gives the agent: one JSON document in the environment variable TRANSCODER_JOB.
 
-Law: nothing of a job is used before all of it has been checked. What is unknown, missing or of the wrong type makes a bad job,
+Rule: nothing of a job is used before all of it has been checked. What is unknown, missing or of the wrong type makes a bad job,
 and so does a source whose scheme could read files or anything else but a network (`transcoder.input`).
 """
 

@@ -26,7 +26,7 @@ from transcoder.publish.publisher import Publisher
 from transcoder.publish.store_requests import PostSegment, Stored
 from transcoder.publish.store_threads import StoreThreads
 from transcoder.source.redaction import Redaction
-from transcoder.source.watchdog import RunVerdict, SilenceLimits, judge, second_chance
+from transcoder.source.watchdog import RunOutcome, SilenceLimits, judge, second_chance
 
 _BATCH_S = 0.1  # media are read in batches of this length: to wake for each packet would cost CPU
 _CALM_TICK_S = 0.5  # between two looks of the watchdog, while the next listing is not overdue
@@ -73,7 +73,7 @@ class AttemptLoop:
         self._listed_before = 0
 
     def run(self) -> Ending:
-        """Runs until there is a verdict, lists what is left, uploads the log. Returns the ending, which is the exit code."""
+        """Runs until there is a outcome, lists what is left, uploads the log. Returns the ending, which is the exit code."""
         job = self._job
         source = "the slate" if isinstance(job.first.source, SlateInput) else job.first.source.url
         self._log(
@@ -81,18 +81,18 @@ class AttemptLoop:
             f"this process is {age_s():.2f} s old, FFmpeg runs ({_described(self._ffmpeg_run.plan)})"
         )
         try:
-            while (verdict := self._turn()) is None:
+            while (outcome := self._turn()) is None:
                 pass
-            self._finish(verdict)
+            self._finish(outcome)
         except Exception:
             import traceback
 
             self._log(traceback.format_exc())
             self._log_upload.finish()
             raise
-        return verdict.ending
+        return outcome.ending
 
-    def _turn(self) -> RunVerdict | None:
+    def _turn(self) -> RunOutcome | None:
         """One turn of the loop: waits, reads, judges, cuts, publishes."""
         self._wait()
         now_s = self._now_s()
@@ -103,13 +103,13 @@ class AttemptLoop:
         self._looked_s = now_s
         self._receive_replies(now_s)
         self._read(now_s)
-        verdict = self._verdict(now_s)
-        if verdict is None:
+        outcome = self._outcome(now_s)
+        if outcome is None:
             self._look_for_sound(now_s)
             self._decide_target_duration(now_s)
             self._publish(now_s)
             self._log_upload.look(now_s)
-        return verdict
+        return outcome
 
     def _wait(self) -> None:
         """Waits for something to do: media (a batch of them), messages, answers of the store, a signal, or a time."""
@@ -144,21 +144,21 @@ class AttemptLoop:
                 touch_health_file()
             self._publisher.reply(request, reply, now_s)
 
-    def _verdict(self, now_s: float) -> RunVerdict | None:
+    def _outcome(self, now_s: float) -> RunOutcome | None:
         publisher = self._publisher
         if self._term:
-            return RunVerdict(Ending.BY_REQUEST, "asked to end")
+            return RunOutcome(Ending.BY_REQUEST, "asked to end")
         if publisher.over:
-            return RunVerdict(*publisher.over)
+            return RunOutcome(*publisher.over)
         down_since_s = publisher.failing_since_s
         if down_since_s is not None and now_s - down_since_s > self._job.store_limit_s:
-            return RunVerdict(Ending.STORE_UNREACHABLE, f"the store has failed for {now_s - down_since_s:.0f} s")
+            return RunOutcome(Ending.STORE_UNREACHABLE, f"the store has failed for {now_s - down_since_s:.0f} s")
         seen = self._ffmpeg_run.observe(now_s, self._awake_since_s)
-        verdict = judge(seen, self._limits)
+        outcome = judge(seen, self._limits)
         run = self._ffmpeg_run
         if run.messages.faults.unplayable:
-            verdict = RunVerdict(Ending.SOURCE_UNDECODABLE, run.messages.faults.unplayable)
-        if verdict is None:
+            outcome = RunOutcome(Ending.SOURCE_UNDECODABLE, run.messages.faults.unplayable)
+        if outcome is None:
             return self._accept(now_s)
         if self._check.learn(run.messages):
             self._start_again(run.plan, now_s, keep=False)
@@ -170,14 +170,14 @@ class AttemptLoop:
             misfit = self._accept(now_s)
             if misfit or self._ffmpeg_run is not run:
                 return misfit
-        if publisher.listed and second_chance(verdict, seen, self._last_chance_s):
-            self._log(f"{verdict.ending.words}: {verdict.reason}; once more in place")
+        if publisher.listed and second_chance(outcome, seen, self._last_chance_s):
+            self._log(f"{outcome.ending.words}: {outcome.reason}; once more in place")
             self._last_chance_s = now_s
             self._start_again(run.plan, now_s, keep=True)
             return None
-        return verdict
+        return outcome
 
-    def _accept(self, now_s: float) -> RunVerdict | None:
+    def _accept(self, now_s: float) -> RunOutcome | None:
         """Checks, once the source's streams and the session's playlists are known, that FFmpeg does what the session needs."""
         run, publisher = self._ffmpeg_run, self._publisher
         if run.accepted and self._accepted_for == publisher.sending:
@@ -185,8 +185,8 @@ class AttemptLoop:
         if not (run.messages.input.complete and publisher.joined):
             return None
         match self._check.check(run.messages, run.plan, publisher.sending, now_s):
-            case RunVerdict() as verdict:
-                return verdict
+            case RunOutcome() as outcome:
+                return outcome
             case StreamPlan() as needed:
                 self._start_again(needed, now_s, keep=False)
             case AcceptedStreams(sending, sound):
@@ -253,9 +253,9 @@ class AttemptLoop:
                 self._publisher.offer(segment, run.clock)
             run.closed.clear()
 
-    def _finish(self, verdict: RunVerdict) -> None:
+    def _finish(self, outcome: RunOutcome) -> None:
         """Ends FFmpeg, lists what is left, uploads the log."""
-        self._log(f"{verdict.ending.words} ({int(verdict.ending)}): {verdict.reason}")
+        self._log(f"{outcome.ending.words} ({int(outcome.ending)}): {outcome.reason}")
         deadline_s = self._now_s() + _LAST_LISTING_S
         for line in self._ffmpeg_run.stop(self._now_s()):
             self._log.ffmpeg(line)

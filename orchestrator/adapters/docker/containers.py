@@ -1,4 +1,4 @@
-"""What the engine says about a container, as the core's `Container`."""
+"""Translates the engine's description of a container into the core's `Container`."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def _container(client: docker.APIClient, listed: dict[str, Any], *, closely: boo
             except NotFound:
                 return None
             status = _status(state)
-    health = _HEALTH.search(listed["Status"])
-    verdict = state["Health"]["Status"] if state.get("Health") else health[1] if health else None
+    said = _HEALTH.search(listed["Status"])
+    health = state["Health"]["Status"] if state.get("Health") else said[1] if said else None
     # Not the engine's own words, which quote what it was given; they are in the orchestrator's log.
     detail = "the engine cannot start it" if state.get("Error") else ""
     if status is ContainerState.EXITED and state["ExitCode"] == Ending.BAD_JOB:
@@ -58,7 +58,7 @@ def _container(client: docker.APIClient, listed: dict[str, Any], *, closely: boo
         state=status,
         exit_code=state["ExitCode"] if status is ContainerState.EXITED else None,
         oom_killed=bool(state.get("OOMKilled")),
-        healthy=verdict == "healthy" if verdict in ("healthy", "unhealthy") else None,
+        healthy=health == "healthy" if health in ("healthy", "unhealthy") else None,
         created_at=float(listed["Created"]),
         detail=detail,
     )

@@ -1,6 +1,6 @@
 """Container runtime on a Docker engine: starts, stops, lists and follows this deployment's containers.
 
-Law: every operation is idempotent. A container is found again by its name, so a call whose reply was lost can be repeated.
+Rule: every operation is idempotent. A container is found again by its name, so a call whose reply was lost can be repeated.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Prober: asks a source by ffprobe what it sends.
 
-Law: whatever a source does, a probe ends in time, costs bounded memory, and does not raise. A source that has failed before
-must also be seen to advance, because the playlist of a frozen source looks as good as ever. A codec that FFmpeg cannot decode
-fails here, before a session plays it. What ffprobe cannot find out gives no verdict.
+Rule: whatever a source does, a probe ends in time, costs bounded memory, and does not raise. For a source that has
+failed before, the probe also waits until its playlist advances, because the playlist of a frozen source can still be read. A
+codec that FFmpeg cannot decode fails here, before a session plays it. Where ffprobe cannot decide, there is no verdict.
 
 The reason of a failure is one of a closed vocabulary (failure_reasons.py). No source is sent anything of another source's
 account (bounded_http.py).
@@ -21,7 +21,7 @@ from orchestrator.adapters.ffmpeg.binaries import find
 from orchestrator.adapters.ffmpeg.codecs import Decoders
 from orchestrator.adapters.ffmpeg.failure_reasons import NO_PROTOCOL, NOT_MEDIA, why_in
 from orchestrator.adapters.ffmpeg.probe_output import ENTRIES, ProbeOutput, media_in, read_output
-from orchestrator.adapters.ffmpeg.probe_places import ProbePlaces
+from orchestrator.adapters.ffmpeg.probe_slots import ProbeSlots
 from orchestrator.adapters.http import bounded_http, hls_source
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Cause, Media, Source, SourceStatus, Why
@@ -43,7 +43,7 @@ class FfprobeProber:
     def __init__(self, settings: Settings) -> None:
         self._ffprobe = find("ffprobe", settings)
         self._timeout_s = settings.probe_timeout_s
-        self._places = ProbePlaces(settings.probe_concurrency)
+        self._slots = ProbeSlots(settings.probe_concurrency)
         self._pool = bounded_http.pool()
         self._decoders = Decoders(self._ffprobe)
 
@@ -56,7 +56,7 @@ class FfprobeProber:
         except ValueError:
             return ProbeResult.fails(Why(Cause.UNPLAYABLE, "not an address"))
         async with bounded_http.BoundedClient(self._pool) as visitor:
-            async with self._places.one(host):
+            async with self._slots.one(host):
                 result, look = await self._probe(upstream, visitor)
             if source.status is not SourceStatus.PROBLEMATIC or await hls_source.advances(upstream, look, visitor):
                 return result

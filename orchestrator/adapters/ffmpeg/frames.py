@@ -1,6 +1,6 @@
 """Makes pictures of media by FFmpeg.
 
-Law: whatever the media are, FFmpeg reads nothing but the pipe, ends in time, uses bounded memory, and runs at a low priority.
+Rule: whatever the media are, FFmpeg reads nothing but the pipe, ends in time, uses bounded memory, and runs at a low priority.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from orchestrator.app.settings import Settings
 from orchestrator.errors import FramesUnavailable
 
 _AT_ONCE = 2
-_LIMIT_S = 3.0  # with the wait for one of the places
+_LIMIT_S = 3.0  # with the wait for a slot
 _JPEG_BYTES = 1 << 20
 _NICENESS = 15  # lower priority than streams
 
@@ -25,11 +25,11 @@ class FfmpegFrames:
 
     def __init__(self, settings: Settings) -> None:
         self._ffmpeg = find("ffmpeg", settings)
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def jpeg(self, media: bytes, width_px: int) -> bytes | None:
         try:
-            async with asyncio.timeout(_LIMIT_S), self._places:
+            async with asyncio.timeout(_LIMIT_S), self._slots:
                 picture = await self._run(media, width_px)
         except TimeoutError:
             raise FramesUnavailable(f"no picture within {_LIMIT_S:g} s") from None

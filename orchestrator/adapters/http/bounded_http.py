@@ -1,6 +1,6 @@
 """HTTP client for untrusted servers.
 
-Law: what is read is bounded in bytes before and after decoding, whatever the server declares, and no request leaves a cookie
+Rule: what is read is bounded in bytes before and after decoding, whatever the server declares, and no request leaves a cookie
 for another source.
 
 A server is asked not to compress. Where it compresses once, by gzip, the answer is decoded, and the limit counts what comes
@@ -84,8 +84,8 @@ async def _read(answer: httpx.Response, limit_bytes: int, goes_on: Callable[[byt
     body, received, complete = bytearray(), 0, True
     async for part in answer.aiter_raw():
         received += len(part)
-        room = limit_bytes - len(body)
-        body += part[:room] if decoder is None else _decoded(decoder, part, room)
+        left = limit_bytes - len(body)
+        body += part[:left] if decoder is None else _decoded(decoder, part, left)
         if received > limit_bytes or len(body) >= limit_bytes or not goes_on(bytes(body[:1024])):
             complete = False
             break
@@ -98,11 +98,11 @@ def pool() -> httpx.AsyncHTTPTransport:
     return httpx.AsyncHTTPTransport(trust_env=False)
 
 
-def _decoded(decoder: zlib._Decompress, part: bytes, room: int) -> bytes:
-    if room <= 0:  # which zlib takes for no limit at all
+def _decoded(decoder: zlib._Decompress, part: bytes, left: int) -> bytes:
+    if left <= 0:  # which zlib takes for no limit at all
         return b""
     try:
-        return decoder.decompress(part, room)
+        return decoder.decompress(part, left)
     except zlib.error:
         raise Unreadable("a compressed answer (gzip) that is broken") from None
 

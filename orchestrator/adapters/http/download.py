@@ -1,7 +1,7 @@
 """Downloads a playlist or a picture from an untrusted server.
 
-Law: a download is bounded in time and in bytes, uses http and https only, also after a redirect, and is never decompressed. The
-body of a redirect or of an error is not read.
+Rule: a download is bounded in time and in bytes, uses http and https only, also after a redirect, and is never decompressed.
+The body of a redirect or of an error is not read.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 An HLS source's media arrive in bursts as long as its segments. FFmpeg does not tell the target duration, and little about a
 server's answer; so the playlist is read once more beside the probe.
 
-Law: reading is bounded in time and in bytes. What no FFmpeg can play (DRM) is refused by its name, even where a probe finds
+Rule: reading is bounded in time and in bytes. What no FFmpeg can play (DRM) is refused by its name, even where a probe finds
 media.
 """
 

@@ -1,6 +1,6 @@
 """Container runtime without containers: runs the same agent as child processes, for development only.
 
-Law: an attempt does not depend on the process that started it. Its whole state is a directory (attempt_directory.py), which a
+Rule: an attempt does not depend on the process that started it. Its whole state is a directory (attempt_directory.py), which a
 restarted orchestrator finds. Linux only: processes that are not its children are followed by pidfd.
 """
 
@@ -84,7 +84,7 @@ class ProcessRuntime:
         try:
             self._make_directory()
         except OSError as error:
-            raise EngineUnavailable(f"no place for processes: {error}") from error
+            raise EngineUnavailable(f"no directory for processes: {error}") from error
 
     async def examine(self) -> EngineReport:
         """The engine is this machine, and the agent is this installation's."""

@@ -1,7 +1,7 @@
 """The bucket as players need it: it exists, its policy lets anybody read playlists and segments, and CORS lets any page do so.
 
-Where the key may not set the rules (behind a CDN that alone may read, it may only read and write objects) they are left as
-they are: whether players can read is what the conformance check tells (store_conformance.py).
+Where the key has no right to set these rules (behind a CDN it may have the right to read and write objects only), they are left
+as they are. The conformance check (store_conformance.py) then tells whether players can read.
 """
 
 from __future__ import annotations

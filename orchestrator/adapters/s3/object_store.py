@@ -1,7 +1,7 @@
 """The object store, from which the CDN fetches: any S3 store with conditional writes (SeaweedFS is tested), by the minio SDK.
 
-Law: a playlist is only written conditionally, and what cannot be read as a playlist is told apart from a playlist that is not
-there. Playlists and logs have been written by containers, so they are read up to a limit and parsed in a thread.
+Rule: a playlist is only written conditionally, and an object that cannot be parsed as a playlist is distinguished from a
+missing one. Playlists and logs have been written by containers, so they are read up to a limit and parsed in a thread.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Signed addresses: what a container gets instead of credentials (law 8), for one attempt of one session alone.
 
 A segment is posted with a form policy, which limits its key to the attempt's prefix, its headers and its size; playlists and
-the log are read and written at presigned URLs. To sign is to compute: nothing here connects to the store.
+the log are read and written at presigned URLs. Signing is a computation: nothing here connects to the store.
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html
 """
 

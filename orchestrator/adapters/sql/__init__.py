@@ -1,6 +1,6 @@
 """SQL, which is the truth (law 1): channels, sources, providers, sessions, attempts, events, on SQLite and on PostgreSQL.
 
-Law: whatever the database does with a statement, the caller gets one of the port's errors, and nothing is written by half.
+Rule: every failure of the database reaches the caller as one of the port's errors, and no transaction is written in part.
 """
 
 from __future__ import annotations

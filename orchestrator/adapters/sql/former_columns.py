@@ -1,7 +1,7 @@
 """A session in the columns of the releases before migration 0018, which kept a state as nullable columns and a sentence.
 
 They are written for one release beside the column `state`, so that the release before can take over again, and read where it
-has written last: while an upgrade replaces one process after the other. This is the one place that reads causes out of
+has written last: while an upgrade replaces one process after the other. This is the only module that reads causes out of
 sentences, those that earlier releases wrote; what it does not know becomes `unknown`, with its words kept. To be deleted with
 the columns.
 """

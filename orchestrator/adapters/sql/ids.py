@@ -27,4 +27,4 @@ def new_id(kind: str, at: float | None = None) -> str:
 
 
 def _base32(number: int, length: int) -> str:
-    return "".join(ALPHABET[(number >> 5 * place) & 31] for place in reversed(range(length)))
+    return "".join(ALPHABET[(number >> 5 * digit) & 31] for digit in reversed(range(length)))

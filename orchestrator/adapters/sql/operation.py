@@ -1,6 +1,6 @@
 """What concerns the whole deployment: the orchestrators that run, the leader, draining, and the deletion of old history.
 
-Law: history is deleted session by session, of sessions that have ended, in short transactions.
+Rule: history is deleted session by session, of sessions that have ended, in short transactions.
 """
 
 from __future__ import annotations

@@ -251,7 +251,7 @@ events = Table(
     Column("causes", Json(Causes), nullable=False, server_default=text("'{}'")),  # of the texts in the fields
 )
 
-# Every event of all sessions in the order in which it was written (core/reading/journal.py). No number is given twice.
+# Every event of all sessions in the order in which it was written (core/presentation/journal.py). No number is given twice.
 journal = Table(
     "journal",
     metadata,

@@ -1,6 +1,6 @@
 """First probes: sources that have never been probed or played (new, imported, edited) are probed once, in the background.
 
-Law: first probes come after everything else. Only a few run at once; providers for which a session or a request waits are left
+Rule: first probes come after everything else. Only a few run at once; providers for which a session or a request waits are left
 out; and a first probe is cancelled when its connection is needed, which says nothing about its source, and is made again later.
 A source that fails its first probe is problematic, and re-probed like any other.
 """
@@ -18,7 +18,7 @@ from orchestrator.control.connection_inventory import ConnectionInventory
 from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.control.probes.scheduler import ProbeScheduler
 from orchestrator.core.model import Source, SourceStatus
-from orchestrator.core.source.first_probes import next_looks
+from orchestrator.core.source.first_probes import next_first_probes
 from orchestrator.errors import EngineUnavailable, Temporary
 from orchestrator.ports import Probes
 
@@ -79,7 +79,7 @@ class FirstProbes:
                 unseen = await self._due(_ROWS, but_of=full)
             free = (each for each in unseen if each.id not in wanted)
             running = self._scheduler.running
-            for source in next_looks(free, self._under_way.values(), probes=running, spare=spare):
+            for source in next_first_probes(free, self._under_way.values(), probes=running, spare=spare):
                 self._begin(source)
 
     async def _due(self, limit: int, but_of: Collection[str] = ()) -> tuple[Source, ...]:

@@ -1,4 +1,4 @@
-"""Behind a channel stand its failover channels, and theirs: each once, the nearest first, so that cycles are harmless."""
+"""The failover channels of a channel, and theirs in turn: each once, the nearest first, so that cycles are harmless."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.core.model import ChannelPolicy, Source, SourceStatus
 
 
 class Signature(NamedTuple):
-    """What of a line-up an edit can change: two that are equal need no second look."""
+    """The part of a line-up that an edit can change: if two are equal, the line-up has not changed."""
 
     policy: ChannelPolicy
     sources: tuple[tuple[str, str], ...]  # id and address of those that may be used, in order

@@ -1,8 +1,8 @@
-"""What a provider's playlist makes of the channels and sources that are there.
+"""Plans an import: what a provider's playlist changes in the existing channels and sources.
 
-Laws: entries that are the same channel become its sources, in the playlist's order, backups last. Importing the same again
-changes nothing. What the operator has edited stays as it is, field by field: beside each field stands what the import last
-wrote, and a field that differs from it is the operator's, however it was changed. What has vanished from the playlist is
+Rules: entries that are the same channel become its sources, in the playlist's order, backups last. Importing the same again
+changes nothing. What the operator has edited stays as it is, field by field: the value that the import last wrote
+is stored beside each field, and a field that differs from it belongs to the operator. What has vanished from the playlist is
 disabled, never deleted.
 
 An entry is found again by its name and tvg-id (its address may change with the account's password), a new one joins the
@@ -38,8 +38,8 @@ def plan(known: Iterable[KnownChannel], provider_id: str, entries: Iterable[Play
     """What an import of these entries does to these channels: all that there are."""
     lineup = _Lineup(known, provider_id)
     given = list(entries)
-    for place in (lineup.as_it_was, lineup.under_its_name):
-        given = [entry for entry in given if not place(entry)]
+    for step in (lineup.as_it_was, lineup.under_its_name):
+        given = [entry for entry in given if not step(entry)]
     for entry in given:
         lineup.by_the_rules(entry)
     return lineup.plan()

@@ -1,6 +1,6 @@
-"""The nouns of an import: what it knows of channels and sources, and what it plans for them. Data only, but for counting.
+"""The nouns of an import: what it knows of channels and sources, and what it plans for them. Data only, except for counts.
 
-There are tens of thousands of each, and none can be part of a cycle: the garbage collector need not look at them.
+There are tens of thousands of each. They cannot be part of a reference cycle, so the garbage collector does not track them.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class ChannelPlan(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Counts(Struct, frozen=True, kw_only=True):
-    """What a plan comes to."""
+    """The counts of a plan."""
 
     channels_added: int = 0
     channels_updated: int = 0

@@ -1,6 +1,6 @@
 """IPTV playlists: extended M3U with the attributes and the request headers that players of such lists know.
 
-Law: whatever a playlist holds, reading it does not fail: what cannot be used is reported with the number of its line, and the
+Rule: whatever a playlist holds, reading it does not fail: what cannot be used is reported with the number of its line, and the
 rest is read. Both directions go line by line, so a long list costs no more memory than what is made of it.
 
 There is no standard. The attributes are those of Kodi's PVR IPTV Simple Client (README, "Supported M3U and XMLTV elements"),
@@ -122,7 +122,7 @@ def render(entries: Iterable[PlaylistEntry]) -> Iterator[str]:
 
 
 class _EntryDraft:
-    """What the lines before an address have said of it."""
+    """The attributes and headers that the lines before an address give it."""
 
     def __init__(self, *, spoiled: bool = False) -> None:
         self.extinf_line = 0
@@ -174,7 +174,7 @@ class _EntryDraft:
         )
 
     def without_address(self) -> Iterator[PlaylistFault]:
-        """What there is to say where no address comes."""
+        """The faults of an entry that no address follows."""
         if not self._spoiled:
             self._report(self.extinf_line, "no address follows")
         yield from self.faults
@@ -227,19 +227,19 @@ def _taken_apart(text: str) -> tuple[dict[str, str], str]:
     neither (a stray quotation mark) is stepped over."""
     attributes: dict[str, str] = {}
     duration = _DURATION.match(text)
-    place = duration.end() if duration else 0
-    while place < len(text):
-        if text[place] == ",":
-            return attributes, text[place + 1 :]
-        if attribute := _ATTRIBUTE.match(text, place):
+    offset = duration.end() if duration else 0
+    while offset < len(text):
+        if text[offset] == ",":
+            return attributes, text[offset + 1 :]
+        if attribute := _ATTRIBUTE.match(text, offset):
             name, double, single, bare = attribute.groups()
             attributes.setdefault(name.lower(), double or single or bare or "")
-            place = attribute.end()
-        elif text[place].isspace():
-            place += 1
+            offset = attribute.end()
+        elif text[offset].isspace():
+            offset += 1
         else:
-            further = _SPACE_OR_COMMA.search(text, place)
-            place = further.start() if further else len(text)
+            further = _SPACE_OR_COMMA.search(text, offset)
+            offset = further.start() if further else len(text)
     return attributes, ""
 
 

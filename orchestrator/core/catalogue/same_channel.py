@@ -1,6 +1,6 @@
-"""When two names mean one channel: case, quality, backups and the country's prefix do not tell channels apart.
+"""Whether two names mean the same channel: case, quality, "Backup" and a country's prefix are ignored.
 
-Two countries do: "UK: Discovery" and "FR: Discovery" are two channels, and "Discovery" may be either.
+Two different countries are not: "UK: Discovery" and "FR: Discovery" are two channels, and "Discovery" may be either.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COUNTRIES = {
 
 
 class Known(NamedTuple):
-    """What a name says."""
+    """A name in its parts."""
 
     name: str  # without what does not tell channels apart
     country: str | None  # two lower-case letters

@@ -1,6 +1,6 @@
 """Why things happen: enums that code compares, with a table of titles for people beside them.
 
-Law: code compares causes; a `detail` is for people, and nothing is decided by it. A `Why` keeps both together; events, history
+Rule: code compares causes; a `detail` is for people, and nothing is decided by it. A `Why` keeps both together; events, history
 and the HTTP API show its `text`.
 """
 
@@ -135,7 +135,7 @@ TITLES: Final[dict[Cause, str]] = {
     Cause.NOT_WORKING: "does not work",
     Cause.UNKNOWN: "unknown",
 }
-"""What people read. Clients know these words: they do not change."""
+"""The titles that people read. Clients know these words, so they do not change."""
 
 _FORMS: Final[dict[Cause, str]] = {
     Cause.CONTAINER_FAILED: "container failed with {}",

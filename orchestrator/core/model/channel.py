@@ -55,6 +55,6 @@ class Provider(Struct, frozen=True, kw_only=True):
 
     @property
     def in_use(self) -> str:
-        """What is said where there is none left."""
+        """The reason where none of them is free."""
         what = "its only connection is" if self.max_connections == 1 else f"all {self.max_connections} connections are"
         return f"provider {self.name}: {what} in use"

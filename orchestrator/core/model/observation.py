@@ -53,16 +53,16 @@ class Container(Struct, frozen=True, kw_only=True):
     state: ContainerState
     exit_code: int | None = None
     oom_killed: bool = False
-    healthy: bool | None = None  # None: no verdict yet
+    healthy: bool | None = None  # None: not known yet
     created_at: float = 0.0
     detail: str = ""  # why the engine would not start it; or which field of its job the agent refuses
 
 
 class Playlist(Struct, frozen=True, tag=True):
-    """A session's media playlist, as the sweep has followed it."""
+    """A session's media playlist, as the playlist poller has followed it."""
 
     attempt: int  # that listed the last segment
-    changed_at: float  # when the sweep last saw it change
+    changed_at: float  # when the poller last saw it change
     gap_s: float = 0.0  # programme skipped where the last attempt took over; negative: repeated
     ended: bool = False  # it has EXT-X-ENDLIST
     target_duration_s: int | None = None  # None: not read

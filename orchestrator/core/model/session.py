@@ -1,7 +1,7 @@
 """A session and the states that it can be in. Data only: the rules are in `core.session`.
 
-Law: a state holds what is known in it and nothing else, so no field means one thing here and another there. What outlives a
-state is a field of the session. Times are unix seconds; every struct is frozen.
+Rule: a state has only the fields that have a meaning in it, so no field means different things in different states. What must
+outlive a state is a field of the session. Times are unix seconds; every struct is frozen.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Live(Struct, frozen=True, tag="live"):
 
 
 class Switching(Struct, frozen=True, tag="switching"):
-    """What played has ended, by failure or to hand its connection on, and its follower has listed nothing yet: nothing
+    """The attempt that played has ended, by failure or to hand its connection on; the next one has listed nothing yet. Nothing
     publishes."""
 
     attempt: Attempt

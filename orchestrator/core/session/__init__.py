@@ -1,1 +1,1 @@
-"""What follows for a session: the rules, state by state. Start with `decide`."""
+"""The rules of a session, state by state. Start with `decide`."""

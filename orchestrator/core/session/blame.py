@@ -1,4 +1,4 @@
-"""Blame: tells why an attempt is over, and whether its source did it.
+"""Blame: tells why an attempt is over, and whether the cause was its source.
 
 Law: a source is blamed only for what the source did (law 7). The agent's exit code names its reason (`transcoder.ending`); a
 container that was killed, refused, lost or hung says nothing about the source, and neither does a playlist that stopped while
@@ -23,7 +23,7 @@ from orchestrator.core.model import (
     Unknown,
     Why,
 )
-from orchestrator.core.session.given import Given
+from orchestrator.core.session.situation import Situation
 from transcoder.ending import Ending
 
 _CAUSES: Final = {
@@ -114,13 +114,13 @@ def of_container(container: Container) -> Failure | None:
             return None
 
 
-def diagnose(attempt: Attempt, given: Given) -> Failure | None:
+def diagnose(attempt: Attempt, situation: Situation) -> Failure | None:
     """Why this attempt is over, or None: it is not, or nobody can say (law 3).
 
     While the engine does not answer nothing is concluded: only the engine could start a successor, and it may yet say why the
     attempt has ended.
     """
-    seen = given.seen
+    seen = situation.seen
     if isinstance(seen.containers, Unknown):
         return None
     container = seen.container(attempt.number)
@@ -129,23 +129,23 @@ def diagnose(attempt: Attempt, given: Given) -> Failure | None:
     failure = of_container(container)
     if failure is not None:
         return failure
-    patience = patience_with(attempt, given)
+    patience = patience_with(attempt, situation)
     if patience is None or isinstance(seen.playlist, Unknown):
         return None
-    looked_at = min(given.now, seen.playlist.at)
+    looked_at = min(situation.now, seen.playlist.at)
     return Failure(Why(patience.cause)) if looked_at > patience.until else None
 
 
-def publishes(attempt: Attempt, given: Given) -> bool:
+def publishes(attempt: Attempt, situation: Situation) -> bool:
     """Whether the engine says that this attempt's container runs."""
-    container = given.seen.container(attempt.number)
+    container = situation.seen.container(attempt.number)
     return container is not None and of_container(container) is None
 
 
-def patience_with(attempt: Attempt, given: Given) -> Patience | None:
+def patience_with(attempt: Attempt, situation: Situation) -> Patience | None:
     """How long this attempt's leg may be silent. Only time in which the store answered counts (law 3). None: the store does
     not answer."""
-    playlist, policy = given.seen.playlist, given.policy
+    playlist, policy = situation.seen.playlist, situation.policy
     if isinstance(playlist, Unknown):
         return None
     since = max(attempt.leg.started_at, playlist.since)
@@ -154,9 +154,9 @@ def patience_with(attempt: Attempt, given: Given) -> Patience | None:
     if not isinstance(playlist, Playlist):
         return Patience(since + policy.start_budget_s, Cause.PLAYLIST_GONE)
     since = max(since, playlist.changed_at)
-    target_duration_s = given.session.target_duration_s or 1
-    container = given.seen.container(attempt.number)
+    target_duration_s = situation.session.target_duration_s or 1
+    container = situation.seen.container(attempt.number)
     if container is not None and container.healthy is False:
         return Patience(since + target_duration_s, Cause.CONTAINER_UNHEALTHY)
-    source = given.seen.source(attempt.leg.input)
+    source = situation.seen.source(attempt.leg.input)
     return Patience(since + policy.stall_limit_s(target_duration_s, source), Cause.PLAYLIST_STALLED)

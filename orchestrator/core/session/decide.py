@@ -2,13 +2,14 @@
 
     decide(session, observation, now, policy) -> Decision(session, records, actions, wake_at)
 
-It asks first whether the session is to end, and then the rules of its state, in order: the first that answers decides. Then
-everything is observed again, so a rule makes one change, and the next decision does the rest.
+It first checks whether the session is to end. Then it calls the rules of the session's state in order; the first one that
+returns a decision wins. After that everything is observed again, so each rule makes one change, and further changes follow in
+the next steps.
 
-Nothing is concluded from `Unknown` (law 3). While the engine does not answer only the rules in `_WITHOUT_ENGINE` are asked:
+Nothing is concluded from `Unknown` (law 3). While the engine does not answer, only the rules in `_WITHOUT_ENGINE` are called:
 they read the playlist alone and start nothing.
 
-    what plays gives way without a failure    planned_swap, operator_switch
+    a swap without a failure                  planned_swap, operator_switch
     an attempt fails                          failure (marks the source), blame (tells whether it was the source)
     an attempt lists its first segment        first_segment
     nothing works                             retry, slate
@@ -43,7 +44,6 @@ from orchestrator.core.policy import Policy
 from orchestrator.core.session import ends, lease, operator_switch, slate
 from orchestrator.core.session.failure import attempt_failed, swap_failed
 from orchestrator.core.session.first_segment import goes_live
-from orchestrator.core.session.given import Given, Rule, S
 from orchestrator.core.session.next_look import failing_source, next_look, steady_at
 from orchestrator.core.session.planned_swap import (
     attempt_is_old,
@@ -53,56 +53,59 @@ from orchestrator.core.session.planned_swap import (
 )
 from orchestrator.core.session.requested import wants_a_source
 from orchestrator.core.session.retry import may_retry, next_try
+from orchestrator.core.session.situation import Rule, S, Situation
 
 
 def decide(session: Session, seen: Observation, now: float, policy: Policy) -> Decision:
     """One step. The same inputs always give the same decision."""
-    given = Given(session, seen, now, policy)
-    decision = given.stays(None) if isinstance(session.state, Ended) else ends.end_if_unwanted(given) or _by_state(given)
+    situation = Situation(session, seen, now, policy)
+    decision = (
+        situation.stays(None) if isinstance(session.state, Ended) else ends.end_if_unwanted(situation) or _by_state(situation)
+    )
     return lease.until_idle(_with_leftovers_stopped(decision, seen), seen, policy)
 
 
-def _by_state(given: Given) -> Decision:
-    match given.session.state:
+def _by_state(situation: Situation) -> Decision:
+    match situation.session.state:
         case Requested() as state:
-            return wants_a_source(state, given)
+            return wants_a_source(state, situation)
         case Starting() as state:
-            decision = _first(STARTING, state, given)
+            decision = _first(STARTING, state, situation)
         case Live(successor=Attempt()) as state:
-            decision = _first(SWAPPING, state, given)
+            decision = _first(SWAPPING, state, situation)
         case Live() as state:
-            decision = _first(LIVE, state, given)
+            decision = _first(LIVE, state, situation)
         case Switching() as state:
-            decision = _first(SWITCHING, state, given)
+            decision = _first(SWITCHING, state, situation)
         case Unavailable(trying=Attempt()) as state:
-            decision = _first(TRYING, state, given)
+            decision = _first(TRYING, state, situation)
         case Unavailable(renewing=Attempt()) as state:
-            decision = _first(RENEWING_SLATE, state, given)
+            decision = _first(RENEWING_SLATE, state, situation)
         case Unavailable() as state:
-            decision = _first(WAITING, state, given) or given.stays(next_try(state, given))
+            decision = _first(WAITING, state, situation) or situation.stays(next_try(state, situation))
         case Ended():
             decision = None
         case state:
             assert_never(state)
-    return decision or given.stays(next_look(given))
+    return decision or situation.stays(next_look(situation))
 
 
-def _first(rules: tuple[Rule[S], ...], state: S, given: Given) -> Decision | None:
-    engine_answers = not isinstance(given.seen.containers, Unknown)
+def _first(rules: tuple[Rule[S], ...], state: S, situation: Situation) -> Decision | None:
+    engine_answers = not isinstance(situation.seen.containers, Unknown)
     asked = (rule for rule in rules if engine_answers or rule in _WITHOUT_ENGINE)
-    return next((decision for rule in asked if (decision := rule(state, given)) is not None), None)
+    return next((decision for rule in asked if (decision := rule(state, situation)) is not None), None)
 
 
-def source_has_proved_itself(state: Live, given: Given) -> Decision | None:
+def source_has_proved_itself(state: Live, situation: Situation) -> Decision | None:
     """A rule: the leg has listed for long enough since its source last failed. The failures in a row are over."""
-    attempt, playlist = state.attempt, given.seen.playlist
-    source = failing_source(attempt.leg, given)
+    attempt, playlist = state.attempt, situation.seen.playlist
+    source = failing_source(attempt.leg, situation)
     if source is None or not isinstance(playlist, Playlist) or playlist.attempt != attempt.number:
         return None
-    if playlist.changed_at < steady_at(attempt.leg, source, given.policy):
+    if playlist.changed_at < steady_at(attempt.leg, source, situation.policy):
         return None
     steady = AttemptSteady(attempt.number, source.id)
-    return Decision(session=given.session, records=(steady,), wake_at=given.now)
+    return Decision(session=situation.session, records=(steady,), wake_at=situation.now)
 
 
 # --- the rules of each state, in order -----------------------------------------------------------------------------------

@@ -28,24 +28,24 @@ from orchestrator.core.model import (
     Why,
 )
 from orchestrator.core.session import lease
-from orchestrator.core.session.given import Given
+from orchestrator.core.session.situation import Situation
 
 
-def end_if_unwanted(given: Given) -> Decision | None:
+def end_if_unwanted(situation: Situation) -> Decision | None:
     """What follows where the session is to end; None: it goes on."""
-    if given.session.desired is Desired.STOP:
-        return _stop(given)
-    if not given.seen.channel_enabled:
-        return _wants_to_stop(given, EndReason.CHANNEL_DISABLED)
-    idle_at = lease.idle_at(given.seen, given.policy)
-    if idle_at is not None and given.now >= idle_at:
-        return _wants_to_stop(given, EndReason.IDLE)
+    if situation.session.desired is Desired.STOP:
+        return _stop(situation)
+    if not situation.seen.channel_enabled:
+        return _wants_to_stop(situation, EndReason.CHANNEL_DISABLED)
+    idle_at = lease.idle_at(situation.seen, situation.policy)
+    if idle_at is not None and situation.now >= idle_at:
+        return _wants_to_stop(situation, EndReason.IDLE)
     return None
 
 
-def end(given: Given, reason: EndReason, *, sources: dict[str, Why] | None = None) -> Decision:
+def end(situation: Situation, reason: EndReason, *, sources: dict[str, Why] | None = None) -> Decision:
     """`sources`: why each does not work, where that is the reason."""
-    session = given.session
+    session = situation.session
     fields: Fields = {"reason": reason.value}
     if sources is not None:
         fields["sources"] = {source_id: why.text for source_id, why in sources.items()}
@@ -57,28 +57,28 @@ def end(given: Given, reason: EndReason, *, sources: dict[str, Why] | None = Non
         desired=Desired.STOP,
         end_reason=reason,
         switch_to=None,
-        state=Ended(given.now, unavailable_since=session.unavailable_since),
+        state=Ended(situation.now, unavailable_since=session.unavailable_since),
     )
     return Decision(session=ended, records=(*ran, Happened(EventType.SESSION_ENDED, fields, causes)))
 
 
-def _wants_to_stop(given: Given, reason: EndReason) -> Decision:
-    stopping = replace(given.session, desired=Desired.STOP, end_reason=reason)
-    return Decision(session=stopping, wake_at=given.now)
+def _wants_to_stop(situation: Situation, reason: EndReason) -> Decision:
+    stopping = replace(situation.session, desired=Desired.STOP, end_reason=reason)
+    return Decision(session=stopping, wake_at=situation.now)
 
 
-def _stop(given: Given) -> Decision:
-    seen, again_at = given.seen, given.now + given.policy.look_again_s
+def _stop(situation: Situation) -> Decision:
+    seen, again_at = situation.seen, situation.now + situation.policy.look_again_s
     if isinstance(seen.containers, Unknown):
-        return given.stays(again_at)
+        return situation.stays(again_at)
     if seen.containers:
-        return given.stays(again_at, *(StopAttempt(each.attempt) for each in seen.containers))
+        return situation.stays(again_at, *(StopAttempt(each.attempt) for each in seen.containers))
     match seen.playlist:
         case Corrupt():
-            return end(given, given.session.end_reason or EndReason.STOPPED)
+            return end(situation, situation.session.end_reason or EndReason.STOPPED)
         case Unknown():
-            return given.stays(again_at)
+            return situation.stays(again_at)
         case Playlist(ended=False):
-            return given.stays(again_at, FinishPlaylist())
+            return situation.stays(again_at, FinishPlaylist())
         case Playlist() | Absent():
-            return end(given, given.session.end_reason or EndReason.STOPPED)
+            return end(situation, situation.session.end_reason or EndReason.STOPPED)

@@ -1,8 +1,8 @@
-"""The newest attempt is over: blame it or not, and go on with another source, with the same one, or without any.
+"""The newest attempt is over: marks its source where it is to blame, and goes on with another source, the same one, or none.
 
-A failure of the source takes the next source; each source is tried once in an incident. A failure that was not the source's (a
-fault) takes the same source again at once, then the next one, then the session backs off. blame.py tells which it was; here
-the source is marked.
+After a failure of the source, the session plays the next source; each source is tried once in an incident. After a failure that
+was not the source's (a fault), it starts the same source again at once; if that fails too, the next one; then it backs off.
+blame.py tells which of the two it was.
 """
 
 from __future__ import annotations
@@ -32,69 +32,69 @@ from orchestrator.core.model import (
     Unavailable,
     Why,
 )
-from orchestrator.core.session import choice, operator_switch, slate, steps
+from orchestrator.core.session import choice, operator_switch, slate, start_attempt
 from orchestrator.core.session.blame import Failure, diagnose, publishes
-from orchestrator.core.session.given import Given
 from orchestrator.core.session.next_look import next_look
+from orchestrator.core.session.situation import Situation
 from orchestrator.core.source.hold_off import failures_in_a_row
 
 _REFUSALS = 64  # addresses kept of sources whose job the agent refuses
 
 
-def swap_failed(state: Live, given: Given) -> Decision | None:
+def swap_failed(state: Live, situation: Situation) -> Decision | None:
     """A rule: the successor of a planned swap failed while the attempt before it goes on publishing. It plays on.
 
     The fault may be in every attempt, so the next swap backs off, unless an operator asks for it. After a failed failback the
     better source has to prove itself anew, whoever was to blame; other swaps do not wait.
     """
-    successor, session, policy = state.successor, given.session, given.policy
-    if successor is None or not publishes(state.attempt, given):
+    successor, session, policy = state.successor, situation.session, situation.policy
+    if successor is None or not publishes(state.attempt, situation):
         return None
-    failure = diagnose(successor, given)
+    failure = diagnose(successor, situation)
     if failure is None:
         return None
     failback = successor.leg.why.cause is Cause.FAILBACK
-    stable_s = given.seen.channel_policy.failback_stable_s
+    stable_s = situation.seen.channel_policy.failback_stable_s
     longer_s = min(stable_s * 2.0 ** min(session.retries, 16), max(stable_s, policy.hold_off_max_s)) if failback else 0.0
-    backoff = SwapBackoff(given.now + max(policy.retry_delay_s(session.retries), longer_s), failback_only=failback)
+    backoff = SwapBackoff(situation.now + max(policy.retry_delay_s(session.retries), longer_s), failback_only=failback)
     back = replace(session, state=Live(state.attempt, backoff=backoff), retries=session.retries + 1)
     if failure.is_refusal:
-        back = _with_refusal(back, successor, given)
-    records = (*_records_of(failure, successor, given), *operator_switch.failed(successor, failure.why))
-    return Decision(session=back, records=records, wake_at=next_look(replace(given, session=back)))
+        back = _with_refusal(back, successor, situation)
+    records = (*_records_of(failure, successor, situation), *operator_switch.failed(successor, failure.why))
+    return Decision(session=back, records=records, wake_at=next_look(replace(situation, session=back)))
 
 
-def attempt_failed(state: Starting | Live | Switching | Unavailable, given: Given) -> Decision | None:
+def attempt_failed(state: Starting | Live | Switching | Unavailable, situation: Situation) -> Decision | None:
     """A rule: the newest attempt has failed, and no attempt publishes except the slate's."""
-    attempt = given.session.attempt
-    failure = None if attempt is None else diagnose(attempt, given)
+    attempt = situation.session.attempt
+    failure = None if attempt is None else diagnose(attempt, situation)
     if attempt is None or failure is None:
         return None
-    records = (*_records_of(failure, attempt, given), *operator_switch.failed(attempt, failure.why))
+    records = (*_records_of(failure, attempt, situation), *operator_switch.failed(attempt, failure.why))
     match state:
         case Live(attempt=before, successor=Attempt()):  # it has ended, too
             records = (AttemptEnded(before.number, None, Why(Cause.REPLACED)), *records)
         case Unavailable():
-            state, ended = slate.beside_failed(state, given)
+            state, ended = slate.beside_failed(state, situation)
             records = (*ended, *records)
         case _:
             pass
-    live_at, now, policy = attempt.leg.live_at, given.now, given.policy
+    live_at, now, policy = attempt.leg.live_at, situation.now, situation.policy
     steady = live_at is not None and now - live_at >= policy.steady_s
-    tried = given.session.tried
+    tried = situation.session.tried
     if steady:
-        given = given.changed(retries=0)
+        situation = situation.changed(retries=0)
     if failure.blames_source or failure.is_refusal:
         tried = unique(*tried, attempt.leg.input)
         if failure.is_refusal:
-            given = replace(given, session=_with_refusal(given.session, attempt, given))
-        usable = choice.not_refused(given.session, choice.with_connection(given.seen))
+            situation = replace(situation, session=_with_refusal(situation.session, attempt, situation))
+        usable = choice.not_refused(situation.session, choice.with_connection(situation.seen))
         source = choice.after_failure(usable, tried, now, policy)
     else:
-        given = _with_fault(given)
-        source = _after_fault(given, attempt.leg.input, tried, steady=steady)
+        situation = _with_fault(situation)
+        source = _after_fault(situation, attempt.leg.input, tried, steady=steady)
     if source is None or isinstance(state, Unavailable):  # a retry that failed makes the delay grow, whatever comes next
-        return _unavailable(state, failure, attempt, tried, records, given)
+        return _unavailable(state, failure, attempt, tried, records, situation)
     from_source_id = _from(state, attempt)
 
     def into(new: Attempt) -> State:
@@ -102,7 +102,7 @@ def attempt_failed(state: Starting | Live | Switching | Unavailable, given: Give
             return Starting(new, tried, from_source_id)
         return Switching(new, from_source_id, tried)
 
-    return steps.start(given, source, failure.why, into, tried=tried, records=records)
+    return start_attempt.on_source(situation, source, failure.why, into, tried=tried, records=records)
 
 
 def unique(*source_ids: str) -> tuple[str, ...]:
@@ -113,50 +113,50 @@ def unique(*source_ids: str) -> tuple[str, ...]:
 # --- what follows from a fault, and when nothing is left -----------------------------------------------------------------
 
 
-def _after_fault(given: Given, source_id: str, tried: tuple[str, ...], *, steady: bool) -> Source | None:
+def _after_fault(situation: Situation, source_id: str, tried: tuple[str, ...], *, steady: bool) -> Source | None:
     """The same source at once; if it happens again, the next one; then with delays, unless the attempt had proved itself."""
-    session = given.session
-    usable = choice.not_refused(session, choice.with_connection(given.seen))
-    same = next((each for each in choice.enabled(usable) if each.id == source_id), None)
+    session = situation.session
+    usable = choice.not_refused(session, choice.with_connection(situation.seen))
+    same = next((each for each in choice.not_disabled(usable) if each.id == source_id), None)
     if session.faults == 1 and same is not None:
         return same
     if session.faults <= 2 or steady:
-        return choice.after_failure(usable, (*tried, source_id), given.now, given.policy) or same
+        return choice.after_failure(usable, (*tried, source_id), situation.now, situation.policy) or same
     return None
 
 
 def _unavailable(
     state: Starting | Live | Switching | Unavailable, failure: Failure, attempt: Attempt, tried: tuple[str, ...],
-    records: tuple[Record, ...], given: Given,
+    records: tuple[Record, ...], situation: Situation,
 ) -> Decision:  # fmt: skip
     """No source works: back off. Clients are told once, and told of the slate where one will go on: a session that was never
     live has shown nothing that could go on."""
-    session, seen, now = given.session, given.seen, given.now
+    session, seen, now = situation.session, situation.seen, situation.now
     tried = unique(*tried, attempt.leg.input)
-    if all(each.id in tried for each in choice.not_refused(session, choice.enabled(seen.sources))):
+    if all(each.id in tried for each in choice.not_refused(session, choice.not_disabled(seen.sources))):
         tried = ()  # the next round
-    retry_at = now + given.policy.retry_delay_s(session.retries)
+    retry_at = now + situation.policy.retry_delay_s(session.retries)
     if isinstance(state, Unavailable):
         waiting = replace(state, why=failure.why, tried=tried, retry_at=retry_at, trying=None)
     else:
         slate = seen.slate and not isinstance(state, Starting) and not isinstance(seen.playlist, Absent)
-        records = (*records, _told_unavailable(failure, attempt, given, slate=slate))
+        records = (*records, _told_unavailable(failure, attempt, situation, slate=slate))
         from_source_id = _from(state, attempt)
         waiting = Unavailable(since=now, why=failure.why, from_source_id=from_source_id, tried=tried, retry_at=retry_at)
     after = replace(session, state=waiting, retries=session.retries + 1)
     return Decision(session=after, records=records, wake_at=retry_at)
 
 
-def _told_unavailable(failure: Failure, attempt: Attempt, given: Given, *, slate: bool) -> Happened:
-    reasons = {each.id: _why_not(each, failure, attempt, given) for each in choice.enabled(given.seen.sources)}
+def _told_unavailable(failure: Failure, attempt: Attempt, situation: Situation, *, slate: bool) -> Happened:
+    reasons = {each.id: _why_not(each, failure, attempt, situation) for each in choice.not_disabled(situation.seen.sources)}
     fields: Fields = {"reason": failure.why.text, "sources": {source_id: why.text for source_id, why in reasons.items()}}
     causes = Causes(failure.why.cause, {source_id: why.cause for source_id, why in reasons.items()})
     return Happened(EventType.STREAM_UNAVAILABLE, fields | {"slate": True} if slate else fields, causes)
 
 
-def _why_not(source: Source, failure: Failure, attempt: Attempt, given: Given) -> Why:
-    if source.id in given.seen.full:
-        return Why(Cause.PROVIDER_FULL, given.seen.full[source.id])
+def _why_not(source: Source, failure: Failure, attempt: Attempt, situation: Situation) -> Why:
+    if source.id in situation.seen.full:
+        return Why(Cause.PROVIDER_FULL, situation.seen.full[source.id])
     known = source.id != attempt.leg.input and source.status is SourceStatus.PROBLEMATIC
     return (source.last_failure or failure.why) if known else failure.why
 
@@ -164,27 +164,27 @@ def _why_not(source: Source, failure: Failure, attempt: Attempt, given: Given) -
 # --- what is written of a failure ----------------------------------------------------------------------------------------
 
 
-def _records_of(failure: Failure, attempt: Attempt, given: Given) -> tuple[Record, ...]:
+def _records_of(failure: Failure, attempt: Attempt, situation: Situation) -> tuple[Record, ...]:
     """The attempt's end, and the source's failure where it is to blame (law 7)."""
     leg = attempt.leg
     ended = AttemptEnded(attempt.number, failure.exit_code, failure.why)
-    source = given.seen.source(leg.input)
+    source = situation.seen.source(leg.input)
     if not failure.blames_source or not (source is None or leg.address in (None, source.address)):
         return (ended,)  # its address was edited after the attempt started: the new address has not failed
-    in_a_row = 1 if source is None else failures_in_a_row(source, leg, given.now, given.policy)
+    in_a_row = 1 if source is None else failures_in_a_row(source, leg, situation.now, situation.policy)
     return (ended, SourceFailed(leg.input, failure.why, stalled=failure.is_stall, in_a_row=in_a_row))
 
 
-def _with_fault(given: Given) -> Given:
+def _with_fault(situation: Situation) -> Situation:
     """A failure that was not the source's: how many there were within the policy's memory."""
-    fault_at = given.session.fault_at
-    again = fault_at is not None and given.now - fault_at < given.policy.fault_memory_s
-    return given.changed(fault_at=given.now, faults=given.session.faults + 1 if again else 1)
+    fault_at = situation.session.fault_at
+    again = fault_at is not None and situation.now - fault_at < situation.policy.fault_memory_s
+    return situation.changed(fault_at=situation.now, faults=situation.session.faults + 1 if again else 1)
 
 
-def _with_refusal(session: Session, attempt: Attempt, given: Given) -> Session:
+def _with_refusal(session: Session, attempt: Attempt, situation: Situation) -> Session:
     """The agent refuses the job of this attempt's source; it would refuse it again, as long as the source stays as it is."""
-    source = given.seen.source(attempt.leg.input)
+    source = situation.seen.source(attempt.leg.input)
     address = attempt.leg.address or (source.address if source else None)
     if address is None:
         return session

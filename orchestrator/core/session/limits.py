@@ -1,7 +1,7 @@
-"""How many sessions there may be at once. What is over a limit is refused before anything of it exists.
+"""How many sessions there may be at once. A request over a limit is refused before anything is stored for it.
 
-A node's limit is in what its sessions cost, for a session that is transcoded takes fifty times the processor of one that is
-copied. The costs are round figures of FFmpeg and agent together; docs/sessions.md says where they come from.
+A node's limit counts the cost of sessions, because a session that is transcoded needs fifty times the CPU of one that is
+copied. The costs are approximate figures of FFmpeg and agent together; docs/sessions.md says where they come from.
 """
 
 from __future__ import annotations

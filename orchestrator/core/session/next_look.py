@@ -1,33 +1,33 @@
-"""When a session is looked at again although nothing happens: when silence alone would mean something."""
+"""When a session is decided again although nothing has happened: at the next time at which a limit runs out."""
 
 from __future__ import annotations
 
 from orchestrator.core.model import Leg, Live, Session, Source, SourceStatus, Unavailable
 from orchestrator.core.policy import Policy
 from orchestrator.core.session.blame import patience_with
-from orchestrator.core.session.given import Given
+from orchestrator.core.session.situation import Situation
 
 
-def next_look(given: Given) -> float | None:
+def next_look(situation: Situation) -> float | None:
     """Unix seconds. A moment later than now, where silence would mean something already but nobody has looked lately."""
-    session, now, policy = given.session, given.now, given.policy
+    session, now, policy = situation.session, situation.now, situation.policy
     attempt = session.attempt
     if attempt is None:
         return session.state.retry_at if isinstance(session.state, Unavailable) else None
-    patience = patience_with(attempt, given)
+    patience = patience_with(attempt, situation)
     looks = [now if patience is None else patience.until, attempt.signed_at + policy.attempt_life_s]
     backoff_until = _backoff_until(session)
     if backoff_until is not None and backoff_until > now:
         looks.append(backoff_until)
-    if attempt.leg.live_at is not None and (failing := failing_source(attempt.leg, given)) is not None:
+    if attempt.leg.live_at is not None and (failing := failing_source(attempt.leg, situation)) is not None:
         looks.append(steady_at(attempt.leg, failing, policy))
     at = min(looks)
     return at if at > now else now + policy.look_again_s
 
 
-def failing_source(leg: Leg, given: Given) -> Source | None:
+def failing_source(leg: Leg, situation: Situation) -> Source | None:
     """The leg's source, where it has failed and not proved itself since, at the address that plays."""
-    source = given.seen.source(leg.input)
+    source = situation.seen.source(leg.input)
     if source is None or not source.enabled or leg.address not in (None, source.address):
         return None
     return source if source.failures_in_a_row > 0 or source.status is SourceStatus.PROBLEMATIC else None

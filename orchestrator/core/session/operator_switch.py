@@ -1,7 +1,7 @@
 """The operator's switch: to another source, to the next one, or to a fresh attempt on the one that plays.
 
-Law: every switch that is asked for is answered, by the switch or by the event `switch.refused` with a reason. What plays is
-none the worse for one that cannot be made.
+Rule: every requested switch is answered, by the switch or by the event `switch.refused` with a reason. A switch that cannot be
+made does not affect what plays.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from orchestrator.core.model import (
     Unavailable,
     Why,
 )
-from orchestrator.core.session import choice, planned_swap, steps
-from orchestrator.core.session.given import Given
+from orchestrator.core.session import choice, planned_swap, start_attempt
+from orchestrator.core.session.situation import Situation
 
 NEXT = "next"  # `switch_to`: whichever source comes next
 SAME = "same"  # a fresh attempt on the source that plays
 
 
-def switch_is_asked_for(state: Live | Unavailable, given: Given) -> Decision | None:
+def switch_is_asked_for(state: Live | Unavailable, situation: Situation) -> Decision | None:
     """A rule: a planned swap. Where no source plays, the source that is asked for is the next one to be tried."""
-    session, seen, asked = given.session, given.seen, given.session.switch_to
+    session, seen, asked = situation.session, situation.seen, situation.session.switch_to
     if asked is None:
         return None
     playing = state.attempt.leg.input if isinstance(state, Live) else None
@@ -45,20 +45,22 @@ def switch_is_asked_for(state: Live | Unavailable, given: Given) -> Decision | N
         meant = list(choice.not_refused(session, others)) or others
     else:
         meant = [each for each in seen.sources if each.id == asked]
-    usable = [each for each in choice.enabled(meant) if each.id not in seen.full]
-    source = choice.best_usable(usable, given.now, given.policy)
-    source = source or choice.for_retry(usable, session.tried, given.now, given.policy)
-    answered = given.changed(switch_to=None)
+    usable = [each for each in choice.not_disabled(meant) if each.id not in seen.full]
+    source = choice.best_usable(usable, situation.now, situation.policy)
+    source = source or choice.for_retry(usable, session.tried, situation.now, situation.policy)
+    answered = situation.changed(switch_to=None)
     if source is None:
         why = Why(Cause.NOTHING_PLAYS) if asked == SAME and playing is None else _why_none(asked, meant, seen)
-        return Decision(session=answered.session, records=(_refused(asked, why),), wake_at=given.now)
+        return Decision(session=answered.session, records=(_refused(asked, why),), wake_at=situation.now)
     if isinstance(state, Live):
         return planned_swap.swap(state, answered, source, Cause.ROLLED if asked == SAME else Cause.OPERATOR)
-    return steps.start(answered, source, Why(Cause.OPERATOR), lambda new: replace(state, trying=new), tried=state.tried)
+    return start_attempt.on_source(
+        answered, source, Why(Cause.OPERATOR), lambda new: replace(state, trying=new), tried=state.tried
+    )
 
 
 def failed(attempt: Attempt, why: Why) -> tuple[Record, ...]:
-    """What is told where this attempt has failed: that it was the operator's, if it was and never played."""
+    """The event for an attempt that has failed, if an operator had asked for it and it never played; else none."""
     if attempt.leg.live_at is not None:
         return ()
     match attempt.leg.why.cause:
@@ -72,7 +74,7 @@ def failed(attempt: Attempt, why: Why) -> tuple[Record, ...]:
 
 def _why_none(asked: str, meant: Sequence[Source], seen: Observation) -> Why:
     """Why none of those that are meant can be had."""
-    in_use = [seen.full[each.id] for each in choice.enabled(meant) if each.id in seen.full]
+    in_use = [seen.full[each.id] for each in choice.not_disabled(meant) if each.id in seen.full]
     if in_use:
         return Why(Cause.PROVIDER_FULL, in_use[0])
     if asked == NEXT:

@@ -1,8 +1,8 @@
-"""The slate: while no source works, a generated picture goes on in the same playlist, and gives way by itself.
+"""The slate: while no source works, a generated picture is shown in the same playlist; it ends when a source works.
 
-Laws: it is nobody's source, so nothing that happens to it blames one, ends a session or makes a retry wait; viewers are told
-that the stream is unavailable, and of the slate by nothing else. It is `Unavailable.shown`, and publishes beside the source
-that is tried until that one has listed a segment.
+Rules: the slate is not a source. A failure of the slate blames no source, ends no session and delays no retry. The event for
+viewers is `stream.unavailable`; there is no separate event for the slate. In the state it is `Unavailable.shown`. It goes on
+publishing beside the source that is tried, until that source has listed a segment.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from orchestrator.core.model import (
     Unknown,
     Why,
 )
-from orchestrator.core.session import steps
+from orchestrator.core.session import start_attempt
 from orchestrator.core.session.blame import Failure, diagnose, of_container, of_exit, publishes
-from orchestrator.core.session.given import Given
+from orchestrator.core.session.situation import Situation
 
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
-def slate_has_listed(state: Unavailable, given: Given) -> Decision | None:
+def slate_has_listed(state: Unavailable, situation: Situation) -> Decision | None:
     """A rule: its first segment has proved that it runs. Nobody is told, the phase stays."""
-    slate, playlist = state.renewing or state.shown, given.seen.playlist
+    slate, playlist = state.renewing or state.shown, situation.seen.playlist
     if slate is None or slate.leg.live_at is not None:
         return None
     if not isinstance(playlist, Playlist) or playlist.attempt != slate.number:
@@ -42,89 +42,93 @@ def slate_has_listed(state: Unavailable, given: Given) -> Decision | None:
     records: list[Record] = [AttemptLive(slate.number, SLATE)]
     if state.renewing is not None and state.shown is not None:
         records.append(AttemptEnded(state.shown.number, None, Why(Cause.REPLACED, slate.leg.why.text)))
-    shown = replace(state, shown=slate.listed(given.now), renewing=None)
-    return given.becomes(shown, *records, wake_at=given.now + given.policy.look_again_s)
+    shown = replace(state, shown=slate.listed(situation.now), renewing=None)
+    return situation.becomes(shown, *records, wake_at=situation.now + situation.policy.look_again_s)
 
 
-def slate_failed(state: Unavailable, given: Given) -> Decision | None:
+def slate_failed(state: Unavailable, situation: Situation) -> Decision | None:
     """A rule: whatever it failed by, it is started again (`slate_is_missing`): at once if it had proved itself, else with
     growing delays."""
     slate = state.renewing or state.shown
-    failure = None if slate is None else diagnose(slate, given)
+    failure = None if slate is None else diagnose(slate, situation)
     if slate is None or failure is None:
         return None
-    without, records = _without(state, slate, failure, given)
+    without, records = _without(state, slate, failure, situation)
     older = without.shown  # it was to be renewed
-    if older is not None and not publishes(older, given):
-        without, more = _without(without, older, _why_it_ended(older, given), given)
+    if older is not None and not publishes(older, situation):
+        without, more = _without(without, older, _why_it_ended(older, situation), situation)
         records = (*more, *records)
-    return given.becomes(without, *records, wake_at=_due(without, given))
+    return situation.becomes(without, *records, wake_at=_due(without, situation))
 
 
-def slate_is_unwanted(state: Unavailable, given: Given) -> Decision | None:
+def slate_is_unwanted(state: Unavailable, situation: Situation) -> Decision | None:
     """A rule: the operator has switched it off. As if there had never been one."""
-    if given.seen.slate or state.shown is None or isinstance(given.seen.playlist, Unknown):
+    if situation.seen.slate or state.shown is None or isinstance(situation.seen.playlist, Unknown):
         return None
     ended = AttemptEnded(state.shown.number, None, Why(Cause.SLATE_OFF))
-    return given.becomes(replace(state, shown=None), ended, wake_at=state.retry_at)
+    return situation.becomes(replace(state, shown=None), ended, wake_at=state.retry_at)
 
 
-def slate_is_missing(state: Unavailable, given: Given) -> Decision | None:
+def slate_is_missing(state: Unavailable, situation: Situation) -> Decision | None:
     """A rule: nothing is shown. Only a playlist that is there can go on: a session that was never live has none."""
-    playlist = given.seen.playlist
-    if not given.seen.slate or state.shown is not None or not isinstance(playlist, Playlist) or playlist.ended:
+    playlist = situation.seen.playlist
+    if not situation.seen.slate or state.shown is not None or not isinstance(playlist, Playlist) or playlist.ended:
         return None
-    if given.now < _wanted_at(state, given):
+    if situation.now < _wanted_at(state, situation):
         return None
-    return steps.start_slate(given, state.why, lambda new: replace(state, shown=new))
+    return start_attempt.on_slate(situation, state.why, lambda new: replace(state, shown=new))
 
 
-def slate_is_old(state: Unavailable, given: Given) -> Decision | None:
+def slate_is_old(state: Unavailable, situation: Situation) -> Decision | None:
     """A rule: its signed addresses will run out. A fresh one takes over without a gap."""
-    if state.shown is None or given.now < max(state.shown.signed_at + given.policy.attempt_life_s, state.slate_at or 0.0):
+    if state.shown is None or situation.now < max(
+        state.shown.signed_at + situation.policy.attempt_life_s, state.slate_at or 0.0
+    ):
         return None
-    return steps.start_slate(given, Why(Cause.RENEWAL), lambda new: replace(state, renewing=new))
+    return start_attempt.on_slate(situation, Why(Cause.RENEWAL), lambda new: replace(state, renewing=new))
 
 
 # --- what other rules ask -----------------------------------------------------------------------------------------------
 
 
-def beside_failed(state: Unavailable, given: Given) -> tuple[Unavailable, tuple[Record, ...]]:
+def beside_failed(state: Unavailable, situation: Situation) -> tuple[Unavailable, tuple[Record, ...]]:
     """A source was tried and has failed: the slate is still shown where it publishes; else the state is without it."""
-    if state.shown is None or publishes(state.shown, given):
+    if state.shown is None or publishes(state.shown, situation):
         return state, ()
-    return _without(state, state.shown, _why_it_ended(state.shown, given), given)
+    return _without(state, state.shown, _why_it_ended(state.shown, situation), situation)
 
 
-def next_look(state: Unavailable, given: Given) -> float | None:
+def next_look(state: Unavailable, situation: Situation) -> float | None:
     """When a slate that is missing is due; soon where the store has yet to say whether there is a playlist."""
-    if not given.seen.slate or state.shown is not None or isinstance(given.seen.playlist, Absent):
+    if not situation.seen.slate or state.shown is not None or isinstance(situation.seen.playlist, Absent):
         return None
-    return _due(state, given)
+    return _due(state, situation)
 
 
 # --- how ----------------------------------------------------------------------------------------------------------------
 
 
-def _wanted_at(state: Unavailable, given: Given) -> float:
+def _wanted_at(state: Unavailable, situation: Situation) -> float:
     """Jitter: sessions that lose their sources together do not all start an encoder at once. Players have buffer enough for a
     moment; the same session always draws the same delay."""
-    chance = crc32(given.session.id.encode()) / 2**32
-    return max(state.slate_at or 0.0, state.since + given.policy.slate_spread_s * chance)
+    chance = crc32(situation.session.id.encode()) / 2**32
+    return max(state.slate_at or 0.0, state.since + situation.policy.slate_spread_s * chance)
 
 
-def _due(state: Unavailable, given: Given) -> float:
-    return max(_wanted_at(state, given), given.now + given.policy.look_again_s)
+def _due(state: Unavailable, situation: Situation) -> float:
+    return max(_wanted_at(state, situation), situation.now + situation.policy.look_again_s)
 
 
-def _why_it_ended(slate: Attempt, given: Given) -> Failure:
-    container = given.seen.container(slate.number)
+def _why_it_ended(slate: Attempt, situation: Situation) -> Failure:
+    container = situation.seen.container(slate.number)
     return Failure(Why(Cause.CONTAINER_GONE)) if container is None else of_container(container) or of_exit(None)
 
 
-def _without(state: Unavailable, slate: Attempt, failure: Failure, given: Given) -> tuple[Unavailable, tuple[Record, ...]]:
+def _without(
+    state: Unavailable, slate: Attempt, failure: Failure, situation: Situation
+) -> tuple[Unavailable, tuple[Record, ...]]:
     """The state after this slate has ended, whether it was shown or was to be."""
-    live_at, now, policy = slate.leg.live_at, given.now, given.policy
+    live_at, now, policy = slate.leg.live_at, situation.now, situation.policy
     steady = live_at is not None and now - live_at >= policy.steady_s
     faults = 0 if steady else state.slate_faults + 1
     without = replace(

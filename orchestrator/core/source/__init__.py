@@ -1,1 +1,1 @@
-"""What is known of a source, and how that changes."""
+"""Rules about a source: its health, its hold-off, when it is probed."""

@@ -2,7 +2,7 @@
 
     after(source, happening, now) -> source
 
-Law: nothing else computes these fields. The SQL adapter calls it inside its transaction on the locked row, the fakes and the
+Rule: nothing else computes these fields. The SQL adapter calls it inside its transaction on the locked row, the fakes and the
 simulated world call it on theirs, so all of them agree. A disabled source stays disabled until it is enabled: what still
 happens to it is counted. `docs/states.md` shows the diagram.
 """

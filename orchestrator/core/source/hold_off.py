@@ -1,6 +1,7 @@
-"""Who fails again and again is left alone for longer and longer; who has just come back has yet to prove itself.
+"""Hold-off: a source that fails is not chosen for some time, which doubles with each failure in a row. Probation: a source that
+has just been found to work again comes after the healthy ones for some time.
 
-Everything follows from the source's row and the time, so that every session and every restart see the same.
+Both are computed from the source's row and the time, so every session and every restarted process get the same result.
 """
 
 from __future__ import annotations

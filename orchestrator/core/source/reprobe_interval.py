@@ -1,5 +1,5 @@
-"""How often a failed source is looked at again. Law: what has never worked is asked more and more rarely, so that a list of
-dead addresses costs its host, and the probes of others, little."""
+"""How often a failed source is probed again. Rule: a source that has never worked is probed more and more rarely, so that a
+list of dead addresses costs its host little, and does not delay the probes of other sources."""
 
 from __future__ import annotations
 

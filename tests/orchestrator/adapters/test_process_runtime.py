@@ -217,7 +217,7 @@ async def test_nothing_is_left_behind(processes: Processes) -> None:
 async def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     runtime = ProcessRuntime(Settings(), directory=tmp_path / "file" / "runtime")
-    with pytest.raises(EngineUnavailable, match="no place for processes"):
+    with pytest.raises(EngineUnavailable, match="no directory for processes"):
         await runtime.check()
     with pytest.raises(EngineUnavailable, match="cannot start a process"):
         await runtime.start(launch())

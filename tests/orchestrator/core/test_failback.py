@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.core.model import Attempt, ChannelPolicy, EventType, Live, Observation, Phase, SourceStatus
-from orchestrator.core.session.choice import better
+from orchestrator.core.session.choice import failback_candidates
 from tests.orchestrator.core.playbook import (
     REQUESTED_AT,
     Playbook,
@@ -188,11 +188,11 @@ def test_no_failback_while_the_engine_is_silent() -> None:
 def test_who_waits_for_which_source() -> None:
     play = failed_over("a", "b", "c")
     seen = Observation(sources=tuple(play.sources.values()))
-    assert [each.id for each in better(play.session, seen)] == ["a"]
+    assert [each.id for each in failback_candidates(play.session, seen)] == ["a"]
     never = Observation(sources=seen.sources, channel_policy=ChannelPolicy(failback="never"))
-    assert better(play.session, never) == []
-    assert better(Playbook("a", "b").unavailable().session, seen) == []
-    assert better(Playbook("a", "b").starting().session, seen) == []
+    assert failback_candidates(play.session, never) == []
+    assert failback_candidates(Playbook("a", "b").unavailable().session, seen) == []
+    assert failback_candidates(Playbook("a", "b").starting().session, seen) == []
 
 
 def test_a_source_that_is_moved_up_is_returned_to() -> None:

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator.core.model import Media, Source, SourceStatus
-from orchestrator.core.source.first_probes import AMONG_ALL, AT_ONCE, AT_ONE_HOST, AT_ONE_LIMITED, host_of, next_looks, room
+from orchestrator.core.source.first_probes import (
+    AMONG_ALL,
+    AT_ONCE,
+    AT_ONE_HOST,
+    AT_ONE_LIMITED,
+    free_for_first_probes,
+    host_of,
+    next_first_probes,
+)
 from orchestrator.core.source.reprobe_interval import LONGEST_PAUSE_S, is_due
 
 
@@ -25,26 +33,27 @@ def ids(sources: tuple[Source, ...]) -> list[str]:
 
 def test_a_few_at_once_in_their_order_and_two_at_one_host() -> None:
     unseen = [source(n, "a" if n < 5 else f"h{n}") for n in range(20)]
-    assert ids(next_looks(unseen, (), probes=0, spare={})) == ["x-0", "x-1", "x-5", "x-6", "x-7", "x-8"]
-    assert ids(next_looks(unseen, [source(90), source(91)], probes=2, spare={})) == ["x-5", "x-6", "x-7", "x-8"]
+    assert ids(next_first_probes(unseen, (), probes=0, spare={})) == ["x-0", "x-1", "x-5", "x-6", "x-7", "x-8"]
+    assert ids(next_first_probes(unseen, [source(90), source(91)], probes=2, spare={})) == ["x-5", "x-6", "x-7", "x-8"]
 
 
 def test_four_at_a_host_whose_providers_limit_is_known() -> None:
     unseen = [source(n, "a", "p-1") for n in range(9)]
-    assert ids(next_looks(unseen, (), probes=0, spare={"p-1": 9})) == ["x-0", "x-1", "x-2", "x-3"]
-    assert ids(next_looks(unseen, (), probes=0, spare={})) == ["x-0", "x-1"]
+    assert ids(next_first_probes(unseen, (), probes=0, spare={"p-1": 9})) == ["x-0", "x-1", "x-2", "x-3"]
+    assert ids(next_first_probes(unseen, (), probes=0, spare={})) == ["x-0", "x-1"]
 
 
 def test_while_others_probe_much_none_is_begun() -> None:
-    assert ids(next_looks([source(1)], (), probes=AMONG_ALL - 1, spare={})) == ["x-1"]
-    assert next_looks([source(1)], (), probes=AMONG_ALL, spare={}) == ()
-    assert next_looks([source(1)], (), probes=AMONG_ALL + 9, spare={}) == ()
+    assert ids(next_first_probes([source(1)], (), probes=AMONG_ALL - 1, spare={})) == ["x-1"]
+    assert next_first_probes([source(1)], (), probes=AMONG_ALL, spare={}) == ()
+    assert next_first_probes([source(1)], (), probes=AMONG_ALL + 9, spare={}) == ()
 
 
 def test_a_full_provider_is_passed_over_and_no_provider_is_made_full() -> None:
     unseen = [source(n, f"h{n}", "p-1") for n in range(4)] + [source(7, "h7", "p-2"), source(8, "h8", "p-3"), source(9, "h9")]
-    assert ids(next_looks(unseen, (), probes=0, spare={"p-1": 1, "p-2": 0})) == ["x-0", "x-8", "x-9"]
-    assert [room(1, 0), room(1, 1), room(2, 0), room(2, 1), room(5, 2), room(5, 4), room(5, 9)] == [1, 0, 1, 0, 2, 0, 0]
+    assert ids(next_first_probes(unseen, (), probes=0, spare={"p-1": 1, "p-2": 0})) == ["x-0", "x-8", "x-9"]
+    limit_and_in_use = [(1, 0), (1, 1), (2, 0), (2, 1), (5, 2), (5, 4), (5, 9)]
+    assert [free_for_first_probes(*each) for each in limit_and_in_use] == [1, 0, 1, 0, 2, 0, 0]
 
 
 def test_whom_a_probe_disturbs_is_told_by_its_host() -> None:
@@ -62,8 +71,8 @@ def test_no_bound_is_ever_passed(
     unseen: list[tuple[str, str | None]], begun: list[tuple[str, str | None]], others: int, spare: dict[str, int]
 ) -> None:
     waiting = [source(n, *each) for n, each in enumerate(unseen)]
-    under_way = next_looks([source(100 + n, *each) for n, each in enumerate(begun)], (), probes=0, spare={})
-    chosen = next_looks(waiting, under_way, probes=len(under_way) + others, spare=spare)
+    under_way = next_first_probes([source(100 + n, *each) for n, each in enumerate(begun)], (), probes=0, spare={})
+    chosen = next_first_probes(waiting, under_way, probes=len(under_way) + others, spare=spare)
     assert len(chosen) + len(under_way) <= AT_ONCE
     assert not chosen or len(chosen) + len(under_way) + others <= AMONG_ALL
     at = Counter(host_of(each.url) for each in (*chosen, *under_way))

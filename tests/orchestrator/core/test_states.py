@@ -26,7 +26,7 @@ from orchestrator.core.model import (
     Unavailable,
     Why,
 )
-from orchestrator.core.reading import viewer_reason
+from orchestrator.core.presentation import viewer_reason
 from orchestrator.core.session.blame import of_exit, refused_field
 from tests.words import why
 from transcoder.ending import Ending

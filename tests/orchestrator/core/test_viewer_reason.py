@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.model import PLANNED, TITLES, Cause, Causes, Event, EventType, Fields
-from orchestrator.core.reading import viewer_reason
-from orchestrator.core.reading.viewer_reason import ViewerReason
+from orchestrator.core.presentation import viewer_reason
+from orchestrator.core.presentation.viewer_reason import ViewerReason
 from orchestrator.core.session.blame import of_exit
 from tests.words import why
 from transcoder.ending import Ending

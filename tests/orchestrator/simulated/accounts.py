@@ -1,4 +1,4 @@
-"""The providers' side: they count who is connected, and know nothing of ledgers. Law: never more than a provider allows."""
+"""The providers' side: they count who is connected, and know nothing of ledgers. Rule: never more than a provider allows."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from orchestrator.core.source.hold_off import is_held_off
 from transcoder import bucket
 from transcoder.ending import Ending
 from transcoder.publish.media_playlist import MediaPlaylist
-from transcoder.publish.playlist_laws import violations
+from transcoder.publish.playlist_rules import violations
 
 _RECENT_S = 11.0  # the policy's `probe_fresh_s` and a moment
 _DECISIONS_PER_S = 60  # of one session: more is a busy loop

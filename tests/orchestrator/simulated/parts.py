@@ -179,10 +179,10 @@ class WatchedSessions(FakeSessions):
 class SimulatedPeriodicJobs(PeriodicJobs):
     """The same jobs on the loop's own clock, which the scheduler's is not."""
 
-    def __init__(self, **rooms: Any) -> None:
+    def __init__(self, **parts: Any) -> None:
         self._periodic: list[tuple[float, Callable[[], Coroutine[Any, Any, None]]]] = []
         self._running: list[asyncio.Task[None]] = []
-        super().__init__(**rooms)
+        super().__init__(**parts)
 
     def _every(self, name: str, interval_s: float, run: Callable[[], Any]) -> None:
         self._periodic.append((interval_s, run))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from transcoder import bucket
 from transcoder.publish.media_playlist import MediaPlaylist
 from transcoder.publish.multivariant_playlist import MultivariantPlaylist
-from transcoder.publish.playlist_laws import violations
+from transcoder.publish.playlist_rules import violations
 from transcoder.publish.store_requests import (
     Conflict,
     Found,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transcoder import bucket
 from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending, Variant
-from transcoder.publish.playlist_laws import violations
+from transcoder.publish.playlist_rules import violations
 from transcoder.publish.playlist_syntax import LIMIT_BYTES, MalformedPlaylist
 
 TARGET_S = 4

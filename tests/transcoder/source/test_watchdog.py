@@ -8,7 +8,7 @@ import pytest
 
 from transcoder.ending import Ending
 from transcoder.ffmpeg.fault_messages import SourceFault
-from transcoder.source.watchdog import RunObservation, RunVerdict, SilenceLimits, judge, patience_s, second_chance
+from transcoder.source.watchdog import RunObservation, RunOutcome, SilenceLimits, judge, patience_s, second_chance
 
 LIMITS = SilenceLimits(start_s=8.0, stall_s=3.0)
 REFUSED = SourceFault(Ending.SOURCE_REFUSED, "HTTP error 404 Not Found")
@@ -36,8 +36,8 @@ def seen(**changes: Any) -> RunObservation:
 
 
 def ending(**changes: Any) -> Ending | None:
-    verdict = judge(seen(**changes), LIMITS)
-    return verdict.ending if verdict else None
+    outcome = judge(seen(**changes), LIMITS)
+    return outcome.ending if outcome else None
 
 
 def test_a_source_that_plays_goes_on() -> None:
@@ -67,11 +67,11 @@ def test_a_source_that_sends_too_slowly_stalls_too(cadence_s: float, still_well_
 
 
 def test_a_stall_with_a_cause_is_called_by_it() -> None:
-    verdict = judge(seen(lag_s=6.0, fault=REFUSED), LIMITS)
-    assert verdict is not None
-    assert verdict.ending is Ending.SOURCE_REFUSED
-    assert "6.0 s behind" in verdict.reason
-    assert "404" in verdict.reason
+    outcome = judge(seen(lag_s=6.0, fault=REFUSED), LIMITS)
+    assert outcome is not None
+    assert outcome.ending is Ending.SOURCE_REFUSED
+    assert "6.0 s behind" in outcome.reason
+    assert "404" in outcome.reason
 
 
 @pytest.mark.parametrize("fault", [REFUSED, UNREACHABLE])
@@ -121,7 +121,7 @@ def test_the_end_of_ffmpeg(changes: dict[str, Any], expected: Ending) -> None:
 
 
 def test_a_source_that_was_playing_gets_a_second_chance_and_then_has_to_play_again() -> None:
-    refused = RunVerdict(Ending.SOURCE_REFUSED, "")
+    refused = RunOutcome(Ending.SOURCE_REFUSED, "")
     assert second_chance(refused, seen(), None)
     assert not second_chance(refused, seen(now_s=1009.0), None), "it has played for less than ten seconds"
     assert not second_chance(refused, seen(first_media_s=None), None), "it has not played"
@@ -130,7 +130,7 @@ def test_a_source_that_was_playing_gets_a_second_chance_and_then_has_to_play_aga
 
 @pytest.mark.parametrize("final", [Ending.SOURCE_ENDED, Ending.SOURCE_STALLED, Ending.FFMPEG_CRASHED])
 def test_there_is_no_second_chance_for_an_end_a_stall_or_a_crash(final: Ending) -> None:
-    assert not second_chance(RunVerdict(final, ""), seen(), None)
+    assert not second_chance(RunOutcome(final, ""), seen(), None)
 
 
 def test_patience_has_the_limit_as_its_least() -> None:

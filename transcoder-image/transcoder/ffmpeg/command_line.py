@@ -90,7 +90,7 @@ def _input_flags(job: Job, source: SourceInput, plan: StreamPlan, adjustments: A
     ]
     if adjustments.is_hls or is_playlist(source):
         flags += [
-            # So many of the newest segments: what a player wants to begin with, and what a swap has missed.
+            # How many of the newest segments to begin with: enough for a player's buffer and for what a swap has missed.
             *("-live_start_index", str(-job.backlog_segments)),
             # A segment that fails once is requested again; a hole is worse than the moment that this takes.
             *("-seg_max_retry", "2"),
@@ -140,13 +140,13 @@ def _video_flags(video: str, segment_s: float) -> list[str]:
                 *("-c:v", ENCODERS[video]),
                 # Real time on a share of a core.
                 *("-preset", "veryfast" if video == "h264" else "ultrafast"),
-                # No frames held back: what the source has sent can be listed.
+                # No frames are held back, so that everything the source has sent can be listed.
                 *("-tune", "zerolatency"),
                 # Constant quality, but never more than a segment's upload allows for.
                 *("-crf", "23", "-maxrate", "6M", "-bufsize", "6M"),
                 # A keyframe where each segment is to be cut, and no others.
                 *("-force_key_frames", f"expr:gte(t,n_forced*{segment_s:g})", "-sc_threshold", "0"),
-                # 8 bit 4:2:0: what every player decodes.
+                # 8 bit 4:2:0, which every player decodes.
                 *("-pix_fmt", "yuv420p"),
                 # Broadcast is often interlaced; progressive frames pass unchanged.
                 *("-vf", "yadif=deint=interlaced"),
@@ -173,7 +173,7 @@ def _audio_flags(plan: StreamPlan) -> list[str]:
 def _output() -> list[str]:
     return [
         *("-f", "mpegts"),
-        # Each packet at once: what is in the pipe can be listed, what is in FFmpeg's buffer cannot.
+        # Each packet is written at once: media in the pipe can be listed, media in FFmpeg's buffer cannot.
         *("-flush_packets", "1"),
         # Audio frames share a PES packet for 0.1 s (half of this) instead of paying a packet's padding each.
         *("-muxdelay", "0.2", "-muxpreload", "0"),

@@ -1,6 +1,6 @@
 """Reads from FFmpeg's messages what went wrong with the source, and what a new start should do differently.
 
-Law: FFmpeg's messages are the only witness of a source's answer, so each fault keeps the line that it was read from. FFmpeg's
+Rule: FFmpeg's messages are the only witness of a source's answer, so each fault keeps the line that it was read from. FFmpeg's
 exit code says next to nothing: it is 0 after an HLS source has answered 404.
 """
 
@@ -23,10 +23,10 @@ _UNREACHABLE = re.compile(
 _UNDECODABLE = re.compile(
     r"Invalid data found|Error when loading first segment|does not contain any stream|moov atom not found"
     r"|changing packet size|matches no streams|not allowed|Not yet implemented|need zlib"
-    r"|bitstream error, startcode missing"  # what comes as the picture is none: of each frame, so it is noise as well
+    r"|bitstream error, startcode missing"  # the data are no picture; repeated for each frame, so it is noise, too
 )
-# What no more waiting mends: FFmpeg does not speak the protocol, has no decoder, its decoder has given up, or MPEG-TS has no
-# place for what comes.
+# Waiting longer does not help: FFmpeg does not have the protocol or the decoder, its decoder has given up, or MPEG-TS cannot
+# contain the codec.
 _NO_DECODER = re.compile(
     r"doesn't support hardware accelerated (\w+) decoding|no decoder found for: (\w+)|Decoder \(codec (\w+)\) not found"
 )
@@ -35,12 +35,12 @@ _NO_PROTOCOL = re.compile(r"Protocol not found")
 _NO_HEADER = re.compile(r"Could not write header|not currently supported in container|Could not find tag for codec")
 # The picture's size is in its first keyframe, which has not come in the time that FFmpeg was given.
 _NO_SIZE = re.compile(r"dimensions not set")
-# An HLS source whose address, type or segments are not called as FFmpeg expects.
+# An HLS source whose address, type or segments do not have the names that FFmpeg expects.
 ODDLY_NAMED_HLS = re.compile(r"Not detecting m3u8/hls|not in allowed_(segment_)?extensions|blocked for security reasons")
-# What can only be read together with the lines before: why is in those, if anywhere.
+# Messages without a cause of their own: the lines before them may have it.
 _LOST_PLAYLIST = re.compile(r"Failed to reload playlist")
 _LOST_SEGMENT = re.compile(r"Failed to open segment|failed too many times, skipping")
-# A server that closes a body of no announced length: that is its end, not an accident (2^64-1 is FFmpeg's "unknown").
+# The server has closed a body of unknown length, which is a regular end (2^64-1 is FFmpeg's "unknown").
 _CLOSED = re.compile(r"Stream ends prematurely at \d+, should be 18446744073709551615")
 _UNKNOWN_OPTION = re.compile(r"Unrecognized option '(\w+)'|Option (\w+) not found")
 _WHATEVER = re.compile(r"I/O error|Input/output error")
@@ -121,7 +121,7 @@ class FaultMessages:
             self._faults.append(SourceFault(Ending.SOURCE_UNDECODABLE, without_servers_words(text)))
         elif _LOST_PLAYLIST.search(text):
             self.playlists_lost += 1
-            if not self._faults:  # it was answered, so what came was no playlist
+            if not self._faults:  # the server has answered, so the answer was no playlist
                 self._faults.append(SourceFault(Ending.SOURCE_UNDECODABLE, without_servers_words(text)))
         elif _LOST_SEGMENT.search(text):
             self.segments_lost += "skipping" in text

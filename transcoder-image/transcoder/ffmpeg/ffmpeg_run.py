@@ -42,7 +42,7 @@ class FfmpegRun:
         self.messages = FfmpegMessages()
         self.clock = ProgrammeClock(None, started_s)
         self.clock.is_slates = input.is_slate
-        self.accepted = False  # what FFmpeg does is what the session needs
+        self.accepted = False  # whether FFmpeg's plan is the one that the session needs
         self.closed: list[Segment] = []  # segments for the publisher to take
         self._job = job
         self._input = input
@@ -198,8 +198,8 @@ class FfmpegRun:
 
     def _new_segmenter(self) -> Segmenter:
         job = self._job
-        # A source without backlog gives one segment's media in one segment's time: the first is cut short. Not where a session
-        # begins with a copied picture: that waits for the second keyframe all the same.
+        # A source without backlog needs a segment's duration to send one, so the first one is cut short. Not where a session
+        # begins with a copied picture, because it waits for the second keyframe anyway.
         backlog = self.messages.input.format.startswith("hls") or self.plan.paced
         nothing_listed = job.attempt == 1 or not self._target_duration.decided
         begins = nothing_listed and self.plan.video == "copy" and self.messages.input.streams.video is not None

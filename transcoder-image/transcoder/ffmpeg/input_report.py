@@ -65,7 +65,7 @@ class InputReport:
     def audio_track(self) -> int:
         """Which of the program's audio streams, from 0: the one that the source calls the default (of HLS renditions:
         DEFAULT=YES, RFC 8216, 4.3.4.1), else the first."""
-        return next((place for place, each in enumerate(self._of("Audio")) if each.is_default), 0)
+        return next((index for index, each in enumerate(self._of("Audio")) if each.is_default), 0)
 
     @property
     def he_aac(self) -> str | None:

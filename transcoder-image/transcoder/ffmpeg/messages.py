@@ -14,7 +14,7 @@ _LEVEL = re.compile(r"\[(info|verbose|warning|error|fatal|panic)\] ?")
 _LONGEST_LINE = 65_536  # bytes
 _MOST_PLAYLISTS, _NEWEST_SEGMENTS = 64, 32  # whose addresses are remembered
 
-# Decoders that join in the middle say this of every frame up to the first keyframe: of no use to a reader of the log.
+# Decoders that join in the middle write this for every frame before the first keyframe: useless in the log.
 _NOISE = re.compile(
     r"non-existing [PS]PS|no frame!|decode_slice_header|Last message repeated|Consider increasing|^frame="
     r"|PPS id out of range|Error parsing NAL|Could not find ref|Packet corrupt|corrupt input packet|changing packet size"

@@ -67,7 +67,7 @@ class FfmpegProcess:
                 self._open.discard(fd)
                 break
             parts.append(data)
-            if len(data) < 65_536:  # less than asked for: that was all
+            if len(data) < 65_536:  # less than requested: the pipe is empty
                 break
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

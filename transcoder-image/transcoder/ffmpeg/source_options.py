@@ -3,7 +3,7 @@
 The agent's FFmpeg and the orchestrator's ffprobe open a source by the same options, so that a probe answers for what an attempt
 would see.
 
-Law: a source's address reaches the network and nothing else. A playlist from outside may name any address, and FFmpeg could
+Rule: a source's address reaches the network and nothing else. A playlist from outside may name any address, and FFmpeg could
 read files, pipes and its own command line's protocols; the protocol whitelist is what keeps it from that.
 """
 

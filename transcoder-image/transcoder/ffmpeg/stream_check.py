@@ -14,7 +14,7 @@ from transcoder.ffmpeg.stream_plan import LOOK_S, StreamPlan, Unplayable, plan
 from transcoder.input import Input, Streams
 from transcoder.job import Job
 from transcoder.source.missing_streams import MissingStreams
-from transcoder.source.watchdog import RunVerdict, SilenceLimits
+from transcoder.source.watchdog import RunOutcome, SilenceLimits
 
 _MOST_CORRECTIONS = 4  # of the plan: file or live, which codecs, which program
 
@@ -46,17 +46,17 @@ class StreamCheck:
 
     def check(
         self, messages: FfmpegMessages, current: StreamPlan, sending: Streams | None, now_s: float
-    ) -> AcceptedStreams | StreamPlan | RunVerdict:
+    ) -> AcceptedStreams | StreamPlan | RunOutcome:
         """Compares the complete description of the input with what the session has been sending (None: nothing yet).
 
-        Returns a StreamPlan where FFmpeg must be started again with that plan, and a verdict where the source cannot be played.
+        Returns a StreamPlan where FFmpeg must be started again with that plan, and a outcome where the source cannot be played.
         """
         described = messages.input
         streams, lacks_sound = described.streams, described.lacks_sound
         try:
             needed = plan(self._job.profile, streams, sending, self._job.hevc, mute=lacks_sound)
         except Unplayable as error:
-            return RunVerdict(Ending.SOURCE_UNDECODABLE, f"cannot be played: {error}")
+            return RunOutcome(Ending.SOURCE_UNDECODABLE, f"cannot be played: {error}")
         needed = needed._replace(
             program=described.program, paced=described.finite, audio_track=described.audio_track, look_s=current.look_s
         )
@@ -69,11 +69,11 @@ class StreamCheck:
             return needed._replace(look_s=longer_s)
         lacks_sound = lacks_sound and needed.audio != "drop"  # a session without sound misses none
         if lacks_sound and not self._input.last_resort:
-            return RunVerdict(Ending.SOURCE_STALLED, "its announced sound does not come")
+            return RunOutcome(Ending.SOURCE_STALLED, "its announced sound does not come")
         if needed != current:
             self._corrections += 1
             if self._corrections > _MOST_CORRECTIONS:
-                return RunVerdict(Ending.SOURCE_UNDECODABLE, "the source is something else each time")
+                return RunOutcome(Ending.SOURCE_UNDECODABLE, "the source is something else each time")
             return needed
         if lacks_sound:
             again_s = self._missing.silence_stands_in(now_s)

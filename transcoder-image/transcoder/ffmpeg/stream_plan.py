@@ -1,6 +1,6 @@
 """Decides which streams of a source are copied, encoded, left out or replaced by silence.
 
-Law: a session goes on as it began. What viewers have been given (video codec, audio codec, channels) decides what must be
+Rule: a session goes on as it began. What viewers have been given (video codec, audio codec, channels) decides what must be
 encoded; only an attempt that begins a session follows the channel's profile alone. A change of codec in the middle of a
 playlist is where players fail.
 

@@ -1,6 +1,6 @@
 """Maps an attempt's media timeline to wall-clock time, and decides what continues the programme.
 
-Law: over any number of swaps the media that a player is given neither run ahead of the wall clock nor fall behind it. If they
+Rule: over any number of swaps the media that a player is given neither run ahead of the wall clock nor fall behind it. If they
 ran ahead, each swap would push the player further from the live edge, until it falls out of the window. If they fell behind,
 each swap would use up some of its buffer.
 
@@ -22,12 +22,12 @@ _SETTLED_AFTER_S = 0.08  # longer than the pauses inside a first burst from near
 _SETTLED_AFTER_AT_MOST_S = 1.0
 _ROUND_TRIPS = 3  # a connection, a playlist and a segment are asked for before the first media come
 _FALL_S = 0.02  # in that time: media that arrive at up to 1.25 times real time are no burst
-_PAUSE_S = 0.3  # what comes after a longer one begins a burst
+_PAUSE_S = 0.3  # media after a longer pause begin a burst
 _BEST_OF_S = 60  # how long an arrival counts: long against any cadence, short against the drift between two clocks
-_AHEAD_OF = 2  # so many segments ahead are a welcome buffer; beyond, a swap rather skips than repeats
+_AHEAD_OF = 2  # so many segments ahead are a useful buffer; beyond that a swap skips media rather than repeats them
 _SAME_S = 0.02  # dates that differ by less are the same: playlists round them
 _SOURCE_WRAPS_S = (1 << 33) / 90_000  # MPEG-TS timestamps have 33 bits (ISO/IEC 13818-1, 2.4.3.7)
-_GUESS_S = 0.5  # what the guess may be off by, beyond what a source in segments makes it be off by
+_GUESS_S = 0.5  # the error of the guess, beyond the error that the segments of the source cause
 
 
 class ProgrammeClock:
@@ -55,7 +55,7 @@ class ProgrammeClock:
         self._newest_s: float | None = None
         self._behind_s = 0.0
         self._best: dict[int, float] = {}  # second -> the least `now - newest` in it
-        self._level_s = float("inf")  # what `now - newest` must undercut to be falling still
+        self._level_s = float("inf")  # while `now - newest` gets below this, it is still falling
         self._first_at_s = self._fell_at_s = self._leapt_at_s = self._came_at_s = 0.0
         self._offset_s: float | None = None  # date minus media time, of what this attempt lists
 
@@ -162,7 +162,7 @@ class ProgrammeClock:
 
     def _had_s(self) -> float:
         """Date minus media time, by when media could first be had."""
-        # What stood in the playlist before the burst was read.
+        # The media that were in the playlist before the burst was read.
         burst_s = self._fell_at_s - self._first_at_s if self.cadence_s and not self._steady else 0.0
         return self._best_s() - burst_s - self.cadence_s / 2
 

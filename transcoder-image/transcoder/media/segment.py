@@ -1,4 +1,4 @@
-"""A media segment as it is cut: its bytes, and its place on the media timeline."""
+"""A media segment as it is cut: its bytes, and its position on the media timeline."""
 
 from typing import NamedTuple
 

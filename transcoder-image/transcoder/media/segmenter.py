@@ -1,6 +1,6 @@
 """Cuts one MPEG-TS byte sequence into media segments.
 
-Laws: no segment's EXTINF rounds to more than the target duration (RFC 8216, 4.3.3.1), whatever the distance between the
+Rules: no segment's EXTINF rounds to more than the target duration (RFC 8216, 4.3.3.1), whatever the distance between the
 source's keyframes. A segment begins with a keyframe wherever the source has one within the target duration, because players
 join at segments. Every segment starts with PAT and PMT (3.2). All segments one after the other are one valid transport stream.
 From the first keyframe on no packet is lost. Time never goes back.

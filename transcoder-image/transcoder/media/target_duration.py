@@ -1,8 +1,9 @@
 """Decides a session's target duration: how long its segments may be. It has to fit the source's keyframes. Pure.
 
-Laws: the target duration of a playlist never changes (RFC 8216, 6.2.1), so it is decided before anything is listed, and what is
-listed has decided it. A session that begins waits for the second keyframe: where keyframes are farther apart than the target
-duration of the job, segments would begin without one, and a player that joins there has nothing to decode.
+Rule: the target duration of a playlist never changes (RFC 8216, 6.2.1), so it is decided before anything is listed. An attempt
+that takes a playlist over uses the one in the playlist. An attempt that begins a playlist waits for the second keyframe: if
+keyframes are farther apart than the target duration of the job, segments would begin without one, and a player that joins
+there has nothing to decode.
 """
 
 from math import ceil

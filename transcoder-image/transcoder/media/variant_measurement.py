@@ -1,6 +1,6 @@
 """Measures what a session sends, for the attributes of its variant stream (RFC 8216, 4.3.4.2).
 
-Law: what has been published stays true. A player reads the multivariant playlist once, and a session returns to sources that
+Rule: what has been published stays true. A player reads the multivariant playlist once, and a session returns to sources that
 it has had before; so BANDWIDTH, RESOLUTION, FRAME-RATE and the video's profile and level only ever rise. The audio codec and
 AVERAGE-BANDWIDTH are those of what is sent now.
 """
@@ -14,7 +14,7 @@ from transcoder.publish.multivariant_playlist import Variant
 _MARGIN = 1.25  # a variable bit rate's next peak is a little higher: without room each would be a reason to write again
 _DRIFT = 1.25  # so far AVERAGE-BANDWIDTH may be off before it is corrected
 
-# From what the fewest decoders take to what most do; a decoder of one also decodes those before it, nearly always.
+# In an order in which a decoder of one nearly always decodes those before it, too.
 _H264_PROFILES = (0x42, 0x4D, 0x58, 0x64, 0x6E, 0x7A, 0xF4)  # Baseline, Main, Extended, High, 10, 4:2:2, 4:4:4
 _HEVC_PROFILES = (3, 1, 2, 4)  # Main Still Picture, Main, Main 10, range extensions
 

@@ -1,6 +1,6 @@
 """The log of one attempt: on standard error as it happens, and in memory for the upload (log_upload.py).
 
-Laws: no line has more of a source's address than its host, whatever text it quotes (source/redaction.py). Memory is bounded.
+Rules: no line has more of a source's address than its host, whatever text it quotes (source/redaction.py). Memory is bounded.
 """
 
 import sys

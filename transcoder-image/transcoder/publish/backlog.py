@@ -1,6 +1,6 @@
 """The segments that are cut and not listed yet.
 
-Law: memory is bounded. Segments that the store has not taken within a window's time would leave the playlist as soon as they
+Rule: memory is bounded. Segments that the store has not taken within a window's time would leave the playlist as soon as they
 were listed, so the oldest are given up.
 """
 

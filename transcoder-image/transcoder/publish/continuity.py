@@ -1,6 +1,6 @@
 """Decides which of the waiting segments may be listed next, so that what is listed can be decoded and continues the programme.
 
-Pure. Law: a group of pictures is listed from its beginning. Pictures refer to earlier ones of their group; where those are not
+Pure. Rule: a group of pictures is listed from its beginning. Pictures refer to earlier ones of their group; where those are not
 listed, nobody can decode them.
 """
 

@@ -1,6 +1,6 @@
 """Decides from the media playlist whether an attempt may publish.
 
-Law: the attempt number is the fencing token. A later attempt, once it is in the playlist, fences every earlier one.
+Law: the attempt number is the fencing token (law 4). A later attempt, once it is in the playlist, fences every earlier one.
 """
 
 from transcoder.publish.media_playlist import MediaPlaylist

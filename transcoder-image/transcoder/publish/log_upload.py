@@ -1,6 +1,6 @@
 """Uploads the attempt's log: from time to time while it runs, and at its end.
 
-Laws: media never wait for the log. One thread sends the documents one after the other, so the last one wins. A log without
+Rules: media never wait for the log. One thread sends the documents one after the other, so the last one wins. A log without
 news is not sent again.
 """
 
@@ -24,7 +24,7 @@ class LogUpload:
         self._job = job
         self._log = log
         self._next_s = now_s + _FIRST_S
-        self._stored = 0  # what of the log's news is in the store; written by the thread alone
+        self._stored = 0  # how much of the log is in the store; only the thread writes this
         self._documents: SimpleQueue[tuple[bytes, int] | None] = SimpleQueue()
         self._thread: Thread | None = None
 

@@ -1,8 +1,8 @@
 """The media playlist as data (RFC 8216, 4.3.3): one immutable value for each state, and `append` from one to the next.
 
-Law: what is listed never changes. Each state follows from the one before it by `append`; `playlist_laws.violations` finds where
-it does not. Numbers are rounded when a segment is made (durations to microseconds, dates to milliseconds), so that a playlist
-which is written, read by the next attempt and written again stays the same to the last digit.
+Law: what is listed never changes (law 5). Each state follows from the one before it by `append`;
+`playlist_rules.violations` compares two states. Numbers are rounded when a segment is made (durations to microseconds, dates to
+milliseconds), so that a playlist which is written, read by the next attempt and written again stays the same to the last digit.
 
 The last listed URI names the attempt that published last, which fences every earlier one. What the next attempt must also know
 stands in comments, which players ignore (4.1): AHEAD and SOURCE for the programme clock, CLAIM, SLATE, LEG.

@@ -1,6 +1,6 @@
 """Reads and writes the session's multivariant playlist for one attempt: the first version, and corrections.
 
-Laws: it is stored before anything is listed, and says which codecs every attempt must go on with. A correction never delays a
+Rules: it is stored before anything is listed, and says which codecs every attempt must go on with. A correction never delays a
 listing. Each write is conditional on the version that was read (compare-and-swap), and what a later attempt has written is
 left as it is, so that an attempt which is fenced and does not know it changes nothing.
 """
@@ -24,8 +24,8 @@ class MultivariantPublisher:
         self._etag: str | None = None
         self._on_its_way: MultivariantPlaylist | None = None
         self._doubtful = False  # another attempt has corrected it
-        self._changed = True  # something that it describes, since it was last compared
-        self.known = False  # whether there is one has been found out
+        self._changed = True  # whether something that it describes has changed since it was last compared
+        self.known = False  # whether it is known if there is one in the store
         self.sending: Streams | None = None  # what the session sends; None: nothing yet
 
     @property

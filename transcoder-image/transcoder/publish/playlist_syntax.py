@@ -1,6 +1,6 @@
 """Reads the lines, attribute lists and numbers of a playlist (RFC 8216, 4).
 
-Law: a playlist may have been written by a container that somebody has taken over. Whatever the text is, reading it takes
+Rule: a playlist may have been written by a container that somebody has taken over. Whatever the text is, reading it takes
 bounded time and memory, and raises MalformedPlaylist and nothing else.
 """
 

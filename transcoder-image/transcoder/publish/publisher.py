@@ -1,7 +1,7 @@
 """Decides what of an attempt is stored and listed, when, and in which order: the continuity protocol, without I/O.
 
-Laws: segment first, playlist second; a listed segment is never taken back; what is listed can be decoded; a later attempt
-fences this one, by a conditional write on the playlist (compare-and-swap on its ETag).
+Laws: segment first, playlist second (law 6); a listed segment is never taken back (law 5); a later attempt fences this one, by
+a conditional write on the playlist (law 4; compare-and-swap on its ETag). And what is listed can be decoded.
 
 The publisher says which requests are to be made now, is told the answer to each, and never waits: its owner moves the bytes. It
 knows nothing of where segments come from, so that an attempt which is kept ready can cut segments and not publish them.
@@ -22,7 +22,7 @@ from transcoder.publish.fencing import fenced
 from transcoder.publish.media_playlist import MediaPlaylist
 from transcoder.publish.multivariant_publisher import MultivariantPublisher
 from transcoder.publish.playlist_syntax import MalformedPlaylist
-from transcoder.publish.request_ledger import RequestLedger
+from transcoder.publish.request_schedule import RequestSchedule
 from transcoder.publish.store_requests import (
     Found,
     GetIndex,
@@ -38,7 +38,7 @@ from transcoder.publish.store_requests import (
 )
 
 _PARALLEL_POSTS = 2  # while one segment is on its way, the next may start; more would only share the same bandwidth
-_TRIES_IN_FRONT = 3  # so often one segment may fail while later ones are stored
+_TRIES_IN_FRONT = 3  # how often one segment may fail while later ones are stored
 
 
 class Publisher:
@@ -54,10 +54,10 @@ class Publisher:
         self._joined = False  # the first read is done; segments of this attempt in it would be another run's
         self._index = MultivariantPublisher(attempt, target_duration_s, window_s)
         self._backlog = Backlog(window_s)
-        self._ledger = RequestLedger()
+        self._schedule = RequestSchedule()
         self._on_its_way: MediaPlaylist | None = None
         self._claims = False  # an earlier attempt has listed first once: the playlist is claimed before anything is listed
-        self._holds_back = False  # what waits is listed only once more of its group of pictures has come
+        self._holds_back = False  # waiting segments are listed only when more of their group of pictures has come
         self._any_stored = False
         self.over: tuple[Ending, str] | None = None  # why this attempt may publish no more
         self.listed = 0  # how many segments of ours have been listed
@@ -81,7 +81,7 @@ class Publisher:
     @property
     def failing_since_s(self) -> float | None:
         """Since when the store has done nothing of some kind that it was asked for; None where it works."""
-        return self._ledger.failing_since_s
+        return self._schedule.failing_since_s
 
     @property
     def listed_target_duration_s(self) -> int | None:
@@ -131,9 +131,9 @@ class Publisher:
         if self.over:
             return []
         wanted: list[Request] = []
-        if self._stale and self._ledger.may("main", now_s):
+        if self._stale and self._schedule.may("main", now_s):
             wanted.append(GetMain())
-        if self._index.is_to_be_read and self._ledger.may("index", now_s):
+        if self._index.is_to_be_read and self._schedule.may("index", now_s):
             wanted.append(GetIndex())
         if self._on_its_way is None:
             self._give_up(self._backlog.overdue(), "the store has not taken it in time")
@@ -142,19 +142,19 @@ class Publisher:
         elif self.joined and self._has_begun(now_s):
             wanted += self._posts(now_s)
             wanted += self._playlists(now_s)
-        if self.joined and self.listed and self._ledger.may("index", now_s) and (correction := self._index.correction()):
+        if self.joined and self.listed and self._schedule.may("index", now_s) and (correction := self._index.correction()):
             wanted.append(correction)
         for request in wanted:
-            self._ledger.sent(request)
+            self._schedule.sent(request)
         return wanted
 
     def reply(self, request: Request, reply: Reply, now_s: float) -> None:
         """Takes the answer to a request."""
-        self._ledger.answered(request)
+        self._schedule.answered(request)
         if isinstance(reply, RequestFailed):
             self._failed(request, reply, now_s)
             return
-        if (failed_for_s := self._ledger.succeeded(request, now_s)) is not None:
+        if (failed_for_s := self._schedule.succeeded(request, now_s)) is not None:
             self._log(f"store works again after {failed_for_s:.1f} s")
         match request:
             case GetMain():
@@ -188,13 +188,13 @@ class Publisher:
     def _posts(self, now_s: float) -> list[Request]:
         """The oldest segments that are not stored."""
         posts: list[Request] = []
-        room = _PARALLEL_POSTS - self._ledger.posts_under_way
+        room = _PARALLEL_POSTS - self._schedule.posts_under_way
         for waiting in self._backlog:
-            if waiting.stored or self._ledger.is_under_way(str(waiting.n)):
+            if waiting.stored or self._schedule.is_under_way(str(waiting.n)):
                 continue
             if len(posts) >= room or (self.listed_end_s is not None and not waiting.clock.settled(now_s)):
                 break
-            if self._ledger.may(str(waiting.n), now_s):
+            if self._schedule.may(str(waiting.n), now_s):
                 posts.append(PostSegment(waiting.n, waiting.segment.data))
         return posts
 
@@ -203,9 +203,9 @@ class Publisher:
         if self._on_its_way is not None or front is None or not front.stored:
             return []
         if not self._index.stored:
-            first = self._index.first() if self._ledger.may("index", now_s) else None
+            first = self._index.first() if self._schedule.may("index", now_s) else None
             return [first] if first else []
-        following = self._compose(now_s) if self._ledger.may("main", now_s) else None
+        following = self._compose(now_s) if self._schedule.may("main", now_s) else None
         if following is None:
             return []
         self._on_its_way = following
@@ -221,7 +221,7 @@ class Publisher:
         if self.listed or not self._playlist.segments or self._playlist.claimed_by == self._attempt:
             self._claims = False
             return []
-        if self._on_its_way is not None or not self._ledger.may("main", now_s):
+        if self._on_its_way is not None or not self._schedule.may("main", now_s):
             return []
         self._on_its_way = self._playlist._replace(claimed_by=self._attempt)
         return [PutMain(self._on_its_way.render(), self._etag)]
@@ -249,7 +249,7 @@ class Publisher:
 
     def _read_main(self, reply: Reply, now_s: float) -> None:
         if isinstance(reply, NotStored):
-            # Where it is gone although this attempt has listed, list and sequence numbers go on from memory.
+            # If the playlist is gone although this attempt has listed, its segments and numbers are continued from memory.
             empty = MediaPlaylist(self._target_duration_s, 0, 0, (), False)
             self._adopt(self._playlist or empty, None, now_s)
             return
@@ -300,13 +300,13 @@ class Publisher:
     def _failed(self, request: Request, failure: RequestFailed, now_s: float) -> None:
         if not self._index.is_urgent(request):
             self._log(f"store: the multivariant playlist is not corrected: {failure.reason}")
-            self._ledger.postpone(request, now_s + self._window_s)
+            self._schedule.postpone(request, now_s + self._window_s)
             return
         if isinstance(request, PutMain):
-            self._on_its_way = None  # if it was done all the same, the next write does not match, and the playlist is read
-        if self._ledger.failing_since_s is None:
+            self._on_its_way = None  # if it was written all the same, the next write does not match, and the playlist is read
+        if self._schedule.failing_since_s is None:
             self._log(f"store: {type(request).__name__} failed: {failure.reason}")
-        tries = self._ledger.failed(request, now_s)
+        tries = self._schedule.failed(request, now_s)
         if isinstance(request, PostSegment) and (waiting := self._backlog.find(request.n)):
             later = any(each.stored for each in self._backlog if each.n > request.n)
             if failure.final or (tries >= _TRIES_IN_FRONT and later):
@@ -316,4 +316,4 @@ class Publisher:
         for waiting in gone:
             self._log(f"segment {waiting.n} ({waiting.segment.duration_s:.1f} s) left out: {reason}")
             self._backlog.drop(waiting)
-            self._ledger.forget(str(waiting.n))
+            self._schedule.forget(str(waiting.n))

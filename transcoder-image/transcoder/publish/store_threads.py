@@ -1,6 +1,6 @@
 """Threads that make the publisher's requests to the store and return the answers.
 
-Law: the loop that owns the publisher never blocks on the store, and no thread outlives the process.
+Rule: the loop that owns the publisher never blocks on the store, and no thread outlives the process.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Capital letters as strokes, for a picture that is drawn without a font: Latin, Greek and Cyrillic, with their accents.
 
-Law: any text gives something that can be drawn. A letter with marks is taken apart (Unicode decomposition); characters without
+Rule: any text gives something that can be drawn. A letter with marks is taken apart (Unicode decomposition); characters without
 strokes here (other scripts, emoji) are left out.
 
 A glyph is a text: strokes are separated by "/", points are "x,y" in units with y upwards, the baseline at 0, capitals 7 high;
@@ -166,10 +166,10 @@ def drawable(text: str) -> str:
         character = _ALIKE.get(character, character)
         if character in _GLYPHS or character in _MARKS:
             kept.append(character)
-        elif category(character)[0] in "ZC":  # separators and control characters part words
+        elif category(character)[0] in "ZC":  # separators and control characters separate words
             kept.append(" ")
     words = "".join(kept).split()
-    # A mark whose letter was left out has nothing to stand on.
+    # A mark whose letter was left out is left out, too.
     return " ".join(bare for word in words if (bare := word.lstrip("".join(_MARKS))))
 
 

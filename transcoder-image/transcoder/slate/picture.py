@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 640, 360
 RAIL_LEFT, RAIL_TOP, RAIL_WIDTH, RAIL_HEIGHT = 220, 212, 200, 2  # even numbers: chroma is halved
 
 _SENTENCE = "We'll be right back"
-_TOP, _BOTTOM = (22, 27, 42), (9, 11, 19)  # of the background, from which the rest differs by as little as can be read
+_TOP, _BOTTOM = (22, 27, 42), (9, 11, 19)  # of the background; the rest has the least contrast that is readable
 _LETTERS = (233, 237, 245)
 _QUIET = (137, 148, 172)
 _RAIL = (45, 53, 74)

@@ -1,7 +1,7 @@
 """FFmpeg's flags for the slate: a still picture with a light that moves along a rail, and a quiet tone, in real time.
 
-Laws: it costs next to nothing, because it may play for hours in many sessions at once. FFmpeg reads nothing but the agent's own
-picture, whatever a channel is called.
+Rules: the slate needs very little CPU, because it may play for hours in many sessions at once. FFmpeg reads nothing but the
+agent's own picture, whatever a channel is called.
 """
 
 from os import memfd_create, write
@@ -21,14 +21,14 @@ _pictures: dict[str, int] = {}  # by title: the file descriptor of what was draw
 def input_flags(title: str, burst_s: float) -> list[str]:
     """The generator of picture and tone; `burst_s` of it come at once."""
     return [
-        # As slowly as time goes: a generator has no pace of its own.
+        # In real time: a generator would otherwise run as fast as the CPU allows.
         *("-readrate", "1"),
-        # What a source's backlog is: it fills what the player has not been given since the last source failed. It is dated
-        # as what came before now, so nothing runs ahead of the clock.
+        # At first a burst, like a source's backlog: media for the time since the last source failed. They are dated
+        # before the present, so nothing runs ahead of the clock.
         *("-readrate_initial_burst", f"{burst_s:g}"),
         # Every parameter is known from the first frame: none are read ahead to find them out.
         *("-fpsprobesize", "0"),
-        # Both in one input, so that both keep the one pace.
+        # Picture and tone in one input, so that they stay in step.
         *("-f", "lavfi", "-i", f"{_picture(_drawn(title))}[out0];{_tone()}[out1]"),
     ]
 
@@ -48,17 +48,17 @@ def _picture(descriptor: int) -> str:
     way = (RAIL_WIDTH - _LIGHT_WIDTH) // (2 * _STEP)
     glide = f"{RAIL_LEFT}+{2 * _STEP}*abs(mod(n\\,{2 * way})-{way})"
     return (
-        # The title is pixels by now: no text of anybody's is in the graph. Converted once, then the same frame for ever.
+        # The title has already been drawn, so no text from outside is in the graph. Converted once, then the frame repeats.
         f"movie=/proc/self/fd/{descriptor}:f=ppm_pipe,format=yuv420p,loop=loop=-1:size=1,"
         f"setpts=N/({_FPS}*TB),fps={_FPS}[still];"
-        # What moves tells a slate from a player that has frozen.
+        # The moving light distinguishes a slate from a frozen player.
         f"color=c={_LIGHT}:s={_LIGHT_WIDTH}x{RAIL_HEIGHT}:r={_FPS},format=yuv420p[light];"
         f"[still][light]overlay=x={glide}:y={RAIL_TOP}"
     )
 
 
 def _tone() -> str:
-    # 36 dB down: to be heard in silence, so that nobody looks for a broken cable, and to be slept beside.
+    # 36 dB down: audible, so that nobody looks for a broken cable, but too quiet to wake anybody.
     tone = f"sine=frequency=330:sample_rate={SAMPLE_RATE_HZ}:samples_per_frame={_SAMPLES}"
     return f"{tone},volume=0.2,aformat=channel_layouts=stereo"
 
@@ -69,21 +69,21 @@ def video_flags(video: str, segment_s: float) -> list[str]:
         return ["-vn"]
     flags = [
         *("-c:v", ENCODERS[video]),
-        # The least work there is: almost every block is the one before.
+        # The fastest settings suffice: almost every block is unchanged.
         *("-preset", "ultrafast"),
         # No frames held back, and no threads that wait for each other.
         *("-tune", "zerolatency", "-threads", "1"),
-        # A dark gradient shows its steps sooner than a bright picture; so plain a one still costs some kbit/s.
+        # Banding is more visible in a dark gradient; so simple a picture needs only a few kbit/s even at this quality.
         *("-crf", "24", "-maxrate", "800k", "-bufsize", "800k"),
         # A keyframe where each segment is to be cut, and no others: they are most of the work.
         *("-force_key_frames", f"expr:gte(t,n_forced*{segment_s:g})", "-sc_threshold", "0"),
-        # Each of them one that a player can join at.
+        # At each of these keyframes a player can join.
         *("-forced-idr", "1"),
-        # 8 bit 4:2:0: what every player decodes.
+        # 8 bit 4:2:0, which every player decodes.
         *("-pix_fmt", "yuv420p"),
     ]
     if video == "hevc":
-        # The encoder's own lines are no news; an open group of pictures would refer to what is not listed.
+        # The encoder's own log lines are not needed; an open group of pictures could refer to pictures that are not listed.
         # One thread, as above: this encoder has a pool of its own.
         flags += ["-x265-params", "log-level=error:open-gop=0:scenecut=0:pools=none:frame-threads=1:wpp=0"]
     return flags
@@ -96,6 +96,6 @@ def audio_flags(audio: str, channels: int) -> list[str]:
     return [
         # A tone needs no search for the best coding, and few bits.
         *("-c:a", "aac", "-aac_coder", "fast", "-b:a", f"{24 * channels}k"),
-        # As many channels as the session has been sending: a change of them is where players falter.
+        # As many channels as the session has been sending, because a change of their number can stop a player.
         *("-ac", str(channels), "-ar", str(SAMPLE_RATE_HZ)),
     ]

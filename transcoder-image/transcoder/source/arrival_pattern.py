@@ -1,16 +1,16 @@
 """How a source's media arrive: in bursts or steadily, complete or with losses.
 
-Law: silence that the bursts before explain is no stall: a source that sends ten seconds at once may be silent for ten.
+Rule: silence that the bursts before explain is no stall: a source that sends ten seconds at once may be silent for ten.
 """
 
 from typing import NamedTuple
 
 _SILENCE_S = 0.3  # a longer one ends a burst
-_BURST_LASTS_S = 5.0  # what arrives for longer is steady; a start with a lead is forgotten after some of these
+_BURST_LASTS_S = 5.0  # media that arrive for longer are steady; a lead at the start is forgotten after some of these
 _BURSTS = 3  # how many are remembered, and how many say what is usual; the first brings more than that
 _WORTH_S = 0.5  # of lead: less is the jitter of a network
 _LOOK_BACK_S, _LOOK_BACK_CADENCES = 8.0, 4  # over how much media losses are counted
-_LOSSES = 3  # fewer in that time are accidents: a segment that failed, timestamps that jumped
+_LOSSES = 3  # fewer in that time are coincidences: a segment that failed, timestamps that jumped
 
 
 class _Loss(NamedTuple):

@@ -1,6 +1,6 @@
 """Streams that a source announces and does not send: how long they are waited for, and when they are looked for again. Pure.
 
-Law: a stream is not missing before it has had as long to come as it may be away while the source plays. FFmpeg looks for
+Rule: a stream is not missing before it has had as long to come as it may be away while the source plays. FFmpeg looks for
 streams only when it starts, so looking again means starting it again.
 """
 

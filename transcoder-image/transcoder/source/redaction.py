@@ -1,6 +1,6 @@
 """Removes accounts from text for a log: of an address, only the scheme and the host are kept.
 
-Law: IPTV accounts stand in paths (http://host/live/USER/PASSWORD/1.ts), in user info and in queries, and any text may quote an
+Rule: IPTV accounts stand in paths (http://host/live/USER/PASSWORD/1.ts), in user info and in queries, and any text may quote an
 address: a message of FFmpeg, a server's answer, an exception. The parts of one source's own address are also removed where
 they stand alone, as in a server's "no stream live/USER/PASSWORD".
 """
@@ -18,7 +18,7 @@ _SAID = re.compile(r"(HTTP error \d{3}|method \w+ failed: \d{3}|Server error:) .
 _END_OF_AUTHORITY = re.compile(r"[/?#\\]")
 _TRAILING = ".,;:)]}"
 _LEFT_OUT = "/..."
-_SHORTEST = 3  # characters: what is shorter stands in too many words
+_SHORTEST = 3  # characters: a shorter part occurs in too many words
 _OF_THE_FIELD = frozenset(
     (
         "live",
@@ -91,7 +91,7 @@ def _host_alone(match: re.Match[str]) -> str:
     behind = rest[len(authority) :]
     if "@" in behind:
         # User info ends at the last "@" before the path (RFC 3986, 3.2.1). Here a password may have an unescaped "/" or "?",
-        # or an account may be a mail address: what of it is a host, nobody can say.
+        # or an account may be a mail address: which part is the host cannot be told.
         return f"{match[1]}...{trailing}"
     return f"{match[1]}{authority.rpartition('@')[2]}{_LEFT_OUT if behind else ''}{trailing}"
 
@@ -117,7 +117,7 @@ def _parts(url: str, headers: dict[str, str]) -> Iterator[str]:
 
 
 def _is_telling(part: str) -> bool:
-    if len(part) == _SHORTEST and part.isdecimal():  # stream 404: to say what a server has answered matters more
+    if len(part) == _SHORTEST and part.isdecimal():  # it may be a server's status, such as 404
         return False
     return len(part) >= _SHORTEST and part.lower() not in _OF_THE_FIELD and not _FILE.fullmatch(part)
 

@@ -1,7 +1,7 @@
 """Decides when a run of FFmpeg is over, from what is observed of FFmpeg and of the media. Pure: time is an argument.
 
-Laws: a source is blamed for what the source did, with FFmpeg's message as the reason. Silence that the source's own cadence
-explains is no stall. A source that was playing is given a second chance; one that has sent nothing is given none.
+Law: a source is blamed for what it did itself (law 7), with FFmpeg's message as the reason. Silence that the source's own
+cadence explains is no stall. FFmpeg is started once more on a source that has played, but not on one that has sent nothing.
 """
 
 from typing import NamedTuple
@@ -9,13 +9,13 @@ from typing import NamedTuple
 from transcoder.ending import Ending
 from transcoder.ffmpeg.fault_messages import SourceFault
 
-# FFmpeg asks again for a playlist that did not advance after half its target duration: a burst may come so much later
-# than the source's cadence says, and a little more for the way.
+# When a playlist has not advanced, FFmpeg asks again after half its target duration. So a burst may come that much later than
+# the source's cadence says, and a little more for the network.
 _CADENCES, _WAY_S = 1.5, 0.3
-_PLAYLISTS_LOST = 2  # reloads in a row: one may be an accident
-_LOST = 0.25  # of the media: a picture that stands still every few moments is not worth watching
+_PLAYLISTS_LOST = 2  # failed reloads in a row: a single one may be a coincidence
+_LOST = 0.25  # of the media: beyond this the picture stops so often that it cannot be watched
 _SEGMENTS_LOST_AT_START = 3  # all that FFmpeg starts with
-_SECOND_CHANCE_AFTER_S = 10.0  # of playing since the last second chance: a source that fails again and again is left
+_SECOND_CHANCE_AFTER_S = 10.0  # of playing since the last one: a source that fails again and again gets no other
 
 
 class SilenceLimits(NamedTuple):
@@ -36,7 +36,7 @@ class RunObservation(NamedTuple):
     lag_s: float  # how far the media are behind where they should be
     cadence_s: float  # the length of the source's own segments, declared or seen, or of its bursts; 0: it sends steadily
     soundless_s: float  # for how long no sound has come beside the picture; 0 where none is announced
-    fault: SourceFault | None  # the weightiest since media last came
+    fault: SourceFault | None  # the most significant one since media last came
     playlists_lost: int  # reloads that failed since media last came
     segments_lost: int  # segments given up since media last came
     lost: float  # which share of the newest media never came, although what follows did; 0 where that was an accident
@@ -44,15 +44,15 @@ class RunObservation(NamedTuple):
     exit_code: int | None  # None: runs; negative: the signal that killed it
 
 
-class RunVerdict(NamedTuple):
+class RunOutcome(NamedTuple):
     """How a run has ended; `reason` is for people."""
 
     ending: Ending
     reason: str
 
 
-def judge(seen: RunObservation, limits: SilenceLimits) -> RunVerdict | None:
-    """The verdict on a run of FFmpeg; None while it may go on."""
+def judge(seen: RunObservation, limits: SilenceLimits) -> RunOutcome | None:
+    """The outcome on a run of FFmpeg; None while it may go on."""
     if seen.exit_code is not None:
         return _ended(seen, seen.exit_code)
     if seen.first_media_s is None:
@@ -81,10 +81,10 @@ def patience_s(limits: SilenceLimits, cadence_s: float) -> float:
     return max(limits.stall_s, _CADENCES * cadence_s + _WAY_S if cadence_s else 0.0)
 
 
-def second_chance(verdict: RunVerdict, seen: RunObservation, last_chance_s: float | None) -> bool:
+def second_chance(outcome: RunOutcome, seen: RunObservation, last_chance_s: float | None) -> bool:
     """Whether FFmpeg is started again on the same source, in place. Newer versions end at the first reload that fails, and one
     failed reload is no reason to leave a source."""
-    match verdict.ending:
+    match outcome.ending:
         case Ending.SOURCE_REFUSED | Ending.SOURCE_UNREACHABLE | Ending.SOURCE_UNDECODABLE:
             since_s = seen.first_media_s if last_chance_s is None else last_chance_s
             return seen.first_media_s is not None and since_s is not None and seen.now_s - since_s > _SECOND_CHANCE_AFTER_S
@@ -92,20 +92,20 @@ def second_chance(verdict: RunVerdict, seen: RunObservation, last_chance_s: floa
             return False
 
 
-def _ended(seen: RunObservation, exit_code: int) -> RunVerdict:
+def _ended(seen: RunObservation, exit_code: int) -> RunOutcome:
     if exit_code < 0:
-        return RunVerdict(Ending.FFMPEG_CRASHED, f"FFmpeg was killed by signal {-exit_code}")
+        return RunOutcome(Ending.FFMPEG_CRASHED, f"FFmpeg was killed by signal {-exit_code}")
     if seen.fault:
-        return RunVerdict(seen.fault.ending, seen.fault.line)
+        return RunOutcome(seen.fault.ending, seen.fault.line)
     if exit_code and not seen.closed:
-        return RunVerdict(Ending.FFMPEG_CRASHED, f"FFmpeg ended with code {exit_code}")
+        return RunOutcome(Ending.FFMPEG_CRASHED, f"FFmpeg ended with code {exit_code}")
     if seen.first_media_s is None:
-        return RunVerdict(Ending.SOURCE_UNDECODABLE, "the source ended before it sent media")
-    return RunVerdict(Ending.SOURCE_ENDED, "the source ended")
+        return RunOutcome(Ending.SOURCE_UNDECODABLE, "the source ended before it sent media")
+    return RunOutcome(Ending.SOURCE_ENDED, "the source ended")
 
 
-def _blamed(seen: RunObservation, otherwise: Ending, reason: str) -> RunVerdict:
+def _blamed(seen: RunObservation, otherwise: Ending, reason: str) -> RunOutcome:
     """What FFmpeg has reported says more than silence does."""
     if seen.fault:
-        return RunVerdict(seen.fault.ending, f"{reason}; {seen.fault.line}")
-    return RunVerdict(otherwise, reason)
+        return RunOutcome(seen.fault.ending, f"{reason}; {seen.fault.line}")
+    return RunOutcome(otherwise, reason)

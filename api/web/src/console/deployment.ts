@@ -1,4 +1,4 @@
-/** Problems of the deployment itself, as texts made of the overview. Law: while the API does not answer, nothing is known and nothing is
+/** Problems of the deployment itself, as texts made of the overview. Rule: while the API does not answer, nothing is known and nothing is
  * called well. Pure. */
 
 import type { State } from "./state";
@@ -39,7 +39,7 @@ function wordsOf(state: State, trouble: Trouble): Pick<Told, "headline" | "flag"
       return {
         headline: "The server does not answer",
         flag: "No answer",
-        meaning: "How it stands now is not known. Running sessions play on.",
+        meaning: "The present state is not known. Running sessions play on.",
       };
     case "no_orchestrator":
       return {
@@ -51,7 +51,7 @@ function wordsOf(state: State, trouble: Trouble): Pick<Told, "headline" | "flag"
       return {
         headline: "The store does not answer",
         flag: "No store",
-        meaning: "What is sent cannot be seen, and may not reach viewers.",
+        meaning: "It is not known what is sent, and it may not reach viewers.",
       };
     case "provider_full": {
       const names = state.full_providers.map(({ name }) => name);
@@ -63,6 +63,10 @@ function wordsOf(state: State, trouble: Trouble): Pick<Told, "headline" | "flag"
       };
     }
     case "draining":
-      return { headline: "No new session starts", flag: "Draining", meaning: "The deployment drains. Running sessions go on." };
+      return {
+        headline: "No new session starts",
+        flag: "Draining",
+        meaning: "The deployment is being drained. Running sessions go on.",
+      };
   }
 }

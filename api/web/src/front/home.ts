@@ -1,4 +1,4 @@
-/** The start page's script: shows beside the link whether the API is ready. Law: without an answer it is not called ready. */
+/** The start page's script: shows beside the link whether the API is ready. Rule: without an answer it is not called ready. */
 import "./front.css";
 import { told } from "./readiness";
 

@@ -1,6 +1,6 @@
 /**
  * The player's rules: a pure function of the state, an event and the time. No clock, no browser, no random numbers: `chance` is an
- * argument. Law: a viewer's address changes only when the session is over or was given up. Every other failure is retried on the same
+ * argument. Rule: a viewer's address changes only when the session is over or was given up. Every other failure is retried on the same
  * address.
  *
  * Times are milliseconds.

@@ -1,5 +1,5 @@
 /**
- * Measures whether the picture moves. Law: a freeze counts only while the picture should move and the page can observe it, not during a
+ * Measures whether the picture moves. Rule: a freeze counts only while the picture should move and the page can observe it, not during a
  * pause, a seek, or in the background, where timers sleep.
  */
 export const STUCK_MS = 10_000;

@@ -1,5 +1,5 @@
 /**
- * The player: one channel on one video element. Law: `core.ts` decides; this module carries out its effects and passes on the browser's
+ * The player: one channel on one video element. Rule: `core.ts` decides; this module carries out its effects and passes on the browser's
  * events. `docs/player.md` says what it does when.
  */
 import type { Attach, Grant, Health, Options, Player, PlayerState } from "./contract";

@@ -1,6 +1,6 @@
 /**
  * Plays an address on a video element: by hls.js with its default settings, or by the browser where it plays HLS and has no Media
- * Source Extensions (old phones). Law: hls.js recovers from what it can by itself; the core hears only of the rest.
+ * Source Extensions (old phones). Rule: hls.js recovers from what it can by itself; the core hears only of the rest.
  */
 import type Hls from "hls.js";
 import type { ErrorData, ManifestLoadedData } from "hls.js";

@@ -1,5 +1,5 @@
 /**
- * The player's client of the API. Law: each answer, also a failure, becomes an event of the core and is never thrown; nothing is
+ * The player's client of the API. Rule: each answer, also a failure, becomes an event of the core and is never thrown; nothing is
  * retried here: the core decides when.
  */
 import { problemOf } from "../problem";

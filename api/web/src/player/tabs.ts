@@ -1,5 +1,5 @@
 /**
- * Counts a browser's tabs on one channel: they are one viewer and share its session. Law: only the last one ends it. Where the tabs
+ * Counts a browser's tabs on one channel: they are one viewer and share its session. Rule: only the last one ends it. Where the tabs
  * cannot be counted, the session ends when its lease runs out a minute later.
  */
 interface Word {

@@ -1,4 +1,4 @@
-/** The player's buttons and keys. Law: every key has a button or link that does the same, and a field with the focus keeps its keys. */
+/** The player's buttons and keys. Rule: every key has a button or link that does the same, and a field with the focus keeps its keys. */
 import { at } from "./page";
 
 export interface Deeds {

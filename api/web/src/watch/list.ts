@@ -1,5 +1,5 @@
 /**
- * The page of all channels, by group. Law: everything works by touch and by keyboard; the search stands in the address, so that it is
+ * The page of all channels, by group. Rule: everything works by touch and by keyboard; the search stands in the address, so that it is
  * still there when a viewer comes back from a channel.
  */
 import "./list.css";

@@ -1,5 +1,5 @@
 /**
- * The watch page: the player, its messages, and the other channels. Law: the picture comes first. Nothing moves or appears without
+ * The watch page: the player, its messages, and the other channels. Rule: the picture comes first. Nothing moves or appears without
  * need, and what happens to sources is at most one line of text.
  */
 import "./watch.css";

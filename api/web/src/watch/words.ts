@@ -1,5 +1,5 @@
 /**
- * The watch page's texts for each state of the player. Law: a viewer reads only what matters to them: a switch is not mentioned. Only
+ * The watch page's texts for each state of the player. Rule: a viewer reads only what matters to them: a switch is not mentioned. Only
  * a message about a missing picture covers the picture; everything else is a line below it.
  */
 import type { PlayerState, Refusal } from "../player/contract";
@@ -50,7 +50,7 @@ function messageOf(state: PlayerState, seen: Seen): Message | null {
       return {
         ...SAID,
         title: "Paused for a while",
-        detail: "Your place was given up meanwhile. There is another one.",
+        detail: "Your session has ended in the meantime. You can start a new one.",
         action: { does: "play", label: "Watch on" },
       };
     case "starting":
@@ -98,16 +98,17 @@ function retryingFor({ refusal, retry_at }: PlayerState, seen: Seen): Message {
   if (!refusal || refusal.status === 0) {
     return seen.online ? said("The server does not answer", "") : said("You are offline", "");
   }
-  if (refusal.limit === "draining") return said("No new viewers right now", "The service is about to be maintained.");
+  if (refusal.limit === "draining") return said("No new viewers right now", "Maintenance of the service is about to begin.");
   if (refusal.limit === "max_sessions_per_address")
     return said(
       "Too many screens at your address",
-      "As many play here as one internet connection may start. Close one of them.",
+      "Your internet connection plays as many channels as it may. Close one of them.",
     );
   if (refusal.limit === "max_new_sessions_per_address_per_minute")
     return said("Too many starts", "Your internet connection has started many channels within a minute.");
-  if (refusal.status === 429) return said("Too many screens", "You watch on as many as you may. Close one of them.");
-  if (refusal.limit) return said("All places are taken", "There is room again when somebody leaves.");
+  if (refusal.status === 429)
+    return said("Too many screens", "You already watch on as many screens as you may. Close one of them.");
+  if (refusal.limit) return said("All places are taken", "You can watch as soon as somebody else stops.");
   if (refusal.sources) return said("No source of this channel works", "", counted(Object.values(refusal.sources)));
   if (isOff(refusal)) return said(...OFF);
   if (refusal.status === 409) return { ...SAID, title: "Reconnecting…", busy: true };
@@ -118,7 +119,8 @@ function noticeOf(state: PlayerState, seen: Seen): string | null {
   if (isOff(state.refusal)) return null;
   if (state.phase === "retrying" || state.phase === "starting") return seen.pictured ? "Reconnecting…" : null;
   if (state.phase !== "playing") return null;
-  if (state.stream !== "live" && seen.pictured && !state.stuck) return "No source works. It goes on by itself.";
+  if (state.stream !== "live" && seen.pictured && !state.stuck)
+    return "No source works at the moment. The programme comes back by itself.";
   if (!seen.online) return "You are offline.";
   return state.reachable ? null : "The server does not answer. The picture goes on.";
 }
@@ -143,7 +145,7 @@ const WHY: Readonly<Record<string, string>> = {
   unplayable: "What it sends cannot be played.",
   stalled: "It stopped sending.",
   ended: "It has ended.",
-  busy: "As many watch it already as may.",
+  busy: "All connections to it are in use.",
   planned: "It is not used at the moment.",
   service: "The service could not start it.",
   failed: "It does not work.",

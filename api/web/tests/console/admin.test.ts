@@ -31,7 +31,10 @@ test.each([
   ["Expected `float` >= 1.0", "1 at least."],
   ["Expected `int | null`, got `float`", "This must be a whole number."],
   ["Expected `float`, got `null`", "This must be a number."],
-  ["is empty, or has a character that is not allowed here", "It has a space or a character that cannot stand here."],
+  [
+    "is empty, or has a character that is not allowed here",
+    "It is empty, or has a space or a character that is not allowed here.",
+  ],
   ["the scheme must be one of http, https, rtmp", "The address must begin with http://, https:// or rtmp://."],
   ["the host is missing", "The address names no host. It looks like http://host/path."],
   ["not a URL: Port out of range 0-65535", "This is not an address."],
@@ -115,10 +118,10 @@ test("a deletion says what is lost and who is watching", () => {
   const sport = channel("sport", { failovers: ["news"] });
   const of = loaded(EMPTY, overview([news, sport], []));
   expect(losses(of, news, []).points).toEqual([
-    "Its 1 source and its settings go for good.",
+    "Its 1 source and its settings are deleted.",
     "Nobody is watching.",
-    "SPORT fails over to it, and will no more.",
-    "If it is in a provider’s playlist, the next import brings it back as it stands there. Disable it to keep it away.",
+    "SPORT fails over to it, and will no longer do so.",
+    "If it is in a provider’s playlist, the next import creates it again. To prevent that, disable it instead.",
   ]);
   const watched = ["alice", "bob", "carol", "dave", "erin"].map((viewer) => session(`s-${viewer}`, "news", { viewer }));
   expect(losses(of, sport, watched).points[1]).toBe("5 viewers in 5 sessions will see it end: alice, bob, carol and 2 more.");

@@ -1,6 +1,6 @@
 """Channels and their ordered sources.
 
-Law: the priorities of a channel's sources are dense from 1, also under concurrent writes. A transaction that changes the order
+Rule: the priorities of a channel's sources are dense from 1, also under concurrent writes. A transaction that changes the order
 locks the channel's row, then its sources' rows by id. A session's commit locks in the same order (sessions/records.py), so
 there are no deadlocks.
 """
@@ -69,18 +69,18 @@ class SqlCatalogue:
 
     async def channels(self, *, limit: int = 100, after: str | None = None, search: str | None = None) -> tuple[Channel, ...]:
         """Raises InvalidInput('after') where that channel no longer exists."""
-        place = (channels.c.sort_number, channels.c.name, channels.c.id)
-        query = select(*CHANNEL_COLUMNS).order_by(*place).limit(limit)
+        order = (channels.c.sort_number, channels.c.name, channels.c.id)
+        query = select(*CHANNEL_COLUMNS).order_by(*order).limit(limit)
         if search:
             query = query.where(channels.c.search_text.contains(search.casefold(), autoescape=True))
 
         def work(connection: Connection) -> tuple[Channel, ...]:
             if after is None:
                 return tuple(channel_of(row) for row in connection.execute(query))
-            last = connection.execute(select(*place).where(channels.c.id == after)).one_or_none()
+            last = connection.execute(select(*order).where(channels.c.id == after)).one_or_none()
             if last is None:
                 raise InvalidInput("after", "no such channel")
-            further = query.where(tuple_(*place) > tuple_(*map(literal, last)))
+            further = query.where(tuple_(*order) > tuple_(*map(literal, last)))
             return tuple(channel_of(row) for row in connection.execute(further))
 
         return await self._database.read(work)
@@ -112,9 +112,9 @@ class SqlCatalogue:
         def work(connection: Connection) -> Source:
             _lock(connection, channel_id)
             count = len(_read_sources(connection, channel_id))
-            place = min(max(1, count + 1 if priority is None else priority), count + 1)
-            _shift(connection, channel_id, place, by=1)
-            row = _new(source, channel_id, place)
+            position = min(max(1, count + 1 if priority is None else priority), count + 1)
+            _shift(connection, channel_id, position, by=1)
+            row = _new(source, channel_id, position)
             _insert(connection, [row])
             return _read_source(connection, row["id"])
 
@@ -158,8 +158,8 @@ class SqlCatalogue:
             if sorted(known) != sorted(source_ids):
                 raise InvalidInput("source_ids", "must name each source of the channel exactly once")
             if known:
-                places = case({source_id: place for place, source_id in enumerate(source_ids, 1)}, value=sources.c.id)
-                connection.execute(update(sources).where(sources.c.channel_id == channel_id).values(priority=places))
+                positions = case({source_id: position for position, source_id in enumerate(source_ids, 1)}, value=sources.c.id)
+                connection.execute(update(sources).where(sources.c.channel_id == channel_id).values(priority=positions))
             return _read_sources(connection, channel_id)
 
         return await self._database.write(work)

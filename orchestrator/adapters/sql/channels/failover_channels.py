@@ -1,6 +1,6 @@
 """Failover channels, and the sources that a channel may use because of them.
 
-Law: the number of queries does not depend on how many channels follow each other. A disabled channel, and what is reached only
+Rule: the number of queries does not depend on how many channels follow each other. A disabled channel, and what is reached only
 through it, is left out.
 """
 

@@ -1,6 +1,6 @@
 """What a playlist import reads and writes.
 
-Law: a channel that has changed since the import was planned is left alone; the next import sees the change. Rows are locked in
+Rule: a channel that has changed since the import was planned is left alone; the next import sees the change. Rows are locked in
 the order of every transaction: channels by id, then sources by id.
 """
 

@@ -108,9 +108,9 @@ def _close_ranks(connection: Connection, provider_id: str, affected: Sequence[An
     """Makes the priorities of the remaining sources dense again, and deletes channels that the provider's imports had added and
     that have no source left."""
     ids = [row.id for row in affected]
-    place = func.row_number().over(partition_by=sources.c.channel_id, order_by=(sources.c.priority, sources.c.id))
-    ranked = select(sources.c.id, place.label("place")).where(sources.c.channel_id.in_(ids)).subquery()
-    connection.execute(update(sources).where(sources.c.id == ranked.c.id).values(priority=ranked.c.place))
+    position = func.row_number().over(partition_by=sources.c.channel_id, order_by=(sources.c.priority, sources.c.id))
+    ranked = select(sources.c.id, position.label("position")).where(sources.c.channel_id.in_(ids)).subquery()
+    connection.execute(update(sources).where(sources.c.id == ranked.c.id).values(priority=ranked.c.position))
     brought = [row.id for row in affected if row.imported is not None and row.imported.provider_id == provider_id]
     left = select(sources.c.id).where(sources.c.channel_id == channels.c.id).exists()
     connection.execute(delete(channels).where(channels.c.id.in_(brought), ~left))

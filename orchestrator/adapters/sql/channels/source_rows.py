@@ -1,6 +1,6 @@
 """A source as a row: reads it, and changes it under its lock.
 
-Law: a source's health is computed by `core.source.health` alone, between a locking read and the write of the same transaction.
+Rule: a source's health is computed by `core.source.health` alone, between a locking read and the write of the same transaction.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Admission: a request for a session joins the running one, or begins a new one if the limits allow it.
 
-Law: only one transaction at a time counts and adds sessions, so that limits hold exactly. Requests that arrive while one
+Rule: only one transaction at a time counts and adds sessions, so that limits hold exactly. Requests that arrive while one
 transaction is under way are admitted together in the next one (group commit). Each request is answered, whatever happens: an
 unexpected error is the answer to the request that has met it.
 
@@ -155,15 +155,15 @@ def _give(answer: asyncio.Future[Admitted], outcome: Admitted | Exception) -> No
 def _let_in(connection: Connection, together: Sequence[Asked]) -> list[Admitted | FailoverError]:
     if connection.dialect.name == "postgresql":
         connection.execute(_TURN)
-    room = _Room(connection)
+    capacity = _Capacity(connection)
     outcomes: list[Admitted | FailoverError] = []
     for asked in together:
         try:
             row = _join(connection, asked)
-            outcomes.append((row, False) if row is not None else (_begin(connection, asked, room), True))
+            outcomes.append((row, False) if row is not None else (_begin(connection, asked, capacity), True))
         except FailoverError as refusal:  # nothing has been written for it
             outcomes.append(refusal)
-        room.changed(asked)
+        capacity.changed(asked)
     return outcomes
 
 
@@ -177,18 +177,18 @@ def _join(connection: Connection, asked: Asked) -> SessionRow | None:
     return replace(read_session(connection, found.id), lease=asked.lease)
 
 
-def _begin(connection: Connection, asked: Asked, room: _Room) -> SessionRow:
+def _begin(connection: Connection, asked: Asked, capacity: _Capacity) -> SessionRow:
     """Raises LimitReached, ViewerLimitReached."""
-    room.must_have(asked)
+    capacity.must_have(asked)
     now = asked.lease.renewed_at
     session = Session(id=new_id(SESSION, now), channel_id=asked.channel_id, viewer=asked.whose, created_at=now)
     connection.execute(_BEGIN, columns_of(session))
     holding.begin(connection, session.id, asked.lease)
-    room.taken(asked)
+    capacity.taken(asked)
     return SessionRow(session=session, renewed_at=now, lease=asked.lease)
 
 
-class _Room:
+class _Capacity:
     """What the limits leave, within one transaction that no other can add to. Only what is limited is counted, and only
     once."""
 
@@ -199,7 +199,7 @@ class _Room:
         self._drain_seen = False
 
     def must_have(self, asked: Asked) -> None:
-        """Raises LimitReached, ViewerLimitReached where there is no room for one more session."""
+        """Raises LimitReached, ViewerLimitReached where a limit has no space for one more session."""
         if not self._drain_seen:
             refuse_while_draining(self._connection)
             self._drain_seen = True

@@ -1,4 +1,4 @@
-"""The journal: events of the whole deployment. Law: the number of queries does not depend on the number of channels."""
+"""The journal: events of the whole deployment. Rule: the number of queries does not depend on the number of channels."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select
 from orchestrator.adapters.sql.database import Database
 from orchestrator.adapters.sql.schema import attempts, events, journal, sessions
 from orchestrator.core.model import Event, Phase
-from orchestrator.core.reading.journal import JournalEntry
-from orchestrator.core.reading.timeline import Delivery, Run
+from orchestrator.core.presentation.day_history import Delivery, Run
+from orchestrator.core.presentation.journal import JournalEntry
 
 _EVENT = tuple(events.c[field.name] for field in fields(Event))
 _ENTRY = select(journal.c.cursor, sessions.c.channel_id, *_EVENT)

@@ -1,6 +1,6 @@
 """Leases: a viewer's hold on a session.
 
-Law: a lease is written only on behalf of its viewer, and does not change the session's version. Rows are locked in one order:
+Rule: a lease is written only on behalf of its viewer, and does not change the session's version. Rows are locked in one order:
 the session, then its leases.
 """
 

@@ -1,6 +1,6 @@
 """Writes a decision's records as rows, within the transaction that writes the state that they belong to.
 
-Law: rows are locked in one order (session, channel, sources by id), so that sessions which write about the same sources at the
+Rule: rows are locked in one order (session, channel, sources by id), so that sessions which write about the same sources at the
 same time do not deadlock. The session's row is locked before these functions run.
 """
 

@@ -1,6 +1,6 @@
 """Sessions with their attempts and events.
 
-Law: a session's state changes by compare-and-swap on `version`, in one transaction with its records, or not at all.
+Rule: a session's state changes by compare-and-swap on `version`, in one transaction with its records, or not at all.
 """
 
 from __future__ import annotations

@@ -61,18 +61,16 @@ export function losses(
 ): { readonly text: string; readonly points: readonly string[] } {
   const points = [
     channel.sources.length === 0
-      ? "It has no source. Its settings go for good."
-      : `Its ${count(channel.sources.length, "source")} and its settings go for good.`,
+      ? "It has no source. Its settings are deleted."
+      : `Its ${count(channel.sources.length, "source")} and its settings are deleted.`,
     watching(sessions),
   ];
   const dependent = [...of.channels.values()].filter((each) => each.failovers.includes(channel.id)).map((each) => each.name);
   if (dependent.length > 0)
-    points.push(`${some(dependent)} ${dependent.length === 1 ? "fails" : "fail"} over to it, and will no more.`);
+    points.push(`${some(dependent)} ${dependent.length === 1 ? "fails" : "fail"} over to it, and will no longer do so.`);
   if (channel.sources.some((source) => source.provider_id !== null))
-    points.push(
-      "If it is in a provider’s playlist, the next import brings it back as it stands there. Disable it to keep it away.",
-    );
-  return { text: "This cannot be taken back.", points };
+    points.push("If it is in a provider’s playlist, the next import creates it again. To prevent that, disable it instead.");
+  return { text: "This cannot be undone.", points };
 }
 
 function watching(sessions: readonly Session[]): string {

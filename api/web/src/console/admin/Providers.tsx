@@ -109,7 +109,7 @@ function Edit({ provider, use, onDone }: { readonly provider: WireProvider; read
               tone="danger"
               question={{
                 title: `Delete ${provider.name}?`,
-                text: "This cannot be taken back.",
+                text: "This cannot be undone.",
                 points: [
                   use.sources === 0
                     ? "It has no source."

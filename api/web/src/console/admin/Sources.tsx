@@ -81,9 +81,7 @@ function DeleteSource({
             ? "No session plays it."
             : `${count(source.in_use, "session")} ${source.in_use === 1 ? "plays" : "play"} it and will go on with the next source.`,
           ...(last ? ["It is the channel’s only one: nothing will be left to play."] : []),
-          ...(source.provider_id === null
-            ? []
-            : ["If it is in the provider’s playlist, the next import brings it back as it stands there."]),
+          ...(source.provider_id === null ? [] : ["If it is in the provider’s playlist, the next import creates it again."]),
         ],
         verb: "Delete",
       }}

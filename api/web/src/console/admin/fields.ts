@@ -36,10 +36,10 @@ export type Body = Readonly<Record<string, unknown>>;
 export const POLICY: readonly Field[] = [
   select("policy.profile", "Picture", { copy: "as the source sends it", h264: "transcoded to H.264" }, "Transcoding costs about a core and 220 MB a session, instead of 0.02 and 45 MB."),
   select("policy.hevc", "HEVC sources", { copy: "as they are", h264: "transcoded to H.264" }, "Televisions, VLC and Kodi play HEVC, many browsers do not. Transcoding costs about a core and 220 MB a session, instead of 0.02 and 45 MB. Sessions that run keep what they send."),
-  select("policy.sharing", "Sessions", { viewer: "one for each viewer", channel: "one for all viewers" }, "A shared one costs one connection, however many watch."),
+  select("policy.sharing", "Sessions", { viewer: "one for each viewer", channel: "one for all viewers" }, "A shared session needs one connection, whatever the number of viewers."),
   select("policy.failback", "After a failure", { when_stable: "back to the better source", never: "stay with what plays" }),
-  { kind: "number", name: "policy.failback_stable_s", label: "Back after it was healthy for", unit: "seconds" },
-  { kind: "check", name: "policy.slate", label: "Show the slate when no source works", hint: "Without it players get nothing, and most give up." },
+  { kind: "number", name: "policy.failback_stable_s", label: "Return to a source after it was healthy for", unit: "seconds" },
+  { kind: "check", name: "policy.slate", label: "Show the slate when no source works", hint: "Without it players get no media, and most of them stop." },
 ];
 
 function select(name: string, label: string, options: Readonly<Record<string, string>>, hint?: string): Field {
@@ -66,7 +66,7 @@ export const NEW_CHANNEL: readonly Field[] = [
   {
     kind: "lines",
     name: "sources",
-    label: "Sources, one address a line, the first one to try first",
+    label: "Sources: one address per line, in the order in which they are tried",
     placeholder: "http://provider-a.example/news.m3u8\nhttp://provider-b.example/news.ts",
   },
 ];
@@ -80,7 +80,7 @@ export function sourceFields(providers: readonly (readonly [id: string, name: st
       name: "provider_id",
       label: "Provider",
       options: [["", "none"], ...providers],
-      hint: "Whose connections it takes.",
+      hint: "The account whose connections it uses.",
     },
     { kind: "text", name: "user_agent", label: "User agent", placeholder: "FFmpeg’s own", empty: "" },
     {
@@ -88,7 +88,7 @@ export function sourceFields(providers: readonly (readonly [id: string, name: st
       name: "headers",
       label: "Request headers",
       placeholder: "Referer: https://www.example.com/",
-      hint: "One a line, as Name: value.",
+      hint: "One per line, as Name: value.",
     },
   ];
 }
@@ -99,7 +99,7 @@ export const PROVIDER: readonly Field[] = [
     kind: "number",
     name: "max_connections",
     label: "Connections at the same time",
-    hint: "As the account allows; empty: any number.",
+    hint: "The number that the account allows. Empty: any number.",
   },
 ];
 

@@ -1,6 +1,6 @@
 /** Translates the API's refusals into texts at the fields of a form. Pure.
  *
- * The API names a member by its path (`policy.failback_stable_s`, `sources[1].url`) and gives its decoder's message. Law: a refusal is
+ * The API names a member by its path (`policy.failback_stable_s`, `sources[1].url`) and gives its decoder's message. Rule: a refusal is
  * never lost; one without a field here is shown for the whole form. */
 
 import type { Problem } from "../../problem";
@@ -14,7 +14,7 @@ export interface Fault {
 /** `names` are the form's fields, called as the API calls them; `taken` is the one that a conflict (409) is about. */
 export function faultOf(problem: Problem, names: readonly string[], taken: string | null = null): Fault {
   const { status, field: path = "", detail = "" } = problem;
-  if (status === 409 && taken !== null) return { field: taken, text: "This is taken already. Choose another." };
+  if (status === 409 && taken !== null) return { field: taken, text: "This is already in use. Choose another one." };
   if (path === "") return { field: null, text: said(problem) };
   const reason = detail.startsWith(`${path}: `) ? detail.slice(path.length + 2) : detail;
   const plain = path.replace(/\[\d+\]/g, "");
@@ -27,7 +27,7 @@ export function faultOf(problem: Problem, names: readonly string[], taken: strin
 /** The problem as a whole, for what has no field. */
 function said({ title, detail, status }: Problem): string {
   if (status === 0) return "The server does not answer. Nothing has been changed; try again in a moment.";
-  if (status === 404) return "It is not there any more: somebody has deleted it meanwhile.";
+  if (status === 404) return "It does not exist any more: somebody has deleted it in the meantime.";
   return sentence(detail === undefined || detail === title ? title : `${title}: ${detail}`);
 }
 
@@ -48,10 +48,11 @@ export function words(reason: string): string {
     const all = schemes.split(", ").map((each) => `${each}://`);
     return `The address must begin with ${all.slice(0, -1).join(", ")}${all.length > 1 ? " or " : ""}${all.at(-1) ?? ""}.`;
   }
-  if (reason === "the host is missing") return "The address names no host. It looks like http://host/path.";
+  if (reason === "the host is missing") return "The address has no host. It must look like http://host/path.";
   if (reason.startsWith("not a URL")) return "This is not an address.";
-  if (reason === "no such provider") return "This provider is not there any more.";
-  if (reason.startsWith("is empty, or has a character")) return "It has a space or a character that cannot stand here.";
+  if (reason === "no such provider") return "This provider does not exist any more.";
+  if (reason.startsWith("is empty, or has a character"))
+    return "It is empty, or has a space or a character that is not allowed here.";
   return sentence(reason);
 }
 

@@ -77,7 +77,7 @@ function Deployment() {
             label="Drain"
             question={{
               title: "Drain the deployment?",
-              text: "No new session starts until this is taken back. Running sessions go on, and still fail over.",
+              text: "No new session starts until the drain is ended. Running sessions go on, and still fail over.",
               verb: "Drain",
             }}
             act={() => drain(true)}

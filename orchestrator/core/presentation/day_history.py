@@ -1,7 +1,7 @@
 """A channel's last day in quarter hours: of each, the worst that happened to the channel's sessions.
 
-Laws: it follows from rows that are written anyway; more knowledge never makes a quarter look better, and what is not known is
-said, not guessed. "First choice" is as the line-up stands now: what was played before an edit is judged by today's order.
+It is computed from the attempts and events that are recorded anyway. What is not known is shown as unknown. The "first choice"
+is that of the present line-up, also for what was played before an edit.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def quarters(
             if run.first_segment_at is not None:
                 strip.span(run.first_segment_at, ended, _shown(run.source_id, first, known))
             if run.ended_at is not None and run.source_id != SLATE and _failed(run, each):
-                strip.failures[strip.place(run.ended_at)] += 1
+                strip.failures[strip.index(run.ended_at)] += 1
         _tell(strip, each, since, end)
     return strip.quarters()
 
@@ -101,27 +101,27 @@ class _Strip:
         self.swaps = [0] * (count + 1)
         self.failures = [0] * (count + 1)
 
-    def place(self, at: float) -> int:
-        place = int(at // QUARTER_S) - self._first
-        return place if 0 <= place < len(self._states) else -1
+    def index(self, at: float) -> int:
+        index = int(at // QUARTER_S) - self._first
+        return index if 0 <= index < len(self._states) else -1
 
     def span(self, start: float, end: float, state: State) -> None:
         """It was so from `start` until right before `end`; a moment of no length is in one quarter, too."""
         begin = int(start // QUARTER_S) - self._first
         beyond = max(begin + 1, ceil(end / QUARTER_S) - self._first)
-        for place in range(max(0, begin), min(beyond, len(self._states))):
-            if _RANK[state] > _RANK[self._states[place]]:
-                self._states[place] = state
+        for index in range(max(0, begin), min(beyond, len(self._states))):
+            if _RANK[state] > _RANK[self._states[index]]:
+                self._states[index] = state
 
     def quarters(self) -> tuple[Quarter, ...]:
         return tuple(
             Quarter(
-                at=float((self._first + place) * QUARTER_S),
+                at=float((self._first + index) * QUARTER_S),
                 state=state,
-                swaps=self.swaps[place],
-                failures=self.failures[place],
+                swaps=self.swaps[index],
+                failures=self.failures[index],
             )
-            for place, state in enumerate(self._states)
+            for index, state in enumerate(self._states)
         )
 
 
@@ -131,7 +131,7 @@ def _tell(strip: _Strip, each: Delivery, since: float, end: float) -> None:
     for event in each.events:
         match event.type:
             case EventType.STREAM_SWITCH:
-                strip.swaps[strip.place(event.at)] += 1
+                strip.swaps[strip.index(event.at)] += 1
                 if event.causes.reason not in PLANNED:
                     strip.span(event.at, event.at, State.LOWER)
             case EventType.STREAM_UNAVAILABLE:

@@ -23,34 +23,34 @@ from orchestrator.core.model import (
     Why,
 )
 from orchestrator.core.session import choice
-from orchestrator.core.session.given import Given
+from orchestrator.core.session.situation import Situation
 
 Into = Callable[[Attempt], State]
 """The state that the new attempt leads to."""
 
 
-def start(
-    given: Given, source: Source, why: Why, into: Into,
+def on_source(
+    situation: Situation, source: Source, why: Why, into: Into,
     *, tried: tuple[str, ...] = (), records: tuple[Record, ...] = (), grace_s: float = 0.0,
 ) -> Decision:  # fmt: skip
     """An attempt on a source. Where its provider has no connection but the one that the session holds, the session's containers
     are stopped first, with `grace_s` to list what they hold. `tried`: better sources that were not passed over."""
-    passed_over = choice.passed_over(source, given.seen, tried)
+    passed_over = choice.passed_over(source, situation.seen, tried)
     why = why if passed_over is None else replace(why, passed_over=passed_over)
-    after = _given_back(source, given)
-    return _run(given, source.id, why, into, source.address, records, after, grace_s)
+    after = _given_back(source, situation)
+    return _run(situation, source.id, why, into, source.address, records, after, grace_s)
 
 
-def start_slate(given: Given, why: Why, into: Into) -> Decision:
+def on_slate(situation: Situation, why: Why, into: Into) -> Decision:
     """An attempt that shows the slate."""
-    return _run(given, SLATE, why, into, None, (), (), 0.0)
+    return _run(situation, SLATE, why, into, None, (), (), 0.0)
 
 
 def _run(
-    given: Given, input: str, why: Why, into: Into, address: str | None, records: tuple[Record, ...], after: tuple[int, ...],
-    grace_s: float,
+    situation: Situation, input: str, why: Why, into: Into, address: str | None, records: tuple[Record, ...],
+    after: tuple[int, ...], grace_s: float,
 ) -> Decision:  # fmt: skip
-    session, seen, now, policy = given.session, given.seen, given.now, given.policy
+    session, seen, now, policy = situation.session, situation.seen, situation.now, situation.policy
     listed = seen.playlist.attempt if isinstance(seen.playlist, Playlist) else 0
     number = max(session.last_attempt, listed, *(each.attempt for each in seen.known_containers)) + 1
     started = replace(
@@ -67,8 +67,8 @@ def _run(
     )
 
 
-def _given_back(source: Source, given: Given) -> tuple[int, ...]:
+def _given_back(source: Source, situation: Situation) -> tuple[int, ...]:
     """The attempts that end before one on this source is started: they hold the only connection that it can have."""
-    if source.id not in given.seen.handed_on:
+    if source.id not in situation.seen.handed_on:
         return ()
-    return tuple(each.attempt for each in given.seen.known_containers if each.state in HOLDING)
+    return tuple(each.attempt for each in situation.seen.known_containers if each.state in HOLDING)

@@ -1,6 +1,6 @@
-"""What a viewer is told of why something happened: a class, no words. Operators have the words.
+"""The class of a reason: the one word that viewers read. Operators read the reason in full.
 
-Law: the class follows from the cause alone, so no word that a source, an engine or an operator has chosen reaches a viewer.
+Rule: the class follows from the cause alone, so no word that a source, an engine or an operator has chosen reaches a viewer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class ViewerReason(StrEnum):
     UNREACHABLE = "unreachable"  # it does not answer
     REFUSED = "refused"  # it answers, and refuses
     UNPLAYABLE = "unplayable"  # what it sends cannot be played
-    STALLED = "stalled"  # it sent, and fell silent
+    STALLED = "stalled"  # it has stopped sending
     ENDED = "ended"  # it ended
     BUSY = "busy"  # all connections to it are in use
     PLANNED = "planned"  # nothing failed: an operator, a better source, signatures that run out

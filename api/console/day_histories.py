@@ -1,5 +1,5 @@
-"""Cache of the channels' timelines: the states of the last 96 quarter hours, one letter each. The whole day is read once; after
-that only the quarter hours that may still change."""
+"""Cache of the channels' day histories: the states of the last 96 quarter hours, one letter each. The whole day is read once;
+after that only the quarter hours that may still change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from api.changes.single_flight import SingleFlightCache
 from api.injection import Clock
-from orchestrator.core.reading.timeline import QUARTER_S, QUARTERS, Delivery, Quarter, State, first_choices, quarters
+from orchestrator.core.presentation.day_history import QUARTER_S, QUARTERS, Delivery, Quarter, State, first_choices, quarters
 from orchestrator.ports import ChannelRow, Journal
 
 MAX_AGE_S = 60.0
@@ -18,7 +18,7 @@ _LATE_S = 30.0  # a commit may come so long after the time in its rows
 NOTHING = State.NONE * QUARTERS
 
 
-class Timelines:
+class DayHistories:
     def __init__(self, journal: Journal, channel_rows: SingleFlightCache[tuple[ChannelRow, ...]], clock: Clock) -> None:
         self._journal = journal
         self._channel_rows = channel_rows

@@ -1,11 +1,11 @@
-"""Compares two states of a media playlist, and names every law that the step between them breaks.
+"""Compares two states of a media playlist, and names every rule that the step between them breaks.
 
-Used by those who do not trust a publisher: the demo's viewer, the simulated world and the tests.
+Used to check a publisher from outside: by the demo's viewer, the simulated world and the tests.
 
-The laws: what is listed never changes and is never taken back; the sequence numbers never go down, and count what has left; the
-target duration is constant, and no segment is longer; dates and attempts never go back; each attempt begins with a
-discontinuity; no URI is listed twice; three target durations stay listed; an ended playlist is final; independence that was
-lost stays lost.
+The rules: what is listed never changes and is never taken back; the sequence numbers never go down, and count the segments
+that have left; the target duration is constant, and no segment is longer; dates and attempts never go back; each attempt begins
+with a discontinuity; no URI is listed twice; three target durations stay listed; an ended playlist is final; a playlist that
+has lost EXT-X-INDEPENDENT-SEGMENTS does not get it back.
 """
 
 from itertools import pairwise
@@ -17,7 +17,7 @@ _DATE_TOLERANCE_S = 0.01  # a date has milliseconds, a duration microseconds: th
 
 
 def violations(before: MediaPlaylist, after: MediaPlaylist) -> list[str]:
-    """Every law that the step from `before` to `after` breaks, one sentence each; states between the two may be unseen."""
+    """Every rule that the step from `before` to `after` breaks, one sentence each; states between the two may be unseen."""
     broken: list[str] = []
     if before.ended and after != before:
         broken.append("an ended playlist changed")

@@ -1,7 +1,7 @@
 """How many probes start at once: a semaphore for all, and a smaller one for each host.
 
-A probe that has waited for its source for a second gives its place up: from then on it costs memory and no CPU, so sources that
-hang do not hold up the others.
+A probe that has waited for its source for a second gives its slot to another one. From then on it costs memory but no CPU, so
+sources that hang do not delay the others.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import contextlib
 from collections.abc import AsyncIterator
 from weakref import WeakValueDictionary
 
-_PLACE_S = 1.0
+_SLOT_S = 1.0
 
 
-class ProbePlaces:
-    """`count` places for all, of which one host has half at most."""
+class ProbeSlots:
+    """`count` slots for all probes; one host has half of them at most."""
 
     def __init__(self, count: int) -> None:
         self._all = asyncio.Semaphore(count)
@@ -24,7 +24,7 @@ class ProbePlaces:
 
     @contextlib.asynccontextmanager
     async def one(self, host: str) -> AsyncIterator[None]:
-        """Waits for a place."""
+        """Waits for a slot."""
         share = self._hosts.get(host)
         if share is None:
             share = self._hosts[host] = asyncio.Semaphore(self._a_hosts_share)
@@ -40,7 +40,7 @@ class ProbePlaces:
             while kept:
                 kept.pop().release()
 
-        timer = asyncio.get_running_loop().call_later(_PLACE_S, release)
+        timer = asyncio.get_running_loop().call_later(_SLOT_S, release)
         try:
             yield
         finally:

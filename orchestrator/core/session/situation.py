@@ -1,4 +1,5 @@
-"""The input of a rule: the session, what is observed of it, the time, the policy. A rule is a pure function of it (law 2)."""
+"""Everything that a rule decides from: the session, what is observed of it, the time, the policy. A rule is a pure function of
+a situation (law 2)."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from orchestrator.core.policy import Policy
 S = TypeVar("S", bound=State)
 
 
-class Given(Struct, frozen=True):
+class Situation(Struct, frozen=True):
     """`now`: unix seconds."""
 
     session: Session
@@ -22,7 +23,7 @@ class Given(Struct, frozen=True):
     now: float
     policy: Policy
 
-    def changed(self, **changes: Any) -> Given:
+    def changed(self, **changes: Any) -> Situation:
         """The same, with these fields of the session changed."""
         return replace(self, session=replace(self.session, **changes))
 
@@ -35,5 +36,5 @@ class Given(Struct, frozen=True):
         return Decision(session=replace(self.session, state=state), records=records, wake_at=wake_at)
 
 
-Rule = Callable[[S, Given], Decision | None]
-"""What follows in a state; None: nothing, by this rule."""
+Rule = Callable[[S, Situation], Decision | None]
+"""A rule of one state: its decision, or None where the rule does not apply."""

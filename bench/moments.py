@@ -11,7 +11,7 @@ from datetime import datetime
 _LINE = re.compile(r"^(\S+Z) (.*)$", re.MULTILINE)
 _AGE = re.compile(r"this process is ([\d.]+) s old")
 _AFTER_FFMPEG = re.compile(r"first media ([\d.]+) s after FFmpeg's start")
-_VERDICT = re.compile(r" \(\d+\): ")
+_ENDING = re.compile(r" \(\d+\): ")
 
 
 def moment(timestamp: str) -> float:
@@ -21,7 +21,7 @@ def moment(timestamp: str) -> float:
 
 
 def of_log(text: str) -> dict[str, float]:
-    """The moments that an agent's log tells of: "agent", "ffmpeg", "media", "stored", "listed", "verdict"."""
+    """The moments that an agent's log tells of: "agent", "ffmpeg", "media", "stored", "listed", "agent_ended"."""
     moments: dict[str, float] = {}
     for stamp, said in _LINE.findall(text):
         at = moment(stamp)
@@ -35,8 +35,8 @@ def of_log(text: str) -> dict[str, float]:
             moments.setdefault("stored", at)
         elif said.startswith("first listing"):
             moments.setdefault("listed", at)
-        elif _VERDICT.search(said) and not said.startswith("ffmpeg:"):
-            moments.setdefault("verdict", at)
+        elif _ENDING.search(said) and not said.startswith("ffmpeg:"):
+            moments.setdefault("agent_ended", at)
     return moments
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.model import SLATE, Event, EventType, Source, SourceStatus
-from orchestrator.core.reading.timeline import QUARTER_S, Delivery, Run, State, first_choices, quarters
+from orchestrator.core.presentation.day_history import QUARTER_S, Delivery, Run, State, first_choices, quarters
 from tests.words import causes, why
 
 FIRST, KNOWN = frozenset({"a"}), frozenset({"a", "b", "other channel's"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.timeline import Parts, moment, of_log
+from bench.moments import Parts, moment, of_log
 
 
 @pytest.mark.parametrize(

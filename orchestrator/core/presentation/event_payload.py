@@ -1,4 +1,4 @@
-"""How an event looks to a client: one JSON document, the same over Redis, SSE, WebSocket and polling."""
+"""An event as a JSON document for clients: the same over Redis, SSE, WebSocket and polling."""
 
 from __future__ import annotations
 

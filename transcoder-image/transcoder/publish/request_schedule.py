@@ -1,6 +1,6 @@
-"""Keeps what has been asked of the store: which requests are under way, when one may be repeated, and what has been failing.
+"""Decides when a request to the store may be sent: which ones are under way, when a failed one is repeated, what keeps failing.
 
-Law: there is never more than one request about the same subject, and a failed one is repeated with exponential backoff.
+Rule: there is never more than one request about the same subject, and a failed one is repeated with exponential backoff.
 """
 
 from typing import NamedTuple
@@ -15,8 +15,8 @@ class _Retry(NamedTuple):
     tries: int
 
 
-class RequestLedger:
-    """Every time is the same clock's, in seconds."""
+class RequestSchedule:
+    """All times are of one clock, in seconds."""
 
     def __init__(self) -> None:
         self._under_way: set[str] = set()
@@ -25,7 +25,7 @@ class RequestLedger:
 
     @property
     def failing_since_s(self) -> float | None:
-        """Since when the store has done nothing of some kind that it was asked for; None where it works."""
+        """Since when requests of some kind have failed without a success; None where all kinds succeed."""
         return min(self._failing.values(), default=None)
 
     @property
@@ -47,7 +47,7 @@ class RequestLedger:
         self._under_way.add(subject_of(request))
 
     def answered(self, request: Request) -> None:
-        """There is an answer, or none will come."""
+        """The request has been answered, or will never be."""
         self._under_way.discard(subject_of(request))
 
     def succeeded(self, request: Request, now_s: float) -> float | None:

@@ -92,6 +92,8 @@ class LegView(Struct, kw_only=True):
     started_at: str
     first_segment_at: str | None
     start_reason: str | None
+    ended_at: str | None  # by an input switch; the last leg ends with its attempt
+    end_reason: str | None
 
     @classmethod
     def of(cls, leg: Leg, to: Disclosure) -> LegView:
@@ -101,6 +103,8 @@ class LegView(Struct, kw_only=True):
             started_at=timestamp(leg.started_at),
             first_segment_at=optional_timestamp(leg.live_at),
             start_reason=to.reason(leg.why.text, leg.why.cause),
+            ended_at=optional_timestamp(leg.ended_at),
+            end_reason=to.reason(leg.ended.text, leg.ended.cause) if leg.ended else None,
         )
 
 
@@ -166,6 +170,8 @@ ATTEMPT = AttemptView(
             started_at="2025-06-01T21:04:09.901Z",
             first_segment_at="2025-06-01T21:04:10.113Z",
             start_reason="requested",
+            ended_at=None,
+            end_reason=None,
         )
     ],
 )

@@ -3,7 +3,7 @@
 import { ms } from "./format";
 import { labelOf } from "./standing";
 import type { State } from "./state";
-import type { WireAttempt, WireEvent } from "./wire";
+import type { WireAttempt, WireEvent, WireLeg } from "./wire";
 
 export type Tone = "air" | "backup" | "slate" | "off" | "idle";
 
@@ -51,38 +51,56 @@ function wishOf(to: string | null | undefined, label: (id: string | null | undef
 
 export type Entry =
   | { readonly kind: "attempt"; readonly at_ms: number; readonly attempt: WireAttempt }
+  | { readonly kind: "leg"; readonly at_ms: number; readonly attempt: WireAttempt; readonly leg: WireLeg }
   | { readonly kind: "event"; readonly at_ms: number; readonly event: WireEvent };
 
 /** Attempts by their start and events by their time, newest first. */
 export function story(attempts: readonly WireAttempt[], events: readonly WireEvent[]): readonly Entry[] {
   const entries: Entry[] = [
     ...attempts.map((attempt): Entry => ({ kind: "attempt", at_ms: ms(attempt.started_at) ?? 0, attempt })),
+    // The first leg is the attempt's start; the others are input switches.
+    ...attempts.flatMap((attempt) =>
+      attempt.legs.slice(1).map((leg): Entry => ({ kind: "leg", at_ms: ms(leg.started_at) ?? 0, attempt, leg })),
+    ),
     ...events.map((event): Entry => ({ kind: "event", at_ms: ms(event.at) ?? 0, event })),
   ];
   return entries.sort((a, b) => b.at_ms - a.at_ms || orderOf(b) - orderOf(a));
 }
 
-/** An attempt's start comes before its events. */
+/** The start of an attempt or of a leg comes before its events. */
 function orderOf(entry: Entry): number {
-  return entry.kind === "attempt" ? 0 : entry.event.id;
+  return entry.kind === "event" ? entry.event.id : 0;
 }
 
 export interface Block {
-  readonly number: number;
+  readonly key: string;
   readonly source_id: string | null;
   /** Parts of the whole, from 0 to 1. */
   readonly from: number;
   readonly to: number;
 }
 
-/** The attempts side by side over the session's life. */
+/** The legs of all attempts, side by side over the session's life. */
 export function blocks(attempts: readonly WireAttempt[], from_ms: number, to_ms: number): readonly Block[] {
   const whole = Math.max(1, to_ms - from_ms);
   const part = (at_ms: number): number => Math.max(0, Math.min(1, (at_ms - from_ms) / whole));
-  return attempts.map((each) => ({
-    number: each.number,
-    source_id: each.source_id,
-    from: part(ms(each.started_at) ?? from_ms),
-    to: part(ms(each.ended_at) ?? to_ms),
-  }));
+  return attempts.flatMap((attempt) => {
+    const end_ms = ms(attempt.ended_at) ?? to_ms;
+    // A release before legs has kept none.
+    if (attempt.legs.length === 0)
+      return [
+        {
+          key: `${attempt.number}`,
+          source_id: attempt.source_id,
+          from: part(ms(attempt.started_at) ?? from_ms),
+          to: part(end_ms),
+        },
+      ];
+    return attempt.legs.map((leg) => ({
+      key: `${attempt.number}.${leg.number}`,
+      source_id: leg.source_id,
+      from: part(ms(leg.started_at) ?? from_ms),
+      to: part(ms(leg.ended_at) ?? end_ms),
+    }));
+  });
 }

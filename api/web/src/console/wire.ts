@@ -16,6 +16,7 @@ export type WireSession = Schemas["OverviewSession"];
 export type WireFullProvider = Schemas["FullProvider"];
 
 export type WireAttempt = Schemas["AttemptView"];
+export type WireLeg = Schemas["LegView"];
 export type WireSessionView = Schemas["SessionView"];
 export type WireChannelDocument = Schemas["ChannelWithSources"];
 export type WireSourceDocument = Schemas["SourceView"];

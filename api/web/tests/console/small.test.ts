@@ -9,7 +9,7 @@ import { offsets, rowAt, scrolledTo, visible } from "../../src/console/window";
 import { blocks, sentence, story } from "../../src/console/eventText";
 import { EMPTY, loaded } from "../../src/console/state";
 import { channel, overview } from "./overview";
-import type { WireAttempt, WireCounts } from "../../src/console/wire";
+import type { WireAttempt, WireLeg, WireCounts } from "../../src/console/wire";
 
 test.each([
   [0, "0 s"],
@@ -150,6 +150,35 @@ test("a session's story: attempts and events, newest first, what begins before w
   expect(blocks(attempts, from, from + 20_000).map(({ from, to }) => [from, to])).toEqual([
     [0, 0.5],
     [0.5, 1],
+  ]);
+});
+
+test("input switches are legs of the attempt's story", () => {
+  const leg = (number: number, source_id: string, started_at: string, ended_at: string | null): WireLeg => ({
+    number,
+    source_id,
+    started_at,
+    first_segment_at: started_at,
+    start_reason: null,
+    ended_at,
+    end_reason: null,
+  });
+  const attempt: WireAttempt = {
+    number: 1,
+    source_id: "news-a",
+    started_at: "2026-01-01T00:00:00Z",
+    first_segment_at: null,
+    ended_at: null,
+    exit_code: null,
+    legs: [leg(1, "news-a", "2026-01-01T00:00:00Z", "2026-01-01T00:00:05Z"), leg(2, "news-b", "2026-01-01T00:00:05Z", null)],
+    start_reason: null,
+    end_reason: null,
+  };
+  expect(story([attempt], []).map((each) => each.kind)).toEqual(["leg", "attempt"]);
+  const from = Date.parse("2026-01-01T00:00:00Z");
+  expect(blocks([attempt], from, from + 20_000)).toEqual([
+    { key: "1.1", source_id: "news-a", from: 0, to: 0.25 },
+    { key: "1.2", source_id: "news-b", from: 0.25, to: 1 },
   ]);
 });
 

@@ -11,7 +11,7 @@ import { firstChoice, labelOf, lampOf, ofSession, type Standing } from "../stand
 import { SLATE, type Channel, type Session } from "../state";
 import { now_ms, state } from "../store";
 import { blocks, sentence, story, toneOf } from "../eventText";
-import type { WireAttempt, WireEvent, WireSessionView } from "../wire";
+import type { WireAttempt, WireEvent, WireLeg, WireSessionView } from "../wire";
 import { ActionButton, why } from "../parts/Action";
 import { Age, Clock } from "../parts/Age";
 import { LampSign } from "../parts/Lamps";
@@ -225,7 +225,7 @@ function Story({
         <path class="rest" d="M0 0h1000v10H0z" />
         {blocks(attempts, from, to).map((block) => (
           <path
-            key={block.number}
+            key={block.key}
             class={block.source_id === SLATE ? "slate" : block.source_id === first ? "air" : "backup"}
             d={`M${block.from * 1000} 0h${Math.max(2, (block.to - block.from) * 1000 - 1)}v10h-${Math.max(2, (block.to - block.from) * 1000 - 1)}z`}
           />
@@ -246,6 +246,20 @@ function Story({
                 <b>Attempt {entry.attempt.number}</b> on {labelOf(state.value, entry.attempt.source_id, channel_id)}
                 {entry.attempt.start_reason !== null && <span class="reason"> · {entry.attempt.start_reason}</span>}
                 <span class="detail">{outcome(entry.attempt)}</span>
+              </span>
+            </li>
+          ) : entry.kind === "leg" ? (
+            <li key={`leg ${entry.attempt.number}.${entry.leg.number}`} class="attempt">
+              <span class="at">
+                <Clock at={entry.leg.started_at} />
+              </span>
+              <span class="what">
+                <b>
+                  Attempt {entry.attempt.number}, leg {entry.leg.number}
+                </b>{" "}
+                on {labelOf(state.value, entry.leg.source_id, channel_id)}
+                {entry.leg.start_reason !== null && <span class="reason"> · {entry.leg.start_reason}</span>}
+                <span class="detail">{legOutcome(entry.leg)}</span>
               </span>
             </li>
           ) : (
@@ -276,6 +290,19 @@ function outcome(attempt: WireAttempt): string {
     if (attempt.end_reason !== null) parts.push(attempt.end_reason.replaceAll("_", " "));
     if (attempt.exit_code !== null) parts.push(`exit code ${attempt.exit_code}`);
   }
+  return parts.join(" · ");
+}
+
+function legOutcome(leg: WireLeg): string {
+  const started = ms(leg.started_at) ?? 0;
+  const first = ms(leg.first_segment_at);
+  const ended = ms(leg.ended_at);
+  const parts = [
+    "in the same container",
+    first === null ? "no segment" : `first segment after ${((first - started) / 1000).toFixed(1)} s`,
+  ];
+  if (ended !== null) parts.push(`played for ${span(ended - started)}`);
+  if (leg.end_reason !== null) parts.push(leg.end_reason.replaceAll("_", " "));
   return parts.join(" · ");
 }
 

@@ -58,7 +58,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @given(request=REQUEST, name=TEXT, body=BODY)
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples * 4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_no_input_is_our_fault(client: httpx.AsyncClient, request: str, name: str, body: bytes) -> None:
     await client.post("/v1/channels", json={"slug": "news", "name": "News", "sources": SOURCES})
     method, _, path = request.partition(" ")

@@ -1,7 +1,8 @@
 """The real parts that tests run against, each started once per worker, and what each test needs of the machine, as markers.
 
 Markers are derived from fixtures: a test whose fixtures start Redis has the marker `redis`, and every test that needs any such
-part has `real` as well. `make test-fast` runs those without it. A fixture that starts a part fails a test without the marker.
+part has `real` as well. A fixture that starts a part fails a test without the marker. `make test-fast` runs what is neither
+`real` nor `slow`; `make test` runs all.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(marker)
         if REAL & {marker.name for marker in item.iter_markers()}:
             item.add_marker("real")
+        if "lab" in fixtures:  # live sources play in real time
+            item.add_marker("slow")
     items.sort(key=_timeout_s, reverse=True)
 
 

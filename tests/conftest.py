@@ -20,10 +20,10 @@ import docker.errors
 import pytest
 from hypothesis import settings
 
-from orchestrator.migrations import upgrade
 from tests.contract.engines import docker_client, standin_image
 from tests.postgres_server import PostgresServer, running_postgres
 from tests.servers import RedisServer, Seaweed, running_redis, running_seaweed
+from tests.sqlite_file import migrated
 from tests.support import require
 
 # Each example may be as slow as it must be: deadlines measure the machine. HYPOTHESIS_PROFILE=thorough looks for longer.
@@ -95,9 +95,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
         return server.database()
-    url = f"sqlite:///{tmp_path}/failover.db"
-    upgrade(url)
-    return url
+    return migrated(tmp_path)
 
 
 @pytest.fixture(scope="session")

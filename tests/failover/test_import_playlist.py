@@ -13,16 +13,14 @@ import pytest
 from failover.commands import import_playlist
 from orchestrator.adapters.sql import open_tables
 from orchestrator.errors import InvalidInput
-from orchestrator.migrations import upgrade
+from tests.sqlite_file import migrated
 
 PLAYLIST = "#EXTM3U\n#EXTINF:-1,One HD\nhttp://p.test/1\n#EXTINF:-1,One SD\nhttp://p.test/2\nhttp://p.test/3\n"
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/failover.db"
-    upgrade(url)
-    return url
+    return migrated(tmp_path)
 
 
 def run(database: str, directory: Path, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:

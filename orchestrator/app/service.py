@@ -28,6 +28,7 @@ from orchestrator.control.lease_renewals import LeaseRenewals
 from orchestrator.control.observer import Observer
 from orchestrator.control.playlist_poller import PlaylistPoller
 from orchestrator.control.presence import Presence
+from orchestrator.control.probes.background import BackgroundProbing
 from orchestrator.control.probes.first import FirstProbes
 from orchestrator.control.probes.reprobing import Reprobing
 from orchestrator.control.probes.requested import RequestedProbes
@@ -97,14 +98,11 @@ async def orchestrate(
     changes = ChangeDetection(
         supervisor.works, tables=tables, runtime=runtime, ledger=ledger, inventory=inventory, wake_ups=wake_ups
     )
-    requested_probes = RequestedProbes(
-        tables.probes, probes, ledger=ledger, inventory=inventory, bus=bus, tasks=tasks, tell=supervisor.tell,
+    probing = BackgroundProbing(
+        rows=tables.probes, scheduler=probes, ledger=ledger, inventory=inventory, tasks=tasks, tell=supervisor.tell,
         may_act=leadership.confirm, now=now,
     )  # fmt: skip
-    first_probes = FirstProbes(
-        tables.probes, probes, ledger=ledger, inventory=inventory, tasks=tasks, tell=supervisor.tell,
-        may_act=leadership.confirm, now=now,
-    )  # fmt: skip
+    requested_probes = RequestedProbes(probing, bus=bus)
     periodic_jobs = PeriodicJobs(
         settings=settings,
         changes=changes,
@@ -122,7 +120,7 @@ async def orchestrate(
             now=now,
         ),
         requested_probes=requested_probes,
-        first_probes=first_probes,
+        first_probes=FirstProbes(probing),
         segment_retention=SegmentRetention(store, tables.sessions, settings),
         history_retention=HistoryRetention(tables.operation, settings),
         presence=presence,

@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from orchestrator.app.settings import replaced
 from orchestrator.core.model import EndReason, EventType, Phase, SourceStatus
+from orchestrator.core.policy import Policy
 from orchestrator.core.session.operator_switch import SAME
+from orchestrator.core.source.hold_off import held_off_until, stayed_good_s
 from orchestrator.ports import NewSource
 from tests.orchestrator.simulated.agent import Fault
 from tests.orchestrator.simulated.world import World
@@ -105,6 +107,25 @@ def test_a_source_that_flaps_is_left_alone_for_longer_and_longer() -> None:
         assert all(longer > 1.1 * shorter for shorter, longer in pairwise(waits_s[:4])), waits_s
         assert min(waits_s[-2:]) > 240.0, waits_s
         world.until(lambda: plays(world, session_id, "b"), 20.0)
+
+
+def test_a_source_that_is_back_takes_over_at_once_though_held_off_where_the_other_one_fails() -> None:
+    """One source after the other is killed within seconds; the first one works again before the second one fails."""
+    world = World("a", "b", slates=True)
+    world.settings = replaced(world.settings, recovery_interval_s=2.0)
+    with world:
+        session_id = world.live()
+        world.sources["a"].fault = Fault.REFUSES
+        world.until(lambda: plays(world, session_id, "b"), 5.0)
+        world.sources["a"].fault = None
+        world.until(lambda: world.row("a").status is SourceStatus.RECOVERED, 5.0)
+        world.sources["b"].fault = Fault.REFUSES
+        failed_at = world.now
+        world.until(lambda: plays(world, session_id, "a"), 5.0)
+        assert held_off_until(world.row("a"), Policy()) > world.now, "it was not waited for"
+        assert world.now - failed_at < 3.0
+        assert world.attempts(session_id) == [1, 2, 3], "without a slate between"
+        assert EventType.STREAM_UNAVAILABLE not in world.told(session_id)
 
 
 def test_a_source_that_plays_steadily_again_is_forgiven() -> None:
@@ -218,6 +239,30 @@ def test_a_failback_leaves_no_gap_and_the_old_attempt_publishes_until_the_new_on
         for before, after in pairwise(playlist.segments):
             assert abs(after.program_date_time - before.end_s) < 0.01
         assert {bucket.attempt_of(each.uri) for each in playlist.segments} == {1, 2}
+
+
+def test_a_source_that_has_just_failed_in_another_session_is_not_returned_to() -> None:
+    """This session remembers the source as it was; what it decides by memory is decided again by rows that are read anew."""
+    with World("a", "b") as world:
+        world.set_policy(failback_stable_s=20.0)
+        session_id = world.live()
+        world.sources["a"].fault = Fault.ENDS
+        world.until(lambda: plays(world, session_id, "b"), 5.0)
+        world.sources["a"].fault = None
+        other = world.live("another")
+        world.run(world.tables.sessions.switch(other, world.row("a").id))
+        world.until(lambda: plays(world, other, "a"), 10.0)
+        world.until(lambda: stayed_good_s(world.row("a")) >= 10.0, 40.0)
+        world.pass_s(2.0)  # between two of its probes
+        world.kill(session_id)  # what plays has to play for as long as the better source is stable
+        world.until(lambda: world.attempts(session_id) == [1, 2, 3] and plays(world, session_id, "b"), 5.0)
+        world.pass_s(19.0)
+        assert stayed_good_s(world.row("a")) >= 20.0, "only the session itself has yet to wait"
+        world.sources["a"].fault = Fault.ENDS
+        world.until(lambda: world.row("a").status is SourceStatus.PROBLEMATIC, 1.0)
+        world.pass_s(30.0)
+        assert world.attempts(session_id) == [1, 2, 3]
+        assert world.playing(session_id) == "b"
 
 
 def test_a_failback_to_a_source_that_only_answers_probes_costs_the_viewer_nothing() -> None:

@@ -8,19 +8,14 @@ end soon. Where sessions hold all connections it waits for a moment, and is then
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from orchestrator.app.settings import Settings
-from orchestrator.app.task_group import TaskGroup
-from orchestrator.control.connection_inventory import ConnectionInventory
-from orchestrator.control.connection_ledger import ConnectionLedger
-from orchestrator.control.probes.scheduler import ProbeScheduler
+from orchestrator.control.probes.background import BackgroundProbing
 from orchestrator.core.model import Source
-from orchestrator.errors import BusUnavailable, EngineUnavailable, Temporary
-from orchestrator.ports import EventBus, Probes
+from orchestrator.errors import BusUnavailable, Temporary
+from orchestrator.ports import EventBus
 
 log = logging.getLogger(__name__)
 
@@ -35,84 +30,49 @@ def answer_limit_s(settings: Settings) -> float:
 
 
 class RequestedProbes:
-    """`tell` is called with each source that has been probed."""
-
-    def __init__(
-        self,
-        probes: Probes,
-        scheduler: ProbeScheduler,
-        *,
-        ledger: ConnectionLedger,
-        inventory: ConnectionInventory,
-        bus: EventBus,
-        tasks: TaskGroup,
-        tell: Callable[[Source], None],
-        may_act: Callable[[], Awaitable[None]],
-        now: Callable[[], float],
-    ) -> None:
-        self._probes = probes
-        self._scheduler = scheduler
-        self._ledger = ledger
-        self._inventory = inventory
+    def __init__(self, probing: BackgroundProbing, *, bus: EventBus) -> None:
+        self._probing = probing
         self._bus = bus
-        self._tasks = tasks
-        self._tell = tell
-        self._may_act = may_act
-        self._now = now
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, Source] = {}
         self._full_since: dict[str, float] = {}  # by source: since when sessions have held all connections of its provider
         self._looking = asyncio.Lock()
 
     def wake(self) -> None:
         """Looks for requests now, in the background."""
-        self._tasks.start(self._look_quietly(), "requested probes")
+        self._probing.tasks.start(self._look_quietly(), "requested probes")
 
     async def look(self) -> None:
         """Starts the requested probes that can be started now. Raises DatabaseUnavailable, NotLeading."""
         async with self._looking:
             busy = frozenset(self._under_way)  # a probe that ends while rows are read may still be requested in what was read
-            asked = [each for each in await self._probes.asked() if each.id not in busy]
+            asked = [each for each in await self._probing.rows.asked() if each.id not in busy]
             self._full_since = {each.id: self._full_since[each.id] for each in asked if each.id in self._full_since}
             if not asked:
                 return
-            await self._may_act()
-            if any(each.provider_id is not None for each in asked):
-                await self._count()
+            await self._probing.prepare(asked)
+            now = self._probing.now()
             refused = False
             for source in asked:
-                why = self._ledger.refuses_probe(source)
+                why = self._probing.ledger.refuses_probe(source)
                 if why is None:
                     self._begin(source)
-                elif self._now() - self._full_since.setdefault(source.id, self._now()) >= PATIENCE_S:
-                    await self._probes.refuse(source.id, why)
+                elif now - self._full_since.setdefault(source.id, now) >= PATIENCE_S:
+                    await self._probing.rows.refuse(source.id, why)
                     del self._full_since[source.id]  # another request for it waits anew
                     refused = True
             if refused:
                 await self._say()
 
-    async def _count(self) -> None:
-        """Reads the limits, which may have been edited just now, and counts what is in use. While the engine does not answer,
-        sources of limited providers wait."""
-        with contextlib.suppress(EngineUnavailable):
-            await self._inventory.take()
-        await self._inventory.limits()
-
     def _begin(self, source: Source) -> None:
         self._full_since.pop(source.id, None)
         if len(self._under_way) >= _AT_ONCE:
             return
-        probe = self._scheduler.start(source)
+        probe = self._probing.scheduler.start(source)
         if probe is not None:
-            self._under_way.add(source.id)
-            self._tasks.start(self._follow(source.id, probe), f"requested probe of {source.id}")
+            self._probing.follow(source, probe, self._under_way, self._ended, name="requested probe")
 
-    async def _follow(self, source_id: str, probe: asyncio.Task[Source | None]) -> None:
-        try:
-            probed = await asyncio.shield(probe)
-        finally:
-            self._under_way.discard(source_id)
-        if probed is not None:  # else it was cancelled, or not written: the periodic job comes back to it
-            self._tell(probed)
+    async def _ended(self, source: Source, probed: Source | None) -> None:
+        if probed is not None:  # else the periodic job comes back to it
             self.wake()
             await self._say()
 

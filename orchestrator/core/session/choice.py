@@ -48,10 +48,15 @@ def best_usable(sources: Iterable[Source], now: float, policy: Policy) -> Source
 
 
 def after_failure(sources: Iterable[Source], tried: tuple[str, ...], now: float, policy: Policy) -> Source | None:
-    """The next source of an incident: the best one that is not problematic; else, as a last resort, the likeliest of the
+    """The next source of an incident: the best one that is not problematic; one that is held off where there is no other,
+    because it has answered a probe since, and its picture is better than none; else, as a last resort, the likeliest of the
     problematic ones that have rested. None: no source is left."""
     left = [each for each in not_disabled(sources) if each.id not in tried]
-    return best_usable(left, now, policy) or _likeliest(each for each in left if not is_held_off(each, now, policy))
+    return (
+        best_usable(left, now, policy)
+        or _preferred(_working(left), policy)
+        or _likeliest(each for each in left if not is_held_off(each, now, policy))
+    )
 
 
 def for_retry(sources: Iterable[Source], tried: tuple[str, ...], now: float, policy: Policy) -> Source | None:

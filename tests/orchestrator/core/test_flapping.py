@@ -129,6 +129,24 @@ def test_with_nothing_else_left_the_source_whose_hold_off_ends_first_is_used() -
     play.then(start(play.session.last_attempt + 1, min(ends, key=ends.__getitem__)))
 
 
+def test_a_source_that_answers_is_tried_at_once_though_held_off_where_no_other_one_works() -> None:
+    play = Playbook("a", "b", "c").live()
+    play.source("c", **FAILED, last_failed_at=REQUESTED_AT - 600.0)  # it has rested, and nothing says that it works
+    play.exits(1, Ending.SOURCE_REFUSED).then(start(2, "b"), stop(1))
+    play.goes_live().after(4.0).lists(2).answers("a")
+    play.exits(2, Ending.SOURCE_REFUSED).then(start(3, "a"), stop(2), phase=Phase.SWITCHING)
+    play.exits(3, Ending.SOURCE_REFUSED).then(start(4, "c"), stop(2), stop(3), phase=Phase.SWITCHING)
+    play.engine_answers().exits(4, Ending.SOURCE_REFUSED).then(stop(4), phase=Phase.UNAVAILABLE)
+
+
+def test_of_several_that_are_held_off_and_answer_the_first_of_the_line_up_is_tried() -> None:
+    """However long each of them is held off: a source of the channel itself comes before another channel."""
+    play = Playbook("a", "b", behind="x").live()
+    for name, failures in (("b", 3), ("x", 1)):
+        play.source(name, **FAILED | {"failures_in_a_row": failures}, last_failed_at=REQUESTED_AT + 55.0).answers(name)
+    play.exits(1, Ending.SOURCE_ENDED).then(start(2, "b"), stop(1))
+
+
 def test_while_nothing_works_a_probe_that_succeeds_ends_a_hold_off() -> None:
     play = Playbook("a", "b").unavailable()
     play.source("b", failures_in_a_row=6).after(0.1).answers("b")

@@ -63,6 +63,7 @@ class Laws:
         self.exits: dict[tuple[str, int], tuple[Ending, str]] = {}  # how an agent ended, and on which source
         self._burnt: dict[str, set[str]] = {}  # by session: the sources that have failed in the incident under way
         self._good: dict[str, tuple[float, float]] = {}  # by source: the first and the last probe that succeeded in a row
+        self._seen: dict[str, Observation] = {}  # by session: what it was last decided by
         self._deleted: dict[str, float] = {}  # by source: when
         self.store_silent_at = 0.0  # when a request was last not answered
         self._unrenewable_since: float | None = None
@@ -95,8 +96,7 @@ class Laws:
         for record in decision.records:
             if isinstance(record, AttemptStarted):
                 self._broken += judged(session, seen, record, now, policy)
-                if record.why.cause is Cause.FAILBACK:
-                    self._fails_back(seen, record.source_id)
+        self._seen[session.id] = seen
         self._decisions.append((now, session.id))
         while self._decisions[0][0] <= now - 1.0:
             self._decisions.popleft()
@@ -120,6 +120,8 @@ class Laws:
                         self.break_(f"{source_id} was burnt twice in one incident")
                     if number <= before.last_attempt:
                         self.break_(f"law 4: attempt {number} after {before.last_attempt}")
+                    if why.cause is Cause.FAILBACK:
+                        self._fails_back(self._seen[before.id], source_id)
                     opened.add(number)
                     (self.slates if source_id == SLATE else self.starts).append((self._now(), before.id))
                 case AttemptEnded(number, _, why):
@@ -218,7 +220,11 @@ class Laws:
             self.break_(f"nobody was told that {attempt.leg.why.text!r} failed on {attempt.source_id}")
 
     def _fails_back(self, seen: Observation, source_id: str) -> None:
-        """Failback is to a source that every probe for long enough has found healthy, the last one just now."""
+        """Failback is to a source that every probe for long enough has found healthy, the last one just now.
+
+        Asked of what is committed: what a session remembers may be older than the source's failure in another session. A
+        decision by what is remembered has no other effect than that the rows are read and it is decided again (supervisor.py).
+        """
         policy = seen.channel_policy
         first, last = self._good.get(source_id, (0.0, 0.0))
         if policy.failback == "never" or last - first < policy.failback_stable_s:

@@ -375,13 +375,6 @@ def test_two_sources_of_one_timeline_join_exactly() -> None:
     assert exactly.noted_in(MediaPlaylist(3, 0, 0, (ListedSegment("y", 2.0, T0, True),), False)).source_end_s == 40_002.0
 
 
-def test_who_is_overtaken_again_and_again_lists_sooner() -> None:
-    clock = joining(None)
-    assert not clock.continues(8.0, 10.0)
-    clock.overtaken += 1
-    assert clock.continues(8.0, 10.0)
-
-
 def test_a_timeline_that_contradicts_the_guess_is_another_one() -> None:
     for elsewhere_s in (39_992.0 + 60.0, 39_992.0 - 6.0, 12.0):
         assert joining(elsewhere_s).continues(8.0, 10.0) == joining(None).continues(8.0, 10.0)

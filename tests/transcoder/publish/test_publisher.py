@@ -319,6 +319,26 @@ def test_who_is_always_second_says_so_and_is_then_first(store: StoreModel) -> No
     assert store.playlist.claimed_by == 0, "what is listed says it"
 
 
+def test_an_attempt_that_was_overtaken_repeats_no_more_than_any_other(store: StoreModel) -> None:
+    first = Side(store, 1)
+    first.burst(4.0)
+    first.play(4.0)
+    second = Side(store, 2)
+    second.burst(5.4)  # its segments end 0.6 s later than those of the first attempt
+    second.settle()
+    first.play(2.0)  # what the second attempt does not know of
+    store.now_s += 0.6
+    second.cut()
+    second.settle()
+    assert any("claiming" in line for line in second.log)
+    second.play(2.0)
+    assert second.numbers() == [4], "3 ends 0.6 s later than what is listed: it would repeat 1.4 s"
+    last = second.listed[-1]
+    assert last.end_s == pytest.approx(store.now_s, abs=1.0)
+    first.play(2.0)
+    assert first.publisher.over == (Ending.FENCED, "attempt 2 has taken over")
+
+
 def test_a_store_that_refuses_for_less_than_the_window_costs_nothing(store: StoreModel) -> None:
     side = Side(store, 1)
     side.burst(4.0)

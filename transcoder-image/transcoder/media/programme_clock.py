@@ -45,7 +45,6 @@ class ProgrammeClock:
         self.listed_ahead_s = 0.0
         self.listed_source_end_s: float | None = None
         self.source_start_s: float | None = None  # the source's own timestamp of media time 0
-        self.overtaken = 0  # how often an earlier attempt has listed first what this one was about to
         self.cadence_s = 0.0
         self.is_slates = False  # this attempt shows the slate
         self.follows_slate = False  # what is listed ends with another attempt's slate
@@ -119,10 +118,9 @@ class ProgrammeClock:
         if self.listed_end_s is None or (self._follows(start_s) and not discontinuity):
             return True
         length_s = end_s - start_s
+        half_s = length_s / 2
         if self.is_slates:
-            return self._beyond_s(end_s) > length_s / 2
-        # Two attempts in lockstep find the same media again and again: the one that always loses the race accepts less.
-        half_s = length_s / 2 / (1 + self.overtaken)
+            return self._beyond_s(end_s) > half_s
         # A slate is listed up to now, while a source's newest segment was finished some time ago: the guessed delay and a
         # segment's length. An attempt that waited for one that ends later would wait for ever, because the slate goes on.
         slack_s = length_s + self.cadence_s / 2 if self.follows_slate else 0.0

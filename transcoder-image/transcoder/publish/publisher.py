@@ -292,9 +292,8 @@ class Publisher:
         else:
             # Another attempt has written, or this one has and the answer was lost: read it, and go on from there.
             self._stale = True
-            if not self.listed and (front := self._backlog.front):
+            if not self.listed and self._backlog:
                 self._log("an earlier attempt has listed first: claiming the playlist")
-                front.clock.overtaken += 1
                 self._claims = True
 
     def _failed(self, request: Request, failure: RequestFailed, now_s: float) -> None:

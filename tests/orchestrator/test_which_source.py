@@ -112,7 +112,7 @@ def test_a_source_that_flaps_is_left_alone_for_longer_and_longer() -> None:
 def test_a_source_that_is_back_takes_over_at_once_though_held_off_where_the_other_one_fails() -> None:
     """One source after the other is killed within seconds; the first one works again before the second one fails."""
     world = World("a", "b", slates=True)
-    world.settings = replaced(world.settings, recovery_interval_s=2.0)
+    world.settings = replaced(world.settings, reprobe_interval_s=2.0)
     with world:
         session_id = world.live()
         world.sources["a"].fault = Fault.REFUSES

@@ -140,7 +140,8 @@ async def watch(studio: Studio) -> None:
     await shoot("no-room")
     await answered(503, title="No room for one more session", limit="draining")
     await shoot("draining")
-    await answered(409, title="The channel cannot be played", detail="the channel is disabled")
+    not_playable = "urn:hls-failover:problem:not-playable"
+    await answered(409, type=not_playable, title="The channel cannot be played", detail="the channel is disabled")
     await shoot("disabled")
     await page.route("**/session", lambda route: route.abort())
     await opened("channel-2")

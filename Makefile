@@ -116,7 +116,7 @@ coverage: setup image
 
 # The wheel and the images of this commit's version, each checked as its user would. Needs a Docker engine.
 release: setup
-	@.ci/release
+	@$(BIN)/python .ci/release
 
 bench: setup image
 	$(BIN)/python -m bench $(ARGS)

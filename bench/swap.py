@@ -19,7 +19,7 @@ from bench.stage import PATIENCE_S, Requested, Stage, came
 from bench.table import Goal, Row, median, shown
 from lab import LabFault
 from lab.lab_process import RemoteSource
-from lab.viewer import Listing
+from lab.viewer import Listing, lateness_s
 from orchestrator.errors import FailoverError
 
 _STEADY = 3  # moments of listing: what the source had in store is listed, and it plays in its own rhythm
@@ -176,18 +176,6 @@ async def _swap(stage: Stage, first: RemoteSource, second: RemoteSource, injury:
         injured_at=injured_at,
         moments=known,
     )
-
-
-def lateness_s(listings: Sequence[Listing]) -> float:
-    """The greatest lateness of those after the first, which plays when it is listed. A segment is due when the one before has
-    been shown: what came early leaves the next one's due time where it was, what came late moves it. Raises ValueError where
-    there is no second listing."""
-    first = listings[0]
-    due_at, late_s = first.at + first.segment.duration_s, []
-    for each in listings[1:]:
-        late_s.append(each.at - due_at)
-        due_at = max(due_at, each.at) + each.segment.duration_s
-    return max(late_s)
 
 
 async def _media(stage: Stage, asked: Requested, listings: Sequence[Listing]) -> bytes:

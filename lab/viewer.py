@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -26,6 +27,18 @@ class Listing(NamedTuple):
     segment: ListedSegment
     attempt: int
     late_s: float | None
+
+
+def lateness_s(listings: Sequence[Listing]) -> float:
+    """The greatest lateness of those after the first, which plays when it is listed. A segment is due when the one before has
+    been shown: what came early leaves the next one's due time where it was, what came late moves it. Raises ValueError where
+    there is no second listing."""
+    first = listings[0]
+    due_at, late_s = first.at + first.segment.duration_s, []
+    for each in listings[1:]:
+        late_s.append(each.at - due_at)
+        due_at = max(due_at, each.at) + each.segment.duration_s
+    return max(late_s)
 
 
 class Swap(NamedTuple):

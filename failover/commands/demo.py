@@ -24,7 +24,7 @@ from failover.api_client import ApiClient
 from failover.commands.play import playing
 from lab import LabFault, LabProcess
 from lab.lab_process import RemoteSource
-from lab.viewer import Swap, Viewer
+from lab.viewer import Swap, Viewer, lateness_s
 from orchestrator.app.settings import Settings, replaced
 from orchestrator.errors import FailoverError
 
@@ -225,7 +225,8 @@ def exit_code_of(observed: ObservedSession, *, finished: bool) -> int:
     viewer = observed.viewer
     playlist = viewer.playlist
     buffer_s = 3 * playlist.target_duration_s if playlist else 0  # a player's distance to the live edge: RFC 8216, 6.3.3
-    late = max((listing.late_s or 0.0 for listing in viewer.listings), default=0.0)
+    # What is listed early, as after a swap, makes the next segment due no sooner: a player shows one after the other.
+    late = max(0.0, lateness_s(viewer.listings)) if len(viewer.listings) > 1 else 0.0
     for fault in viewer.faults:
         console.print(f"[red]broken[/]: {fault}")
     continuous = not viewer.faults and late < buffer_s and (bool(viewer.swaps) or not finished)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.swap import lateness_s
-from lab.viewer import Listing
+from lab.viewer import Listing, lateness_s
 from transcoder.publish.media_playlist import ListedSegment
 
 

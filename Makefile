@@ -21,7 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make demo         a channel plays, its source dies, the picture goes on  (ARGS=--once, SOURCES=\"url url\")"
 	@echo "make test         checks and all tests        make check    linters, types and layers alone"
-	@echo "make test-fast    tests that need no server, engine or browser"
+	@echo "make test-fast    quick tests that need no server, engine or browser"
 	@echo "make coverage     the tests, with branch coverage"
 	@echo "make release      the wheel and the images, built and checked"
 	@echo "make image        the transcoder image        make bench    the figures of the README"
@@ -72,9 +72,9 @@ check: setup
 	$(BIN)/python $(WEB)/openapi > $(WEB)/openapi.json
 	cd $(WEB) && $(NPM) run --silent check
 
-# What needs no server, engine or browser, with fewer examples of each property: the inner loop.
+# What needs no server, engine or browser and is not slow, with fewer examples of each property: the inner loop.
 test-fast: $(READY) $(PAGES)
-	HYPOTHESIS_PROFILE=fast $(PYTEST) --numprocesses=$(CORES) --dist=worksteal -m "not real and not alone" $(ARGS)
+	HYPOTHESIS_PROFILE=fast $(PYTEST) --numprocesses=$(CORES) --dist=worksteal -m "not real and not alone and not slow" $(ARGS)
 
 # A part of the tests (ARGS) is asked for while one part is worked on. CHECKED=1: checks and images have just been done.
 test: $(if $(CHECKED),,$(if $(ARGS),check image,image)) tests

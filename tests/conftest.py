@@ -1,7 +1,8 @@
 """The real parts that tests run against, each started once per worker, and what each test needs of the machine, as markers.
 
 Markers are derived from fixtures: a test whose fixtures start Redis has the marker `redis`, and every test that needs any such
-part has `real` as well. `make test-fast` runs those without it. A fixture that starts a part fails a test without the marker.
+part has `real` as well. A fixture that starts a part fails a test without the marker. `make test-fast` runs what is neither
+`real` nor `slow`; `make test` runs all.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import docker.errors
 import pytest
 from hypothesis import settings
 
-from orchestrator.migrations import upgrade
 from tests.contract.engines import docker_client, standin_image
 from tests.postgres_server import PostgresServer, running_postgres
 from tests.servers import RedisServer, Seaweed, running_redis, running_seaweed
+from tests.sqlite_file import migrated
 from tests.support import require
 
 # Each example may be as slow as it must be: deadlines measure the machine. HYPOTHESIS_PROFILE=thorough looks for longer.
@@ -48,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(marker)
         if REAL & {marker.name for marker in item.iter_markers()}:
             item.add_marker("real")
+        if "lab" in fixtures:  # live sources play in real time
+            item.add_marker("slow")
     items.sort(key=_timeout_s, reverse=True)
 
 
@@ -92,9 +95,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgresql":
         server: PostgresServer = request.getfixturevalue("postgres")
         return server.database()
-    url = f"sqlite:///{tmp_path}/failover.db"
-    upgrade(url)
-    return url
+    return migrated(tmp_path)
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from api.app import create_app
 from orchestrator.adapters.sql import open_tables
 from orchestrator.app.settings import Settings
-from orchestrator.migrations import upgrade
 from tests.api.stage import KEY, ORIGIN, SOURCES, calling
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
+from tests.sqlite_file import migrated
 
 TEXT = st.one_of(st.text(max_size=40), st.sampled_from(["news", "news", "http://a/", "\0", "\r\n", "\ud800", "a" * 5000]))
 NUMBER = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
@@ -48,8 +48,7 @@ REQUEST = st.sampled_from(
 
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    url = f"sqlite:///{tmp_path}/failover.db"
-    upgrade(url)
+    url = migrated(tmp_path)
     tables = open_tables(url)
     app = create_app(Settings(admin_key=KEY, origin_url=ORIGIN), tables, FakeEventBus(), FakeObjectStore(), time.time)
     async with calling(app, Authorization=f"Bearer {KEY}", Prefer="wait=0") as client:
@@ -58,7 +57,7 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @given(request=REQUEST, name=TEXT, body=BODY)
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples * 4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_no_input_is_our_fault(client: httpx.AsyncClient, request: str, name: str, body: bytes) -> None:
     await client.post("/v1/channels", json={"slug": "news", "name": "News", "sources": SOURCES})
     method, _, path = request.partition(" ")

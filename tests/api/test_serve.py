@@ -17,6 +17,8 @@ from orchestrator.migrations import upgrade
 from tests.api.stage import KEY, SOURCES
 from tests.support import eventually
 
+pytestmark = pytest.mark.slow
+
 
 def environ(directory: Path, port: int, **more: str) -> dict[str, str]:
     """Redis and the store are where nobody listens: what does not need them works."""

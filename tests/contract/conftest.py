@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.adapters.sql import open_tables
-from orchestrator.migrations import upgrade
 from orchestrator.ports import Tables
 from tests.fakes.tables import FakeTables
+from tests.sqlite_file import migrated
 
 
 @pytest.fixture(params=["fake", "sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -20,9 +20,7 @@ async def tables(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         case "fake":
             tables = FakeTables()
         case "sqlite":
-            url = f"sqlite:///{tmp_path}/failover.db"
-            upgrade(url)
-            tables = open_tables(url)
+            tables = open_tables(migrated(tmp_path))
         case _:
             tables = open_tables(request.getfixturevalue("postgres").database())
     yield tables

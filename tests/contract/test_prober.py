@@ -30,7 +30,7 @@ class Rig:
         self.works, self.gone, self.hung = source(works), source(gone), source(hung)
 
 
-@pytest.fixture(params=["fake", "ffprobe"])
+@pytest.fixture(params=["fake", pytest.param("ffprobe", marks=pytest.mark.slow)])
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     if request.param == "fake":
         fake = FakeProber()

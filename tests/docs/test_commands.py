@@ -9,7 +9,6 @@ import http.server
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,7 +23,7 @@ import pytest
 from lab import LabProcess
 from tests.docs import documented
 from tests.docs.documented import ROOT, Fence
-from tests.support import eventually_sync
+from tests.support import eventually_sync, free_port
 
 FENCES = documented.shell_fences()
 MARKERS = r'run|run: serve|run: until "[^"]+"|run by: [\w/.]+|not run: .{10,}'
@@ -154,13 +153,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None: ...
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.mark.alone
+@pytest.mark.stack
 @pytest.mark.timeout(180)
 def test_the_commands_run_as_they_are_written(tmp_path: Path) -> None:
     """On one stack, in the order of the pages: those of the README first, which make the channel that the others change."""
@@ -169,7 +162,7 @@ def test_the_commands_run_as_they_are_written(tmp_path: Path) -> None:
     (serve,) = marked("run: serve")
     printed: dict[str, str] = {}
     with LabProcess(sources=2) as lab, _file_server(directory) as files:
-        typist = Typist(directory, lab, _free_port(), files)
+        typist = Typist(directory, lab, free_port(), files)
         with typist.running(serve, until="Ctrl-C ends it"):
             settings = msgspec.json.decode((directory / "var/settings.json").read_bytes())
             typist.environ["KEY"] = settings["FAILOVER_ADMIN_KEY"]
@@ -183,13 +176,13 @@ def test_the_commands_run_as_they_are_written(tmp_path: Path) -> None:
     assert "nothing is wrong" in everything, "the doctor finds no fault in what the README starts"
 
 
-@pytest.mark.alone
+@pytest.mark.stack
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("fence", marked("run: until .*"), ids=lambda fence: fence.place)
 def test_a_command_that_runs_on_says_what_the_page_says(fence: Fence, tmp_path: Path) -> None:
     directory = tmp_path / "checkout"
     directory.mkdir()
     with LabProcess(sources=2) as lab, _file_server(directory) as files:
-        typist = Typist(directory, lab, _free_port(), files)
+        typist = Typist(directory, lab, free_port(), files)
         with typist.running(fence, until=fence.marker.split('"')[1]):
             pass

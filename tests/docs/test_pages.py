@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
-import sys
 import time
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
+from unittest import mock
 from urllib.parse import unquote
 
 import pytest
 
 from api.app import create_app
+from failover.__main__ import main
 from orchestrator.app.settings import Settings, unknown
 from tests.docs.documented import ROOT, SHELLS, fences, pages, text_of
 from tests.fakes.event_bus import FakeEventBus
@@ -68,10 +72,10 @@ def test_the_settings_that_a_page_names_are_settings(page: Path) -> None:
 
 @cache
 def help_of(words: tuple[str, ...]) -> str:
-    run = subprocess.run(
-        [sys.executable, "-m", "failover", *words, "--help"], cwd=ROOT, capture_output=True, text=True, env={"COLUMNS": "300"}
-    )
-    return run.stdout if run.returncode == 0 else ""
+    printed = StringIO()
+    with mock.patch.dict(os.environ, COLUMNS="300"), redirect_stdout(printed), pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    return printed.getvalue() if ended.value.code == 0 else ""
 
 
 GROUPS = ("sessions", "sources")

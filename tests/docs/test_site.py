@@ -11,6 +11,7 @@ import pytest
 from tests.docs.documented import ROOT, pages
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_the_site_builds_strictly_with_every_page(tmp_path: Path) -> None:
     sphinx = Path(sys.executable).with_name("sphinx-build")

@@ -24,7 +24,7 @@ from lab.viewer import Viewer
 from tests.e2e.attempts import attempts_of
 from tests.support import eventually_sync, free_port
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.slow]
 
 FAILOVER = Path(sys.executable).with_name("failover")
 

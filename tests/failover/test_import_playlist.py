@@ -13,16 +13,14 @@ import pytest
 from failover.commands import import_playlist
 from orchestrator.adapters.sql import open_tables
 from orchestrator.errors import InvalidInput
-from orchestrator.migrations import upgrade
+from tests.sqlite_file import migrated
 
 PLAYLIST = "#EXTM3U\n#EXTINF:-1,One HD\nhttp://p.test/1\n#EXTINF:-1,One SD\nhttp://p.test/2\nhttp://p.test/3\n"
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/failover.db"
-    upgrade(url)
-    return url
+    return migrated(tmp_path)
 
 
 def run(database: str, directory: Path, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -34,6 +32,7 @@ def run(database: str, directory: Path, *words: str, given: str | None = None) -
     return done
 
 
+@pytest.mark.slow
 async def test_a_file_is_imported(database: str, tmp_path: Path) -> None:
     (tmp_path / "list.m3u").write_text(PLAYLIST)
     dry = run(database, tmp_path, "list.m3u", "--provider", "Acme", "--dry-run")
@@ -53,6 +52,7 @@ async def test_a_file_is_imported(database: str, tmp_path: Path) -> None:
     await tables.close()
 
 
+@pytest.mark.slow
 async def test_the_standard_input_is_imported(database: str, tmp_path: Path) -> None:
     done = run(database, tmp_path, "-", "--provider", "Acme", given=PLAYLIST)
     assert done.returncode == 0, done.stderr
@@ -71,6 +71,7 @@ def test_more_than_can_be_fetched_is_not_read_either(monkeypatch: pytest.MonkeyP
     assert import_playlist._given(BytesIO(b"a\nb")) == [b"a\n", b"b"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

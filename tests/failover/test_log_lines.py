@@ -141,6 +141,7 @@ async def spoken(*command: str, env: dict[str, str], until: str = "") -> list[di
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "said"),
     [("api", "API on http://127.0.0.1"), ("orchestrator", "Redis does not answer")],
@@ -154,6 +155,7 @@ async def test_every_part_says_json_and_nothing_else(tmp_path: Path, part: str, 
     assert {"at", "level", "logger", "message"} <= set.intersection(*(set(each) for each in found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "text"), [("FAILOVER_S3_SECRET_KEY", ""), ("FAILOVER_PORT", "eighty"), ("FAILOVER_PROT", "80")]
 )
@@ -162,6 +164,7 @@ async def test_what_keeps_a_part_from_starting_is_json_too(tmp_path: Path, varia
     assert [(each["level"], variable in each["message"]) for each in found] == [("ERROR", True)]
 
 
+@pytest.mark.slow
 async def test_wrong_usage_is_json_too(tmp_path: Path) -> None:
     found = await spoken("-m", "failover", "api", "--prot", "80", env=environ(tmp_path))
     assert [(each["level"], "unrecognized arguments: --prot" in each["message"]) for each in found] == [("ERROR", True)]
@@ -182,6 +185,7 @@ raise RuntimeError("the end: \\"http://tv.test/live/joe/hunter2\\"")
 """
 
 
+@pytest.mark.slow
 async def test_warnings_threads_libraries_and_the_end_by_an_exception_are_json(tmp_path: Path) -> None:
     found = await spoken("-c", CRASHES, env=environ(tmp_path))
     assert [each.get("error") for each in found] == [None, "ZeroDivisionError", "ValueError", "RuntimeError"]

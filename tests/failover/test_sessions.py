@@ -30,17 +30,15 @@ from orchestrator.core.model import (
     Session,
 )
 from orchestrator.errors import FailoverError, InvalidInput, NoConnectionLeft, NotFound
-from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource, OrchestratorRow
+from tests.sqlite_file import migrated
 from tests.support import eventually
 from tests.words import causes, happened
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    url = f"sqlite:///{tmp_path}/failover.db"
-    upgrade(url)
-    return Settings(database_url=url)
+    return Settings(database_url=migrated(tmp_path))
 
 
 class Deployment:

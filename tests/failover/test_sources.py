@@ -14,9 +14,9 @@ from orchestrator.adapters.sql import SqlTables, open_tables
 from orchestrator.app.settings import Settings
 from orchestrator.core.model import Channel
 from orchestrator.errors import FailoverError
-from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource, OrchestratorRow, ProbeResult
 from tests.fakes.prober import WORKS
+from tests.sqlite_file import migrated
 from tests.support import eventually
 
 FULL = "provider Acme [tv] [/x]: its only connection is in use"
@@ -24,9 +24,7 @@ FULL = "provider Acme [tv] [/x]: its only connection is in use"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    url = f"sqlite:///{tmp_path}/failover.db"
-    upgrade(url)
-    return Settings(database_url=url)
+    return Settings(database_url=migrated(tmp_path))
 
 
 @pytest.fixture

@@ -128,6 +128,7 @@ def test_the_token_and_the_renewal_of_a_session_become_its_viewer_s_lease(empty_
     engine.dispose()
 
 
+@pytest.mark.slow
 def test_processes_that_upgrade_at_once_all_succeed(empty_database: Callable[[], str]) -> None:
     url, alone = empty_database(), empty_database()
     upgrade(alone)

@@ -73,6 +73,7 @@ async def tables(database_url: str) -> AsyncIterator[SqlTables]:
     await tables.close()
 
 
+@pytest.mark.slow
 async def test_failover_channel_failback_and_edits_on_real_sql(tables: SqlTables) -> None:
     catalogue = tables.catalogue
     policy = ChannelPolicy(failback_stable_s=2.0)

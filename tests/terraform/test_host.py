@@ -232,6 +232,7 @@ nsenter --target $world --net sh -c 'ip link set lo up; ip link set w1 up; ip ad
 """
 
 
+@pytest.mark.slow
 def test_a_session_finds_the_internet_and_nothing_private(host: Host, network_namespaces: None) -> None:
     """Over a real bridge: a namespace plays the session's container, another one everything else."""
     require("ip", shutil.which("ip"), "no iproute2 on this machine")

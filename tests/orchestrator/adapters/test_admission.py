@@ -16,16 +16,15 @@ from orchestrator.adapters.sql.sessions import admission
 from orchestrator.adapters.sql.sessions.admission import Admission, Asked
 from orchestrator.core.session.limits import NO_LIMITS
 from orchestrator.errors import DatabaseUnavailable
-from orchestrator.migrations import upgrade
 from orchestrator.ports import Lease
+from tests.sqlite_file import migrated
 
 T = 1_700_000_000.0
 
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    url = f"sqlite:///{tmp_path}/failover.db"
-    upgrade(url)
+    url = migrated(tmp_path)
     tables = open_tables(url)
     await tables.close()
     database = Database(url)

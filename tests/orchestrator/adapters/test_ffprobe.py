@@ -358,6 +358,7 @@ async def test_a_long_playlist_counts_as_advancing_only_where_segments_are_added
     assert result.reason == (None if moves else "its playlist does not advance")
 
 
+@pytest.mark.slow
 async def test_probes_do_not_share_cookies(prober: FfprobeProber) -> None:
     answer = page(MEDIA_PLAYLIST.format(""), "application/vnd.apple.mpegurl", "200 OK", "Set-Cookie: account=alice; Path=/")
     async with pages_of({"/alice.m3u8": answer, "/bob.m3u8": answer}) as pages:

@@ -39,6 +39,7 @@ from orchestrator.migrations import upgrade
 from orchestrator.ports import NewSource
 from tests.postgres_server import PostgresServer, running_postgres
 from tests.records import record
+from tests.sqlite_file import migrated
 from tests.support import eventually
 from tests.words import why
 
@@ -456,8 +457,7 @@ async def test_an_attempt_is_recorded_once(tables: SqlTables) -> None:
 
 
 async def test_what_is_asked_often_is_found_by_an_index(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/failover.db"
-    upgrade(url)
+    url = migrated(tmp_path)
     tables = open_tables(url)
     asked: list[tuple[str, Any]] = []
 

@@ -129,7 +129,7 @@ def play(history: list[Attempt]) -> list[Listing]:
 
 REAL_TIME = attempts(st.floats(0.3, 4.4), st.just(0))
 WHOLE_SEGMENTS = attempts(st.floats(0.3, 4.4), st.integers(1, 4))
-SWAPS = settings(deadline=None, max_examples=150)
+SWAPS = settings(max_examples=settings().max_examples * 3 // 2)
 
 
 @SWAPS

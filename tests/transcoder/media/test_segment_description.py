@@ -68,7 +68,11 @@ def test_h264_is_what_ffprobe_sees(options: tuple[str, ...], size: str, rate: st
 
 @pytest.mark.parametrize(
     ("parameters", "size", "rate"),
-    [("", "640x360", "25"), ("level=5.1:high-tier=1", "1920x1080", "50"), ("open-gop=1", "426x238", "30000/1001")],
+    [
+        ("", "640x360", "25"),
+        pytest.param("level=5.1:high-tier=1", "1920x1080", "50", marks=pytest.mark.slow),
+        ("open-gop=1", "426x238", "30000/1001"),
+    ],
 )
 def test_hevc_is_what_ffprobe_sees(parameters: str, size: str, rate: str) -> None:
     params = ":".join(filter(None, ("log-level=error", parameters)))

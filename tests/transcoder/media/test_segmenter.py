@@ -18,7 +18,7 @@ from transcoder.media.segmenter import Segmenter
 Complaints = Callable[[bytes], list[str]]
 FRAME_S = 0.04
 TARGET_S = 4
-ON_FFMPEG = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ON_FFMPEG = settings(max_examples=settings().max_examples // 4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def cut(slices: Iterable[bytes], first_segment_s: float | None = None, segment_s: float = 2.0) -> list[Segment]:
@@ -272,13 +272,13 @@ def test_alignment_is_found_again(encode: Encode) -> None:
         assert frames(joined(segments)) == frames(joined(whole))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=settings().max_examples * 2)
 @given(st.lists(st.binary(max_size=600) | st.binary(min_size=187, max_size=187).map(lambda b: b"\x47" + b)))
 def test_no_bytes_whatever_are_an_error(slices: list[bytes]) -> None:
     assert all(s.duration_s > 0 for s in cut(slices))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 1 << 32))
 def test_damage_is_no_error_and_breaks_no_law(encode: Encode, seed: int) -> None:
     rng = random.Random(seed)

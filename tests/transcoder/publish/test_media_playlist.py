@@ -354,7 +354,7 @@ class TestMalformed:
         assert abs(playlist.ahead_s) < 1e6
         assert MediaPlaylist.parse(playlist.render()).segments == playlist.segments
 
-    @settings(max_examples=300)
+    @settings(max_examples=settings().max_examples * 3)
     @given(st.data())
     def test_nothing_else_is_ever_raised(self, data: st.DataObject) -> None:
         lines = (SIMPLE + MULTIVARIANT + MultivariantPlaylist((), Sending("h264", "aac", 2)).render()).split("\n")

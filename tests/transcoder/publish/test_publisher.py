@@ -630,7 +630,9 @@ class Competition(RuleBasedStateMachine):
 
 TestCompetition = Competition.TestCase
 TestCompetition.settings = settings(
-    max_examples=150, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=settings().max_examples * 3 // 2,
+    stateful_step_count=settings().stateful_step_count * 2,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 
 

@@ -20,7 +20,9 @@ def _backlog_segments(target_duration_s: int, cadence_s: float | None) -> int:
     6.3.3). A session that begins with fewer leaves the player without a buffer for a swap."""
     if not cadence_s:
         return _FEWEST
-    return min(_MOST, max(_FEWEST, ceil(3 * target_duration_s / cadence_s)))
+    distance_s = 3 * target_duration_s
+    # Compared before it is divided by: a quotient by a very small number is infinite.
+    return _MOST if cadence_s * _MOST <= distance_s else max(_FEWEST, ceil(distance_s / cadence_s))
 
 
 def _declared_s(media: Media | None) -> float | None:

@@ -171,7 +171,7 @@ async def _add_refused(mock: Mock, page: Page) -> None:
     await page.get_by_label("Name", exact=True).fill("News")
     await page.get_by_label("Sources: one address per line").fill("http://a.example/1.ts\nhttp:///1.ts")
     await page.get_by_role("button", name="Add channel").click()
-    await page.get_by_text("names no host").wait_for()
+    await page.get_by_text("has no host").wait_for()
 
 
 SHOTS: Final = (

@@ -245,7 +245,7 @@ async def test_a_channel_and_a_provider_are_administered(console: Console, lab: 
     await console.button("Add source").click()
     await dialog.get_by_label("Address", exact=True).fill("http:///live.ts")
     await console.button(re.compile("^Add$")).click()
-    await refused("Address", "The address names no host.")
+    await refused("Address", "The address has no host.")
     await dialog.get_by_label("Address", exact=True).fill(lab["f"].hls_url)
     await dialog.get_by_label("Provider", exact=True).select_option(label="Beta TV")
     await dialog.get_by_label("Request headers").fill("Referer: http://r.test/\nX-Two: 2")

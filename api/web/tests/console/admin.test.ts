@@ -36,9 +36,9 @@ test.each([
     "It is empty, or has a space or a character that is not allowed here.",
   ],
   ["the scheme must be one of http, https, rtmp", "The address must begin with http://, https:// or rtmp://."],
-  ["the host is missing", "The address names no host. It looks like http://host/path."],
+  ["the host is missing", "The address has no host. It must look like http://host/path."],
   ["not a URL: Port out of range 0-65535", "This is not an address."],
-  ["no such provider", "This provider is not there any more."],
+  ["no such provider", "This provider does not exist any more."],
   ["a channel has at most 64 sources", "A channel has at most 64 sources."],
 ])("%s: %s", (reason, said) => {
   expect(words(reason)).toBe(said);
@@ -51,7 +51,7 @@ test("a refusal finds its field by the path of the API's document", () => {
     text: "1 at least.",
   });
   expect(faultOf(refusal("sources[1].url", "the host is missing"), names).text).toMatch(
-    /^Address 2: the address names no host/,
+    /^Address 2: the address has no host/,
   );
   expect(faultOf(refusal("headers", "Expected `str` of length <= 64"), names).field).toBe("headers");
   expect(faultOf(refusal("slug", "Expected `str`, got `int`"), names)).toEqual({
@@ -66,7 +66,7 @@ test("what is about no field is said for the whole form", () => {
     "Already exists: a channel.",
   );
   expect(faultOf({ title: "The server does not answer", status: 0 }, []).text).toMatch(/Nothing has been changed/);
-  expect(faultOf({ title: "Not found", status: 404 }, []).text).toMatch(/deleted it meanwhile/);
+  expect(faultOf({ title: "Not found", status: 404 }, []).text).toMatch(/deleted it in the meantime/);
   expect(faultOf({ title: "The database does not answer", status: 503 }, []).text).toBe("The database does not answer.");
 });
 

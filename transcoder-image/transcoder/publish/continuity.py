@@ -39,7 +39,7 @@ def beginning(waiting: Iterable[WaitingSegment], playlist: MediaPlaylist | None,
 def as_listed(waiting: WaitingSegment, playlist: MediaPlaylist, session: str, attempt: int) -> ListedSegment:
     """The segment as `playlist` will list it: with its URI, its date, and the discontinuity tag where one belongs."""
     segment = waiting.segment
-    # Where the last listed segment is not our previous one, it is another attempt's, another leg's, or one of ours was left out.
+    # Where the last listed segment is not our previous one, it is another attempt's or leg's, or one was left out.
     discontinuity = bool(playlist.segments) and (segment.discontinuity or not _follows(waiting, playlist, session, attempt))
     date_s = waiting.clock.program_date_time(segment.start_s, segment.duration_s)
     return ListedSegment(bucket.segment_uri(session, attempt, waiting.n), segment.duration_s, date_s, discontinuity)

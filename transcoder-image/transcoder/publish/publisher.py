@@ -303,7 +303,9 @@ class Publisher:
             if self.listed_leg != before:
                 last = written.segments[-1]
                 leg = f" of leg {self.listed_leg}" if before else ""
-                self._log(f"first listing{leg}: {self.listed} segments, up to media sequence {written.last_sequence}, {last.uri}")
+                self._log(
+                    f"first listing{leg}: {self.listed} segments, up to media sequence {written.last_sequence}, {last.uri}"
+                )
         else:
             # Another attempt has written, or this one has and the answer was lost: read it, and go on from there.
             self._stale = True

@@ -52,7 +52,9 @@ def swap_failed(state: Live, situation: Situation) -> Decision | None:
     successor, session, policy = state.successor, situation.session, situation.policy
     if successor is None or not publishes(state.attempt, situation):
         return None
-    failure = diagnose(successor, situation) or _failed_unlisted(state, successor)
+    failure = diagnose(successor, situation)
+    reported = _failed_unlisted(state, successor) if failure is None else None
+    failure = failure or reported
     if failure is None:
         return None
     failback = successor.leg.why.cause is Cause.FAILBACK
@@ -62,7 +64,9 @@ def swap_failed(state: Live, situation: Situation) -> Decision | None:
     back = replace(session, state=Live(state.attempt, backoff=backoff), retries=session.retries + 1)
     if failure.is_refusal:
         back = _with_refusal(back, successor, situation)
-    records = (*_records_of(failure, successor, situation), *operator_switch.failed(successor.leg, failure.why))
+    records: tuple[Record, ...] = (AttemptEnded(successor.number, None, failure.why),)
+    if reported is None:  # else its report has told the rest
+        records = (*_records_of(failure, successor, situation), *operator_switch.failed(successor.leg, failure.why))
     return Decision(session=back, records=records, wake_at=next_look(replace(situation, session=back)))
 
 

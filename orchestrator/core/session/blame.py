@@ -132,6 +132,8 @@ def diagnose(attempt: Attempt, situation: Situation) -> Failure | None:
         return failure
     if attempt.number in seen.distrusted:
         return Failure(Why(Cause.AGENT_DISTRUSTED))
+    if attempt.waits and attempt.leg.ended is not None:  # all that it may open has failed: others may work, or the slate is due
+        return Failure(Why(attempt.leg.ended.cause))
     patience = patience_with(attempt, situation)
     if patience is None or isinstance(seen.playlist, Unknown):
         return None

@@ -263,16 +263,36 @@ def test_a_retry_goes_on_by_itself_beside_the_slate() -> None:
     assert play.of(EventType.STREAM_RECOVERED, decision)["to"] == other
 
 
-def test_nothing_is_left_to_open_and_the_attempt_waits() -> None:
-    play = switching().after(0.3).reports(1, 2, closed(2, "b", Ending.SOURCE_ENDED))
+def nothing_left(*names: str) -> Playbook:
+    """Two granted sources have failed, and a report says that no other one can be opened now."""
+    play = switching(*names).after(0.3).reports(1, 2, closed(2, "b", Ending.SOURCE_REFUSED))
     play.then(phase=Phase.SWITCHING)
-    for n in range(3, 12):
-        play.after(5.0).reports(1, n, at_work(2, "b"))
-        play.then(records=[read(1, n)], phase=Phase.SWITCHING)
-        play.nothing()
-    play.after(1.0).reports(1, 12, opened(3, "a")).look()
+    play.nothing()  # the next one is opened at once, as a rule
+    return play.after(0.2).reports(1, 3, at_work(2, "b"))
+
+
+def test_an_attempt_has_nothing_left_to_open_and_another_source_is_there() -> None:
+    play = nothing_left()
+    play.then(records=[read(1, 3)])
+    decision = play.then(start(2, "c", granted=("c", "d", "a", "b")), stop(1), phase=Phase.SWITCHING)
+    assert decision.records == (ended(1, None, "source refused"), started(2, "c", "source refused"))
+    assert play.session.tried == ("a", "b")
+
+
+def test_an_attempt_has_nothing_left_to_open_and_no_source_works() -> None:
+    play = nothing_left("a", "b")
+    play.then(records=[read(1, 3)])
+    decision = play.then(stop(1), phase=Phase.UNAVAILABLE)
+    assert play.of(EventType.STREAM_UNAVAILABLE, decision)["reason"] == "source refused"
+    assert blames([decision]) == []
+
+
+def test_an_attempt_that_waited_has_opened_another_source_after_all() -> None:
+    play = nothing_left().reports(1, 4, opened(3, "c"))
+    play.then(records=None, on=(1, "c"))
+    play.nothing()
     play.lists(1, leg=3)
-    play.then(phase=Phase.LIVE, on=(1, "a"))
+    play.then(phase=Phase.LIVE, on=(1, "c"))
 
 
 # --- a gap has one owner --------------------------------------------------------------------------------------------------

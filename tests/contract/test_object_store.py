@@ -28,7 +28,7 @@ from orchestrator.adapters.s3 import connection, listing, signed_addresses
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.app.settings import Settings, replaced
 from orchestrator.errors import BadSetting, CorruptPlaylist, StoreUnavailable
-from orchestrator.ports import ObjectStore, StoredObject, StoreReport
+from orchestrator.ports import ObjectStore, PrivateReport, StoredObject, StoreReport
 from tests.fakes import object_store as fake_object_store
 from tests.fakes.object_store import FakeObjectStore
 from tests.servers import WRITER_ACCESS_KEY, WRITER_BUCKET, WRITER_SECRET_KEY, Seaweed
@@ -128,6 +128,12 @@ async def test_a_store_that_is_right_is_found_right_and_left_as_it_was(rig: Rig)
     assert abs(report.clock_skew_s) < 3.0
     assert replace(report, clock_skew_s=0.0) == StoreReport(clock_skew_s=0.0)
     for prefix in (bucket.PLAYLISTS, bucket.SEGMENTS, bucket.LOGS):
+        assert [item async for page in rig.store.objects(prefix) for item in page] == []
+
+
+async def test_orders_and_reports_are_private_and_the_canary_leaves_nothing(rig: Rig) -> None:
+    assert await rig.store.examine_private() == PrivateReport()
+    for prefix in (bucket.ORDERS, bucket.INBOX):
         assert [item async for page in rig.store.objects(prefix) for item in page] == []
 
 
@@ -710,6 +716,7 @@ async def test_what_is_wrong_with_a_bucket_is_found(store: MinioObjectStore, set
         report = await store.examine()
         assert bucket.LOGS in report.public
         assert report.listable
+        assert report.private == PrivateReport(readable=(bucket.ORDERS, bucket.INBOX))
         client.delete_bucket_policy(settings.s3_bucket)
         report = await store.examine()
         assert (report.public, report.listable) == ((), False)
@@ -721,7 +728,10 @@ async def test_what_is_wrong_with_a_bucket_is_found(store: MinioObjectStore, set
 async def test_a_store_that_does_not_let_write_is_found(settings: Settings) -> None:
     stranger = MinioObjectStore(replaced(settings, s3_secret_key="wrong"))
     try:
-        assert (await stranger.examine()).writable.startswith("403")
+        report = await stranger.examine()
+        assert report.writable.startswith("403")
+        assert report.private.unwritable.keys() == {bucket.ORDERS, bucket.INBOX}
+        assert not report.private.is_private
     finally:
         await stranger.close()
 

@@ -135,6 +135,9 @@ class FakeEngine:
         if self._publishing is None or self._publishing.returncode is not None:
             raise EngineUnavailable("the fake engine does not run")
 
+    async def contract(self) -> int:
+        return 1
+
     async def examine(self) -> EngineReport:
         await self.check()
         return EngineReport()

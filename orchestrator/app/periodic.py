@@ -14,6 +14,8 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from orchestrator.app.settings import Settings
 from orchestrator.control.change_detection import ChangeDetection
+from orchestrator.control.inbox import Inbox
+from orchestrator.control.input_switches import LOOK_S, InputSwitches
 from orchestrator.control.leadership import RENEW_S, Leadership
 from orchestrator.control.lease_renewals import LeaseRenewals
 from orchestrator.control.playlist_poller import PlaylistPoller
@@ -43,6 +45,8 @@ class PeriodicJobs:
         changes: ChangeDetection,
         orphans: OrphanContainers,
         poller: PlaylistPoller,
+        inbox: Inbox,
+        input_switches: InputSwitches,
         renewals: LeaseRenewals,
         reprobing: Reprobing,
         requested_probes: RequestedProbes,
@@ -62,6 +66,8 @@ class PeriodicJobs:
         self._now = now
         self._scheduler = AsyncIOScheduler(job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
         self._every("playlist poll", settings.playlist_poll_interval_s, poller.look)
+        self._every("inbox", settings.playlist_poll_interval_s, self._acting(inbox.look))
+        self._every("input switches", LOOK_S, self._acting(input_switches.look))
         self._every("row poll", settings.resync_interval_s, changes.poll_rows)
         self._every("channel poll", _POLL_CHANNELS_S, changes.poll_channels)
         self._every("renewals", min(_RENEWALS_S, settings.idle_timeout_s / 4), renewals.look)

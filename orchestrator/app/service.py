@@ -22,6 +22,8 @@ from orchestrator.app.task_group import RestartDelay, TaskGroup
 from orchestrator.control.change_detection import ChangeDetection
 from orchestrator.control.connection_inventory import ConnectionInventory
 from orchestrator.control.connection_ledger import ConnectionLedger
+from orchestrator.control.inbox import Inbox
+from orchestrator.control.input_switches import InputSwitches
 from orchestrator.control.interpreter import Interpreter
 from orchestrator.control.leadership import Leadership
 from orchestrator.control.lease_renewals import LeaseRenewals
@@ -81,19 +83,23 @@ async def orchestrate(
     tasks, wake_ups = TaskGroup(), WakeUps()
     ledger = ConnectionLedger(wake_ups.wake)
     probes = ProbeScheduler(catalogue=tables.catalogue, prober=prober, ledger=ledger, tasks=tasks, wake=wake_ups.wake, now=now)
+    wanted = settings.input_switches == "on"
+    input_switches = InputSwitches(wanted, runtime, store, now)
     interpreter = Interpreter(
         settings=settings, catalogue=tables.catalogue, runtime=runtime, store=store, bus=bus, probes=probes, tasks=tasks,
-        may_act=leadership.confirm, wake=wake_ups.wake,
+        input_switches=input_switches, may_act=leadership.confirm, wake=wake_ups.wake,
     )  # fmt: skip
     poller = PlaylistPoller(store, tasks, wake_ups.glance, now)
+    inbox = Inbox(store, tasks, wanted=wanted, look_at_playlist=poller.look_at, woken=wake_ups.glance, now=now)
     inventory, renewals = ConnectionInventory(ledger, tables.providers, runtime), LeaseRenewals(tables.sessions, now)
     observer = Observer(
         catalogue=tables.catalogue, runtime=runtime, poller=poller, ledger=ledger, inventory=inventory,
-        renewals=renewals, with_refused=interpreter.with_refused, engine_is_silent=wake_ups.engine_is_silent,
+        renewals=renewals, inbox=inbox, input_switches=input_switches, with_refused=interpreter.with_refused,
+        engine_is_silent=wake_ups.engine_is_silent,
     )  # fmt: skip
     supervisor = Supervisor(
-        tables=tables, poller=poller, observer=observer, interpreter=interpreter, ledger=ledger, wake_ups=wake_ups,
-        tasks=tasks, policy=policy_of(settings), may_act=leadership.confirm, now=now,
+        tables=tables, poller=poller, observer=observer, interpreter=interpreter, ledger=ledger, inbox=inbox,
+        wake_ups=wake_ups, tasks=tasks, policy=policy_of(settings), may_act=leadership.confirm, now=now,
     )  # fmt: skip
     changes = ChangeDetection(
         supervisor.works, tables=tables, runtime=runtime, ledger=ledger, inventory=inventory, wake_ups=wake_ups
@@ -110,6 +116,8 @@ async def orchestrate(
             tables.sessions, runtime, grace_s=settings.orphan_grace_s, may_act=leadership.confirm, wake=wake_ups.wake, now=now
         ),
         poller=poller,
+        inbox=inbox,
+        input_switches=input_switches,
         renewals=renewals,
         reprobing=Reprobing(
             tables.catalogue,
@@ -137,7 +145,7 @@ async def orchestrate(
     try:
         with contextlib.suppress(Temporary):  # the periodic job does it again in a moment
             await presence.announce()
-        await poller.look()
+        await asyncio.gather(poller.look(), input_switches.look())
         with contextlib.suppress(Temporary):
             await changes.poll_rows()
         requested_probes.wake()

@@ -67,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store_limit_s: float = 120.0
     signature_s: int = 6 * 24 * 3600  # life of signed addresses; S3's own limit is 7 days
 
+    input_switches: Literal["off", "on"] = "off"  # an attempt goes on with another source by itself, in the same container
+
     # Sessions. A limit that is not given: none
     idle_timeout_s: float = 60.0  # a session that nobody has renewed for so long ends
     max_sessions: int | None = None

@@ -16,6 +16,7 @@ from structlog.contextvars import bind_contextvars
 from orchestrator.app.settings import Settings
 from orchestrator.app.task_group import TaskGroup
 from orchestrator.control import job
+from orchestrator.control.input_switches import InputSwitches
 from orchestrator.control.probes.scheduler import ProbeScheduler
 from orchestrator.core.model import (
     SLATE,
@@ -36,7 +37,7 @@ from orchestrator.core.model import (
 )
 from orchestrator.core.presentation import event_payload
 from orchestrator.core.session import choice
-from orchestrator.errors import BusUnavailable, FailoverError, Temporary
+from orchestrator.errors import BusUnavailable, EngineUnavailable, FailoverError, Temporary
 from orchestrator.ports import Catalogue, ContainerRuntime, EventBus, ObjectStore
 from transcoder.ending import Ending
 
@@ -58,6 +59,7 @@ class Interpreter:
         bus: EventBus,
         probes: ProbeScheduler,
         tasks: TaskGroup,
+        input_switches: InputSwitches,
         may_act: Callable[[], Awaitable[None]],
         wake: Callable[[str], None],
     ) -> None:
@@ -68,6 +70,7 @@ class Interpreter:
         self._bus = bus
         self._probes = probes
         self._tasks = tasks
+        self._input_switches = input_switches
         self._may_act = may_act
         self._wake = wake
         self._refused: dict[tuple[str, int], Container] = {}
@@ -103,9 +106,8 @@ class Interpreter:
 
     async def _act(self, action: Action, session: Session, seen: Observation) -> bool:
         match action:
-            case StartAttempt(_, source_id):
-                own = None if source_id == SLATE else next(each for each in seen.sources if each.id == source_id)
-                await self._start(session, own, action, last_resort=choice.is_last_resort(session, seen, source_id))
+            case StartAttempt():
+                await self._start(session, action, seen)
                 return True
             case StopAttempt(attempt, grace_s):
                 self._stop(session.id, attempt, grace_s)
@@ -125,15 +127,20 @@ class Interpreter:
             case _:
                 assert_never(action)
 
-    async def _start(self, session: Session, source: Source | None, action: StartAttempt, *, last_resort: bool) -> None:
-        """`source`: None for the slate."""
-        attempt = action.attempt
-        bind_contextvars(attempt=attempt, source=action.source_id)  # in the log lines of this task
+    async def _start(self, session: Session, action: StartAttempt, seen: Observation) -> None:
+        attempt, source_id = action.attempt, action.source_id
+        source = None if source_id == SLATE else next(each for each in seen.sources if each.id == source_id)
+        bind_contextvars(attempt=attempt, source=source_id)  # in the log lines of this task
         try:
+            if action.granted and not await self._input_switches.understood():
+                raise EngineUnavailable("the transcoder image has been replaced by one that does not understand orders")
             if source is not None:
                 await self._make_room(session.id, source, action)
             channel = await self._catalogue.channel(session.channel_id)
-            launch = job.launch(session, source, channel, self._store, self._settings, last_resort=last_resort)
+            launch = job.launch(
+                session, source, channel, self._store, self._settings,
+                last_resort=choice.is_last_resort(session, seen, source_id), reserves=_reserves(session, action, seen),
+            )  # fmt: skip
             if fault := job.fault(launch):
                 self._refuse(session.id, attempt, fault, exit_code=Ending.BAD_JOB)
             else:
@@ -196,3 +203,11 @@ class Interpreter:
                 await self._bus.publish(event, event_payload.encode(event, origin_url))
             except BusUnavailable as error:
                 log.warning("event %s of %s not published: %s", event.id, event.session_id, error)
+
+
+def _reserves(session: Session, action: StartAttempt, seen: Observation) -> tuple[job.Reserve, ...] | None:
+    """What the attempt is granted besides what it begins with, in order; None: it gets no orders."""
+    if not action.granted:
+        return None
+    found = (seen.source(each) for each in action.granted if each != action.source_id)
+    return tuple(job.Reserve(each, choice.is_last_resort(session, seen, each.id)) for each in found if each is not None)

@@ -3,9 +3,10 @@
 Law: only time during which the store answered counts towards a stall (law 3). Each playlist carries since when and until when
 the store has answered about it; where it does not answer, the playlist is `Unknown`.
 
-Only sessions that this process works on are followed. A single playlist is read where more must be known: which attempt listed
-last, and how much programme the takeover has skipped. While a session waits for an attempt's first segment, polls come more
-often.
+Only sessions that this process works on are followed. A single playlist is read where more must be known: which attempt and
+leg listed last, and how much programme the takeover has skipped. While a session waits for a leg's first segment, polls come
+more often. An attempt that may switch inputs by itself begins a leg without being asked; its reports tell that within a second,
+and because reports may be missing its playlist is also read now and then.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from math import inf
 
 from msgspec.structs import replace
 
@@ -30,13 +32,14 @@ _HURRY_S = 0.1  # between polls while a session waits for a first segment
 _FEW = 8  # up to so many waiting sessions their playlists are read one by one; for more, one LIST is cheaper ...
 _HURRY_FOR_MANY_S = 0.5  # ... and less frequent, because so many starts at once need the CPU themselves
 _READS_AT_ONCE = 8
+_REREAD_S = 10.0  # the playlist of an attempt that may switch inputs by itself
 _LISTED_PER_READ = 16  # a LIST takes as long as one read for so many playlists
 
 
 class _Followed:
     """What is known of one session's playlist."""
 
-    __slots__ = ("at", "etag", "read_etag", "seen", "waiting")
+    __slots__ = ("at", "etag", "hurry_until", "may_switch", "read_at", "read_etag", "seen", "waiting")
 
     def __init__(self) -> None:
         self.seen: Playlist | Absent | Unknown = Unknown("not read yet")
@@ -44,7 +47,15 @@ class _Followed:
         # Of the text that `seen` was read from: a LIST tells that a playlist has changed, not what
         self.read_etag: str | None = None
         self.at = 0.0  # when the store was last asked and did answer
-        self.waiting: int | None = None  # the number of the attempt whose first segment is waited for
+        self.waiting: tuple[int, int] | None = None  # the attempt and its leg whose first segment is waited for ...
+        self.hurry_until = inf  # ... and until when that makes polls more frequent
+        self.may_switch = False  # its attempt may begin another leg by itself
+        self.read_at = 0.0  # when its text was last read
+
+    @property
+    def is_to_be_read(self) -> bool:
+        """Whether it is read where a LIST shows that it has changed."""
+        return self.waiting is not None or not isinstance(self.seen, Playlist)
 
     def shows(self, playlist: Playlist, etag: str, asked_at: float) -> None:
         """The store has answered. It has done so without a break since the answer before, unless that was `Unknown`."""
@@ -57,7 +68,7 @@ class _Followed:
 
 
 class PlaylistPoller:
-    """`woken` is called with the id of each session whose playlist shows a new attempt."""
+    """`woken` is called with the id of each session whose playlist shows a new attempt or leg."""
 
     def __init__(
         self, store: ObjectStore, tasks: TaskGroup, woken: Callable[[str], None], now: Callable[[], float] = time.time
@@ -82,14 +93,21 @@ class PlaylistPoller:
     def follows(self, session_id: str) -> bool:
         return session_id in self._followed
 
-    def wait_for(self, session_id: str, attempt: int) -> None:
-        """Polls more often until this attempt has listed a segment."""
-        self._followed.setdefault(session_id, _Followed()).waiting = attempt
+    def wait_for(self, session_id: str, attempt: int, leg: int = 1, until: float = inf) -> None:
+        """Polls more often until this leg of this attempt has listed a segment, or until that time (unix seconds): an attempt
+        that switches inputs by itself may have none to open for hours."""
+        followed = self._followed.setdefault(session_id, _Followed())
+        followed.waiting, followed.hurry_until = (attempt, leg), until
         self._tasks.start_unless_running(self._hurry_while_awaited, "playlist poll, in a hurry")
 
     def no_longer_wait_for(self, session_id: str) -> None:
         if session_id in self._followed:
             self._followed[session_id].waiting = None
+
+    def may_switch(self, session_id: str, may: bool) -> None:
+        """Whether the session's attempt may begin another leg by itself."""
+        if session_id in self._followed:
+            self._followed[session_id].may_switch = may
 
     def forget(self, session_id: str) -> None:
         self._followed.pop(session_id, None)
@@ -122,7 +140,11 @@ class PlaylistPoller:
                     known.shows_none(asked_at)
                 elif isinstance(known.seen, Playlist) and stamp.etag == known.etag:
                     known.shows(known.seen, stamp.etag, asked_at)
-                elif isinstance(known.seen, Playlist) and known.waiting is None:
+                elif (
+                    isinstance(known.seen, Playlist)
+                    and not known.is_to_be_read
+                    and not (known.may_switch and asked_at >= known.read_at + _REREAD_S)
+                ):
                     known.shows(replace(known.seen, changed_at=self._now()), stamp.etag, asked_at)
                 else:
                     to_read.append(self._read(session_id, known))
@@ -176,16 +198,18 @@ class PlaylistPoller:
             known.shows_none(asked_at)
             return
         playlist, etag = found
+        known.read_at = asked_at
         if isinstance(before, Playlist) and etag == known.read_etag:
             known.shows(before, etag, asked_at)
             return
-        attempt = playlist.last_attempt
-        new = not isinstance(before, Playlist) or before.attempt != attempt
-        gap_s = before.gap_s if isinstance(before, Playlist) and not new else takeover_gap_s(playlist, attempt)
+        attempt, leg = playlist.last_attempt, playlist.leg
+        new = not isinstance(before, Playlist) or (before.attempt, before.leg) != (attempt, leg)
+        gap_s = before.gap_s if isinstance(before, Playlist) and not new else takeover_gap_s(playlist, attempt, leg)
         changed_at = before.changed_at if isinstance(before, Playlist) and etag == known.etag else self._now()
-        known.shows(Playlist(attempt, changed_at, gap_s, playlist.ended, playlist.target_duration_s), etag, asked_at)
+        shown = Playlist(attempt, changed_at, gap_s, playlist.ended, playlist.target_duration_s, leg=leg)
+        known.shows(shown, etag, asked_at)
         known.read_etag = etag
-        if known.waiting is not None and attempt >= known.waiting:
+        if known.waiting is not None and (attempt, leg) >= known.waiting:
             known.waiting = None
         if new and self._followed.get(session_id) is known:
             self._woken(session_id)
@@ -203,7 +227,7 @@ class PlaylistPoller:
         self._silent = False
 
     async def _hurry_while_awaited(self) -> None:
-        while waiting := [session_id for session_id, known in self._followed.items() if known.waiting is not None]:
+        while waiting := self._hurrying():
             started = time.monotonic()
             if len(waiting) <= _FEW:
                 pause_s = _HURRY_S
@@ -213,13 +237,31 @@ class PlaylistPoller:
                 await self.look()
             await asyncio.sleep(max(pause_s, 2.0 * (time.monotonic() - started)))
 
+    def _hurrying(self) -> list[str]:
+        now = self._now()
+        return [
+            session_id for session_id, known in self._followed.items() if known.waiting is not None and known.hurry_until > now
+        ]
 
-def takeover_gap_s(playlist: MediaPlaylist, attempt: int) -> float:
-    """Seconds of programme that were skipped (negative: repeated) between an earlier attempt's last segment and this attempt's
-    first one."""
+
+def takeover_gap_s(playlist: MediaPlaylist, attempt: int, leg: int = 1) -> float:
+    """Seconds of programme that were skipped (negative: repeated) between the last segment of what played before and the first
+    one of this attempt; of a later leg, at the attempt's last discontinuity, with which the leg begins."""
+    if leg > 1:
+        return _switch_gap_s(playlist, attempt)
     before = None
     for segment in playlist.segments:
         if before is not None and bucket.attempt_of(segment.uri) == attempt:
             return segment.program_date_time - (before.program_date_time + before.duration_s)
         before = segment if bucket.attempt_of(segment.uri) < attempt else before
     return 0.0
+
+
+def _switch_gap_s(playlist: MediaPlaylist, attempt: int) -> float:
+    gap_s, before = 0.0, None
+    for segment in playlist.segments:
+        own = bucket.attempt_of(segment.uri) == attempt
+        if before is not None and own and segment.discontinuity:
+            gap_s = segment.program_date_time - before.end_s
+        before = segment
+    return gap_s

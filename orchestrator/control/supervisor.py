@@ -13,12 +13,14 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from math import inf
 
 from msgspec.structs import replace
 from structlog.contextvars import bind_contextvars
 
 from orchestrator.app.task_group import TaskGroup
 from orchestrator.control.connection_ledger import ConnectionLedger
+from orchestrator.control.inbox import Inbox
 from orchestrator.control.interpreter import Interpreter
 from orchestrator.control.observer import Observer
 from orchestrator.control.playlist_poller import PlaylistPoller
@@ -56,6 +58,7 @@ class Supervisor:
         observer: Observer,
         interpreter: Interpreter,
         ledger: ConnectionLedger,
+        inbox: Inbox,
         wake_ups: WakeUps,
         tasks: TaskGroup,
         policy: Policy,
@@ -67,6 +70,7 @@ class Supervisor:
         self._observer = observer
         self._interpreter = interpreter
         self._ledger = ledger
+        self._inbox = inbox
         self._wake_ups = wake_ups
         self._tasks = tasks
         self._policy = policy
@@ -199,6 +203,8 @@ class Supervisor:
                 self._ledger.undone(decision)
                 raise
             work.session = replace(decision.session, version=session.version + 1)
+            self._inbox.recorded(session_id, decision.records)
+            self._inbox.follow(work.session)
             _log_step(session, decision)
         else:
             events = ()
@@ -224,16 +230,20 @@ class Supervisor:
         return True
 
     def _follow(self, session: Session) -> None:
-        """Tells the playlist poller whether the session waits for a first segment."""
+        """Tells the playlist poller whether the session waits for a leg's first segment, and whether legs may come by
+        themselves."""
         attempt = session.attempt
+        self._poller.may_switch(session.id, any(each.granted for each in session.attempts))
         if attempt is None or attempt.live_at is not None:
             self._poller.no_longer_wait_for(session.id)
             return
+        awaited = (attempt.number, attempt.leg.number)
         match self._poller.playlist(session.id):
-            case Playlist(attempt=listed) if listed >= attempt.number:
+            case Playlist(attempt=listed, leg=leg) if (listed, leg) >= awaited:
                 self._poller.no_longer_wait_for(session.id)
             case Playlist() | Absent() | Unknown():
-                self._poller.wait_for(session.id, attempt.number)
+                until = attempt.leg.started_at + self._policy.start_budget_s if attempt.granted else inf
+                self._poller.wait_for(session.id, *awaited, until=until)
 
     def _wake_at(self, session_id: str, work: SessionWork, at: float | None) -> None:
         work.cancel_timer()
@@ -268,6 +278,7 @@ class Supervisor:
         work.cancel_timer()
         self._works.pop(session_id, None)
         self._poller.forget(session_id)
+        self._inbox.forget(session_id)
         self._interpreter.forget(session_id)
         self._ledger.no_longer_waits(session_id)  # its containers hold their connections until they are seen to have ended
 

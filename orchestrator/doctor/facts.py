@@ -42,6 +42,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     expected_schema: str | None = None
     bus: str = ""
     store: StoreReport | str | None = None
+    oldest_report_at: float | None = None  # when the store took the oldest report that lies there unread; None: there is none
     engine: EngineReport | str | None = None  # None: no engine was asked
     runtime: str = ""  # as FAILOVER_RUNTIME names it
     agent_revision: str | None = None  # of the code

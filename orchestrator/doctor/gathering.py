@@ -56,12 +56,13 @@ async def examine(
 ) -> Facts:  # fmt: skip
     """`runtime` None: there is no engine to ask, as where the orchestrator runs on another machine. `again_s`: between the two
     snapshots of rows and containers."""
-    (schema, database), bus_fault, store_report, engine, objects = await asyncio.gather(
+    (schema, database), bus_fault, store_report, engine, objects, oldest_report_at = await asyncio.gather(
         _schema(tables.operation),
         _fault(bus.check()),
         _answer(store.examine()),
         _engine(runtime),
         _objects(store),
+        _oldest_report_at(store),
     )
     expected = await asyncio.to_thread(head)
     facts = Facts(
@@ -73,6 +74,7 @@ async def examine(
         expected_schema=expected,
         bus=bus_fault,
         store=store_report,
+        oldest_report_at=oldest_report_at,
         engine=engine,
         runtime=runtime.kind if runtime else "",
         agent_revision=transcoder_revision(),
@@ -151,6 +153,16 @@ async def _objects(store: ObjectStore) -> dict[str, float] | None:
     except (FailoverError, TimeoutError):
         return None  # the store's own facts tell that
     return newest
+
+
+async def _oldest_report_at(store: ObjectStore) -> float | None:
+    """Unix seconds; None: there is no report, or the store does not answer. Of the first page of reports: where there are more,
+    these are old enough to be found."""
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            return min((each.modified_at for each in await store.reports()), default=None)
+    except (FailoverError, TimeoutError):
+        return None  # the store's own facts tell that
 
 
 def _host(engine_directory: str | None) -> HostResources:

@@ -13,13 +13,14 @@ from orchestrator.control.presence import is_running
 from orchestrator.doctor.container_rules import confirmed, passing
 from orchestrator.doctor.facts import Facts
 from orchestrator.doctor.finding import Finding, Level
-from orchestrator.ports import EngineReport, StoreReport
+from orchestrator.ports import EngineReport, PrivateReport, StoreReport
 from transcoder import bucket
 
 SKEW_S: Final = 5.0  # viewers notice a swap between machines whose clocks differ by so much
 SIGNATURE_LEFT: Final = 0.1  # of a signature's life; it is renewed when 0.2 of it are left
 PROBLEMATIC_S: Final = 3600.0
 REFUSED_JOBS_S: Final = 24 * 3600.0
+REPORTS_S: Final = 150.0  # a report that nobody knows is deleted after a minute, and clocks may differ by seconds
 REFUSED_S: Final = 120.0  # Docker restarts a container that ends at once after a minute, at the longest
 _LATE_S: Final = 60.0  # what is so much later than it should be does not happen by itself
 _DISK_SHARE: Final = 0.05
@@ -31,6 +32,7 @@ def findings(facts: Facts) -> tuple[Finding, ...]:
     found = [*_parts(facts), *_settings(facts)]
     if isinstance(facts.store, StoreReport):
         found += _store(facts.store)
+        found += _input_switches(facts, facts.store.private)
     if isinstance(facts.engine, EngineReport):
         found += _engine(facts, facts.engine)
     found += _host(facts)
@@ -155,6 +157,30 @@ def _store(store: StoreReport) -> Iterator[Finding]:
             check="store-clock",
             what=f"the store's clock is {_off(store.clock_skew_s)} of this machine's clock",
             remedy="synchronise both clocks (NTP): signatures and the programme clock depend on them",
+        )
+
+
+def _input_switches(facts: Facts, private: PrivateReport) -> Iterator[Finding]:
+    """Orders and reports matter only where attempts are to switch inputs by themselves."""
+    if facts.settings.input_switches == "off":
+        return
+    if private.readable:
+        yield Finding(
+            check="private-orders",
+            what=f"everybody may read {' and '.join(private.readable)}: input switches are off, because orders name passwords",
+            remedy=f"the bucket's and the CDN's rules must allow everybody to read {' and '.join(bucket.PUBLIC_PREFIXES)} only",
+        )
+    for prefix, answer in private.unwritable.items():
+        yield Finding(
+            check="orders-write",
+            what=f"the store does not keep objects under {prefix}: {answer}; input switches are off",
+            remedy=f"allow the key s3:GetObject, s3:PutObject and s3:DeleteObject on {bucket.ORDERS}* and {bucket.INBOX}*",
+        )
+    if facts.oldest_report_at is not None and (age_s := facts.now - facts.oldest_report_at) > REPORTS_S:
+        yield Finding(
+            check="reports-unread",
+            what=f"the oldest report of an attempt has lain in {bucket.INBOX} unread for {_ago(age_s)}",
+            remedy="a running orchestrator reads reports within seconds; if it runs, its log says what keeps it from doing so",
         )
 
 

@@ -104,10 +104,15 @@ class SegmentRetention:
         return session.phase is Phase.ENDED and (session.ended_at or 0.0) <= now - self._settings.ended_retention_s
 
     async def _whole_session(self, session_id: str) -> int:
-        gone = 0
+        gone = await self._delete_below(bucket.session_reports_prefix(session_id))
         for prefix in bucket.PREFIXES:
-            async for page in self._store.objects(bucket.session_prefix(prefix, session_id)):
-                await self._store.delete([item.key for item in page])
-                gone += len(page)
+            gone += await self._delete_below(bucket.session_prefix(prefix, session_id))
         log.info("%s: %s objects of an ended session deleted", session_id, gone)
+        return gone
+
+    async def _delete_below(self, prefix: str) -> int:
+        gone = 0
+        async for page in self._store.objects(prefix):
+            await self._store.delete([item.key for item in page])
+            gone += len(page)
         return gone

@@ -12,7 +12,7 @@ from orchestrator.ports.containers import ContainerEvent, ContainerRuntime, Engi
 from orchestrator.ports.event_bus import EventBus
 from orchestrator.ports.frames import Frames
 from orchestrator.ports.journal import Journal
-from orchestrator.ports.object_store import ObjectStore, Stamp, StoredObject, StoreReport
+from orchestrator.ports.object_store import ObjectStore, PrivateReport, Stamp, StoredObject, StoreReport
 from orchestrator.ports.operation import DRAIN_RETRY_S, DRAINING, Challenger, Leader, Operation, OrchestratorRow
 from orchestrator.ports.playlist_imports import Download, Imports
 from orchestrator.ports.prober import Prober, ProbeResult
@@ -52,6 +52,7 @@ __all__ = [
     "ObjectStore",
     "Operation",
     "OrchestratorRow",
+    "PrivateReport",
     "ProbeAnswer",
     "ProbeResult",
     "Prober",

@@ -56,6 +56,10 @@ class ContainerRuntime(Protocol):
     async def check(self) -> None:
         """Raises EngineUnavailable or ImageMissing where `start` would fail."""
 
+    async def contract(self) -> int:
+        """The version of the contract (`transcoder.job.CONTRACT`) that the agent understands which `start` would run now.
+        Raises EngineUnavailable, ImageMissing."""
+
     async def examine(self) -> EngineReport:
         """Raises EngineUnavailable, ImageMissing."""
 

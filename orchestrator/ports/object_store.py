@@ -24,6 +24,24 @@ class StoredObject(Struct, frozen=True):
     size: int
 
 
+class PrivateReport(Struct, frozen=True, kw_only=True):
+    """What the canary has found under the prefixes that only the store's key may read. Empty: nothing is wrong."""
+
+    readable: tuple[str, ...] = ()  # prefixes that somebody without a signature can read
+    unwritable: dict[str, str] = {}  # prefix → what the store answered instead of storing an object there, or giving it back
+
+    @property
+    def is_private(self) -> bool:
+        """Whether orders and reports work there, and nobody else can read them."""
+        return not self.readable and not self.unwritable
+
+    @property
+    def words(self) -> str:
+        """What is wrong."""
+        open_ = [f"anybody can read {prefix}" for prefix in self.readable]
+        return "; ".join((*open_, *(f"{prefix} cannot be used: {answer}" for prefix, answer in self.unwritable.items())))
+
+
 class StoreReport(Struct, frozen=True, kw_only=True):
     """What the conformance check of a store has found."""
 
@@ -36,6 +54,7 @@ class StoreReport(Struct, frozen=True, kw_only=True):
     public: tuple[str, ...] = bucket.PUBLIC_PREFIXES  # prefixes that anybody may read
     listable: bool = False  # by anybody
     cors: bool = True  # a page of any origin may read playlists
+    private: PrivateReport = PrivateReport()
 
 
 class ObjectStore(Protocol):
@@ -50,8 +69,21 @@ class ObjectStore(Protocol):
     async def examine(self) -> StoreReport:
         """Runs the conformance check with objects of its own, and deletes them. Raises StoreUnavailable."""
 
-    def sign(self, session_id: str, attempt: int) -> dict[str, object]:
-        """The `store` object of the agent's job: signed addresses for one attempt. No network call."""
+    async def examine_private(self) -> PrivateReport:
+        """Writes canaries under `orders/` and `inbox/` as the orchestrator and an agent would, reads them with and without a
+        signature, also where viewers read, and deletes them. Raises StoreUnavailable."""
+
+    def sign(self, session_id: str, attempt: int, *, with_orders: bool = False) -> dict[str, object]:
+        """The `store` object of the agent's job: signed addresses for one attempt. `with_orders`: also to read its orders and
+        to post reports. No network call."""
+
+    async def reports(self, *, session_id: str = "", after: str = "") -> Sequence[StoredObject]:
+        """The first 1,000 reports in the order of their keys, by one LIST: of one session or of all, those behind the key
+        `after`. Containers choose the keys below their prefix. Raises StoreUnavailable."""
+
+    async def read_report(self, key: str) -> bytes | None:
+        """A report, or of a longer object the first `transcoder.report.LIMIT_BYTES` + 1 bytes; None where there is none. Raises
+        StoreUnavailable."""
 
     async def playlists(self) -> Mapping[str, Stamp]:
         """Session id → stamp of its media playlist, by one LIST (1,000 keys a page). Raises StoreUnavailable."""

@@ -15,6 +15,7 @@ from orchestrator.core.model import Container, ContainerState
 from orchestrator.ports import ContainerEvent, ContainerRuntime, Launch
 from tests.contract.engines import IGNORE_TERM, RUN, Containers, Engine, FakeEngines, Processes, docker_client
 from tests.support import eventually
+from transcoder.job import CONTRACT
 
 
 @pytest.fixture(params=["fake", "process", pytest.param("docker", marks=pytest.mark.docker)])
@@ -272,3 +273,7 @@ async def test_check_passes_where_start_could_work(runtime: ContainerRuntime) ->
 async def test_an_engine_tells_of_itself(runtime: ContainerRuntime) -> None:
     report = await runtime.examine()
     assert abs(report.clock_skew_s or 0.0) < 2.0, "the same machine"
+
+
+async def test_the_contract_of_the_agent_that_would_be_started(runtime: ContainerRuntime) -> None:
+    assert await runtime.contract() == CONTRACT

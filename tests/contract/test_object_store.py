@@ -28,7 +28,7 @@ from orchestrator.adapters.s3 import connection, listing, signed_addresses
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.app.settings import Settings, replaced
 from orchestrator.errors import BadSetting, CorruptPlaylist, StoreUnavailable
-from orchestrator.ports import ObjectStore, StoredObject, StoreReport
+from orchestrator.ports import ObjectStore, PrivateReport, StoredObject, StoreReport
 from tests.fakes import object_store as fake_object_store
 from tests.fakes.object_store import FakeObjectStore
 from tests.servers import WRITER_ACCESS_KEY, WRITER_BUCKET, WRITER_SECRET_KEY, Seaweed
@@ -131,6 +131,12 @@ async def test_a_store_that_is_right_is_found_right_and_left_as_it_was(rig: Rig)
         assert [item async for page in rig.store.objects(prefix) for item in page] == []
 
 
+async def test_orders_and_reports_are_private_and_the_canary_leaves_nothing(rig: Rig) -> None:
+    assert await rig.store.examine_private() == PrivateReport()
+    for prefix in (bucket.ORDERS, bucket.INBOX):
+        assert [item async for page in rig.store.objects(prefix) for item in page] == []
+
+
 async def test_a_playlist_that_is_none_is_said_to_be(rig: Rig) -> None:
     rig.put(bucket.media_playlist_key("s-1"), b"half a disk")
     for call in (rig.store.read_playlist, rig.store.finish_playlist):
@@ -139,6 +145,34 @@ async def test_a_playlist_that_is_none_is_said_to_be(rig: Rig) -> None:
 
 
 # --- the contract -----------------------------------------------------------------------------------------------------
+
+
+async def test_reports_are_listed_in_order_a_page_at_a_time(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (listing, fake_object_store):
+        monkeypatch.setattr(module, "PAGE", 3)
+    ours = [bucket.report_key("s-1", attempt, n) for attempt, n in ((1, 1), (1, 2), (1, 10), (2, 1))]
+    other = bucket.report_key("s-10", 1, 1)
+    for key in (*reversed(ours), other):
+        rig.put(key, b"{}")
+    assert [item.key for item in await rig.store.reports()] == ours[:3]
+    assert [item.key for item in await rig.store.reports(after=ours[2])] == [ours[3], other]
+    assert [item.key for item in await rig.store.reports(after=bucket.reports_prefix("s-1", 1) + "~")] == [ours[3], other]
+    assert [item.key for item in await rig.store.reports(session_id="s-1")] == ours[:3]
+    assert [item.key for item in await rig.store.reports(session_id="s-1", after=ours[2])] == [ours[3]]
+    assert [item.key for item in await rig.store.reports(session_id="s-10")] == [other]
+    assert await rig.store.reports(session_id="s") == []
+    (found,) = await rig.store.reports(session_id="s-10")
+    assert found.size == 2
+    assert abs(found.modified_at - time.time()) < 10
+
+
+async def test_a_report_is_read_up_to_a_limit(rig: Rig) -> None:
+    key = bucket.report_key("s-1", 1, 1)
+    assert await rig.store.read_report(key) is None
+    rig.put(key, b"x" * 100_000)
+    assert await rig.store.read_report(key) == b"x" * 65_537
+    await rig.store.delete([key])
+    assert await rig.store.reports() == []
 
 
 async def test_one_look_says_which_sessions_advanced(rig: Rig) -> None:
@@ -550,6 +584,65 @@ def test_an_address_is_good_for_its_own_key_and_way_only(http: httpx.Client, sto
         assert http.put(url.replace(old, new), content=b"x").status_code == 403
 
 
+def with_orders(store: MinioObjectStore) -> dict[str, Any]:
+    return store.sign("s-1", 1, with_orders=True)
+
+
+async def test_a_report_is_posted_below_the_attempts_own_prefix(http: httpx.Client, store: MinioObjectStore) -> None:
+    target = with_orders(store)["reports"]
+    assert target["prefix"] == bucket.reports_prefix("s-1", 1)
+    assert post(http, target, bucket.report_key("s-1", 1, 1), b"{}").status_code in (200, 201, 204)
+    (found,) = await store.reports()
+    assert (found.key, found.size) == (bucket.report_key("s-1", 1, 1), 2)
+    assert await store.read_report(found.key) == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("key", "fields"),
+    [
+        (bucket.report_key("s-1", 2, 1), {}),
+        (bucket.report_key("s-1", 11, 1), {}),  # the prefix ends with a dot
+        (bucket.report_key("s-2", 1, 1), {}),
+        (bucket.orders_key("s-1", 1), {}),
+        (bucket.segment_key("s-1", 1, 0), {}),
+        (bucket.media_playlist_key("s-1"), {}),
+        (bucket.report_key("s-1", 1, 1), {"Content-Type": "text/html"}),
+        (bucket.report_key("s-1", 1, 1), {"x-amz-meta-extra": "not in the policy"}),
+    ],
+)
+async def test_a_reports_form_is_good_for_nothing_else(
+    http: httpx.Client, store: MinioObjectStore, key: str, fields: dict[str, str]
+) -> None:
+    assert post(http, with_orders(store)["reports"], key, b"{}", **fields).status_code in (400, 403)
+    assert await keys(store, "") == []
+
+
+async def test_a_report_may_not_be_empty_nor_longer_than_what_is_read(http: httpx.Client, store: MinioObjectStore) -> None:
+    target = with_orders(store)["reports"]
+    for n, (size, stored) in enumerate(((0, False), (65_537, False), (1, True), (65_536, True)), start=1):
+        answer = post(http, target, bucket.report_key("s-1", 1, n), b"x" * size)
+        assert (answer.status_code in (200, 201, 204)) == stored, (size, answer.text)
+
+
+def test_orders_are_read_by_their_address_and_not_written(
+    http: httpx.Client, store: MinioObjectStore, settings: Settings, client: Minio
+) -> None:
+    get = with_orders(store)["orders"]["get"]
+    assert http.get(get).status_code == 404
+    client.put_object(settings.s3_bucket, bucket.orders_key("s-1", 1), io.BytesIO(b"{}"), 2)
+    assert http.get(get).content == b"{}"
+    assert http.put(get, content=b"x").status_code == 403
+    assert http.get(get.replace("1.json", "2.json")).status_code == 403
+
+
+@pytest.mark.parametrize("key", [bucket.orders_key("s-1", 1), bucket.report_key("s-1", 1, 1)])
+def test_nobody_reads_orders_or_reports_without_a_signature(
+    http: httpx.Client, store: MinioObjectStore, settings: Settings, client: Minio, key: str
+) -> None:
+    client.put_object(settings.s3_bucket, key, io.BytesIO(b"{}"), 2)
+    assert http.get(origin(settings, key)).status_code == 403
+
+
 async def test_addresses_expire(http: httpx.Client, settings: Settings, store: MinioObjectStore) -> None:
     brief = MinioObjectStore(replaced(settings, signature_s=1))
     addresses = signed(brief)
@@ -623,6 +716,7 @@ async def test_what_is_wrong_with_a_bucket_is_found(store: MinioObjectStore, set
         report = await store.examine()
         assert bucket.LOGS in report.public
         assert report.listable
+        assert report.private == PrivateReport(readable=(bucket.ORDERS, bucket.INBOX))
         client.delete_bucket_policy(settings.s3_bucket)
         report = await store.examine()
         assert (report.public, report.listable) == ((), False)
@@ -634,7 +728,10 @@ async def test_what_is_wrong_with_a_bucket_is_found(store: MinioObjectStore, set
 async def test_a_store_that_does_not_let_write_is_found(settings: Settings) -> None:
     stranger = MinioObjectStore(replaced(settings, s3_secret_key="wrong"))
     try:
-        assert (await stranger.examine()).writable.startswith("403")
+        report = await stranger.examine()
+        assert report.writable.startswith("403")
+        assert report.private.unwritable.keys() == {bucket.ORDERS, bucket.INBOX}
+        assert not report.private.is_private
     finally:
         await stranger.close()
 

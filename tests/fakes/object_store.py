@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
 from orchestrator.errors import CorruptPlaylist, StoreUnavailable
-from orchestrator.ports import Stamp, StoredObject, StoreReport
-from transcoder import bucket
+from orchestrator.ports import PrivateReport, Stamp, StoredObject, StoreReport
+from transcoder import bucket, report
 from transcoder.publish.media_playlist import MediaPlaylist
 from transcoder.publish.playlist_syntax import MalformedPlaylist
 
@@ -62,17 +62,36 @@ class FakeObjectStore:
         self._answer()
         return self.report
 
-    def sign(self, session_id: str, attempt: int) -> dict[str, object]:
+    async def examine_private(self) -> PrivateReport:
+        self._answer()
+        return self.report.private
+
+    def sign(self, session_id: str, attempt: int, *, with_orders: bool = False) -> dict[str, object]:
         base = "http://store.test/hls"
         addresses = {
             name: {way: f"{base}/{key}?signed={way}" for way in ("get", "put")}
             for name, key in (("index", bucket.multivariant_key(session_id)), ("main", bucket.media_playlist_key(session_id)))
         }
-        return {
+        signed: dict[str, object] = {
             "segments": {"url": base, "fields": {"policy": "signed"}, "prefix": bucket.segments_prefix(session_id, attempt)},
             "playlists": addresses,
             "log": {"put": f"{base}/{bucket.log_key(session_id, attempt)}?signed=put"},
         }
+        if with_orders:
+            prefix = bucket.reports_prefix(session_id, attempt)
+            signed["reports"] = {"url": base, "fields": {"policy": "signed"}, "prefix": prefix}
+            signed["orders"] = {"get": f"{base}/{bucket.orders_key(session_id, attempt)}?signed=get"}
+        return signed
+
+    async def reports(self, *, session_id: str = "", after: str = "") -> Sequence[StoredObject]:
+        self._answer()
+        prefix = bucket.session_reports_prefix(session_id) if session_id else bucket.INBOX
+        keys = sorted(key for key in self.objects_by_key if key.startswith(prefix) and key > after)[:PAGE]
+        return [StoredObject(key, each.modified_at, len(each.data)) for key in keys for each in (self.objects_by_key[key],)]
+
+    async def read_report(self, key: str) -> bytes | None:
+        kept = self._get(key)
+        return None if kept is None else kept.data[: report.LIMIT_BYTES + 1]
 
     async def playlists(self) -> Mapping[str, Stamp]:
         self._answer()

@@ -11,6 +11,7 @@ import msgspec
 from orchestrator.core.model import Container, ContainerState
 from orchestrator.errors import EngineUnavailable, ImageMissing
 from orchestrator.ports import ContainerEvent, EngineReport, Launch
+from transcoder.job import CONTRACT
 
 
 class FakeEngine:
@@ -32,7 +33,7 @@ class FakeEngine:
 
 class FakeRuntime:
     """`ports.ContainerRuntime`. Switches: `unavailable` (nothing answers), `refusing` (starts fail, with these words),
-    `image_missing`, `deaf` (SIGTERM is ignored). What happened: `launches`, `stops`."""
+    `image_missing`, `deaf` (SIGTERM is ignored), `agents_contract`. What happened: `launches`, `stops`."""
 
     kind = "fake"
 
@@ -44,6 +45,7 @@ class FakeRuntime:
         self.image_missing = False
         self.deaf = False
         self.report = EngineReport()
+        self.agents_contract = CONTRACT
         self.launches: list[Launch] = []
         self.stops: list[tuple[str, int, float]] = []
         self._exits: dict[tuple[str, int], int] = {}
@@ -111,6 +113,10 @@ class FakeRuntime:
         self._answer()
         if self.image_missing:
             raise ImageMissing("the engine has no such image")
+
+    async def contract(self) -> int:
+        await self.check()
+        return self.agents_contract
 
     async def examine(self) -> EngineReport:
         await self.check()

@@ -27,7 +27,7 @@ from orchestrator.doctor.container_rules import confirmed, passing
 from orchestrator.doctor.facts import Disk, Facts, HostResources, Snapshot
 from orchestrator.doctor.finding import Finding, Level
 from orchestrator.doctor.rules import findings, healthy
-from orchestrator.ports import AttemptRow, Challenger, EngineReport, Leader, OrchestratorRow, StoreReport
+from orchestrator.ports import AttemptRow, Challenger, EngineReport, Leader, OrchestratorRow, PrivateReport, StoreReport
 from tests.words import why
 from transcoder import bucket
 
@@ -96,6 +96,11 @@ def engine(**changes: Any) -> dict[str, Any]:
     return {"engine": replace(SOUND.engine, **changes)}
 
 
+def switches(**private: Any) -> dict[str, Any]:
+    """Input switches are on, and the canary has found this."""
+    return {"settings": replace(SETTINGS, input_switches="on"), **store(private=PrivateReport(**private))}
+
+
 WRONG: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("database", {"database": "connection refused"}, "connection refused"),
     ("schema", {"schema": "0001"}, "0001.*0003"),
@@ -130,6 +135,10 @@ WRONG: tuple[tuple[str, dict[str, Any], str], ...] = (
         "s-1",
     ),
     ("bad-job", {"refused_jobs": (REFUSED, replace(REFUSED, number=3))}, r": x-1 \(bad job: expected.channels is missing\)$"),
+    ("private-orders", switches(readable=("orders/",)), "orders/.*input switches are off"),
+    ("private-orders", switches(readable=("orders/", "inbox/")), "orders/ and inbox/"),
+    ("orders-write", switches(unwritable={"inbox/": "403 AccessDenied"}), "inbox/: 403 AccessDenied"),
+    ("reports-unread", switches() | {"oldest_report_at": NOW - 600.0}, "10 min"),
     ("objects-without-row", {"objects": {"s-gone": NOW - 7200.0}}, "s-gone"),
 )
 
@@ -170,6 +179,8 @@ QUIET: tuple[dict[str, Any], ...] = (
     {"host": HostResources()},
     engine(image_revision=None),  # built by hand, without the label
     engine(clock_skew_s=None),
+    store(private=PrivateReport(readable=("orders/",))),  # without input switches nothing is written there
+    switches() | {"oldest_report_at": NOW - 2.0},
 )
 
 

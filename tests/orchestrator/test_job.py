@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from orchestrator.adapters.ffmpeg.probe_output import media_in, read_output
 from orchestrator.app.settings import Settings
-from orchestrator.control.job import fault, launch
+from orchestrator.control.job import Reserve, fault, launch
 from orchestrator.core.model import (
     Attempt,
     Channel,
@@ -152,3 +152,67 @@ def test_a_better_source_that_the_session_cannot_have_makes_no_other_one_wait_fo
     assert is_last_resort(refused, Observation(sources=SOURCES), "b"), "the agent refuses their jobs"
     full = {"a": "in use", "c": "in use"}
     assert is_last_resort(SESSION, Observation(sources=SOURCES, full=full), "b"), "there is no connection for them"
+
+
+# --- orders (contract 2) ------------------------------------------------------------------------------------------------
+
+
+def ordered(source: Source, *reserves: Reserve, **more: Any) -> Job:
+    made = launch(replace(SESSION, version=7), source, CHANNEL, FakeObjectStore(), SETTINGS, reserves=reserves, **more)
+    assert fault(made) is None
+    return parse(made.job)
+
+
+def test_with_reserves_it_has_orders_to_play_the_first_and_to_try_the_others_in_their_order() -> None:
+    first = replace(SOURCES[0], provider_id="p-1", media=replace(MEDIA, cadence_s=5.0))
+    job = ordered(first, Reserve(SOURCES[2]), Reserve(SOURCES[1], last_resort=True))
+    assert job.orders is not None
+    assert job.orders.version == 8, "of the row after the commit"
+    assert [(each.id, each.provider, each.last_resort) for each in job.orders.inputs] == [
+        ("a", "p-1", False), ("c", "", False), ("b", "", True),
+    ]  # fmt: skip
+    assert job.first is job.orders.inputs[0]
+    assert job.first.cadence_s == 5.0
+    assert job.reports is not None
+    assert job.reports.prefix == "inbox/s-1.1."
+    assert job.orders_get is not None
+    assert "orders/s-1/1.json" in job.orders_get
+
+
+def test_orders_may_have_no_reserve() -> None:
+    job = ordered(SOURCES[0])
+    assert job.orders is not None
+    assert [each.id for each in job.orders.inputs] == ["a"]
+
+
+def test_a_job_without_reserves_is_one_that_every_agent_understands() -> None:
+    job = written(SOURCES[0])
+    assert job["source"]["url"] == SOURCES[0].url
+    assert "orders" not in job
+    assert {"reports", "orders"}.isdisjoint(job["store"])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"url": "file:///etc/passwd"}, {"url": "http://b.test/a b"}, {"headers": {"X-A": "a\nb"}}, {"user_agent": ""}]
+)
+def test_a_reserve_that_the_agent_would_refuse_is_left_out_alone(changes: dict[str, Any]) -> None:
+    job = ordered(SOURCES[0], Reserve(replace(SOURCES[1], **changes)), Reserve(SOURCES[2]))
+    assert job.orders is not None
+    assert [each.id for each in job.orders.inputs] == ["a", "c"]
+
+
+def test_a_reserve_that_the_job_has_no_room_for_is_left_out() -> None:
+    """Linux takes no environment variable of more than 128 KiB."""
+    wide = replace(SOURCES[1], headers={f"X-{n}": "x" * 16_000 for n in range(7)})
+    made = launch(SESSION, SOURCES[0], CHANNEL, FakeObjectStore(), SETTINGS, reserves=[Reserve(wide), Reserve(SOURCES[2])])
+    orders = parse(made.job).orders
+    assert orders is not None
+    assert [each.id for each in orders.inputs] == ["a", "c"]
+    assert len(made.job.encode()) < 100_000
+
+
+def test_the_slate_has_no_orders() -> None:
+    slate = replace(SESSION, state=Starting(Attempt.on(1, "slate", 0.0)))
+    job = parse(launch(slate, None, CHANNEL, FakeObjectStore(), SETTINGS, reserves=[]).job)
+    assert job.orders is None
+    assert job.first.is_slate

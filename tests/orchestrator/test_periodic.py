@@ -55,6 +55,8 @@ class CountedWork:
             poll_containers=self.work("poll", ()),
         )
         poller: Any = SimpleNamespace(look=self.work("look"))
+        inbox: Any = SimpleNamespace(look=self.work("inbox"))
+        input_switches: Any = SimpleNamespace(look=self.work("input switches"))
         reprobing: Any = SimpleNamespace(probe_problematic=self.work("reprobing", ()), probe_awaited=self.work("failback"))
         requested_probes: Any = SimpleNamespace(look=self.work("requested"))
         first_probes: Any = SimpleNamespace(look=self.work("first probes"))
@@ -66,6 +68,7 @@ class CountedWork:
         orphans: Any = SimpleNamespace(remove=self.work("orphans"))
         return PeriodicJobs(
             settings=OFTEN, changes=changes, orphans=orphans, poller=poller, reprobing=reprobing,
+            inbox=inbox, input_switches=input_switches,
             segment_retention=segment_retention, history_retention=history_retention, presence=presence,
             leadership=leadership, renewals=renewals, requested_probes=requested_probes, first_probes=first_probes,
             now=lambda: 0.0,

@@ -28,13 +28,15 @@ class Store(FakeObjectStore):
         self.reads: list[str] = []
         self.held: list[asyncio.Event] | None = None  # not None: answers are held back, in the order of the questions
 
-    def lists_segment(self, session_id: str, attempt: int, n: int, starts_at: float = T, *, ended: bool = False) -> None:
+    def lists_segment(
+        self, session_id: str, attempt: int, n: int, starts_at: float = T, *, ended: bool = False, leg: int = 1
+    ) -> None:
         key = bucket.media_playlist_key(session_id)
         kept = self.objects_by_key.get(key)
         playlist = MediaPlaylist.parse(kept.data.decode()) if kept else MediaPlaylist(3, 0, 0, (), False)
-        takes_over = bool(playlist.segments) and playlist.last_attempt != attempt
+        takes_over = bool(playlist.segments) and (playlist.last_attempt, playlist.leg) != (attempt, leg)
         uri = bucket.segment_uri(session_id, attempt, n)
-        playlist = playlist.append(ListedSegment(uri, 2.0, starts_at, takes_over), 30.0)
+        playlist = playlist.append(ListedSegment(uri, 2.0, starts_at, takes_over), 30.0)._replace(leg=leg)
         self.put(key, (playlist.finish() if ended else playlist).render().encode())
 
     async def playlists(self) -> Mapping[str, Stamp]:
@@ -389,3 +391,84 @@ async def test_who_asks_while_a_list_is_under_way_gets_the_next_one(rig: Rig) ->
     rig.store.held[1].set()
     await asyncio.gather(*others)
     assert rig.store.lists == 2
+
+
+# --- legs ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_leg_that_is_waited_for_is_seen_and_wakes_its_session(rig: Rig) -> None:
+    rig.store.lists_segment("s", 1, 0)
+    await rig.poller.look_at("s")
+    rig.woken.clear()
+    rig.poller.wait_for("s", 1, leg=2)
+    rig.store.lists_segment("s", 1, 1, T + 2.0)
+    await rig.look()
+    assert rig.playlist().leg == 1
+    assert rig.woken == []
+    rig.store.lists_segment("s", 1, 2, T + 4.5, leg=2)
+    await rig.look()
+    assert (rig.playlist().attempt, rig.playlist().leg, rig.playlist().gap_s) == (1, 2, 0.5)
+    assert rig.woken == ["s"]
+    rig.store.reads.clear()
+    rig.store.lists_segment("s", 1, 3, T + 6.5, leg=2)
+    await rig.look()
+    assert rig.store.reads == [], "it is waited for no longer"
+    assert rig.playlist().gap_s == 0.5
+    await rig.tasks.close()
+
+
+async def test_a_later_attempt_is_beyond_every_leg_that_was_waited_for(rig: Rig) -> None:
+    rig.store.lists_segment("s", 1, 0)
+    rig.poller.wait_for("s", 1, leg=3)
+    rig.store.lists_segment("s", 2, 0, T + 2.0)
+    await rig.look()
+    assert (rig.playlist().attempt, rig.playlist().leg) == (2, 1)
+    rig.store.reads.clear()
+    rig.store.lists_segment("s", 2, 1, T + 4.0)
+    await rig.look()
+    assert rig.store.reads == []
+    await rig.tasks.close()
+
+
+async def test_a_leg_that_does_not_come_makes_no_hurry_for_ever(rig: Rig) -> None:
+    rig.store.lists_segment("s", 1, 0)
+    await rig.poller.look_at("s")
+    rig.poller.wait_for("s", 1, leg=2, until=rig.now + 10.0)
+    await eventually(lambda: len(rig.store.reads) >= 3)
+    rig.now += 10.0
+    await eventually(lambda: not rig.tasks._tasks)
+    rig.store.lists_segment("s", 1, 1, T + 12.0, leg=2)
+    await rig.look()
+    assert rig.playlist().leg == 2, "but the LIST still looks for it"
+    await rig.tasks.close()
+
+
+async def test_an_attempt_that_may_switch_by_itself_is_reread_now_and_then(rig: Rig) -> None:
+    """Its reports may be missing."""
+    for name in ("s", "other"):
+        rig.store.lists_segment(name, 1, 0)
+        await rig.poller.look_at(name)
+    rig.poller.may_switch("s", True)
+    rig.store.reads.clear()
+    for n in range(1, 10):
+        for name in ("s", "other"):
+            rig.store.lists_segment(name, 1, n, T + 2.0 * n, leg=2)
+        await rig.look()
+    assert rig.store.reads == []
+    rig.store.lists_segment("s", 1, 10, T + 20.0, leg=2)
+    await rig.look()
+    assert rig.store.reads == ["s"]
+    assert rig.playlist().leg == 2
+
+
+def test_the_gap_of_a_switch_is_at_the_attempts_last_discontinuity() -> None:
+    def listed(attempt: int, n: int, starts_at: float, discontinuity: bool) -> ListedSegment:
+        return ListedSegment(bucket.segment_uri("s", attempt, n), 2.0, starts_at, discontinuity)
+
+    legs = (listed(1, 0, T, False), listed(2, 0, T + 2.5, True), listed(2, 1, T + 4.5, False), listed(2, 2, T + 6.0, True))
+    playlist = MediaPlaylist(3, 0, 0, (*legs, listed(2, 3, T + 8.0, False)), False, leg=2)
+    assert takeover_gap_s(playlist, 2, 1) == 0.5
+    assert takeover_gap_s(playlist, 2, 2) == -0.5
+    again = playlist._replace(segments=(*playlist.segments, listed(2, 4, T + 13.0, True)), leg=3)
+    assert takeover_gap_s(again, 2, 3) == 3.0
+    assert takeover_gap_s(playlist._replace(segments=playlist.segments[3:]), 2, 2) == 0.0, "what was before has left the window"

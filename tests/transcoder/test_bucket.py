@@ -93,26 +93,32 @@ def test_the_edges_pass_on_what_is_public_and_nothing_else() -> None:
     for name in ("nginx.conf", "apache.conf"):
         text = (ROOT / "infra" / "edge" / name).read_text()
         # The addresses that are passed to the store: `location ~ "^/playlists/..."` and `RewriteRule ^/playlists/...`.
-        passed = re.findall(r'^\s*(?:location ~ "|RewriteRule )(\^/(?:playlists|segments|logs)/\S+?\$)', text, re.MULTILINE)
+        passed = re.findall(
+            r'^\s*(?:location ~ "|RewriteRule )(\^/(?:playlists|segments|logs|orders|inbox)/\S+?\$)', text, re.MULTILINE
+        )
         assert len(passed) == len(bucket.PUBLIC_PREFIXES), name
         for key in (bucket.multivariant_key("s-1"), bucket.media_playlist_key("s-1"), bucket.segment_key("s-1", 1, 0)):
             assert sum(bool(re.match(each, f"/{key}")) for each in passed) == 1, (name, key)
-        assert not any(re.match(each, f"/{bucket.log_key('s-1', 1)}") for each in passed), name
+        for key in (bucket.log_key("s-1", 1), bucket.orders_key("s-1", 1), bucket.report_key("s-1", 1, 1)):
+            assert not any(re.match(each, f"/{key}") for each in passed), (name, key)
 
 
 def test_terraform_names_the_same_prefixes() -> None:
     origin = ROOT / "infra" / "terraform" / "modules" / "origin"
     written = re.search(r"Resource = \[for key in (\[[^]]*\])", (origin / "writer.tf").read_text())
     assert written is not None
-    assert set(ast.literal_eval(written[1])) == {*(f"{prefix}*" for prefix in bucket.PREFIXES), bucket.PREPARED}
+    assert set(ast.literal_eval(written[1])) == {
+        *(f"{prefix}*" for prefix in (*bucket.PREFIXES, bucket.INBOX)),
+        bucket.PREPARED,
+    }
     behaviours = re.findall(r'^    "(\S+)"\s+= aws_cloudfront_cache_policy', (origin / "cdn.tf").read_text(), re.MULTILINE)
     assert set(behaviours) == {f"{prefix}*" for prefix in bucket.PUBLIC_PREFIXES}
     expiring = re.findall(r'^      prefix = "(\S+)"', (origin / "main.tf").read_text(), re.MULTILINE)
-    assert set(expiring) == {bucket.SEGMENTS, bucket.LOGS}, "playlists never expire"
+    assert set(expiring) == {bucket.SEGMENTS, bucket.LOGS, bucket.ORDERS, bucket.INBOX}, "playlists never expire"
 
 
 def test_no_other_module_spells_a_key() -> None:
-    spelled = re.compile(r"^(?:\.\./\.\./|/)?(?:playlists|segments|logs)/|^(?:main|index)\.m3u8$")
+    spelled = re.compile(r"^(?:\.\./\.\./|/)?(?:playlists|segments|logs|orders|inbox)/|^(?:main|index)\.m3u8$")
     elsewhere = {"lab/serving/source.py": "a synthetic source has addresses of its own"}
     found = [
         f"{path.relative_to(ROOT)}:{node.lineno}: {node.value!r}"

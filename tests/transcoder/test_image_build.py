@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from transcoder.job import CONTRACT
 
 BUILD = "transcoder-image/build"
 
@@ -68,3 +71,10 @@ def test_a_build_that_fails(docker: Path) -> None:
     run = build(PATH=str(docker.parent), FAILS="build")
     assert run.returncode == 1
     assert run.stderr.splitlines()[-1] == "transcoder-image/build: docker build failed: see above"
+
+
+def test_the_images_label_names_the_contract_that_its_agent_understands() -> None:
+    labels = re.findall(
+        r'^LABEL hls-failover\.contract="(\d+)"$', Path("transcoder-image/Dockerfile").read_text(), re.MULTILINE
+    )
+    assert labels == [str(CONTRACT)]

@@ -84,6 +84,11 @@ def reports_prefix(session: str, attempt: int) -> str:
     return f"{INBOX}{session}.{attempt}."
 
 
+def session_reports_prefix(session: str) -> str:
+    """What all keys of a session's reports begin with."""
+    return f"{INBOX}{session}."
+
+
 def report_key(session: str, attempt: int, n: int) -> str:
     """The key of the attempt's report number `n`. All reports lie in one flat list, so that one LIST finds them; an
     attempt's are in the order of their numbers there."""

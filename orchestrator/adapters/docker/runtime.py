@@ -22,10 +22,13 @@ from orchestrator.app.settings import Settings
 from orchestrator.core.model import Container
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ContainerEvent, EngineReport, Launch
+from transcoder import bucket
 
 _CPU_SHARES = 1024  # the engine's own default
 _CPU_SHARES_WHERE_IT_GIVES_WAY = 64
 _REVISION_LABEL = f"{LABEL}.revision"
+_CONTRACT_LABEL = f"{LABEL}.contract"
+_FIRST_CONTRACT = 1  # that of an image without the label
 
 
 class DockerRuntime:
@@ -70,6 +73,16 @@ class DockerRuntime:
             client.inspect_image(image)  # type: ignore[no-untyped-call]
 
         await self._engine.call(check)
+
+    async def contract(self) -> int:
+        """Read from the image's label each time: a tag is moved to another image while the orchestrator runs."""
+        image = self._settings.transcoder_image
+
+        def contract(client: docker.APIClient) -> int:
+            labels = client.inspect_image(image)["Config"]["Labels"] or {}  # type: ignore[no-untyped-call]
+            return max(_FIRST_CONTRACT, bucket.natural(str(labels.get(_CONTRACT_LABEL, ""))))
+
+        return await self._engine.call(contract)
 
     async def examine(self) -> EngineReport:
         image = self._settings.transcoder_image

@@ -23,6 +23,7 @@ from orchestrator.app.settings import Settings
 from orchestrator.core.model import Container, ContainerState
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import ContainerEvent, EngineReport, Launch
+from transcoder.job import CONTRACT
 
 _LOOK_S = 0.25  # between polls for what makes no file descriptor readable, such as a pause
 _POLL_S = 0.005
@@ -85,6 +86,10 @@ class ProcessRuntime:
             self._make_directory()
         except OSError as error:
             raise EngineUnavailable(f"no directory for processes: {error}") from error
+
+    async def contract(self) -> int:
+        """The agent is this installation's."""
+        return CONTRACT
 
     async def examine(self) -> EngineReport:
         """The engine is this machine, and the agent is this installation's."""

@@ -22,10 +22,17 @@ class ListedObject(NamedTuple):
     size: int
 
 
-def list_page(connection: S3Connection, prefix: str, token: str) -> tuple[list[ListedObject], str | None]:
-    """One page, and the token of the next one; None: it was the last. `token` "": the first page. Blocks."""
+def list_page(
+    connection: S3Connection, prefix: str, token: str = "", *, after: str = ""
+) -> tuple[list[ListedObject], str | None]:
+    """One page, and the token of the next one; None: it was the last. `token` "": the first page, of the keys behind `after`.
+    Blocks."""
     query = {"list-type": "2", "max-keys": str(PAGE), "prefix": prefix}
-    answer = connection.request_bucket("GET", query | ({"continuation-token": token} if token else {}))
+    if token:
+        query["continuation-token"] = token
+    elif after:
+        query["start-after"] = after
+    answer = connection.request_bucket("GET", query)
     document = ElementTree.fromstring(answer)  # noqa: S314  # our own store's
     if not document.tag.endswith("ListBucketResult"):
         raise ValueError(f"<{document.tag}>")  # taken for an empty list, it would say that every playlist is gone

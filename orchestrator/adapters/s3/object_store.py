@@ -9,20 +9,25 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+import urllib3
 from minio.deleteobjects import DeleteObject
+from msgspec.structs import replace
 
-from orchestrator.adapters.s3 import bucket_rules, listing, store_conformance
+from orchestrator.adapters.s3 import bucket_rules, listing, privacy_check, store_conformance
 from orchestrator.adapters.s3.connection import S3Connection, TooLarge, read_whole
 from orchestrator.adapters.s3.listing import ListedObject, list_page
 from orchestrator.adapters.s3.signed_addresses import AddressSigner
+from orchestrator.adapters.s3.store_conformance import ConformanceObjects
 from orchestrator.app.settings import Settings
 from orchestrator.errors import CorruptPlaylist, StoreUnavailable
-from orchestrator.ports import Stamp, StoredObject, StoreReport
-from transcoder import bucket
+from orchestrator.ports import PrivateReport, Stamp, StoredObject, StoreReport
+from transcoder import bucket, report
 from transcoder.publish.media_playlist import MediaPlaylist
 from transcoder.publish.playlist_syntax import LIMIT_BYTES, MalformedPlaylist
+
+T = TypeVar("T")
 
 _LOG_BYTES = 2 << 20  # twice what an agent keeps
 _FINISH_TRIES = 20
@@ -34,7 +39,8 @@ class _BucketUnderTest(NamedTuple):
     bucket_url: str
     origin_url: str | None
     signed: Callable[[str, str], str]
-    post: Callable[[str], dict[str, str]]
+    segment_fields: Callable[[str], dict[str, str]]
+    report_fields: Callable[[str], dict[str, str]]
 
     def url(self, key: str = "") -> str:
         return f"{self.bucket_url}/{key}".rstrip("/")
@@ -44,7 +50,10 @@ class _BucketUnderTest(NamedTuple):
         return None if origin_url == self.bucket_url else f"{origin_url}/{key}"
 
     def post_fields(self, session_id: str) -> dict[str, str]:
-        return self.post(bucket.segments_prefix(session_id, 1))
+        return self.segment_fields(bucket.segments_prefix(session_id, 1))
+
+    def post_report_fields(self, session_id: str) -> dict[str, str]:
+        return self.report_fields(bucket.reports_prefix(session_id, 1))
 
 
 class MinioObjectStore:
@@ -55,8 +64,8 @@ class MinioObjectStore:
         self._signer = AddressSigner(self._connection, settings)
         self._origin_url = settings.origin_url
 
-    def sign(self, session_id: str, attempt: int) -> dict[str, object]:
-        return self._signer.of_attempt(session_id, attempt)
+    def sign(self, session_id: str, attempt: int, *, with_orders: bool = False) -> dict[str, object]:
+        return self._signer.of_attempt(session_id, attempt, with_orders=with_orders)
 
     # --- the bucket ---------------------------------------------------------------------------------------------------
 
@@ -69,10 +78,19 @@ class MinioObjectStore:
             raise StoreUnavailable(f"there is no bucket {bucket}")
 
     async def examine(self) -> StoreReport:
-        objects = store_conformance.objects()
-        target = _BucketUnderTest(self._connection.bucket_url, self._origin_url, self._presigned, self._signer.post_fields)
+        return replace(await self._examine(store_conformance.examine, "doctor"), private=await self.examine_private())
+
+    async def examine_private(self) -> PrivateReport:
+        return await self._examine(privacy_check.examine, "canary")
+
+    async def _examine(self, check: Callable[[urllib3.PoolManager, _BucketUnderTest, ConformanceObjects], T], name: str) -> T:
+        objects = store_conformance.objects(name)
+        target = _BucketUnderTest(
+            self._connection.bucket_url, self._origin_url, self._presigned, self._signer.segment_fields,
+            self._signer.report_fields,
+        )  # fmt: skip
         try:
-            return await self._connection.run(store_conformance.examine, self._connection.http, target, objects)
+            return await self._connection.run(check, self._connection.http, target, objects)
         finally:
             with contextlib.suppress(StoreUnavailable):  # what is left belongs to no session: retention deletes it
                 await self.delete(objects.keys)
@@ -138,6 +156,14 @@ class MinioObjectStore:
         return content.decode(errors="replace"), etag
 
     # --- everything else ----------------------------------------------------------------------------------------------
+
+    async def reports(self, *, session_id: str = "", after: str = "") -> Sequence[StoredObject]:
+        prefix = bucket.session_reports_prefix(session_id) if session_id else bucket.INBOX
+        page, _ = await self._connection.run(lambda: list_page(self._connection, prefix, after=after))
+        return [StoredObject(item.key, item.modified_at, item.size) for item in page]
+
+    async def read_report(self, key: str) -> bytes | None:
+        return await self._connection.run(self._read_beginning, key, report.LIMIT_BYTES + 1)
 
     async def read_segment(self, session_id: str, uri: str, limit_bytes: int) -> bytes | None:
         key = bucket.listed_key(session_id, uri)

@@ -1,7 +1,8 @@
 """Signed addresses: what a container gets instead of credentials (law 8), for one attempt of one session alone.
 
-A segment is posted with a form policy, which limits its key to the attempt's prefix, its headers and its size; playlists and
-the log are read and written at presigned URLs. Signing is a computation: nothing here connects to the store.
+A segment and a report are posted with a form policy each, which limits the key to the attempt's prefix, the headers and the
+size; playlists and the log are read and written at presigned URLs, and orders are read at one. Signing is a computation:
+nothing here connects to the store.
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-post-example.html
 """
 
@@ -14,9 +15,10 @@ from minio.datatypes import PostPolicy
 from orchestrator.adapters.s3.connection import S3Connection, address
 from orchestrator.app.settings import PREFIX, Settings
 from orchestrator.errors import BadSetting
-from transcoder import bucket
+from transcoder import bucket, report
 
 _SEGMENT_BYTES = (1, 64 << 20)
+_REPORT_BYTES = (1, report.LIMIT_BYTES)
 
 
 class AddressSigner:
@@ -34,15 +36,11 @@ class AddressSigner:
         except ValueError as error:
             raise BadSetting(f"{PREFIX}S3_...: {error}") from None
 
-    def of_attempt(self, session_id: str, attempt: int) -> dict[str, object]:
+    def of_attempt(self, session_id: str, attempt: int, *, with_orders: bool = False) -> dict[str, object]:
         """The `store` object of the agent's job (transcoder.job)."""
-        prefix = bucket.segments_prefix(session_id, attempt)
-        return {
-            "segments": {
-                "url": f"{self._endpoint.geturl()}/{self._bucket}",
-                "fields": self.post_fields(prefix),
-                "prefix": prefix,
-            },
+        segments, reports = bucket.segments_prefix(session_id, attempt), bucket.reports_prefix(session_id, attempt)
+        addresses: dict[str, object] = {
+            "segments": self._posted(segments, self.segment_fields(segments)),
             "playlists": {
                 name: {"get": self._signed("GET", key), "put": self._signed("PUT", key)}
                 for name, key in (
@@ -52,15 +50,29 @@ class AddressSigner:
             },
             "log": {"put": self._signed("PUT", bucket.log_key(session_id, attempt))},
         }
+        if with_orders:
+            addresses["reports"] = self._posted(reports, self.report_fields(reports))
+            addresses["orders"] = {"get": self._signed("GET", bucket.orders_key(session_id, attempt))}
+        return addresses
 
-    def post_fields(self, prefix: str) -> dict[str, str]:
+    def segment_fields(self, prefix: str) -> dict[str, str]:
         """The form fields by which segments may be posted below the prefix."""
+        return self._policy(prefix, bucket.SEGMENT_HEADERS, _SEGMENT_BYTES)
+
+    def report_fields(self, prefix: str) -> dict[str, str]:
+        """The form fields by which reports may be posted below the prefix."""
+        return self._policy(prefix, bucket.REPORT_HEADERS, _REPORT_BYTES)
+
+    def _posted(self, prefix: str, fields: dict[str, str]) -> dict[str, object]:
+        return {"url": f"{self._endpoint.geturl()}/{self._bucket}", "fields": fields, "prefix": prefix}
+
+    def _policy(self, prefix: str, headers: dict[str, str], size_bytes: tuple[int, int]) -> dict[str, str]:
         policy = PostPolicy(self._bucket, datetime.now(UTC) + self._life)
         policy.add_starts_with_condition("key", prefix)
-        for name, value in bucket.SEGMENT_HEADERS.items():
+        for name, value in headers.items():
             policy.add_equals_condition(name, value)
-        policy.add_content_length_range_condition(*_SEGMENT_BYTES)
-        return {**bucket.SEGMENT_HEADERS, **self._signer.presigned_post_policy(policy)}
+        policy.add_content_length_range_condition(*size_bytes)
+        return {**headers, **self._signer.presigned_post_policy(policy)}
 
     def _signed(self, method: str, key: str) -> str:
         return self._signer.get_presigned_url(method, self._bucket, key, expires=self._life)

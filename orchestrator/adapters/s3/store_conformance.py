@@ -36,6 +36,9 @@ class Target(Protocol):
     def post_fields(self, session_id: str) -> dict[str, str]:
         """The form fields that a container gets for the first attempt's segments."""
 
+    def post_report_fields(self, session_id: str) -> dict[str, str]:
+        """The form fields that a container gets for the first attempt's reports."""
+
 
 class ConformanceObjects(NamedTuple):
     """The keys that a check writes; its caller deletes them."""
@@ -55,12 +58,21 @@ class ConformanceObjects(NamedTuple):
         return bucket.log_key(self.session_id, 1)
 
     @property
+    def orders(self) -> str:
+        return bucket.orders_key(self.session_id, 1)
+
+    @property
+    def report(self) -> str:
+        return bucket.report_key(self.session_id, 1, 1)
+
+    @property
     def keys(self) -> tuple[str, ...]:
-        return (self.playlist, self.segment, self.log)
+        return (self.playlist, self.segment, self.log, self.orders, self.report)
 
 
-def objects() -> ConformanceObjects:
-    return ConformanceObjects(f"doctor-{secrets.token_hex(6)}")
+def objects(name: str) -> ConformanceObjects:
+    """Of a session that does not exist, and whose id begins with this name."""
+    return ConformanceObjects(f"{name}-{secrets.token_hex(6)}")
 
 
 def examine(http: urllib3.PoolManager, target: Target, objects: ConformanceObjects) -> StoreReport:
@@ -95,11 +107,11 @@ def examine(http: urllib3.PoolManager, target: Target, objects: ConformanceObjec
     read = {prefix: [answer for answer in unsigned(key) if answer.status == 200] for prefix, key in keys.items()}
     return StoreReport(
         clock_skew_s=clock_skew_s,
-        writable="" if first.status == 200 else _words(first),
+        writable="" if first.status == 200 else words(first),
         refuses_overwrite=again.status == 412,
         refuses_stale=stale.status == 412,
         accepts_current=current.status == 200,
-        post_policy="" if posted.status in (200, 201, 204) else _words(posted),
+        post_policy="" if posted.status in (200, 201, 204) else words(posted),
         public=tuple(prefix for prefix, answers in read.items() if answers),
         listable=http.request("GET", f"{target.url()}?list-type=2&max-keys=1").status == 200,
         cors=any(each.headers.get("Access-Control-Allow-Origin") in ("*", _ORIGIN) for each in read[bucket.PLAYLISTS]),
@@ -117,5 +129,5 @@ def _skew_s(date: str | None, asked_at: float, answered_at: float) -> float | No
     return theirs - (asked_at + answered_at) / 2
 
 
-def _words(answer: Any) -> str:
+def words(answer: Any) -> str:
     return f"{answer.status} {answer.data[:200].decode(errors='replace')}".strip()

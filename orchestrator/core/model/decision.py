@@ -16,6 +16,7 @@ class StartAttempt(Struct, frozen=True, tag=True):
     source_id: str
     after: tuple[int, ...] = ()  # attempts whose containers are stopped first: there is no connection beside theirs
     grace_s: float = 0.0  # for these
+    granted: tuple[str, ...] = ()  # sources that it may play by itself, the first at once; empty: it gets no orders
 
 
 class StopAttempt(Struct, frozen=True, tag=True):

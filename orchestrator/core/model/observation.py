@@ -100,6 +100,9 @@ class Observation(Struct, frozen=True, kw_only=True):
     full: dict[str, str] = {}  # why there is none left for this session
     awaited: dict[str, str] = {}  # why there was none, at some time since the session's last attempt
     mail: tuple[Mail, ...] = ()  # reports that are not recorded yet, in the order of attempts and numbers
+    distrusted: frozenset[int] = frozenset()  # attempts whose reports are malformed or too many
+    input_switches: bool = False  # a new attempt can be granted inputs: setting, image and store allow it
+    limited: frozenset[str] = frozenset()  # sources whose provider limits its connections: never granted as a reserve
     handed_on: frozenset[str] = frozenset()  # there is only the one that the session's own containers hold: these end first
 
     @property

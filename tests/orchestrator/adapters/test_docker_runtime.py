@@ -286,3 +286,31 @@ async def test_who_gives_way_has_a_small_share_of_a_busy_machine(runtime: Docker
             shares[attempt] = client.inspect_container(name)["HostConfig"]["CpuShares"]
         await runtime.stop("s", attempt, 0.0)
     assert shares == {1: 1024, 2: 64}
+
+
+@pytest.mark.parametrize(
+    ("labels", "contract"),
+    [
+        (None, 1),
+        ({}, 1),
+        ({"hls-failover.revision": "abc"}, 1),
+        ({"hls-failover.contract": "1"}, 1),
+        ({"hls-failover.contract": "2"}, 2),
+        ({"hls-failover.contract": "two"}, 1),
+        ({"hls-failover.contract": "-2"}, 1),
+    ],
+)
+async def test_the_contract_is_the_images_label_and_the_first_without_one(
+    labels: dict[str, str] | None, contract: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Client:
+        def inspect_image(self, image: str) -> dict[str, object]:
+            assert image == "some-image"
+            return {"Config": {"Labels": labels}}
+
+    monkeypatch.setattr(docker_engine, "connect", Client)
+    runtime = DockerRuntime(Settings(transcoder_image="some-image"))
+    assert await runtime.contract() == contract
+    labels_now = {"hls-failover.contract": "7"}
+    monkeypatch.setattr(Client, "inspect_image", lambda *_: {"Config": {"Labels": labels_now}})
+    assert await runtime.contract() == 7, "the tag has been moved to another image"

@@ -91,6 +91,33 @@ resource "aws_s3_bucket_lifecycle_configuration" "media" {
     }
   }
 
+  # Orders hold addresses of sources, and go with their container. A report is deleted when it has been read.
+  rule {
+    id     = "orders"
+    status = "Enabled"
+
+    filter {
+      prefix = "orders/"
+    }
+
+    expiration {
+      days = 1
+    }
+  }
+
+  rule {
+    id     = "inbox"
+    status = "Enabled"
+
+    filter {
+      prefix = "inbox/"
+    }
+
+    expiration {
+      days = 1
+    }
+  }
+
   rule {
     id     = "uploads"
     status = "Enabled"

@@ -23,7 +23,7 @@ locals {
     {
       Effect   = "Allow"
       Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
-      Resource = [for key in ["playlists/*", "segments/*", "logs/*", "prepared"] : "${aws_s3_bucket.media.arn}/${key}"]
+      Resource = [for key in ["playlists/*", "segments/*", "logs/*", "orders/*", "inbox/*", "prepared"] : "${aws_s3_bucket.media.arn}/${key}"]
     },
     # On the whole bucket, which holds nothing else: limited to prefixes, S3 would answer 403 for a playlist that is not there
     # yet, which an agent must be able to tell from a refusal.

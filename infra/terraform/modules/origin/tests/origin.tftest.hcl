@@ -77,9 +77,9 @@ run "by_default" {
   # What the orchestrator could not take away goes in the end, but no playlist.
   assert {
     condition = { for rule in aws_s3_bucket_lifecycle_configuration.media.rule : one(rule.filter).prefix => one(rule.expiration).days if length(rule.expiration) > 0 } == {
-      "segments/" = 2, "logs/" = 7
+      "segments/" = 2, "logs/" = 7, "orders/" = 1, "inbox/" = 1
     }
-    error_message = "Segments and logs expire. Playlists do not: a session's multivariant playlist may be as old as the session"
+    error_message = "Everything expires but playlists, because a session's multivariant playlist may be as old as the session"
   }
 
 }
@@ -100,7 +100,7 @@ run "the_key_moves_media_and_does_nothing_else" {
   assert {
     condition = toset(flatten([for statement in jsondecode(aws_iam_user_policy.writer.policy).Statement : statement.Resource])) == toset([
       "arn:aws:s3:::bucket", "arn:aws:s3:::bucket/playlists/*", "arn:aws:s3:::bucket/segments/*", "arn:aws:s3:::bucket/logs/*",
-      "arn:aws:s3:::bucket/prepared",
+      "arn:aws:s3:::bucket/orders/*", "arn:aws:s3:::bucket/inbox/*", "arn:aws:s3:::bucket/prepared",
     ])
     error_message = "Its own bucket, its own prefixes"
   }

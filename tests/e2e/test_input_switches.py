@@ -18,7 +18,6 @@ from lab import Lab, LabFault, LabSource
 from tests.e2e.stage import Stage, Watched
 from tests.e2e.test_faults import AT_ONCE, BUFFER, CASES, Case, Incident
 from tests.servers import RedisServer, Seaweed
-from tests.support import eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(150), pytest.mark.alone]
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transcoder.input import Input, SlateInput, SourceInput
-from transcoder.source.opening_limits import CLOSING_ANSWERS, OpeningLimits, account_of
+from transcoder.source.opening_limits import CLOSING_ANSWERS, OpeningLimits, account_of, closed_by
 
 _NEARLY = 1e-6  # windows are compared by floating-point sums
 
@@ -85,9 +85,16 @@ def source(url: str, provider: str = "") -> Input:
 
 
 def test_openings_count_for_the_provider_or_else_for_the_host() -> None:
-    assert account_of(source("http://user:word@TV.example:8080/live/1.ts")) == "tv.example"
+    assert account_of(source("http://user:word@TV.example:8080/live/1.ts")) == "tv.example:8080"
     assert account_of(source("https://tv.example/2.m3u8?x=a@b:1")) == "tv.example"
-    assert account_of(source("rtmp://[::1]:1935/x")) == "[::1]"
+    assert account_of(source("rtmp://[::1]:1935/x")) == "[::1]:1935"
     assert account_of(source("http://tv.example/1", "acme")) == account_of(source("http://cdn.example/1", "acme"))
     assert account_of(Input("slate", "", SlateInput(""), None, None, False)) == ""
     assert OpeningLimits().opens_at_s("", 5.0, spare=100) == 5.0
+
+
+def test_a_refusal_closes_the_account_or_where_none_is_known_the_address() -> None:
+    known, unknown = source("http://tv.example/1", "acme"), source("http://tv.example/1")
+    assert closed_by(known, 403) == account_of(known)
+    assert closed_by(unknown, 403) not in (account_of(unknown), closed_by(known, 403))
+    assert closed_by(unknown, 458) == account_of(unknown)

@@ -9,7 +9,7 @@ from transcoder.ffmpeg.process import FfmpegProcess
 from transcoder.ffmpeg.stream_plan import StreamPlan
 from transcoder.input import Input
 from transcoder.job import Job
-from transcoder.source.opening_limits import OpeningLimits, account_of
+from transcoder.source.opening_limits import OpeningLimits, account_of, closed_by
 
 _CORRECTIONS_LEFT = 1
 """How many openings a new leg must leave to its provider: most inputs that are not what was expected play after one correction,
@@ -30,7 +30,8 @@ class FfmpegStarts:
         """From when on the input may be opened; `corrects`: not for a new leg, but again in place."""
         if self._limits is None:
             return now_s
-        return self._limits.opens_at_s(account_of(input), now_s, spare=0 if corrects else _CORRECTIONS_LEFT)
+        at_s = self._limits.opens_at_s(account_of(input), now_s, spare=0 if corrects else _CORRECTIONS_LEFT)
+        return max(at_s, self._limits.opens_at_s(f"input {input.id}", now_s))
 
     def start(
         self, input: Input, plan: StreamPlan, now_s: float, adjustments: Adjustments = NO_ADJUSTMENTS
@@ -45,4 +46,4 @@ class FfmpegStarts:
     def answered(self, input: Input, status: int | None, now_s: float) -> None:
         """The source's server has refused with this status; None: it has not."""
         if self._limits is not None and status is not None:
-            self._limits.answered(account_of(input), status, now_s)
+            self._limits.answered(closed_by(input, status), status, now_s)

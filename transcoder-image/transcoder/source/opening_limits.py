@@ -20,16 +20,20 @@ connections."""
 
 
 def account_of(input: Input) -> str:
-    """What openings of this input count for: its provider, else the host of its address; "" for the slate, which opens
-    nothing."""
+    """What openings of this input count for: its provider, else the host and port of its address; "" for the slate, which
+    opens nothing."""
     source = input.source
     if isinstance(source, SlateInput):
         return ""
     if input.provider:
         return f"provider {input.provider}"
-    authority = source.url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
-    host, colon, port = authority.rpartition(":")
-    return (host if colon and port.isdecimal() else authority).lower()
+    return source.url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2].lower()
+
+
+def closed_by(input: Input, status: int) -> str:
+    """What this answer closes: the provider; where none is known, 401 and 403 may be about the one address, and the others
+    are about the account."""
+    return f"input {input.id}" if status in (401, 403) and not input.provider else account_of(input)
 
 
 class OpeningLimits:

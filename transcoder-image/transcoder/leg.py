@@ -17,7 +17,7 @@ from transcoder.job import Job
 from transcoder.media.target_duration import TargetDuration
 from transcoder.publish.attempt_log import AttemptLog
 from transcoder.publish.publisher import Publisher
-from transcoder.source.watchdog import RunOutcome, SilenceLimits, judge, second_chance
+from transcoder.source.watchdog import RunOutcome, SilenceLimits, judge, once_more, second_chance
 
 
 class Shared(NamedTuple):
@@ -63,7 +63,8 @@ class Leg:
         """How the leg has ended; None while it goes on, possibly with FFmpeg started again."""
         run, publisher = self.run, self._shared.publisher
         seen = run.observe(now_s, awake_since_s)
-        outcome = judge(seen, self._limits)
+        limits = once_more(self._limits, run.explained_s) if self.is_listed else self._limits
+        outcome = judge(seen, limits)
         if run.messages.faults.unplayable:
             outcome = RunOutcome(Ending.SOURCE_UNDECODABLE, run.messages.faults.unplayable)
         if outcome is None:

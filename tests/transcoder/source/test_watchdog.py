@@ -8,7 +8,7 @@ import pytest
 
 from transcoder.ending import Ending
 from transcoder.ffmpeg.fault_messages import SourceFault
-from transcoder.source.watchdog import RunObservation, RunOutcome, SilenceLimits, judge, patience_s, second_chance
+from transcoder.source.watchdog import RunObservation, RunOutcome, SilenceLimits, judge, once_more, patience_s, second_chance
 
 LIMITS = SilenceLimits(start_s=8.0, stall_s=3.0)
 REFUSED = SourceFault(Ending.SOURCE_REFUSED, "HTTP error 404 Not Found")
@@ -135,3 +135,12 @@ def test_there_is_no_second_chance_for_an_end_a_stall_or_a_crash(final: Ending) 
 
 def test_patience_has_the_limit_as_its_least() -> None:
     assert patience_s(LIMITS, 0.0) == 3.0
+
+
+def test_once_more_is_given_no_longer_than_a_silence_between_media() -> None:
+    """Rubbish that FFmpeg reads for ever must not use up what a player has in store."""
+    hung = seen(now_s=1004.0, first_media_s=None, cadence_s=0.0)
+    assert judge(hung, LIMITS) is None
+    assert judge(hung, once_more(LIMITS, 0.0)) == RunOutcome(Ending.SOURCE_STALLED, "no media within 3 s")
+    assert once_more(LIMITS, 4.0).start_s == patience_s(LIMITS, 4.0), "a source in long segments is waited for"
+    assert once_more(LIMITS, 10.0) == LIMITS, "never longer than at the start"

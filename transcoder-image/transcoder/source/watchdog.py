@@ -81,6 +81,12 @@ def patience_s(limits: SilenceLimits, cadence_s: float) -> float:
     return max(limits.stall_s, _CADENCES * cadence_s + _WAY_S if cadence_s else 0.0)
 
 
+def once_more(limits: SilenceLimits, cadence_s: float) -> SilenceLimits:
+    """The limits for FFmpeg started again on a source that was playing: it may be silent no longer before its first media than
+    between them, because viewers wait meanwhile and another source may work."""
+    return limits._replace(start_s=min(limits.start_s, patience_s(limits, cadence_s)))
+
+
 def second_chance(outcome: RunOutcome, seen: RunObservation, last_chance_s: float | None) -> bool:
     """Whether FFmpeg is started again on the same source, in place. Newer versions end at the first reload that fails, and one
     failed reload is no reason to leave a source."""

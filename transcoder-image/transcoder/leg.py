@@ -42,6 +42,7 @@ class Leg:
         self._check = StreamCheck(shared.job, input, self._limits, shared.log)
         self._accepted_for: Streams | None = None
         self._last_chance_s: float | None = None
+        self._chance_after: RunOutcome | None = None  # what the run before ended by, where this one is the second chance
         self.run = self._run(plan, process, follows=False)
         self.started_s = shared.epoch_s + process.started_s
 
@@ -63,6 +64,8 @@ class Leg:
         """How the leg has ended; None while it goes on, possibly with FFmpeg started again."""
         run, publisher = self.run, self._shared.publisher
         seen = run.observe(now_s, awake_since_s)
+        if seen.first_media_s is not None:
+            self._chance_after = None
         limits = once_more(self._limits, run.explained_s) if self.is_listed else self._limits
         outcome = judge(seen, limits)
         if run.messages.faults.unplayable:
@@ -82,9 +85,10 @@ class Leg:
                 return misfit
         if self.is_listed and second_chance(outcome, seen, self._last_chance_s) and self._may_start_again(now_s):
             self._shared.log(f"{outcome.ending.words}: {outcome.reason}; once more in place")
-            self._last_chance_s = now_s
+            self._last_chance_s, self._chance_after = now_s, outcome
             return self._start_again(run.plan, now_s, keep=True)
-        return outcome
+        # A second chance that brought no media says less of the source than what it was given for.
+        return outcome if seen.first_media_s is not None else self._chance_after or outcome
 
     def look_for_sound(self, now_s: float) -> None:
         """Where silence is sent in the place of the source's sound, FFmpeg is started again when the sound may have come."""

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from lab import Lab, LabFault, Recipe
+from lab.gate import Gate, GateState
+from tests.servers import Seaweed
 from tests.support import eventually
 from tests.transcoder.rig import Agent, NewSession, Session, granted
 from transcoder.ending import Ending
@@ -283,3 +285,86 @@ async def test_the_job_is_not_in_the_environment_of_ffmpeg(session: NewSession, 
         await eventually(lambda: seen.exists() and "PATH=" in seen.read_text() and "FFmpeg runs" in agent.said)
         assert await agent.end() == Ending.BY_REQUEST
     assert "TRANSCODER_JOB" not in seen.read_text()
+
+
+async def test_by_old_orders_nothing_is_opened_any_more(session: NewSession) -> None:
+    async with Lab(names=("a", "b"), recipe=SMALL) as lab:
+        s = session()
+        job = s.job_with_orders([granted("a", lab["a"].hls_url), granted("b", lab["b"].hls_url)])
+        job["orders"]["unattended_s"] = 1.0
+        async with Agent(job) as agent:
+            await s.until(segments=3)
+            await eventually(lambda: time.time() - agent.started_s > 1.2)
+            lab["a"].fault = LabFault.REFUSE
+            assert await agent.wait() == Ending.BY_REQUEST
+    assert ending_of(await s.told(), 1) is UNREACHABLE
+    assert lab["b"].requests == 0
+
+
+async def test_an_attempt_that_waits_for_an_input_ends_by_request_and_is_fenced(session: NewSession) -> None:
+    async with Lab(names=("a", "b"), recipe=SMALL) as lab:
+        s = session()
+        job = s.job_with_orders([granted("a", lab["a"].hls_url)])
+        async with Agent(job) as agent:
+            await s.until(segments=3)
+            lab["a"].fault = LabFault.HTTP_404
+            await eventually(lambda: "no input may be opened" in agent.said)
+            assert await agent.end() == Ending.BY_REQUEST
+        lab["a"].fault = None
+        async with Agent(s.job_with_orders([granted("a", lab["a"].hls_url)], attempt=2)) as second:
+            await s.until(segments=2, attempt=2)
+            lab["a"].fault = LabFault.HTTP_404
+            await eventually(lambda: "no input may be opened" in second.said)
+            async with Agent(s.job(lab["b"].hls_url, attempt=3)) as third:
+                await s.until(segments=2, attempt=3)
+                lab["a"].fault = None
+                assert await second.wait(20.0) == Ending.FENCED
+                assert await third.end() == Ending.BY_REQUEST
+    assert s.broken == []
+
+
+async def test_inputs_that_do_not_work_when_they_are_opened_are_passed_over(session: NewSession) -> None:
+    names = ("a", "page", "mute", "good")
+    async with Lab(names=names, recipe=SMALL) as lab:
+        s = session()
+        async with Agent(s.job_with_orders([granted(name, lab[name].hls_url) for name in names])) as agent:
+            await s.until(segments=3)
+            lab["page"].fault, lab["mute"].fault = LabFault.HTML, LabFault.AUDIO_STOPS
+            lab["a"].fault = LabFault.REFUSE
+            await s.until_leg(4, timeout_s=30.0)
+            told = await eventually(lambda: listed_legs(s, 4))
+            assert await agent.end() == Ending.BY_REQUEST
+    assert [each.input for each in told if each.what is What.STARTED] == list(names)
+    assert [ending_of(told, leg) for leg in (1, 2, 3)] == [UNREACHABLE, UNDECODABLE, STALLED]
+    assert "announced sound does not come" in next(each.detail for each in told if each.what is What.ENDED and each.leg == 3)
+    assert [each.leg for each in told if each.what is What.LISTED] == [1, 4]
+    assert s.broken == []
+    assert await decoding(s) == ""
+
+
+async def test_a_store_that_takes_no_reports_delays_no_segment_and_gets_all_of_them_later(
+    session: NewSession, seaweed: Seaweed
+) -> None:
+    async with Lab(names=("a", "b"), recipe=SMALL) as lab, Gate(seaweed.endpoint.removeprefix("http://")) as gate:
+        s = session()
+        job = s.job_with_orders([granted("a", lab["a"].hls_url), granted("b", lab["b"].hls_url)])
+        job["store"]["reports"]["url"] = job["store"]["reports"]["url"].replace(seaweed.endpoint, f"http://{gate.address}")
+        await gate.set(GateState.DUMB)
+        async with Agent(job) as agent:
+            await s.until(segments=3)
+            lab["a"].fault = LabFault.REFUSE
+            await s.until_leg(2)
+            await s.until(segments=6)
+            assert await s.told() == [], "nothing has come through"
+            await gate.set(GateState.OPEN)
+            told = await eventually(lambda: listed_legs(s, 2), timeout_s=15.0)
+            assert await agent.end() == Ending.BY_REQUEST
+    assert legs(told) == [
+        (What.STARTED, 1, "a"),
+        (What.LISTED, 1, "a"),
+        (What.ENDED, 1, "a"),
+        (What.STARTED, 2, "b"),
+        (What.LISTED, 2, "b"),
+    ]
+    assert told[0].age_s > 4.0, "ages count from when it happened"
+    assert s.broken == []

@@ -140,6 +140,8 @@ steps = st.lists(
 @given(steps)
 def test_no_history_of_switches_breaks_a_rule(history: list[tuple[str, float, int]]) -> None:
     store = store_model()
+    # Each switch may bring the programme up to half a segment ahead, until it is two segments ahead (programme_clock).
+    store.group_s = 2 * 2.0
     side = Legs(store, 1)
     side.burst(6.0)
     for what, s, count in history:

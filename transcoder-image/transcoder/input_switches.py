@@ -36,12 +36,18 @@ class InputSwitches:
         self._lane = ReportLane(job)
         self._told_listed = 0  # the newest leg that was reported as listed
         self._listed_s: float | None = None  # since when it has been listed; None: the incident before it is over
+        self._began_s = 0.0
         self._told_s = 0.0  # when the newest report was given
         self._healthy_s = -_HEALTH_EVERY_S
 
     def began(self, now_s: float) -> None:
         """The attempt has begun."""
+        self._began_s = now_s
         self._tell(Happening(What.ORDERS, 0.0, 1, self._job.first.id, version=self._orders.version), now_s)
+
+    def are_unattended(self, now_s: float) -> bool:
+        """Whether the orders are so old that nothing may be opened by them any more."""
+        return now_s - self._began_s > self._orders.unattended_s
 
     def opened(self, leg: Leg, now_s: float) -> None:
         """A leg has begun."""

@@ -112,6 +112,8 @@ class AttemptLoop:
         if outcome is not None:
             return outcome
         if self._switches is not None and not self._is_open:
+            if self._switches.are_unattended(now_s):
+                return RunOutcome(Ending.BY_REQUEST, "no input has been left, and the orders are too old to open another")
             self._open_next(self._switches, now_s)
         if self._is_open:
             self._leg.look_for_sound(now_s)

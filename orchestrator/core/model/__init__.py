@@ -56,6 +56,7 @@ from orchestrator.core.model.observation import (
 from orchestrator.core.model.session import (
     SHARED,
     SLATE,
+    UNKNOWN_INPUT,
     Attempt,
     Desired,
     Ended,
@@ -85,6 +86,7 @@ __all__ = [
     "SHARED",
     "SLATE",
     "TITLES",
+    "UNKNOWN_INPUT",
     "Absent",
     "Action",
     "Attempt",

@@ -57,6 +57,7 @@ class Cause(StrEnum):
     CONTAINER_REFUSED = "container_refused"  # detail: what the engine says
     CONTAINER_GONE = "container_gone"
     CONTAINER_UNHEALTHY = "container_unhealthy"
+    AGENT_DISTRUSTED = "agent_distrusted"  # its reports are malformed or too many
     NO_SEGMENT = "no_segment"  # within the start budget
     PLAYLIST_GONE = "playlist_gone"
     PLAYLIST_STALLED = "playlist_stalled"
@@ -113,6 +114,7 @@ TITLES: Final[dict[Cause, str]] = {
     Cause.CONTAINER_REFUSED: "container refused",
     Cause.CONTAINER_GONE: "container is gone",
     Cause.CONTAINER_UNHEALTHY: "container unhealthy",
+    Cause.AGENT_DISTRUSTED: "agent distrusted",
     Cause.NO_SEGMENT: "no segment within the start budget",
     Cause.PLAYLIST_GONE: "playlist is gone",
     Cause.PLAYLIST_STALLED: "playlist stalled",

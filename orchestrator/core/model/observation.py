@@ -102,6 +102,7 @@ class Observation(Struct, frozen=True, kw_only=True):
     mail: tuple[Mail, ...] = ()  # reports that are not recorded yet, in the order of attempts and numbers
     distrusted: frozenset[int] = frozenset()  # attempts whose reports are malformed or too many
     input_switches: bool = False  # a new attempt can be granted inputs: setting, image and store allow it
+    limited: frozenset[str] = frozenset()  # sources whose provider limits its connections: never granted as a reserve
     handed_on: frozenset[str] = frozenset()  # there is only the one that the session's own containers hold: these end first
 
     @property

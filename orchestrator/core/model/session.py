@@ -35,6 +35,9 @@ class Phase(StrEnum):
 SLATE = "slate"
 """The input of a leg that shows the slate. No source has this id (theirs begin with a letter and a hyphen)."""
 
+UNKNOWN_INPUT = "unknown"
+"""The input of a leg that the playlist shows and no report explains. No source has this id."""
+
 SHARED = "*"  # the viewer of a session that all viewers of its channel share; no viewer can be called so
 
 
@@ -50,6 +53,11 @@ class Leg(Struct, frozen=True):
     ended_at: float | None = None  # an input switch has ended it; the last leg ends with its attempt
     ended: Why | None = None  # why
 
+    @property
+    def plays(self) -> bool:
+        """It has listed a segment, and is not known to have ended."""
+        return self.live_at is not None and self.ended is None
+
 
 class Attempt(Struct, frozen=True):
     """One container run of a session. `number` is the fencing token (law 4)."""
@@ -59,7 +67,10 @@ class Attempt(Struct, frozen=True):
     signed_at: float  # its store addresses were signed then: they run out
     legs: tuple[Leg, ...]
     granted: tuple[str, ...] = ()  # inputs that it may open by itself, in the order to try; empty: it has no orders
+    addresses: dict[str, str] = {}  # of the granted sources (`Source.address`), as the attempt was told them
     reports_read: int = 0  # the number of the last report that was recorded
+    heard_at: float | None = None  # when the newest of them was posted
+    ahead_since: float | None = None  # since when the playlist shows a leg that no report has explained yet
 
     @classmethod
     def on(
@@ -88,10 +99,24 @@ class Attempt(Struct, frozen=True):
         """The last leg that has listed a segment; None: none has."""
         return next((each for each in reversed(self.legs) if each.live_at is not None), None)
 
+    @property
+    def has_ended_leg(self) -> bool:
+        """The last leg is over, and the attempt has opened no other input yet."""
+        return self.leg.ended_at is not None
+
+    @property
+    def is_switching(self) -> bool:
+        """An input switch is under way: a leg is over, and none has listed since."""
+        return self.has_ended_leg or (len(self.legs) > 1 and self.leg.live_at is None)
+
     def listed(self, at: float, leg: int | None = None) -> Attempt:
         """The same attempt, whose leg (without a number: the last one) has listed its first segment."""
         number = leg or self.leg.number
         return replace(self, legs=tuple(replace(each, live_at=at) if each.number == number else each for each in self.legs))
+
+    def with_leg(self, leg: Leg) -> Attempt:
+        """The same attempt, with this leg in place of the one with its number."""
+        return replace(self, legs=tuple(leg if each.number == leg.number else each for each in self.legs))
 
     def switched(self, ended: Why, ended_at: float, to: Leg) -> Attempt:
         """The same attempt after an input switch: its last leg has ended, and `to` follows."""
@@ -198,7 +223,7 @@ class Session(Struct, frozen=True, kw_only=True):
     @property
     def phase(self) -> Phase:
         match self.state:
-            case Live(successor=None):
+            case Live(successor=None, attempt=playing) if not playing.is_switching:
                 return Phase.LIVE
             case Live() | Switching():
                 return Phase.SWITCHING

@@ -48,7 +48,7 @@ CLASSES: Final[dict[Cause, ViewerReason]] = {
             *(Cause.STORE_UNREACHABLE, Cause.FENCED, Cause.FFMPEG_CRASHED, Cause.BAD_JOB),
             *(Cause.CONTAINER_OUT_OF_MEMORY, Cause.CONTAINER_KILLED, Cause.CONTAINER_FAILED, Cause.CONTAINER_STOPPED),
             *(Cause.CONTAINER_PAUSED, Cause.CONTAINER_REFUSED, Cause.CONTAINER_GONE, Cause.CONTAINER_UNHEALTHY),
-            *(Cause.NO_SEGMENT, Cause.PLAYLIST_GONE, Cause.PLAYLIST_STALLED),
+            *(Cause.NO_SEGMENT, Cause.PLAYLIST_GONE, Cause.PLAYLIST_STALLED, Cause.AGENT_DISTRUSTED),
         ),
         ViewerReason.SERVICE,
     ),

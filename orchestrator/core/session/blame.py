@@ -15,6 +15,7 @@ from msgspec import DecodeError, Struct
 from msgspec.json import Decoder
 
 from orchestrator.core.model import (
+    Absent,
     Attempt,
     Cause,
     Container,
@@ -129,6 +130,8 @@ def diagnose(attempt: Attempt, situation: Situation) -> Failure | None:
     failure = of_container(container)
     if failure is not None:
         return failure
+    if attempt.number in seen.distrusted:
+        return Failure(Why(Cause.AGENT_DISTRUSTED))
     patience = patience_with(attempt, situation)
     if patience is None or isinstance(seen.playlist, Unknown):
         return None
@@ -142,14 +145,29 @@ def publishes(attempt: Attempt, situation: Situation) -> bool:
     return container is not None and of_container(container) is None
 
 
+def _has_listed(attempt: Attempt, playlist: Playlist | Absent) -> bool:
+    """Whether the attempt's newest leg plays, or something later."""
+    leg = attempt.leg
+    shown = (playlist.attempt, playlist.leg) if isinstance(playlist, Playlist) else (0, 0)
+    if leg.ended_at is not None:
+        return shown > (attempt.number, leg.number)
+    return leg.live_at is not None or shown >= (attempt.number, leg.number)
+
+
 def patience_with(attempt: Attempt, situation: Situation) -> Patience | None:
     """How long this attempt's leg may be silent. Only time in which the store answered counts (law 3). None: the store does
-    not answer."""
+    not answer.
+
+    A gap has one owner: an attempt that reports while it switches inputs is at work, and nothing is concluded from its silence.
+    """
     playlist, policy = situation.seen.playlist, situation.policy
     if isinstance(playlist, Unknown):
         return None
-    since = max(attempt.leg.started_at, playlist.since)
-    if attempt.leg.live_at is None and not (isinstance(playlist, Playlist) and playlist.attempt >= attempt.number):
+    leg = attempt.leg
+    since = max(leg.started_at if leg.ended_at is None else leg.ended_at, playlist.since)
+    if leg.live_at is None or leg.ended_at is not None:
+        since = max(since, attempt.heard_at or 0.0)
+    if not _has_listed(attempt, playlist):
         return Patience(since + policy.start_budget_s, Cause.NO_SEGMENT)
     if not isinstance(playlist, Playlist):
         return Patience(since + policy.start_budget_s, Cause.PLAYLIST_GONE)

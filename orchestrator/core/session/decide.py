@@ -27,6 +27,7 @@ from orchestrator.core.model import (
     Attempt,
     AttemptSteady,
     Decision,
+    Desired,
     Ended,
     Live,
     Observation,
@@ -44,6 +45,8 @@ from orchestrator.core.policy import Policy
 from orchestrator.core.session import ends, lease, operator_switch, slate
 from orchestrator.core.session.failure import attempt_failed, swap_failed
 from orchestrator.core.session.first_segment import goes_live
+from orchestrator.core.session.input_switch import leg_has_listed, leg_is_unexplained, mail_is_read
+from orchestrator.core.session.mail import shown_leg
 from orchestrator.core.session.next_look import failing_source, next_look, steady_at
 from orchestrator.core.session.planned_swap import (
     attempt_is_old,
@@ -59,10 +62,17 @@ from orchestrator.core.session.situation import Rule, S, Situation
 def decide(session: Session, seen: Observation, now: float, policy: Policy) -> Decision:
     """One step. The same inputs always give the same decision."""
     situation = Situation(session, seen, now, policy)
-    decision = (
-        situation.stays(None) if isinstance(session.state, Ended) else ends.end_if_unwanted(situation) or _by_state(situation)
-    )
+    if isinstance(session.state, Ended):
+        decision = situation.stays(None)
+    else:
+        decision = _last_reports(situation) or ends.end_if_unwanted(situation) or _by_state(situation)
     return lease.until_idle(_with_leftovers_stopped(decision, seen), seen, policy)
+
+
+def _last_reports(situation: Situation) -> Decision | None:
+    """Where the session is to end: what its attempts have reported is recorded before."""
+    session = situation.session
+    return mail_is_read(session.state, situation) if session.desired is Desired.STOP else None
 
 
 def _by_state(situation: Situation) -> Decision:
@@ -100,7 +110,9 @@ def source_has_proved_itself(state: Live, situation: Situation) -> Decision | No
     """A rule: the leg has listed for long enough since its source last failed. The failures in a row are over."""
     attempt, playlist = state.attempt, situation.seen.playlist
     source = failing_source(attempt.leg, situation)
-    if source is None or not isinstance(playlist, Playlist) or playlist.attempt != attempt.number:
+    if source is None or not isinstance(playlist, Playlist) or not attempt.leg.plays:
+        return None
+    if shown_leg(attempt, playlist) != attempt.leg.number:
         return None
     if playlist.changed_at < steady_at(attempt.leg, source, situation.policy):
         return None
@@ -111,16 +123,27 @@ def source_has_proved_itself(state: Live, situation: Situation) -> Decision | No
 # --- the rules of each state, in order -----------------------------------------------------------------------------------
 
 # The first listed segment is looked for first: an attempt that has listed and then failed was live.
-STARTING: tuple[Rule[Starting], ...] = (goes_live, attempt_failed)
-SWITCHING: tuple[Rule[Switching], ...] = (goes_live, attempt_failed)
+STARTING: tuple[Rule[Starting], ...] = (goes_live, mail_is_read, leg_is_unexplained, attempt_failed)
+SWITCHING: tuple[Rule[Switching], ...] = (goes_live, mail_is_read, leg_is_unexplained, attempt_failed)
 
-# As long as the old attempt publishes, a successor that fails is no failure of the session.
-SWAPPING: tuple[Rule[Live], ...] = (goes_live, swap_failed, attempt_failed)
+# As long as the old attempt publishes, a successor that fails is no failure of the session. What has listed comes before what
+# is reported, so that a source which listed and then failed was healthy first; reports come before any other failure.
+SWAPPING: tuple[Rule[Live], ...] = (
+    goes_live,
+    leg_has_listed,
+    mail_is_read,
+    leg_is_unexplained,
+    swap_failed,
+    attempt_failed,
+)
 
 # A failure comes first: an attempt that is over cannot be swapped. Then what its success says of the source, so that a swap
 # compares sources by what is known now. A source that is gone may not be played, so it is left before an operator's switch is
 # looked at; that comes before everything that we would do by ourselves. Failback is last: it is the only swap that can wait.
 LIVE: tuple[Rule[Live], ...] = (
+    leg_has_listed,
+    mail_is_read,
+    leg_is_unexplained,
     attempt_failed,
     source_has_proved_itself,
     source_is_gone,
@@ -131,7 +154,13 @@ LIVE: tuple[Rule[Live], ...] = (
 )
 
 # Unavailable, and a source is tried: it goes on whatever becomes of the slate, which is looked at when it has failed or listed.
-TRYING: tuple[Rule[Unavailable], ...] = (slate.slate_has_listed, goes_live, attempt_failed)
+TRYING: tuple[Rule[Unavailable], ...] = (
+    slate.slate_has_listed,
+    goes_live,
+    mail_is_read,
+    leg_is_unexplained,
+    attempt_failed,
+)
 
 # Unavailable, and a fresh slate is to take over: a moment, in which nothing else is begun.
 RENEWING_SLATE: tuple[Rule[Unavailable], ...] = (slate.slate_has_listed, slate.slate_failed)
@@ -148,7 +177,9 @@ WAITING: tuple[Rule[Unavailable], ...] = (
     may_retry,
 )
 
-_WITHOUT_ENGINE: frozenset[object] = frozenset({goes_live, slate.slate_has_listed, source_has_proved_itself})
+_WITHOUT_ENGINE: frozenset[object] = frozenset(
+    {goes_live, leg_has_listed, mail_is_read, leg_is_unexplained, slate.slate_has_listed, source_has_proved_itself}
+)
 
 
 # --- after every rule ----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from orchestrator.core.model import (
+    UNKNOWN_INPUT,
     Absent,
     Attempt,
     AttemptEnded,
@@ -19,6 +20,7 @@ from orchestrator.core.model import (
     EventType,
     Fields,
     Happened,
+    Leg,
     Live,
     Record,
     Session,
@@ -50,7 +52,7 @@ def swap_failed(state: Live, situation: Situation) -> Decision | None:
     successor, session, policy = state.successor, situation.session, situation.policy
     if successor is None or not publishes(state.attempt, situation):
         return None
-    failure = diagnose(successor, situation)
+    failure = diagnose(successor, situation) or _failed_unlisted(state, successor)
     if failure is None:
         return None
     failback = successor.leg.why.cause is Cause.FAILBACK
@@ -60,7 +62,7 @@ def swap_failed(state: Live, situation: Situation) -> Decision | None:
     back = replace(session, state=Live(state.attempt, backoff=backoff), retries=session.retries + 1)
     if failure.is_refusal:
         back = _with_refusal(back, successor, situation)
-    records = (*_records_of(failure, successor, situation), *operator_switch.failed(successor, failure.why))
+    records = (*_records_of(failure, successor, situation), *operator_switch.failed(successor.leg, failure.why))
     return Decision(session=back, records=records, wake_at=next_look(replace(situation, session=back)))
 
 
@@ -70,7 +72,7 @@ def attempt_failed(state: Starting | Live | Switching | Unavailable, situation: 
     failure = None if attempt is None else diagnose(attempt, situation)
     if attempt is None or failure is None:
         return None
-    records = (*_records_of(failure, attempt, situation), *operator_switch.failed(attempt, failure.why))
+    records = (*_records_of(failure, attempt, situation), *operator_switch.failed(attempt.leg, failure.why))
     match state:
         case Live(attempt=before, successor=Attempt()):  # it has ended, too
             records = (AttemptEnded(before.number, None, Why(Cause.REPLACED)), *records)
@@ -81,7 +83,7 @@ def attempt_failed(state: Starting | Live | Switching | Unavailable, situation: 
             pass
     live_at, now, policy = attempt.leg.live_at, situation.now, situation.policy
     steady = live_at is not None and now - live_at >= policy.steady_s
-    tried = situation.session.tried
+    tried = unique(*situation.session.tried, *failed_inputs(attempt))
     if steady:
         situation = situation.changed(retries=0)
     if failure.blames_source or failure.is_refusal:
@@ -117,7 +119,8 @@ def _after_fault(situation: Situation, source_id: str, tried: tuple[str, ...], *
     """The same source at once; if it happens again, the next one; then with delays, unless the attempt had proved itself."""
     session = situation.session
     usable = choice.not_refused(session, choice.with_connection(situation.seen))
-    same = next((each for each in choice.not_disabled(usable) if each.id == source_id), None)
+    may_again = source_id not in failed_inputs(situation.session.attempt)
+    same = next((each for each in choice.not_disabled(usable) if each.id == source_id and may_again), None)
     if session.faults == 1 and same is not None:
         return same
     if session.faults <= 2 or steady:
@@ -166,13 +169,44 @@ def _why_not(source: Source, failure: Failure, attempt: Attempt, situation: Situ
 
 def _records_of(failure: Failure, attempt: Attempt, situation: Situation) -> tuple[Record, ...]:
     """The attempt's end, and the source's failure where it is to blame (law 7)."""
-    leg = attempt.leg
     ended = AttemptEnded(attempt.number, failure.exit_code, failure.why)
+    if attempt.has_ended_leg:  # a report has told why; what that says of its source is recorded
+        return (ended,)
+    return (ended, *source_failed(attempt.leg, failure, situation))
+
+
+def source_failed(leg: Leg, failure: Failure, situation: Situation, at: float | None = None) -> tuple[Record, ...]:
+    """The record of the failure of this leg's source, where it is to blame (law 7). `at`: when it was; None: now."""
     source = situation.seen.source(leg.input)
-    if not failure.blames_source or not (source is None or leg.address in (None, source.address)):
-        return (ended,)  # its address was edited after the attempt started: the new address has not failed
-    in_a_row = 1 if source is None else failures_in_a_row(source, leg, situation.now, situation.policy)
-    return (ended, SourceFailed(leg.input, failure.why, stalled=failure.is_stall, in_a_row=in_a_row))
+    if not failure.blames_source or leg.input == UNKNOWN_INPUT:
+        return ()
+    if source is not None and leg.address not in (None, source.address):
+        return ()  # its address was edited after the leg started: the new address has not failed
+    now = situation.now if at is None else at
+    in_a_row = 1 if source is None else failures_in_a_row(source, leg, now, situation.policy)
+    return (SourceFailed(leg.input, failure.why, stalled=failure.is_stall, in_a_row=in_a_row, at=at),)
+
+
+def failed_inputs(attempt: Attempt | None) -> tuple[str, ...]:
+    """The sources that the attempt has left because they failed, since the last one that still plays."""
+    failed: list[str] = []
+    for leg in reversed(attempt.legs if attempt else ()):
+        if leg.ended is None and leg.live_at is not None:
+            break
+        if leg.ended is not None and Failure(leg.ended).blames_source:
+            failed.append(leg.input)
+        if leg.live_at is not None:
+            break
+    return unique(*reversed(failed))
+
+
+def _failed_unlisted(state: Live, successor: Attempt) -> Failure | None:
+    """The successor has reported that the source which it was started for has failed, and nothing of it is listed. It would go
+    on with another one, but what plays is good."""
+    if state.attempt.is_switching or successor.played is not None or not failed_inputs(successor):
+        return None
+    ended = next(each.ended for each in successor.legs if each.ended is not None and Failure(each.ended).blames_source)
+    return Failure(Why(ended.cause))
 
 
 def _with_fault(situation: Situation) -> Situation:
@@ -195,9 +229,9 @@ def _from(state: Starting | Live | Switching | Unavailable, attempt: Attempt) ->
     """The source that played before, for the event that tells of the next one."""
     match state:
         case Live(attempt=playing):
-            return playing.leg.input
+            return (playing.played or playing.leg).input
         case Starting(from_source_id=None):
-            return attempt.leg.input
+            return attempt.legs[0].input
         case Starting(from_source_id=str(before)) | Switching(from_source_id=before) | Unavailable(from_source_id=before):
             return before
     raise AssertionError(state)

@@ -10,6 +10,7 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from orchestrator.core.model import (
+    UNKNOWN_INPUT,
     Attempt,
     AttemptEnded,
     AttemptLive,
@@ -19,6 +20,7 @@ from orchestrator.core.model import (
     EventType,
     Fields,
     Happened,
+    Leg,
     Live,
     Playlist,
     Record,
@@ -27,6 +29,7 @@ from orchestrator.core.model import (
     Unavailable,
     Why,
 )
+from orchestrator.core.session import mail
 from orchestrator.core.session.next_look import next_look
 from orchestrator.core.session.situation import Situation
 
@@ -34,42 +37,47 @@ from orchestrator.core.session.situation import Situation
 def goes_live(state: Starting | Live | Switching | Unavailable, situation: Situation) -> Decision | None:
     """A rule: the newest attempt, on a source, takes over."""
     attempt, playlist = situation.session.attempt, situation.seen.playlist
-    if attempt is None or not isinstance(playlist, Playlist) or playlist.attempt != attempt.number:
+    leg = None if attempt is None else mail.leg_shown(attempt, playlist)
+    if attempt is None or leg is None or not isinstance(playlist, Playlist):
         return None
-    source_id, why = attempt.leg.input, attempt.leg.why
+    source_id, why = leg.input, leg.why
     replaced = Why(Cause.REPLACED, why.text)
     ended: tuple[Record, ...] = ()
     session = situation.session
     match state:
         case Starting():
-            event = _session_live(attempt, situation)
+            event = _session_live(attempt, leg, situation)
         case Live(attempt=before):
-            event = _switched(EventType.STREAM_SWITCH, before.leg.input, attempt, playlist)
+            event = _switched(EventType.STREAM_SWITCH, (before.played or before.leg).input, attempt, leg, playlist)
             ended = (AttemptEnded(before.number, None, replaced),)
             session = replace(session, retries=0)
         case Switching(from_source_id=before_id):
-            event = _switched(EventType.STREAM_SWITCH, before_id, attempt, playlist)
+            event = _switched(EventType.STREAM_SWITCH, before_id, attempt, leg, playlist)
         case Unavailable(from_source_id=before_id, shown=slate):
-            event = _switched(EventType.STREAM_RECOVERED, before_id, attempt, playlist)
+            event = _switched(EventType.STREAM_RECOVERED, before_id, attempt, leg, playlist)
             ended = () if slate is None else (AttemptEnded(slate.number, None, replaced),)
         case _:
             assert_never(state)
+    first = attempt.legs[0]
+    asked_for = first.input if first.why.cause is Cause.OPERATOR else None
     live = replace(
         session,
-        state=Live(attempt.listed(situation.now)),
-        chosen=source_id if why.cause is Cause.OPERATOR or source_id == session.chosen else None,
-        refused=tuple(each for each in session.refused if each != attempt.leg.address),
+        state=Live(attempt.listed(situation.now, leg.number)),
+        chosen=source_id if source_id in (asked_for, session.chosen) else None,
+        refused=tuple(each for each in session.refused if each != leg.address),
         # The agent that begins the playlist fits it to the keyframes that it sees; what is written holds (law 5).
         target_duration_s=playlist.target_duration_s or session.target_duration_s,
     )
-    records = (AttemptLive(attempt.number, source_id), event, *ended)
+    # A report may already have told that its source has failed since: it is not healthy
+    works = source_id if leg.ended is None else UNKNOWN_INPUT
+    records = (AttemptLive(attempt.number, works), event, *ended)
     return Decision(session=live, records=records, wake_at=next_look(replace(situation, session=live)))
 
 
-def _session_live(attempt: Attempt, situation: Situation) -> Happened:
-    why = attempt.leg.why
+def _session_live(attempt: Attempt, leg: Leg, situation: Situation) -> Happened:
+    why = leg.why
     fields: Fields = {
-        "source": attempt.leg.input,
+        "source": leg.input,
         "attempt": attempt.number,
         "start_ms": round((situation.now - situation.session.created_at) * 1000),
     }
@@ -78,11 +86,11 @@ def _session_live(attempt: Attempt, situation: Situation) -> Happened:
     return Happened(EventType.SESSION_LIVE, fields | {"reason": why.text}, Causes(why.cause))
 
 
-def _switched(event: EventType, from_source_id: str, attempt: Attempt, playlist: Playlist) -> Happened:
-    why = attempt.leg.why
+def _switched(event: EventType, from_source_id: str, attempt: Attempt, leg: Leg, playlist: Playlist) -> Happened:
+    why = leg.why
     fields: Fields = {
         "from": from_source_id,
-        "to": attempt.leg.input,
+        "to": leg.input,
         "reason": why.text,
         "attempt": attempt.number,
         "gap_ms": round(playlist.gap_s * 1000),

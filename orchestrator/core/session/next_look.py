@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from orchestrator.core.model import Leg, Live, Session, Source, SourceStatus, Unavailable
 from orchestrator.core.policy import Policy
 from orchestrator.core.session.blame import patience_with
 from orchestrator.core.session.situation import Situation
+
+UNEXPLAINED_S: Final = 5.0
+"""A leg that the playlist shows is explained by a report within so long; else nobody knows which source it plays."""
 
 
 def next_look(situation: Situation) -> float | None:
@@ -16,10 +21,11 @@ def next_look(situation: Situation) -> float | None:
         return session.state.retry_at if isinstance(session.state, Unavailable) else None
     patience = patience_with(attempt, situation)
     looks = [now if patience is None else patience.until, attempt.signed_at + policy.attempt_life_s]
+    looks += [each.ahead_since + UNEXPLAINED_S for each in session.attempts if each.ahead_since is not None]
     backoff_until = _backoff_until(session)
     if backoff_until is not None and backoff_until > now:
         looks.append(backoff_until)
-    if attempt.leg.live_at is not None and (failing := failing_source(attempt.leg, situation)) is not None:
+    if attempt.leg.plays and (failing := failing_source(attempt.leg, situation)) is not None:
         looks.append(steady_at(attempt.leg, failing, policy))
     at = min(looks)
     return at if at > now else now + policy.look_again_s

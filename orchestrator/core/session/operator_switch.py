@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from orchestrator.core.model import (
-    Attempt,
     Cause,
     Causes,
     Decision,
     EventType,
     Happened,
+    Leg,
     Live,
     Observation,
     Record,
@@ -59,13 +59,14 @@ def switch_is_asked_for(state: Live | Unavailable, situation: Situation) -> Deci
     )
 
 
-def failed(attempt: Attempt, why: Why) -> tuple[Record, ...]:
-    """The event for an attempt that has failed, if an operator had asked for it and it never played; else none."""
-    if attempt.leg.live_at is not None:
+def failed(leg: Leg, why: Why) -> tuple[Record, ...]:
+    """The event for a leg that has failed, if an operator had asked for it and it never played; else none. It was told already
+    where a report had said that the leg has ended."""
+    if leg.live_at is not None or leg.ended is not None:
         return ()
-    match attempt.leg.why.cause:
+    match leg.why.cause:
         case Cause.OPERATOR:
-            return (_refused(attempt.leg.input, why),)
+            return (_refused(leg.input, why),)
         case Cause.ROLLED:
             return (_refused(SAME, why),)
         case _:

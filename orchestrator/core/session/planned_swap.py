@@ -6,7 +6,7 @@ provider that allows one connection: there it ends first (`swap`).
 
 from __future__ import annotations
 
-from orchestrator.core.model import AttemptEnded, Cause, Decision, Live, Source, Switching, Why
+from orchestrator.core.model import UNKNOWN_INPUT, AttemptEnded, Cause, Decision, Live, Source, Switching, Why
 from orchestrator.core.session import choice, start_attempt
 from orchestrator.core.session.situation import Situation
 from orchestrator.core.source.hold_off import is_held_off
@@ -34,6 +34,8 @@ def source_is_gone(state: Live, situation: Situation) -> Decision | None:
     source = situation.seen.source(state.attempt.leg.input)
     if _backs_off(state, situation) or (source is not None and source.enabled):
         return None
+    if state.attempt.leg.input == UNKNOWN_INPUT:
+        return None
     usable = choice.not_refused(situation.session, choice.with_connection(situation.seen))
     other = choice.best_usable(usable, situation.now, situation.policy)
     return None if other is None else swap(state, situation, other, Cause.SOURCE_REMOVED)
@@ -50,10 +52,14 @@ def source_has_moved(state: Live, situation: Situation) -> Decision | None:
 
 
 def attempt_is_old(state: Live, situation: Situation) -> Decision | None:
-    """A rule: its signed addresses will run out. Swap to a fresh attempt on the same source."""
+    """A rule: its signed addresses will run out. Swap to a fresh attempt on the same source, or on the best one where
+    the one that plays is not known."""
     if _backs_off(state, situation) or situation.now < state.attempt.signed_at + situation.policy.attempt_life_s:
         return None
     source = situation.seen.source(state.attempt.leg.input)
+    if state.attempt.leg.input == UNKNOWN_INPUT:
+        usable = choice.not_refused(situation.session, choice.with_connection(situation.seen))
+        source = choice.best_usable(usable, situation.now, situation.policy)
     if source is None or not source.enabled or source.id in situation.seen.full:
         return None
     return swap(state, situation, source, Cause.RENEWAL)

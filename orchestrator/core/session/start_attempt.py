@@ -22,7 +22,7 @@ from orchestrator.core.model import (
     State,
     Why,
 )
-from orchestrator.core.session import choice
+from orchestrator.core.session import choice, grants
 from orchestrator.core.session.situation import Situation
 
 Into = Callable[[Attempt], State]
@@ -38,7 +38,8 @@ def on_source(
     passed_over = choice.passed_over(source, situation.seen, tried)
     why = why if passed_over is None else replace(why, passed_over=passed_over)
     after = _given_back(source, situation)
-    return _run(situation, source.id, why, into, source.address, records, after, grace_s)
+    granted = grants.granted(situation, source, tried)
+    return _run(situation, source.id, why, into, source.address, records, after, grace_s, granted)
 
 
 def on_slate(situation: Situation, why: Why, into: Into) -> Decision:
@@ -48,21 +49,24 @@ def on_slate(situation: Situation, why: Why, into: Into) -> Decision:
 
 def _run(
     situation: Situation, input: str, why: Why, into: Into, address: str | None, records: tuple[Record, ...],
-    after: tuple[int, ...], grace_s: float,
+    after: tuple[int, ...], grace_s: float, granted: tuple[Source, ...] = (),
 ) -> Decision:  # fmt: skip
     session, seen, now, policy = situation.session, situation.seen, situation.now, situation.policy
     listed = seen.playlist.attempt if isinstance(seen.playlist, Playlist) else 0
     number = max(session.last_attempt, listed, *(each.attempt for each in seen.known_containers)) + 1
+    ids = tuple(each.id for each in granted)
+    attempt = Attempt.on(number, input, now, why=why, address=address)
+    attempt = replace(attempt, granted=ids, addresses={each.id: each.address for each in granted})
     started = replace(
         session,
-        state=into(Attempt.on(number, input, now, why=why, address=address)),
+        state=into(attempt),
         last_attempt=number,
         target_duration_s=session.target_duration_s or policy.target_duration_s(seen.sources),
     )
     return Decision(
         session=started,
         records=(*records, AttemptStarted(number, input, why)),
-        actions=(StartAttempt(number, input, after=after, grace_s=grace_s),),
+        actions=(StartAttempt(number, input, after=after, grace_s=grace_s, granted=ids),),
         wake_at=now + policy.start_budget_s,
     )
 

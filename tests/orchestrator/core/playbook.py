@@ -34,6 +34,7 @@ from orchestrator.core.model import (
     FinishPlaylist,
     Happened,
     Live,
+    Mail,
     Media,
     Observation,
     Phase,
@@ -41,6 +42,7 @@ from orchestrator.core.model import (
     ProbeSources,
     Record,
     Renewed,
+    ReportRead,
     Session,
     Source,
     SourceFailed,
@@ -54,13 +56,17 @@ from orchestrator.core.policy import Policy
 from orchestrator.core.session.decide import decide
 from orchestrator.core.source import health
 from tests.words import happened, why
+from transcoder.ending import Ending
+from transcoder.report import Happening, Report, What
 
 REQUESTED_AT = 1_000_000.0  # unix time of the request: stories count from here
 MEDIA = Media(video="h264", audio="aac", channels=2, cadence_s=2.0)
 
 
-def start(attempt: int, source: str, *, after: tuple[int, ...] = (), grace_s: float = 0.0) -> Action:
-    return StartAttempt(attempt, source, after, grace_s)
+def start(
+    attempt: int, source: str, *, after: tuple[int, ...] = (), grace_s: float = 0.0, granted: tuple[str, ...] = ()
+) -> Action:
+    return StartAttempt(attempt, source, after, grace_s, granted)
 
 
 def stop(attempt: int, grace_s: float = 1.0) -> Action:
@@ -90,8 +96,32 @@ def ended(attempt: int, exit_code: int | None, reason: str) -> Record:
     return AttemptEnded(attempt, exit_code, why(reason, of_end=True))
 
 
-def blamed(source: str, reason: str, *, stalled: bool = False, in_a_row: int = 1) -> Record:
-    return SourceFailed(source, why(reason), stalled, in_a_row)
+def blamed(source: str, reason: str, *, stalled: bool = False, in_a_row: int = 1, at: float | None = None) -> Record:
+    """`at`: the second of the story in which a report says that it was."""
+    return SourceFailed(source, why(reason), stalled, in_a_row, None if at is None else REQUESTED_AT + at)
+
+
+def read(attempt: int, n: int) -> Record:
+    return ReportRead(attempt, n)
+
+
+def opened(leg: int, input: str, *, age_s: float = 0.0) -> Happening:
+    """An agent reports that it has opened this input."""
+    return Happening(What.STARTED, age_s, leg, input)
+
+
+def has_listed(leg: int, input: str, *, age_s: float = 0.0, gap_s: float = 0.0) -> Happening:
+    return Happening(What.LISTED, age_s, leg, input, gap_s=gap_s)
+
+
+def closed(leg: int, input: str, ending: Ending, *, age_s: float = 0.0) -> Happening:
+    """An agent reports that this leg is over, and why."""
+    return Happening(What.ENDED, age_s, leg, input, ending)
+
+
+def at_work(leg: int, input: str) -> Happening:
+    """An agent reports that it shows nothing, and is at work on it."""
+    return Happening(What.WORKING, 0.0, leg, input)
 
 
 def told(event: EventType, fields: Fields | None = None, **more: Any) -> Record:
@@ -120,6 +150,9 @@ class Playbook:
         self.channel_policy = ChannelPolicy(slate=False)
         self.last_good: str | None = None
         self.renewed: Renewed | Unknown = Unknown()
+        self.input_switches = False
+        self.mail: list[Mail] = []
+        self.distrusted: frozenset[int] = frozenset()
         self._now = REQUESTED_AT
 
     # --- what is seen -------------------------------------------------------------------------------------------------
@@ -188,10 +221,20 @@ class Playbook:
             self.runs(attempt)
         return self
 
-    def lists(self, attempt: int, *, gap_s: float = 0.0, done: bool = False) -> Playbook:
+    def switches_inputs(self) -> Playbook:
+        """Attempts that are started from now on get orders."""
+        self.input_switches = True
+        return self
+
+    def reports(self, attempt: int, n: int, *happenings: Happening, posted_s_ago: float = 0.0) -> Playbook:
+        """A report of this attempt is found."""
+        self.mail.append(Mail(attempt, self._now - posted_s_ago, Report(n, happenings)))
+        return self
+
+    def lists(self, attempt: int, *, gap_s: float = 0.0, done: bool = False, leg: int = 1) -> Playbook:
         """A segment of this attempt was listed, now."""
         since = 0.0 if isinstance(self.playlist, Unknown) else self.playlist.since
-        self.playlist = Playlist(attempt=attempt, changed_at=self._now, gap_s=gap_s, ended=done, since=since)
+        self.playlist = Playlist(attempt=attempt, changed_at=self._now, gap_s=gap_s, ended=done, since=since, leg=leg)
         return self
 
     def store_is_silent(self) -> Playbook:
@@ -269,6 +312,9 @@ class Playbook:
             **self.connections,
             renewed=self.renewed,
             asked_at=self.asked_at,
+            mail=tuple(self.mail),
+            distrusted=self.distrusted,
+            input_switches=self.input_switches,
         )
         decision = decide(self.session, seen, self._now, self.policy)
         assert decide(self.session, seen, self._now, self.policy) == decision, "the same inputs give the same decision"
@@ -363,8 +409,10 @@ class Playbook:
                 self._happens(source, health.Listed())
             case AttemptSteady(_, source):
                 self._happens(source, health.PlayedSteadily())
-            case SourceFailed(source, cause, stalled, in_a_row):
-                self._happens(source, health.Failed(cause, stalled, in_a_row))
+            case SourceFailed(source, cause, stalled, in_a_row, at):
+                self._happens(source, health.Failed(cause, stalled, in_a_row, at))
+            case ReportRead(attempt, n):
+                self.mail = [each for each in self.mail if each.attempt != attempt or each.report.n > n]
             case _:
                 pass
 

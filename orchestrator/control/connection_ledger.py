@@ -146,6 +146,14 @@ class ConnectionLedger:
             and self._attempts_on(source) + 1 > limit
         )
 
+    def limited(self, sources: Iterable[Source]) -> frozenset[str]:
+        """Those whose provider limits its connections, or is not known."""
+        return frozenset(
+            each.id
+            for each in sources
+            if each.provider_id is not None and (each.provider_id not in self._providers or self._limit(each) is not None)
+        )
+
     def awaited(self, session_id: str) -> dict[str, str]:
         """Source id → why the session waits for a connection for it."""
         return {source_id: self._reason(of) for source_id, of in self._waiting.get(session_id, {}).items()}

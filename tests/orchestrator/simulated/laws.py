@@ -61,6 +61,7 @@ class Laws:
         self.starts: list[tuple[float, str]] = []  # when each attempt on a source was started, and of which session
         self.slates: list[tuple[float, str]] = []  # the same of the slates
         self.exits: dict[tuple[str, int], tuple[Ending, str]] = {}  # how an agent ended, and on which source
+        self.legs: set[tuple[str, int, Ending, str]] = set()  # session, attempt, how a leg has ended, and on which source
         self._burnt: dict[str, set[str]] = {}  # by session: the sources that have failed in the incident under way
         self._good: dict[str, tuple[float, float]] = {}  # by source: the first and the last probe that succeeded in a row
         self._seen: dict[str, Observation] = {}  # by session: what it was last decided by
@@ -233,6 +234,10 @@ class Laws:
             self.break_(f"failback to {source_id}, whose last probe was {self._now() - last:g} s ago")
 
     def _blamed(self, before: Session, source_id: str, name: str | None) -> None:
+        numbers = {each.number for each in before.attempts}
+        switched = {guilty for own, number, ending, guilty in self.legs if own == before.id and number in numbers}
+        if (name is None and switched) or name in switched:
+            return
         assert before.attempt is not None
         ending, guilty = self.exits.get((before.id, before.attempt.number), (None, ""))
         if ending is None or not ending.blames_source:

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from orchestrator.core.model import Cause, Event, EventType, Phase, SourceStatus
+from orchestrator.core.model import Cause, Event, EventType, Phase, Shown, SourceStatus
 from tests.orchestrator.simulated.agent import Agent, Fault
 from tests.orchestrator.simulated.world import World
 from transcoder import bucket
@@ -157,15 +157,18 @@ def test_a_crash_between_commit_and_deletion_blames_nobody_twice() -> None:
         assert len(switches(world, session_id)) == 1
 
 
-def test_an_attempt_that_waits_for_an_input_is_not_taken_for_silent() -> None:
-    with World("a", "b", switches=True) as world:
+def test_an_attempt_that_has_no_input_left_gives_way_to_the_slate_until_a_source_works() -> None:
+    with World("a", "b", switches=True, slates=True) as world:
         session_id = world.live()
         world.pass_s(20.0)
         world.sources["a"].fault = world.sources["b"].fault = Fault.ENDS
+        world.until(lambda: EventType.STREAM_UNAVAILABLE in world.told(session_id), 8.0)
+        assert [world.row(name).failure_count for name in "ab"] == [1, 1]
+        world.until(lambda: world.session(session_id).shown is Shown.SLATE, 8.0)
         world.pass_s(60.0)
         world.sources["b"].fault = world.sources["a"].fault = None
         world.until(lambda: world.playing(session_id) in ("a", "b"), 30.0)
-        assert all(each.attempt == 1 for each in world.agents if each.session_id == session_id)
+        world.until(lambda: world.session(session_id).phase is Phase.LIVE, 5.0)
 
 
 def test_an_agent_that_reports_nothing_is_replaced_when_it_falls_silent() -> None:

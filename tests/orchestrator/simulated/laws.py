@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from orchestrator.core.model import (
     SLATE,
@@ -22,6 +22,7 @@ from orchestrator.core.model import (
     Observation,
     Phase,
     ProbeSources,
+    ReportRead,
     Session,
     SourceFailed,
     SourceStatus,
@@ -50,8 +51,10 @@ class LawBroken(AssertionError):
 
 
 class Laws:
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], addresses: Callable[[], Mapping[str, str]]) -> None:
+        """`addresses`: of the sources that there are, by id."""
         self._now = now
+        self.addresses = addresses
         self._broken: list[str] = []
         self._decisions: deque[tuple[float, str]] = deque()
         self._open: dict[str, set[int]] = {}
@@ -61,7 +64,7 @@ class Laws:
         self.starts: list[tuple[float, str]] = []  # when each attempt on a source was started, and of which session
         self.slates: list[tuple[float, str]] = []  # the same of the slates
         self.exits: dict[tuple[str, int], tuple[Ending, str]] = {}  # how an agent ended, and on which source
-        self.legs: set[tuple[str, int, Ending, str]] = set()  # session, attempt, how a leg has ended, and on which source
+        self._reported: dict[tuple[str, int], dict[int, list[str]]] = {}  # by attempt and report: the addresses that failed
         self._burnt: dict[str, set[str]] = {}  # by session: the sources that have failed in the incident under way
         self._good: dict[str, tuple[float, float]] = {}  # by source: the first and the last probe that succeeded in a row
         self._seen: dict[str, Observation] = {}  # by session: what it was last decided by
@@ -134,10 +137,13 @@ class Laws:
                 case Happened(kind, fields):
                     if SLATE in (fields.get("from"), fields.get("to"), fields.get("source")):
                         self.break_(f"viewers are told of the slate as of a source: {kind} {fields}")
-                case SourceFailed(source_id):
+                case SourceFailed(source_id, at=at):
                     burnt.add(source_id)
                     self._good.pop(source_id, None)
-                    self._blamed(before, source_id, blamed(source_id))
+                    if at is None:
+                        self._blamed(before, source_id, blamed(source_id))
+                case ReportRead(number, n):
+                    self._reports_are_read(before, decision, number, n)
                 case _:
                     pass
         if after.phase in (Phase.LIVE, Phase.UNAVAILABLE, Phase.ENDED):
@@ -215,7 +221,12 @@ class Laws:
         if before.switch_to is not None and after.switch_to is None and not answered:
             self.break_(f"the wish {before.switch_to!r} was dropped without a word")
         attempt = before.attempt
-        if attempt is None or attempt.live_at is not None or attempt.leg.why.cause not in (Cause.OPERATOR, Cause.ROLLED):
+        if (
+            attempt is None
+            or attempt.leg.ended is not None
+            or attempt.live_at is not None
+            or attempt.leg.why.cause not in (Cause.OPERATOR, Cause.ROLLED)
+        ):
             return
         if any(isinstance(each, AttemptEnded) and each.attempt == attempt.number for each in records) and not refused:
             self.break_(f"nobody was told that {attempt.leg.why.text!r} failed on {attempt.source_id}")
@@ -233,11 +244,23 @@ class Laws:
         if self._now() - last > max(policy.failback_stable_s, _RECENT_S):
             self.break_(f"failback to {source_id}, whose last probe was {self._now() - last:g} s ago")
 
+    def reported(self, session_id: str, attempt: int, n: int, failed: Iterable[str]) -> None:
+        """An agent has posted this report: the inputs with these addresses have failed by their own fault."""
+        self._reported.setdefault((session_id, attempt), {})[n] = list(failed)
+
+    def _reports_are_read(self, before: Session, decision: Decision, attempt: int, n: int) -> None:
+        """Law 7: each failure that an agent has seen is blamed once, by the decision that reads of it; unless the source was
+        moved or deleted since, so that nothing at its address has failed."""
+        reports = self._reported.get((before.id, attempt), {})
+        told = Counter(url for number in [each for each in reports if each <= n] for url in reports.pop(number))
+        blamed = Counter(each.source_id for each in decision.records if isinstance(each, SourceFailed) and each.at is not None)
+        for source_id, url in self.addresses().items():
+            if told[url] and blamed[source_id] != told[url]:
+                self.break_(f"law 7: {source_id} failed {told[url]} times by report {n} of {attempt}, blamed: {blamed}")
+        if blamed.total() > told.total():
+            self.break_(f"law 7: blamed {blamed} for {told}")
+
     def _blamed(self, before: Session, source_id: str, name: str | None) -> None:
-        numbers = {each.number for each in before.attempts}
-        switched = {guilty for own, number, ending, guilty in self.legs if own == before.id and number in numbers}
-        if (name is None and switched) or name in switched:
-            return
         assert before.attempt is not None
         ending, guilty = self.exits.get((before.id, before.attempt.number), (None, ""))
         if ending is None or not ending.blames_source:
@@ -280,7 +303,7 @@ def concluded_from_unknown(session: Session, seen: Observation, decision: Decisi
     acts = [action for action in decision.actions if not isinstance(action, ProbeSources)]
     refused = decision.session.end_reason is EndReason.NO_HEALTHY_SOURCE
     gave_up = decision.session.phase in (Phase.ENDED, Phase.UNAVAILABLE) and decision.session.phase is not session.phase
-    blamed = any(isinstance(record, SourceFailed) for record in decision.records)
+    blamed = any(isinstance(record, SourceFailed) and record.at is None for record in decision.records)  # else by a report
     wants_to_stop = session.desired is Desired.STOP
     if isinstance(seen.containers, Unknown):
         if acts:

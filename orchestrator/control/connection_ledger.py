@@ -80,7 +80,8 @@ class ConnectionLedger:
         providers = {each.id: each.provider_id for each in sources}
         numbers = {each.number for each in current}
         for attempt in current:
-            provider_id = providers.get(attempt.source_id)
+            # Of its first input: what it switches to by itself is granted to it only where the provider has no limit.
+            provider_id = providers.get(attempt.legs[0].input)
             if provider_id is not None:
                 known.setdefault(attempt.number, provider_id)
         running = {each.attempt for each in containers if each.state in HOLDING}

@@ -256,7 +256,7 @@ class Outbox:
         except StoreUnavailable:
             return
         self._posted = key, document
-        failed = [url for _, url, each in told if each.ending is not None and each.ending.blames_source]
+        failed = [(each.input, url) for _, url, each in told if each.ending is not None and each.ending.blames_source]
         agent.world.laws.reported(agent.session_id, agent.attempt, self._n, failed)
         self._n += 1
         del self._waiting[:MOST_HAPPENINGS]

@@ -19,6 +19,8 @@ from orchestrator.core.model import (
     EventType,
     FinishPlaylist,
     Happened,
+    Leg,
+    LegsChanged,
     Observation,
     Phase,
     ProbeSources,
@@ -64,7 +66,8 @@ class Laws:
         self.starts: list[tuple[float, str]] = []  # when each attempt on a source was started, and of which session
         self.slates: list[tuple[float, str]] = []  # the same of the slates
         self.exits: dict[tuple[str, int], tuple[Ending, str]] = {}  # how an agent ended, and on which source
-        self._reported: dict[tuple[str, int], dict[int, list[str]]] = {}  # by attempt and report: the addresses that failed
+        self._reported: dict[tuple[str, int], dict[int, list[tuple[str, str]]]] = {}  # by attempt and report: what has failed
+        self._legs: dict[tuple[str, int], dict[int, Leg]] = {}  # by attempt: its history so far
         self._burnt: dict[str, set[str]] = {}  # by session: the sources that have failed in the incident under way
         self._good: dict[str, tuple[float, float]] = {}  # by source: the first and the last probe that succeeded in a row
         self._seen: dict[str, Observation] = {}  # by session: what it was last decided by
@@ -142,6 +145,8 @@ class Laws:
                     self._good.pop(source_id, None)
                     if at is None:
                         self._blamed(before, source_id, blamed(source_id))
+                case LegsChanged(number, legs):
+                    self._history_grows(before, number, legs)
                 case ReportRead(number, n):
                     self._reports_are_read(before, decision, number, n)
                 case _:
@@ -244,19 +249,34 @@ class Laws:
         if self._now() - last > max(policy.failback_stable_s, _RECENT_S):
             self.break_(f"failback to {source_id}, whose last probe was {self._now() - last:g} s ago")
 
-    def reported(self, session_id: str, attempt: int, n: int, failed: Iterable[str]) -> None:
-        """An agent has posted this report: the inputs with these addresses have failed by their own fault."""
+    def reported(self, session_id: str, attempt: int, n: int, failed: Iterable[tuple[str, str]]) -> None:
+        """An agent has posted this report: these inputs, each with its address, have failed by their own fault."""
         self._reported.setdefault((session_id, attempt), {})[n] = list(failed)
+
+    def _history_grows(self, before: Session, attempt: int, legs: tuple[Leg, ...]) -> None:
+        """What is known of a leg stays; legs come in order, and the times of each are in order."""
+        known = self._legs.get((before.id, attempt), {})
+        numbers = [each.number for each in legs]
+        if numbers != sorted(set(numbers)) or numbers[-1] < max(known, default=0):
+            self.break_(f"the legs of attempt {attempt} are not in order: {numbers}")
+        for leg in legs:
+            times = [each for each in (leg.started_at, leg.live_at, leg.ended_at) if each is not None]
+            if times != sorted(times) or times[-1] > self._now():
+                self.break_(f"times of leg {attempt}.{leg.number}: {times}")
+            was = known.get(leg.number)
+            if was is not None and was.ended is not None and was.ended.cause is not Cause.UNKNOWN and was.ended != leg.ended:
+                self.break_(f"leg {attempt}.{leg.number} had ended by {was.ended}, now by {leg.ended}")
+        self._legs[before.id, attempt] = known | {each.number: each for each in legs}
 
     def _reports_are_read(self, before: Session, decision: Decision, attempt: int, n: int) -> None:
         """Law 7: each failure that an agent has seen is blamed once, by the decision that reads of it; unless the source was
         moved or deleted since, so that nothing at its address has failed."""
         reports = self._reported.get((before.id, attempt), {})
-        told = Counter(url for number in [each for each in reports if each <= n] for url in reports.pop(number))
+        told = Counter(each for number in [each for each in reports if each <= n] for each in reports.pop(number))
         blamed = Counter(each.source_id for each in decision.records if isinstance(each, SourceFailed) and each.at is not None)
-        for source_id, url in self.addresses().items():
-            if told[url] and blamed[source_id] != told[url]:
-                self.break_(f"law 7: {source_id} failed {told[url]} times by report {n} of {attempt}, blamed: {blamed}")
+        for (source_id, url), times in told.items():
+            if self.addresses().get(source_id) == url and blamed[source_id] != times:
+                self.break_(f"law 7: {source_id} failed {times} times by report {n} of {attempt}, blamed: {blamed}")
         if blamed.total() > told.total():
             self.break_(f"law 7: blamed {blamed} for {told}")
 

@@ -163,6 +163,7 @@ class Agent:
         self._started_at = self.world.now
         self._due_at = self.world.now + TICK_S
         self._outbox.tells(What.STARTED)
+        self.world.accounts.switched(self)
 
     def _ends_by_its_source(self) -> Ending | None:
         now = self.world.now

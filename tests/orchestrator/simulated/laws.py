@@ -280,7 +280,8 @@ def concluded_from_unknown(session: Session, seen: Observation, decision: Decisi
     acts = [action for action in decision.actions if not isinstance(action, ProbeSources)]
     refused = decision.session.end_reason is EndReason.NO_HEALTHY_SOURCE
     gave_up = decision.session.phase in (Phase.ENDED, Phase.UNAVAILABLE) and decision.session.phase is not session.phase
-    blamed = any(isinstance(record, SourceFailed) for record in decision.records)
+    # What an attempt has reported is known, whoever else is silent.
+    blamed = any(isinstance(record, SourceFailed) for record in decision.records) and not seen.mail
     wants_to_stop = session.desired is Desired.STOP
     if isinstance(seen.containers, Unknown):
         if acts:

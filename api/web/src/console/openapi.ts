@@ -214,6 +214,8 @@ export interface components {
         };
         /** LegView */
         readonly LegView: {
+            readonly end_reason: string | null;
+            readonly ended_at: string | null;
             readonly first_segment_at: string | null;
             readonly number: number;
             readonly source_id: string | null;

@@ -343,6 +343,10 @@ class HistoriesWithInputSwitches(Histories):
                 for n in range(900_000, 900_003):
                     self.world.store.put(bucket.report_key(agent.session_id, agent.attempt, n), b"no report")
 
+    @happens(takes_s=st.sampled_from((0.0, 0.0, 1.0, 4.0, 12.0)), twice=st.booleans())
+    def reports_are_slow_or_come_twice(self, takes_s: float, twice: bool) -> None:
+        self.world.mail_takes_s, self.world.mail_comes_twice = takes_s, twice
+
 
 # A history is long: fewer of them than of other examples, and with HYPOTHESIS_PROFILE=thorough more time.
 Histories.TestCase.settings = settings(max_examples=settings().max_examples // 4)

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from orchestrator.core.model import Cause, Event, EventType, Phase, SourceStatus
+from orchestrator.core.model import Cause, Event, EventType, Phase, Shown, SourceStatus
 from tests.orchestrator.simulated.agent import Agent, Fault
 from tests.orchestrator.simulated.world import World
 from transcoder import bucket
@@ -137,6 +137,44 @@ def test_what_happened_without_an_orchestrator_is_told_late_and_once() -> None:
         assert inbox(world) == []
 
 
+@pytest.mark.parametrize("fault", [Fault.REFUSES, Fault.UNREACHABLE, Fault.ENDS, Fault.FROZEN, Fault.GARBAGE])
+def test_without_the_control_plane_viewers_go_on_and_nothing_is_switched_again_afterwards(fault: Fault) -> None:
+    with World("a", "b", switches=True) as world:
+        session_id = world.live()
+        world.pass_s(20.0)
+        world.stop_orchestrator()
+        world.tables.refusing = True
+        world.sources["a"].fault = fault
+        world.until(lambda: world.playing(session_id) == "b", 6.0)
+        world.pass_s(60.0)
+        assert world.playing(session_id) == "b"
+        world.tables.refusing = False
+        world.start_orchestrator()
+        world.until(lambda: switches(world, session_id), 5.0)
+        world.pass_s(20.0)
+        (told,) = switches(world, session_id)
+        assert told.fields["late"] is True
+        assert told.causes.reason is not None
+        stalled = fault is Fault.FROZEN
+        assert (world.row("a").failure_count, world.row("a").stall_count) == (not stalled, stalled)
+        assert world.attempts(session_id) == [1]
+        assert world.playing(session_id) == "b"
+
+
+def test_ffmpeg_crashes_twice_and_nobody_is_blamed() -> None:
+    with World("a", "b", switches=True) as world:
+        session_id = world.live()
+        world.pass_s(20.0)
+        world.sources["a"].fault = Fault.CRASHES_FFMPEG
+        world.until(lambda: world.playing(session_id) == "b", 6.0)
+        world.pass_s(5.0)
+        assert world.session(session_id).phase is Phase.LIVE
+        (row,) = world.run(world.tables.sessions.attempts(session_id))
+        assert row.legs is not None
+        assert [each.input for each in row.legs] == [world.row("a").id, world.row("a").id, world.row("b").id]
+        assert world.row("a").status is SourceStatus.HEALTHY
+
+
 def test_a_crash_between_commit_and_deletion_blames_nobody_twice() -> None:
     with World("a", "b", switches=True) as world:
         session_id = world.live()
@@ -157,15 +195,18 @@ def test_a_crash_between_commit_and_deletion_blames_nobody_twice() -> None:
         assert len(switches(world, session_id)) == 1
 
 
-def test_an_attempt_that_waits_for_an_input_is_not_taken_for_silent() -> None:
-    with World("a", "b", switches=True) as world:
+def test_an_attempt_that_has_no_input_left_gives_way_to_the_slate_until_a_source_works() -> None:
+    with World("a", "b", switches=True, slates=True) as world:
         session_id = world.live()
         world.pass_s(20.0)
         world.sources["a"].fault = world.sources["b"].fault = Fault.ENDS
+        world.until(lambda: EventType.STREAM_UNAVAILABLE in world.told(session_id), 8.0)
+        assert [world.row(name).failure_count for name in "ab"] == [1, 1]
+        world.until(lambda: world.session(session_id).shown is Shown.SLATE, 8.0)
         world.pass_s(60.0)
         world.sources["b"].fault = world.sources["a"].fault = None
         world.until(lambda: world.playing(session_id) in ("a", "b"), 30.0)
-        assert all(each.attempt == 1 for each in world.agents if each.session_id == session_id)
+        world.until(lambda: world.session(session_id).phase is Phase.LIVE, 5.0)
 
 
 def test_an_agent_that_reports_nothing_is_replaced_when_it_falls_silent() -> None:

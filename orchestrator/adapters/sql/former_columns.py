@@ -177,6 +177,7 @@ _WORDS = {
     "container refused": "container_refused",
     "container is gone": "container_gone",
     "container unhealthy": "container_unhealthy",
+    "agent distrusted": "agent_distrusted",
     "no segment within the start budget": "no_segment",
     "playlist is gone": "playlist_gone",
     "playlist stalled": "playlist_stalled",

@@ -70,6 +70,7 @@ class Attempt(Struct, frozen=True):
     addresses: dict[str, str] = {}  # of the granted sources (`Source.address`), as the attempt was told them
     reports_read: int = 0  # the number of the last report that was recorded
     heard_at: float | None = None  # when the newest of them was posted
+    waits: bool = False  # it has reported that it shows nothing, and has no input left that it may open now
     ahead_since: float | None = None  # since when the playlist shows a leg that no report has explained yet
 
     @classmethod

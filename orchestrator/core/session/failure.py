@@ -35,7 +35,7 @@ from orchestrator.core.model import (
     Why,
 )
 from orchestrator.core.session import choice, operator_switch, slate, start_attempt
-from orchestrator.core.session.blame import Failure, diagnose, publishes
+from orchestrator.core.session.blame import Failure, diagnose, failed_inputs, publishes
 from orchestrator.core.session.next_look import next_look
 from orchestrator.core.session.situation import Situation
 from orchestrator.core.source.hold_off import failures_in_a_row
@@ -52,7 +52,9 @@ def swap_failed(state: Live, situation: Situation) -> Decision | None:
     successor, session, policy = state.successor, situation.session, situation.policy
     if successor is None or not publishes(state.attempt, situation):
         return None
-    failure = diagnose(successor, situation) or _failed_unlisted(state, successor)
+    failure = diagnose(successor, situation)
+    reported = _failed_unlisted(state, successor) if failure is None else None
+    failure = failure or reported
     if failure is None:
         return None
     failback = successor.leg.why.cause is Cause.FAILBACK
@@ -62,7 +64,9 @@ def swap_failed(state: Live, situation: Situation) -> Decision | None:
     back = replace(session, state=Live(state.attempt, backoff=backoff), retries=session.retries + 1)
     if failure.is_refusal:
         back = _with_refusal(back, successor, situation)
-    records = (*_records_of(failure, successor, situation), *operator_switch.failed(successor.leg, failure.why))
+    records: tuple[Record, ...] = (AttemptEnded(successor.number, None, failure.why),)
+    if reported is None:  # else its report has told the rest
+        records = (*_records_of(failure, successor, situation), *operator_switch.failed(successor.leg, failure.why))
     return Decision(session=back, records=records, wake_at=next_look(replace(situation, session=back)))
 
 
@@ -185,19 +189,6 @@ def source_failed(leg: Leg, failure: Failure, situation: Situation, at: float | 
     now = situation.now if at is None else at
     in_a_row = 1 if source is None else failures_in_a_row(source, leg, now, situation.policy)
     return (SourceFailed(leg.input, failure.why, stalled=failure.is_stall, in_a_row=in_a_row, at=at),)
-
-
-def failed_inputs(attempt: Attempt | None) -> tuple[str, ...]:
-    """The sources that the attempt has left because they failed, since the last one that still plays."""
-    failed: list[str] = []
-    for leg in reversed(attempt.legs if attempt else ()):
-        if leg.ended is None and leg.live_at is not None:
-            break
-        if leg.ended is not None and Failure(leg.ended).blames_source:
-            failed.append(leg.input)
-        if leg.live_at is not None:
-            break
-    return unique(*reversed(failed))
 
 
 def _failed_unlisted(state: Live, successor: Attempt) -> Failure | None:

@@ -34,7 +34,7 @@ def granted(situation: Situation, first: Source, tried: tuple[str, ...] = ()) ->
         if each.id != first.id and each.id not in seen.limited
     ]
     playing = session.state.attempt.leg.input if isinstance(session.state, Live) else None
-    reserves = [each for each in usable if each.id == playing]
+    reserves = [each for each in usable if each.id == playing and each.id not in tried]
     spent = (*tried, *(each.id for each in reserves))
     while len(reserves) < RESERVES and (source := choice.after_failure(usable, spent, now, policy)) is not None:
         reserves.append(source)

@@ -117,7 +117,9 @@ class _Reading:
                 self._lists(happening, at)
             case What.ENDED:
                 self._ends(happening, at)
-            case What.WORKING | What.ORDERS | What.SPENT:
+            case What.WORKING:  # it would have reported before what it has opened since
+                self.attempt = replace(self.attempt, waits=self.attempt.has_ended_leg)
+            case What.ORDERS | What.SPENT:
                 pass  # that it was heard is all that counts
             case _:
                 assert_never(happening.what)
@@ -178,4 +180,4 @@ def _followed(attempt: Attempt, leg: Leg, at: float) -> Attempt:
     if last.ended is None:
         attempt = attempt.with_leg(replace(last, ended=leg.why, ended_at=at))
     legs = (*attempt.legs, leg)
-    return replace(attempt, legs=legs if len(legs) <= MOST_LEGS else (legs[0], *legs[2:]))
+    return replace(attempt, legs=legs if len(legs) <= MOST_LEGS else (legs[0], *legs[2:]), waits=False)

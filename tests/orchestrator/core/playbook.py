@@ -247,7 +247,7 @@ class Playbook:
         return self
 
     def connects(self, **seen: Any) -> Playbook:
-        """What is known of the providers' connections: `full`, `awaited`, `handed_on`."""
+        """What is known of the providers' connections: `full`, `awaited`, `handed_on`, `limited`."""
         self.connections = seen
         return self
 

@@ -75,6 +75,7 @@ class Agent:
         self.mute = False  # it posts no reports
         self._outbox = Outbox(self)
         self._failed: set[str] = set()  # inputs that have failed in the incident under way
+        self._crashed: set[str] = set()  # inputs on which FFmpeg has crashed once in it
         self._idle_until: float | None = None  # it has no input to open
         self._listed_since: float | None = None  # of the leg
         self.hung = False
@@ -128,6 +129,7 @@ class Agent:
         now = self.world.now
         if self._idle_until is not None and now >= self._idle_until:
             self._failed.clear()
+            self._crashed.clear()
             self._opens(self.inputs[0])
         if self._idle_until is not None:
             self._outbox.works()
@@ -136,13 +138,16 @@ class Agent:
             self._outbox.works()
         elif now - self._listed_since >= _INCIDENT_S:
             self._failed.clear()
+            self._crashed.clear()
         ending = self._ends_by_its_source()
         if ending is None:
             return self._publishes()
-        self.world.laws.legs.add((self.session_id, self.attempt, ending, self.source.name))
         self._outbox.tells(What.ENDED, ending)
-        self._failed.add(self.input)
+        again = ending is Ending.FFMPEG_CRASHED and self.input not in self._crashed
+        (self._crashed if again else self._failed).add(self.input)
         following = next((each for each in self.inputs if each[0] not in self._failed), None)
+        if again:
+            following = self.input, self.url
         self._idle_until, self._listed_since = (now + 10.0, None) if following is None else (None, None)
         if following is not None:
             self.leg += 1
@@ -158,6 +163,7 @@ class Agent:
         self._started_at = self.world.now
         self._due_at = self.world.now + TICK_S
         self._outbox.tells(What.STARTED)
+        self.world.accounts.switched(self)
 
     def _ends_by_its_source(self) -> Ending | None:
         now = self.world.now
@@ -217,7 +223,8 @@ class Outbox:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._n = 1
-        self._waiting: list[tuple[float, Happening]] = []
+        self._waiting: list[tuple[float, str, Happening]] = []  # each with its time, and the address of its input
+        self._posted: tuple[str, bytes] | None = None  # the last one
         self._told_at = agent.world.now
         self.tells(What.ORDERS, version=1)
         self.tells(What.STARTED)
@@ -227,7 +234,9 @@ class Outbox:
         if not agent.inputs:
             return
         self._told_at = agent.world.now
-        self._waiting.append((agent.world.now, Happening(what, 0.0, agent.leg, agent.input, ending, version=version)))
+        self._waiting.append(
+            (agent.world.now, agent.url, Happening(what, 0.0, agent.leg, agent.input, ending, version=version))
+        )
 
     def works(self) -> None:
         """Nothing is listed at the moment."""
@@ -236,13 +245,19 @@ class Outbox:
 
     def post(self) -> None:
         agent, now = self._agent, self._agent.world.now
-        if not self._waiting:
+        if not self._waiting or now - self._waiting[0][0] < agent.world.mail_takes_s:
             return
-        happenings = tuple(each._replace(age_s=now - at) for at, each in self._waiting[:MOST_HAPPENINGS])
+        told = self._waiting[:MOST_HAPPENINGS]
         key = bucket.report_key(agent.session_id, agent.attempt, self._n)
+        document = render(Report(self._n, tuple(each._replace(age_s=now - at) for at, _, each in told)))
         try:
-            agent.world.store.put(key, render(Report(self._n, happenings)))
+            agent.world.store.put(key, document)
+            if self._posted is not None and agent.world.mail_comes_twice:
+                agent.world.store.put(*self._posted)
         except StoreUnavailable:
             return
+        self._posted = key, document
+        failed = [(each.input, url) for _, url, each in told if each.ending is not None and each.ending.blames_source]
+        agent.world.laws.reported(agent.session_id, agent.attempt, self._n, failed)
         self._n += 1
         del self._waiting[:MOST_HAPPENINGS]

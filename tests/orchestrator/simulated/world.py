@@ -55,7 +55,9 @@ class World:
         self, *names: str, slates: bool = False, switches: bool = False, behind: Mapping[str, tuple[str, ...]] | None = None
     ) -> None:
         self.loop = SimulatedLoop()
-        self.laws = Laws(lambda: self.now)
+        self.laws = Laws(lambda: self.now, lambda: {each.id: each.url for each in self.tables.catalogue._sources.values()})
+        self.mail_takes_s = 0.0  # so long after it happened an agent posts its report
+        self.mail_comes_twice = False  # each report is posted again, after the one that follows it
         self.settings = Settings(origin_url="http://cdn.test/hls", input_switches="on" if switches else "off")
         self.sources = {name: SimulatedSource(name) for name in names}
         self.slate = SimulatedSource(SLATE)  # what a generator in a container does: it works, unless it is told not to

@@ -91,8 +91,8 @@ class LegView(Struct, kw_only=True):
     source_id: str | None
     started_at: str
     first_segment_at: str | None
+    ended_at: str | None  # an input switch has ended it; null: it plays, or has ended with its attempt
     start_reason: str | None
-    ended_at: str | None  # by an input switch; the last leg ends with its attempt
     end_reason: str | None
 
     @classmethod
@@ -102,9 +102,9 @@ class LegView(Struct, kw_only=True):
             source_id=to.source(leg.input),
             started_at=timestamp(leg.started_at),
             first_segment_at=optional_timestamp(leg.live_at),
-            start_reason=to.reason(leg.why.text, leg.why.cause),
             ended_at=optional_timestamp(leg.ended_at),
-            end_reason=to.reason(leg.ended.text, leg.ended.cause) if leg.ended else None,
+            start_reason=to.reason(leg.why.text, leg.why.cause),
+            end_reason=None if leg.ended is None else to.reason(leg.ended.text, leg.ended.cause),
         )
 
 
@@ -169,8 +169,8 @@ ATTEMPT = AttemptView(
             source_id="x-9m2k4q7t",
             started_at="2025-06-01T21:04:09.901Z",
             first_segment_at="2025-06-01T21:04:10.113Z",
-            start_reason="requested",
             ended_at=None,
+            start_reason="requested",
             end_reason=None,
         )
     ],

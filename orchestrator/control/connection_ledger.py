@@ -80,7 +80,8 @@ class ConnectionLedger:
         providers = {each.id: each.provider_id for each in sources}
         numbers = {each.number for each in current}
         for attempt in current:
-            provider_id = providers.get(attempt.source_id)
+            # Of its first input: what it switches to by itself is granted to it only where the provider has no limit.
+            provider_id = providers.get(attempt.legs[0].input)
             if provider_id is not None:
                 known.setdefault(attempt.number, provider_id)
         running = {each.attempt for each in containers if each.state in HOLDING}
@@ -144,6 +145,14 @@ class ConnectionLedger:
             if (limit := self._limit(source)) is not None
             and self._own(session_id, source)
             and self._attempts_on(source) + 1 > limit
+        )
+
+    def limited(self, sources: Iterable[Source]) -> frozenset[str]:
+        """Those whose provider limits its connections, or is not known."""
+        return frozenset(
+            each.id
+            for each in sources
+            if each.provider_id is not None and (each.provider_id not in self._providers or self._limit(each) is not None)
         )
 
     def awaited(self, session_id: str) -> dict[str, str]:

@@ -110,6 +110,7 @@ class Observer:
             full=self._ledger.full(session_id, seen.sources),
             awaited=self._ledger.awaited(session_id),
             handed_on=self._ledger.handed_on(session_id, seen.sources),
+            limited=self._ledger.limited(seen.sources),
             mail=self._inbox.mail(session_id),
             distrusted=self._inbox.distrusted(session_id),
             input_switches=self._input_switches.allowed,

@@ -234,15 +234,16 @@ class Supervisor:
         themselves."""
         attempt = session.attempt
         self._poller.may_switch(session.id, any(each.granted for each in session.attempts))
-        if attempt is None or attempt.live_at is not None:
+        if attempt is None or (attempt.live_at is not None and not attempt.has_ended_leg):
             self._poller.no_longer_wait_for(session.id)
             return
-        awaited = (attempt.number, attempt.leg.number)
+        leg_since = attempt.leg.ended_at or attempt.leg.started_at
+        awaited = (attempt.number, attempt.leg.number + 1 if attempt.has_ended_leg else attempt.leg.number)
         match self._poller.playlist(session.id):
             case Playlist(attempt=listed, leg=leg) if (listed, leg) >= awaited:
                 self._poller.no_longer_wait_for(session.id)
             case Playlist() | Absent() | Unknown():
-                until = attempt.leg.started_at + self._policy.start_budget_s if attempt.granted else inf
+                until = leg_since + self._policy.start_budget_s if attempt.granted else inf
                 self._poller.wait_for(session.id, *awaited, until=until)
 
     def _wake_at(self, session_id: str, work: SessionWork, at: float | None) -> None:

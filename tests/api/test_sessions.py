@@ -214,6 +214,7 @@ async def test_attempts_and_logs_tell_what_happened(
     (leg,) = attempt["legs"]
     assert leg["number"] == 1 and leg["start_reason"] == attempt["start_reason"]
     assert leg["source_id"] == attempt["source_id"]
+    assert leg["ended_at"] is None and leg["end_reason"] is None
     # A leg's times are those of the decision, an attempt's those of the commit: the same but for milliseconds
     for name in ("started_at", "first_segment_at"):
         apart = datetime.fromisoformat(leg[name]) - datetime.fromisoformat(attempt[name])

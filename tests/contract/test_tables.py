@@ -30,9 +30,12 @@ from orchestrator.core.model import (
     EventType,
     Happened,
     Leg,
+    LegsChanged,
     Live,
     Media,
     Phase,
+    Record,
+    ReportRead,
     Session,
     Source,
     SourceFailed,
@@ -774,6 +777,33 @@ async def test_the_history_knows_legs(tables: Tables) -> None:
     await tables.sessions.commit(before, plays, 11.0)
     await record(tables, session.id, [AttemptLive(1, a.id)], 12.0)  # nothing is known of its legs there
     assert [row.legs for row in await tables.sessions.attempts(session.id)] == [live.legs]
+
+
+async def test_an_input_switch_changes_the_legs_and_what_the_channel_plays(tables: Tables) -> None:
+    channel, (a, b) = await a_channel(tables)
+    session = await a_session(tables, channel.id)
+    attempt = replace(Attempt.on(1, a.id, 10.0, 11.0), granted=(a.id, b.id))
+    records: tuple[Record, ...] = (AttemptStarted(1, a.id, why("requested")), AttemptLive(1, a.id))
+    live = replace(session, state=Live(attempt), last_attempt=1)
+    await tables.sessions.commit(session, Decision(session=live, records=records), 11.0)
+    ended = why("source ended", of_end=True)
+    switched = replace(attempt.switched(ended, 20.0, Leg(2, b.id, ended, 20.0)).listed(21.0), reports_read=3)
+    after = replace(live, version=1, state=Live(switched))
+    records = (
+        LegsChanged(1, switched.legs),
+        SourceFailed(a.id, ended, in_a_row=1, at=20.0),
+        AttemptLive(1, b.id),
+        ReportRead(1, 3),
+    )
+    await tables.sessions.commit(replace(live, version=1), Decision(session=after, records=records), 30.0)
+    (row,) = await tables.sessions.attempts(session.id)
+    assert row.legs == switched.legs
+    assert (row.source_id, row.first_segment_at, row.ended_at) == (a.id, 11.0, None), "the attempt is the same"
+    assert (await tables.catalogue.channel(channel.id)).active_source_id == b.id
+    failed, playing = await tables.catalogue.source(a.id), await tables.catalogue.source(b.id)
+    assert (failed.status, failed.failure_count, failed.last_failed_at) == (SourceStatus.PROBLEMATIC, 1, 20.0)
+    assert playing.status is SourceStatus.HEALTHY
+    assert (await tables.sessions.get(session.id)).session.attempt == switched
 
 
 async def test_records_tell_the_history_of_a_session(tables: Tables) -> None:

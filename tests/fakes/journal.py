@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from msgspec import convert
+from msgspec.structs import replace
 
 from orchestrator.core.model import Event
 from orchestrator.core.presentation.day_history import Delivery, Run
 from orchestrator.core.presentation.journal import JournalEntry
 from orchestrator.errors import DatabaseUnavailable
+from orchestrator.ports import AttemptRow
 
 if TYPE_CHECKING:
     from tests.fakes.tables import FakeSessions
@@ -44,7 +46,7 @@ class FakeJournal:
                 ended_at=session.ended_at,
                 unavailable_since=session.unavailable_since,
                 runs=tuple(
-                    convert(row, Run, from_attributes=True)
+                    convert(_with_switches(row), Run, from_attributes=True)
                     for (session_id, _), row in kept._attempts.items()
                     if session_id == session.id and (row.ended_at is None or row.ended_at > since)
                 ),
@@ -64,3 +66,8 @@ class FakeJournal:
             for cursor, event in enumerate(kept._journal, start=1)
             if event.session_id in kept._rows
         )
+
+
+def _with_switches(row: AttemptRow) -> AttemptRow:
+    """Its legs where it has switched inputs."""
+    return replace(row, legs=row.legs if row.legs and len(row.legs) > 1 else ())

@@ -40,9 +40,11 @@ happens = happening(seconds)
 class Accounting(History):
     """Three viewers on three channels, whose sources are of two providers, and one of nobody."""
 
+    switches = False
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = World(switches=self.switches)
         self.world.settings = replaced(self.world.settings, reprobe_interval_s=10.0)
         self.world.__enter__()
         self.channels: list[Channel] = []
@@ -245,5 +247,16 @@ class Accounting(History):
         return [agent for agent in self.world.agents if agent.container_state is ContainerState.RUNNING]
 
 
+class AccountingWithInputSwitches(Accounting):
+    """Attempts go on with another source by themselves. A provider's limit and a source's provider stay: what is granted is not
+    taken back before its attempt ends."""
+
+    switches = True
+    limit_changes = None  # type: ignore[assignment]
+    operator_moves_source_to_another_account = None  # type: ignore[assignment]
+
+
 Accounting.TestCase.settings = settings(max_examples=settings().max_examples // 4)
 TestAccounting = pytest.mark.timeout(1800)(Accounting.TestCase)
+AccountingWithInputSwitches.TestCase.settings = Accounting.TestCase.settings
+TestAccountingWithInputSwitches = pytest.mark.timeout(1800)(AccountingWithInputSwitches.TestCase)

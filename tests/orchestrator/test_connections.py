@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.control.connection_ledger import ConnectionLedger
-from orchestrator.core.model import Attempt, Container, ContainerState, Provider, Source
+from orchestrator.core.model import Attempt, Cause, Container, ContainerState, Leg, Provider, Source, Why
 
 ONE_LEFT = "provider Acme: its only connection is in use"
 
@@ -155,3 +155,29 @@ def test_who_waits_is_woken_by_a_container_that_goes_a_probe_that_ends_or_a_limi
     ledger.set(3)
     assert ledger.woken_sessions == ["t"] * 3
     assert ledger.awaited("t") == {}
+
+
+def test_an_attempt_that_has_switched_inputs_holds_the_connection_of_its_first_one() -> None:
+    other = source("c", "q")
+    ledger = Ledger(1)
+    ledger.limit([Provider(id="p", name="Acme", max_connections=1), Provider(id="q", name="Other")])
+    ledger.take("s", 1, A)
+    switched = Attempt.on(1, "a", 0.0).switched(Why(Cause.SOURCE_ENDED), 5.0, Leg(2, "c", Why(Cause.SOURCE_ENDED), 5.0))
+    ledger.observed("s", [runs(1)], [switched], [A, B, other])
+    assert (ledger.in_use("p"), ledger.in_use("q")) == (1, 0)
+    assert ledger.full("t", [A, B, other]) == {"a": ONE_LEFT, "b": ONE_LEFT}
+
+
+def test_nor_does_it_take_one_where_its_first_input_has_no_provider() -> None:
+    """As a new orchestrator sees it, which has not started it."""
+    ledger = Ledger(1)
+    switched = Attempt.on(1, "free", 0.0).switched(Why(Cause.SOURCE_ENDED), 5.0, Leg(2, "a", Why(Cause.SOURCE_ENDED), 5.0))
+    ledger.observed("s", [runs(1)], [switched], [A, FREE])
+    assert ledger.in_use("p") == 0
+
+
+def test_sources_whose_provider_has_a_limit_or_is_not_known_are_limited() -> None:
+    ledger = Ledger(1)
+    assert ledger.limited([A, FREE, source("x", "not known yet")]) == {"a", "x"}
+    ledger.set(None)
+    assert ledger.limited([A, FREE]) == frozenset()

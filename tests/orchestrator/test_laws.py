@@ -6,6 +6,8 @@ asked here besides: that a world that is healed and left alone comes to rest in 
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -14,10 +16,12 @@ from msgspec.structs import replace
 
 from orchestrator.core.model import ContainerState, Desired, EndReason, Failback, Phase, SourceStatus
 from orchestrator.core.session.operator_switch import NEXT, SAME
+from orchestrator.errors import StoreUnavailable
 from orchestrator.ports import NewSource
 from tests.orchestrator.simulated.agent import Agent, Fault
 from tests.orchestrator.simulated.history import History, happening
 from tests.orchestrator.simulated.world import World
+from transcoder import bucket
 
 OWN = ("a", "b", "c")
 BEHIND = {"sport": ("d",), "music": ("e",)}
@@ -35,11 +39,14 @@ happens = happening(seconds)
 
 
 class Histories(History):
-    """One session on a channel of three sources, with two failover channels of one source each."""
+    """One session on a channel of three sources, with two failover channels of one source each. `switches`: its attempts go on
+    with another source by themselves."""
+
+    switches = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(*OWN, behind=BEHIND)
+        self.world = World(*OWN, behind=BEHIND, switches=self.switches)
         self.world.__enter__()
         self.happened: list[float] = []
         self.healed: set[str] = set()
@@ -321,6 +328,28 @@ class Histories(History):
         return [agent for agent in self.world.agents if agent.runs]
 
 
+class HistoriesWithInputSwitches(Histories):
+    switches = True
+
+    @happens(mute=st.booleans())
+    def agent_reports_or_does_not(self, mute: bool) -> None:
+        for agent in self._current():
+            agent.mute = mute
+
+    @happens()
+    def agent_posts_what_is_no_report(self) -> None:
+        for agent in self._current():
+            with contextlib.suppress(StoreUnavailable):
+                for n in range(900_000, 900_003):
+                    self.world.store.put(bucket.report_key(agent.session_id, agent.attempt, n), b"no report")
+
+    @happens(takes_s=st.sampled_from((0.0, 0.0, 1.0, 4.0, 12.0)), twice=st.booleans())
+    def reports_are_slow_or_come_twice(self, takes_s: float, twice: bool) -> None:
+        self.world.mail_takes_s, self.world.mail_comes_twice = takes_s, twice
+
+
 # A history is long: fewer of them than of other examples, and with HYPOTHESIS_PROFILE=thorough more time.
 Histories.TestCase.settings = settings(max_examples=settings().max_examples // 4)
 TestHistories = pytest.mark.timeout(1800)(Histories.TestCase)
+HistoriesWithInputSwitches.TestCase.settings = Histories.TestCase.settings
+TestHistoriesWithInputSwitches = pytest.mark.timeout(1800)(HistoriesWithInputSwitches.TestCase)

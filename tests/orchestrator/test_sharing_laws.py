@@ -35,9 +35,11 @@ happens = happening(seconds)
 class Audience(History):
     """Three viewers of one channel, most of the time with one session for all."""
 
+    switches = False
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(*NAMES)
+        self.world = World(*NAMES, switches=self.switches)
         self.world.__enter__()
         self.world.api_runs = True
         self.granted: dict[str, str] = {}  # by viewer: the session, until it is left
@@ -186,5 +188,13 @@ class Audience(History):
         world.watchers.add((session_id, viewer))
 
 
+class AudienceWithInputSwitches(Audience):
+    """Attempts go on with another source by themselves."""
+
+    switches = True
+
+
 Audience.TestCase.settings = settings(max_examples=settings().max_examples // 10)
 TestAudience = pytest.mark.timeout(1800)(Audience.TestCase)
+AudienceWithInputSwitches.TestCase.settings = Audience.TestCase.settings
+TestAudienceWithInputSwitches = pytest.mark.timeout(1800)(AudienceWithInputSwitches.TestCase)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from enum import StrEnum
+from itertools import chain
 from math import ceil
 from typing import assert_never
 
 from msgspec import Struct
 
-from orchestrator.core.model import NO_FAILURE, PLANNED, SLATE, Cause, Event, EventType, Source, SourceStatus
+from orchestrator.core.model import NO_FAILURE, PLANNED, SLATE, Cause, Event, EventType, Leg, Source, SourceStatus
+from orchestrator.core.presentation.event_payload import happened_at
 
 QUARTER_S = 900
 QUARTERS = 96  # a day
@@ -41,6 +43,7 @@ class Run(Struct, frozen=True, kw_only=True):
     first_segment_at: float | None = None
     ended_at: float | None = None
     end_cause: Cause | None = None
+    legs: tuple[Leg, ...] = ()  # of an attempt that has switched inputs
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
@@ -82,7 +85,7 @@ def quarters(
     for each in deliveries:
         end = now if each.ended_at is None else each.ended_at
         strip.span(each.created_at, end, State.UNKNOWN)
-        for run in each.runs:
+        for run in chain.from_iterable(map(_by_leg, each.runs)):
             ended = end if run.ended_at is None else run.ended_at
             if run.first_segment_at is not None:
                 strip.span(run.first_segment_at, ended, _shown(run.source_id, first, known))
@@ -90,6 +93,22 @@ def quarters(
                 strip.failures[strip.index(run.ended_at)] += 1
         _tell(strip, each, since, end)
     return strip.quarters()
+
+
+def _by_leg(run: Run) -> tuple[Run, ...]:
+    """An attempt that has switched inputs as one run for each leg. The last one ends with its attempt, if not before."""
+    if not run.legs:
+        return (run,)
+    return tuple(
+        Run(
+            source_id=leg.input,
+            started_at=leg.started_at,
+            first_segment_at=leg.live_at,
+            ended_at=run.ended_at if leg.ended_at is None else leg.ended_at,
+            end_cause=run.end_cause if leg.ended is None else leg.ended.cause,
+        )
+        for leg in run.legs
+    )
 
 
 class _Strip:
@@ -131,9 +150,10 @@ def _tell(strip: _Strip, each: Delivery, since: float, end: float) -> None:
     for event in each.events:
         match event.type:
             case EventType.STREAM_SWITCH:
-                strip.swaps[strip.index(event.at)] += 1
+                at = happened_at(event)
+                strip.swaps[strip.index(at)] += 1
                 if event.causes.reason not in PLANNED:
-                    strip.span(event.at, event.at, State.LOWER)
+                    strip.span(at, at, State.LOWER)
             case EventType.STREAM_UNAVAILABLE:
                 down = (event.at, State.SLATE if event.fields.get("slate") else State.UNAVAILABLE)
             case EventType.STREAM_RECOVERED:

@@ -22,15 +22,21 @@ def timestamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def happened_at(event: Event) -> float:
+    """When it happened (unix seconds). One that was told late has the field `at`; any other happened when it was written."""
+    at = event.fields.get("at")
+    return float(at) if isinstance(at, int | float) else event.at
+
+
 def document(event: Event, origin_url: str) -> dict[str, object]:
     """`id`, `type`, `at`, `session_id`, `playlist_url` and the event's own fields."""
     return {
         "id": event.id,
         "type": event.type.value,
-        "at": timestamp(event.at),
+        "at": timestamp(happened_at(event)),
         "session_id": event.session_id,
         "playlist_url": playlist_url(origin_url, event.session_id),
-        **event.fields,
+        **{name: value for name, value in event.fields.items() if name != "at"},
     }
 
 

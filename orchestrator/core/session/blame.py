@@ -132,13 +132,33 @@ def diagnose(attempt: Attempt, situation: Situation) -> Failure | None:
         return failure
     if attempt.number in seen.distrusted:
         return Failure(Why(Cause.AGENT_DISTRUSTED))
-    if attempt.waits and attempt.leg.ended is not None:  # all that it may open has failed: others may work, or the slate is due
+    if attempt.leg.ended is not None and _has_no_input_left(attempt):  # other sources may work, or the slate is due
         return Failure(Why(attempt.leg.ended.cause))
     patience = patience_with(attempt, situation)
     if patience is None or isinstance(seen.playlist, Unknown):
         return None
     looked_at = min(situation.now, seen.playlist.at)
     return Failure(Why(patience.cause)) if looked_at > patience.until else None
+
+
+def failed_inputs(attempt: Attempt | None) -> tuple[str, ...]:
+    """The sources that the attempt has left because they failed, since the last one that still plays."""
+    failed: list[str] = []
+    for leg in reversed(attempt.legs if attempt else ()):
+        if leg.ended is None and leg.live_at is not None:
+            break
+        if leg.ended is not None and Failure(leg.ended).blames_source:
+            failed.append(leg.input)
+        if leg.live_at is not None:
+            break
+    return tuple(dict.fromkeys(reversed(failed)))
+
+
+def _has_no_input_left(attempt: Attempt) -> bool:
+    """Its leg is over, and it opens nothing now: it says so, or all that it was granted has failed."""
+    if not attempt.granted or not attempt.has_ended_leg:
+        return False
+    return attempt.waits or set(attempt.granted) <= set(failed_inputs(attempt))
 
 
 def publishes(attempt: Attempt, situation: Situation) -> bool:

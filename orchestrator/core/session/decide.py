@@ -7,11 +7,12 @@ returns a decision wins. After that everything is observed again, so each rule m
 the next steps.
 
 Nothing is concluded from `Unknown` (law 3). While the engine does not answer, only the rules in `_WITHOUT_ENGINE` are called:
-they read the playlist alone and start nothing.
+they read the playlist and the attempts' reports alone, and start nothing.
 
     a swap without a failure                  planned_swap, operator_switch
     an attempt fails                          failure (marks the source), blame (tells whether it was the source)
     an attempt lists its first segment        first_segment
+    an attempt has switched inputs            input_switch, mail (what its reports say), grants (what it may play)
     nothing works                             retry, slate
     the session starts, or ends               requested, ends
 """

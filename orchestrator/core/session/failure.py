@@ -35,7 +35,7 @@ from orchestrator.core.model import (
     Why,
 )
 from orchestrator.core.session import choice, operator_switch, slate, start_attempt
-from orchestrator.core.session.blame import Failure, diagnose, publishes
+from orchestrator.core.session.blame import Failure, diagnose, failed_inputs, publishes
 from orchestrator.core.session.next_look import next_look
 from orchestrator.core.session.situation import Situation
 from orchestrator.core.source.hold_off import failures_in_a_row
@@ -189,19 +189,6 @@ def source_failed(leg: Leg, failure: Failure, situation: Situation, at: float | 
     now = situation.now if at is None else at
     in_a_row = 1 if source is None else failures_in_a_row(source, leg, now, situation.policy)
     return (SourceFailed(leg.input, failure.why, stalled=failure.is_stall, in_a_row=in_a_row, at=at),)
-
-
-def failed_inputs(attempt: Attempt | None) -> tuple[str, ...]:
-    """The sources that the attempt has left because they failed, since the last one that still plays."""
-    failed: list[str] = []
-    for leg in reversed(attempt.legs if attempt else ()):
-        if leg.ended is None and leg.live_at is not None:
-            break
-        if leg.ended is not None and Failure(leg.ended).blames_source:
-            failed.append(leg.input)
-        if leg.live_at is not None:
-            break
-    return unique(*reversed(failed))
 
 
 def _failed_unlisted(state: Live, successor: Attempt) -> Failure | None:

@@ -62,7 +62,7 @@ def goes_live(state: Starting | Live | Switching | Unavailable, situation: Situa
     asked_for = first.input if first.why.cause is Cause.OPERATOR else None
     live = replace(
         session,
-        state=Live(attempt.listed(situation.now, leg.number)),
+        state=Live(attempt if leg.live_at is not None else attempt.listed(situation.now, leg.number)),
         chosen=source_id if source_id in (asked_for, session.chosen) else None,
         refused=tuple(each for each in session.refused if each != leg.address),
         # The agent that begins the playlist fits it to the keyframes that it sees; what is written holds (law 5).

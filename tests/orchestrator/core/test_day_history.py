@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from orchestrator.core.model import SLATE, Event, EventType, Source, SourceStatus
+from orchestrator.core.model import SLATE, UNKNOWN_INPUT, Event, EventType, Leg, Source, SourceStatus
 from orchestrator.core.presentation.day_history import QUARTER_S, Delivery, Run, State, first_choices, quarters
 from tests.words import causes, why
 
@@ -186,3 +187,49 @@ def test_more_knowledge_never_makes_a_quarter_look_better(known: list[Delivery],
         assert order.index(other.state) >= order.index(one.state)
         assert other.swaps >= one.swaps
         assert other.failures >= one.failures
+
+
+def leg(number: int, source: str, start: float, end: float | None = None, reason: str = "", *, live: bool = True) -> Leg:
+    ended = why(reason) if reason else None
+    return Leg(number, source, why("requested"), start, start if live else None, None, end, ended)
+
+
+def of_legs(*legs: Leg, end: float | None = None, reason: str | None = None) -> Run:
+    """One attempt."""
+    return replace(run(legs[0].input, legs[0].started_at, end, reason), legs=legs)
+
+
+def by_attempts(*legs: Leg, end: float | None = None, reason: str | None = None) -> tuple[Run, ...]:
+    """The same as containers that were swapped."""
+    *firsts, last = legs
+    swapped = [run(each.input, each.started_at, each.ended_at, each.ended.text if each.ended else None) for each in firsts]
+    return (*swapped, run(last.input, last.started_at, end, reason))
+
+
+def test_legs_are_shown_as_swapped_containers_are() -> None:
+    legs = (leg(1, "a", 1.0, 1.5 * Q, "source stalled"), leg(2, "b", 1.5 * Q, 3.2 * Q, "source ended"), leg(3, "a", 3.2 * Q))
+    switches = (switch(1.5 * Q, "source stalled"), switch(3.2 * Q, "source ended"))
+    one, many = delivery(of_legs(*legs), events=switches), delivery(*by_attempts(*legs), events=switches)
+    shown = quarters([one], FIRST, KNOWN, 0.0, 6 * Q - 1)
+    assert shown == quarters([many], FIRST, KNOWN, 0.0, 6 * Q - 1)
+    assert "".join(each.state for each in shown) == "gaaagg"
+    assert [each.failures for each in shown] == [0, 1, 0, 1, 0, 0]
+    assert [each.swaps for each in shown] == [0, 1, 0, 1, 0, 0]
+
+
+def test_a_switch_that_is_told_late_is_shown_when_it_was() -> None:
+    late = replace(switch(4.5 * Q, "source stalled"), fields={"reason": "source stalled", "at": 1.5 * Q, "late": True})
+    shown = quarters([delivery(run("a", 1.0), events=(late,))], FIRST, KNOWN, 0.0, 6 * Q - 1)
+    assert [each.swaps for each in shown] == [0, 1, 0, 0, 0, 0]
+    assert "".join(each.state for each in shown) == "gagggg"
+
+
+def test_a_leg_that_nobody_explains_is_not_guessed() -> None:
+    legs = (leg(1, "a", 1.0, 2 * Q, "unknown"), leg(2, UNKNOWN_INPUT, 2 * Q))
+    assert strip(delivery(of_legs(*legs))) == "gg????"
+
+
+def test_an_attempt_that_ends_after_its_last_leg_has_failed_once() -> None:
+    legs = (leg(1, "a", 1.0, Q + 1.0, "source stalled"), leg(2, "b", Q + 1.0, Q + 5.0, "source ended"))
+    shown = quarters([delivery(of_legs(*legs, end=Q + 9.0, reason="source ended"))], FIRST, KNOWN, 0.0, 3 * Q - 1)
+    assert [each.failures for each in shown] == [0, 2, 0]

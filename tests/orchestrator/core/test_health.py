@@ -106,3 +106,29 @@ def test_after_any_history(history: list[health.Happening]) -> None:
             assert then.healthy_at is not None
             assert then.healthy_since <= then.healthy_at
         source = then
+
+
+LATER = 100.0
+
+
+@pytest.mark.parametrize("stalled", [False, True])
+@pytest.mark.parametrize(
+    "newer",
+    [
+        health.Listed(),
+        health.ProbeSucceeded(Media()),
+        health.ProbeFailed(why("unreachable")),
+        health.Failed(why("source ended")),
+    ],
+)
+def test_a_failure_that_is_told_late_is_counted_and_changes_nothing_newer(newer: health.Happening, stalled: bool) -> None:
+    known = health.after(SOURCE, newer, LATER)
+    then = health.after(known, health.Failed(why("source stalled"), stalled, 7, at=LATER - 1.0), LATER + 500.0)
+    counted = replace(known, failure_count=known.failure_count + (not stalled), stall_count=known.stall_count + stalled)
+    assert then == counted
+
+
+def test_a_failure_that_is_told_late_and_is_the_newest_that_is_known_is_dated_by_when_it_was() -> None:
+    known = health.after(SOURCE, health.Listed(), LATER)
+    then = health.after(known, health.Failed(why("source ended"), in_a_row=2, at=LATER), LATER + 500.0)
+    assert (then.status, then.last_failed_at, then.problematic_since, then.failures_in_a_row) == (PROBLEMATIC, LATER, LATER, 2)

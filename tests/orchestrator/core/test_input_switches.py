@@ -263,9 +263,9 @@ def test_a_retry_goes_on_by_itself_beside_the_slate() -> None:
     assert play.of(EventType.STREAM_RECOVERED, decision)["to"] == other
 
 
-def nothing_left(*names: str) -> Playbook:
+def nothing_left() -> Playbook:
     """Two granted sources have failed, and a report says that no other one can be opened now."""
-    play = switching(*names).after(0.3).reports(1, 2, closed(2, "b", Ending.SOURCE_REFUSED))
+    play = switching().after(0.3).reports(1, 2, closed(2, "b", Ending.SOURCE_REFUSED))
     play.then(phase=Phase.SWITCHING)
     play.nothing()  # the next one is opened at once, as a rule
     return play.after(0.2).reports(1, 3, at_work(2, "b"))
@@ -280,11 +280,29 @@ def test_an_attempt_has_nothing_left_to_open_and_another_source_is_there() -> No
 
 
 def test_an_attempt_has_nothing_left_to_open_and_no_source_works() -> None:
-    play = nothing_left("a", "b")
-    play.then(records=[read(1, 3)])
+    play = switching("a", "b").after(0.3).reports(1, 2, closed(2, "b", Ending.SOURCE_REFUSED))
+    play.then(phase=Phase.SWITCHING)
     decision = play.then(stop(1), phase=Phase.UNAVAILABLE)
     assert play.of(EventType.STREAM_UNAVAILABLE, decision)["reason"] == "source refused"
     assert blames([decision]) == []
+
+
+def test_the_only_source_fails_and_the_session_is_unavailable_at_once() -> None:
+    play = live("a").after(1.0).reports(1, 1, closed(1, "a", Ending.SOURCE_ENDED))
+    assert blames([play.look()]) == ["a"]
+    play.then(stop(1), records=None, phase=Phase.UNAVAILABLE)
+    assert play.sources["a"].failure_count == 1
+
+
+def test_a_first_leg_that_listed_while_nobody_looked_keeps_its_time() -> None:
+    play = Playbook(*"ab").switches_inputs().starting().engine_is_silent().after(60.0)
+    play.reports(1, 1, closed(1, "a", Ending.SOURCE_ENDED), opened(2, "b"), has_listed(2, "b"), posted_s_ago=30.0)
+    play.look()
+    play.lists(1, leg=2).reports(1, 2, has_listed(2, "b"), posted_s_ago=29.0)
+    play.then(phase=Phase.LIVE, on=(1, "b"))
+    play.look()
+    assert play.session.attempt is not None
+    assert play.session.attempt.leg.live_at == play.now, "the playlist has said so, and it was first seen now"
 
 
 def test_an_attempt_that_waited_has_opened_another_source_after_all() -> None:

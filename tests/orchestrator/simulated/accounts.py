@@ -93,6 +93,11 @@ class Accounts:
         if source.provider_id is not None:
             self._judge(source.provider_id)
 
+    def switched(self, agent: Agent) -> None:
+        """It has closed what it had, and opened another input."""
+        self._agents = [(each, own) for each, own in self._agents if each is not agent]
+        self.opened(agent)
+
     @contextlib.contextmanager
     def probe(self, provider_id: str | None) -> Iterator[None]:
         if provider_id is None:

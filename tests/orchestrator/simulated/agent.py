@@ -15,6 +15,7 @@ from tests.fakes.object_store import PreconditionFailed
 from transcoder import bucket
 from transcoder.ending import Ending
 from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
+from transcoder.report import MOST_HAPPENINGS, Happening, Report, What, render
 
 if TYPE_CHECKING:
     from tests.orchestrator.simulated.world import World
@@ -23,6 +24,8 @@ TICK_S = 0.25
 SEGMENT_S = 2.0
 MEDIA = Media(video="h264", audio="aac", channels=2, cadence_s=SEGMENT_S)
 _FLAPS_AFTER_S = 3.0
+_INCIDENT_S = 10.0  # a leg that has listed for so long ends it
+_WORKING_S = 5.0
 
 
 class Fault(Enum):
@@ -62,8 +65,19 @@ class Agent:
         self.world = world
         self.session_id = launch.session_id
         self.attempt = launch.attempt
-        self.url: str = job["source"].get("url", "")
+        orders = job.get("orders")
+        self.inputs: list[tuple[str, str]] = (
+            [(each["id"], each["source"]["url"]) for each in orders["inputs"]] if orders else []
+        )
+        self.url: str = self.inputs[0][1] if self.inputs else job["source"].get("url", "")
         self.source = world.source_at(self.url) if self.url else world.slate
+        self.leg = 1
+        self.mute = False  # it posts no reports
+        self._outbox = Outbox(self)
+        self._failed: set[str] = set()  # inputs that have failed in the incident under way
+        self._crashed: set[str] = set()  # inputs on which FFmpeg has crashed once in it
+        self._idle_until: float | None = None  # it has no input to open
+        self._listed_since: float | None = None  # of the leg
         self.hung = False
         self.hidden = False  # the engine does not know of it any more, but it runs
         self.over = False
@@ -94,12 +108,62 @@ class Agent:
             self.over = True
         if not self.runs or self.hung:
             return
-        ending = self._ends_by_its_source() or self._publishes()
+        ending = self._goes_on() if self.inputs else self._ends_by_its_source() or self._publishes()
+        if self.inputs and not self.mute:
+            self._outbox.post()
         if ending is not None:
             self.over = True
             self.world.laws.exits[self.session_id, self.attempt] = (ending, self.source.name)
             if not self.hidden:
                 self.world.runtime.die(self.session_id, self.attempt, ending)
+
+    # --- input switches -----------------------------------------------------------------------------------------------
+
+    @property
+    def input(self) -> str:
+        """The id of what plays, or played last."""
+        return next(each for each, url in self.inputs if url == self.url)
+
+    def _goes_on(self) -> Ending | None:
+        """What the agent does that has orders."""
+        now = self.world.now
+        if self._idle_until is not None and now >= self._idle_until:
+            self._failed.clear()
+            self._crashed.clear()
+            self._opens(self.inputs[0])
+        if self._idle_until is not None:
+            self._outbox.works()
+            return None
+        if self._listed_since is None:
+            self._outbox.works()
+        elif now - self._listed_since >= _INCIDENT_S:
+            self._failed.clear()
+            self._crashed.clear()
+        ending = self._ends_by_its_source()
+        if ending is None:
+            return self._publishes()
+        self._outbox.tells(What.ENDED, ending)
+        again = ending is Ending.FFMPEG_CRASHED and self.input not in self._crashed
+        (self._crashed if again else self._failed).add(self.input)
+        following = next((each for each in self.inputs if each[0] not in self._failed), None)
+        if again:
+            following = self.input, self.url
+        self._idle_until, self._listed_since = (now + 10.0, None) if following is None else (None, None)
+        if following is not None:
+            self.leg += 1
+            self._opens(following)
+        return None
+
+    def _opens(self, one: tuple[str, str]) -> None:
+        if self._idle_until is not None:
+            self.leg += 1
+        self._idle_until = self._media_at = self._listed_since = None
+        self.url = one[1]
+        self.source = self.world.source_at(self.url)
+        self._started_at = self.world.now
+        self._due_at = self.world.now + TICK_S
+        self._outbox.tells(What.STARTED)
+        self.world.accounts.switched(self)
 
     def _ends_by_its_source(self) -> Ending | None:
         now = self.world.now
@@ -139,12 +203,61 @@ class Agent:
             if playlist.last_attempt > self.attempt or playlist.ended:
                 return Ending.FENCED
             starts_at = max(playlist.end_s or 0.0, self.world.now - SEGMENT_S)
-            takes_over = bool(playlist.segments) and playlist.last_attempt != self.attempt
+            takes_over = bool(playlist.segments) and (playlist.last_attempt, playlist.leg) != (self.attempt, self.leg)
             uri = bucket.segment_uri(self.session_id, self.attempt, next(self._numbers))
-            after = playlist.append(ListedSegment(uri, SEGMENT_S, starts_at, takes_over), self._window_s)
+            after = playlist.append(ListedSegment(uri, SEGMENT_S, starts_at, takes_over), self._window_s)._replace(leg=self.leg)
             try:
                 self._known = after, self.world.store.put(key, after.render().encode(), if_match=etag)
             except PreconditionFailed:
                 self._known = None
             else:
+                if self._listed_since is None:
+                    self._listed_since = self.world.now
+                    self._outbox.tells(What.LISTED)
                 return None
+
+
+class Outbox:
+    """The agent's reports: what has happened and was not posted yet, in order."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._n = 1
+        self._waiting: list[tuple[float, str, Happening]] = []  # each with its time, and the address of its input
+        self._posted: tuple[str, bytes] | None = None  # the last one
+        self._told_at = agent.world.now
+        self.tells(What.ORDERS, version=1)
+        self.tells(What.STARTED)
+
+    def tells(self, what: What, ending: Ending | None = None, version: int = 0) -> None:
+        agent = self._agent
+        if not agent.inputs:
+            return
+        self._told_at = agent.world.now
+        self._waiting.append(
+            (agent.world.now, agent.url, Happening(what, 0.0, agent.leg, agent.input, ending, version=version))
+        )
+
+    def works(self) -> None:
+        """Nothing is listed at the moment."""
+        if self._agent.world.now - self._told_at >= _WORKING_S:
+            self.tells(What.WORKING)
+
+    def post(self) -> None:
+        agent, now = self._agent, self._agent.world.now
+        if not self._waiting or now - self._waiting[0][0] < agent.world.mail_takes_s:
+            return
+        told = self._waiting[:MOST_HAPPENINGS]
+        key = bucket.report_key(agent.session_id, agent.attempt, self._n)
+        document = render(Report(self._n, tuple(each._replace(age_s=now - at) for at, _, each in told)))
+        try:
+            agent.world.store.put(key, document)
+            if self._posted is not None and agent.world.mail_comes_twice:
+                agent.world.store.put(*self._posted)
+        except StoreUnavailable:
+            return
+        self._posted = key, document
+        failed = [(each.input, url) for _, url, each in told if each.ending is not None and each.ending.blames_source]
+        agent.world.laws.reported(agent.session_id, agent.attempt, self._n, failed)
+        self._n += 1
+        del self._waiting[:MOST_HAPPENINGS]

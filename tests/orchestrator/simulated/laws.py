@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from orchestrator.core.model import (
     SLATE,
@@ -19,9 +19,12 @@ from orchestrator.core.model import (
     EventType,
     FinishPlaylist,
     Happened,
+    Leg,
+    LegsChanged,
     Observation,
     Phase,
     ProbeSources,
+    ReportRead,
     Session,
     SourceFailed,
     SourceStatus,
@@ -50,8 +53,10 @@ class LawBroken(AssertionError):
 
 
 class Laws:
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], addresses: Callable[[], Mapping[str, str]]) -> None:
+        """`addresses`: of the sources that there are, by id."""
         self._now = now
+        self.addresses = addresses
         self._broken: list[str] = []
         self._decisions: deque[tuple[float, str]] = deque()
         self._open: dict[str, set[int]] = {}
@@ -61,6 +66,8 @@ class Laws:
         self.starts: list[tuple[float, str]] = []  # when each attempt on a source was started, and of which session
         self.slates: list[tuple[float, str]] = []  # the same of the slates
         self.exits: dict[tuple[str, int], tuple[Ending, str]] = {}  # how an agent ended, and on which source
+        self._reported: dict[tuple[str, int], dict[int, list[tuple[str, str]]]] = {}  # by attempt and report: what has failed
+        self._legs: dict[tuple[str, int], dict[int, Leg]] = {}  # by attempt: its history so far
         self._burnt: dict[str, set[str]] = {}  # by session: the sources that have failed in the incident under way
         self._good: dict[str, tuple[float, float]] = {}  # by source: the first and the last probe that succeeded in a row
         self._seen: dict[str, Observation] = {}  # by session: what it was last decided by
@@ -133,10 +140,15 @@ class Laws:
                 case Happened(kind, fields):
                     if SLATE in (fields.get("from"), fields.get("to"), fields.get("source")):
                         self.break_(f"viewers are told of the slate as of a source: {kind} {fields}")
-                case SourceFailed(source_id):
+                case SourceFailed(source_id, at=at):
                     burnt.add(source_id)
                     self._good.pop(source_id, None)
-                    self._blamed(before, source_id, blamed(source_id))
+                    if at is None:
+                        self._blamed(before, source_id, blamed(source_id))
+                case LegsChanged(number, legs):
+                    self._history_grows(before, number, legs)
+                case ReportRead(number, n):
+                    self._reports_are_read(before, decision, number, n)
                 case _:
                     pass
         if after.phase in (Phase.LIVE, Phase.UNAVAILABLE, Phase.ENDED):
@@ -214,7 +226,12 @@ class Laws:
         if before.switch_to is not None and after.switch_to is None and not answered:
             self.break_(f"the wish {before.switch_to!r} was dropped without a word")
         attempt = before.attempt
-        if attempt is None or attempt.live_at is not None or attempt.leg.why.cause not in (Cause.OPERATOR, Cause.ROLLED):
+        if (
+            attempt is None
+            or attempt.leg.ended is not None
+            or attempt.live_at is not None
+            or attempt.leg.why.cause not in (Cause.OPERATOR, Cause.ROLLED)
+        ):
             return
         if any(isinstance(each, AttemptEnded) and each.attempt == attempt.number for each in records) and not refused:
             self.break_(f"nobody was told that {attempt.leg.why.text!r} failed on {attempt.source_id}")
@@ -231,6 +248,37 @@ class Laws:
             self.break_(f"failback to {source_id}, whose probes have succeeded for {last - first:g} s")
         if self._now() - last > max(policy.failback_stable_s, _RECENT_S):
             self.break_(f"failback to {source_id}, whose last probe was {self._now() - last:g} s ago")
+
+    def reported(self, session_id: str, attempt: int, n: int, failed: Iterable[tuple[str, str]]) -> None:
+        """An agent has posted this report: these inputs, each with its address, have failed by their own fault."""
+        self._reported.setdefault((session_id, attempt), {})[n] = list(failed)
+
+    def _history_grows(self, before: Session, attempt: int, legs: tuple[Leg, ...]) -> None:
+        """What is known of a leg stays; legs come in order, and the times of each are in order."""
+        known = self._legs.get((before.id, attempt), {})
+        numbers = [each.number for each in legs]
+        if numbers != sorted(set(numbers)) or numbers[-1] < max(known, default=0):
+            self.break_(f"the legs of attempt {attempt} are not in order: {numbers}")
+        for leg in legs:
+            times = [each for each in (leg.started_at, leg.live_at, leg.ended_at) if each is not None]
+            if times != sorted(times) or times[-1] > self._now():
+                self.break_(f"times of leg {attempt}.{leg.number}: {times}")
+            was = known.get(leg.number)
+            if was is not None and was.ended is not None and was.ended.cause is not Cause.UNKNOWN and was.ended != leg.ended:
+                self.break_(f"leg {attempt}.{leg.number} had ended by {was.ended}, now by {leg.ended}")
+        self._legs[before.id, attempt] = known | {each.number: each for each in legs}
+
+    def _reports_are_read(self, before: Session, decision: Decision, attempt: int, n: int) -> None:
+        """Law 7: each failure that an agent has seen is blamed once, by the decision that reads of it; unless the source was
+        moved or deleted since, so that nothing at its address has failed."""
+        reports = self._reported.get((before.id, attempt), {})
+        told = Counter(each for number in [each for each in reports if each <= n] for each in reports.pop(number))
+        blamed = Counter(each.source_id for each in decision.records if isinstance(each, SourceFailed) and each.at is not None)
+        for (source_id, url), times in told.items():
+            if self.addresses().get(source_id) == url and blamed[source_id] != times:
+                self.break_(f"law 7: {source_id} failed {times} times by report {n} of {attempt}, blamed: {blamed}")
+        if blamed.total() > told.total():
+            self.break_(f"law 7: blamed {blamed} for {told}")
 
     def _blamed(self, before: Session, source_id: str, name: str | None) -> None:
         assert before.attempt is not None
@@ -275,7 +323,7 @@ def concluded_from_unknown(session: Session, seen: Observation, decision: Decisi
     acts = [action for action in decision.actions if not isinstance(action, ProbeSources)]
     refused = decision.session.end_reason is EndReason.NO_HEALTHY_SOURCE
     gave_up = decision.session.phase in (Phase.ENDED, Phase.UNAVAILABLE) and decision.session.phase is not session.phase
-    blamed = any(isinstance(record, SourceFailed) for record in decision.records)
+    blamed = any(isinstance(record, SourceFailed) and record.at is None for record in decision.records)  # else by a report
     wants_to_stop = session.desired is Desired.STOP
     if isinstance(seen.containers, Unknown):
         if acts:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.app.periodic import PeriodicJobs
 from orchestrator.core.model import Container, Decision, Event, Session, Source
 from orchestrator.errors import EngineUnavailable, StoreUnavailable, Temporary
-from orchestrator.ports import Launch, ProbeResult, Stamp
+from orchestrator.ports import Launch, ProbeResult, Stamp, StoredObject
 from tests.fakes.object_store import FakeObjectStore, parsed
 from tests.fakes.runtime import FakeRuntime
 from tests.fakes.tables import FakeCatalogue, FakeSessions
 from tests.orchestrator.simulated.agent import MEDIA, Agent, Fault
+from transcoder import bucket
 from transcoder.publish.media_playlist import MediaPlaylist
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class SimulatedStore(FakeObjectStore):
     def put(self, key: str, data: bytes, content_type: str = "application/octet-stream", *, if_match: str | None = None) -> str:
         before = self.objects_by_key.get(key)
         etag = super().put(key, data, content_type, if_match=if_match)
+        if key.startswith(bucket.INBOX):
+            self.objects_by_key[key] = self.objects_by_key[key]._replace(modified_at=self._world.now)
+            return etag
         was = None if before is None else parsed(before.data)
         self._world.laws.written(key, was, parsed(data))
         return etag
@@ -56,6 +60,14 @@ class SimulatedStore(FakeObjectStore):
         self.reads += 1
         await self._hang()
         return await super().read_playlist(session_id)
+
+    async def reports(self, *, session_id: str = "", after: str = "") -> Sequence[StoredObject]:
+        await self._hang()
+        return await super().reports(session_id=session_id, after=after)
+
+    async def read_report(self, key: str) -> bytes | None:
+        await self._hang()
+        return await super().read_report(key)
 
     async def _hang(self) -> None:
         if self.hanging:

@@ -47,13 +47,18 @@ EPOCH = 1_700_000_000.0
 
 
 class World:
-    """A channel of sources by name; the first is tried first. `slates`: one goes on where none works. `behind`: its failover
+    """A channel of sources by name; the first is tried first. `slates`: one goes on where none works. `switches`:
+    attempts switch inputs by themselves. `behind`: its failover
     channels, by slug, with their sources. Use as a context manager; `pass_s` and `until` let time pass."""
 
-    def __init__(self, *names: str, slates: bool = False, behind: Mapping[str, tuple[str, ...]] | None = None) -> None:
+    def __init__(
+        self, *names: str, slates: bool = False, switches: bool = False, behind: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
         self.loop = SimulatedLoop()
-        self.laws = Laws(lambda: self.now)
-        self.settings = Settings(origin_url="http://cdn.test/hls")
+        self.laws = Laws(lambda: self.now, lambda: {each.id: each.url for each in self.tables.catalogue._sources.values()})
+        self.mail_takes_s = 0.0  # so long after it happened an agent posts its report
+        self.mail_comes_twice = False  # each report is posted again, after the one that follows it
+        self.settings = Settings(origin_url="http://cdn.test/hls", input_switches="on" if switches else "off")
         self.sources = {name: SimulatedSource(name) for name in names}
         self.slate = SimulatedSource(SLATE)  # what a generator in a container does: it works, unless it is told not to
         self._slates = slates

@@ -80,6 +80,7 @@ class SqlJournal:
 def _run(row: Any) -> dict[str, Any]:
     values: dict[str, Any] = row._asdict()
     del values["session_id"]
+    values["legs"] = legs if (legs := values["legs"]) and len(legs) > 1 else ()
     return values
 
 

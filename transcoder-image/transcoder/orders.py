@@ -26,7 +26,7 @@ class PlayRequest(NamedTuple):
 class Orders(NamedTuple):
     """`version`: of the session's row at the commit that decided them. `inputs`: what may be opened, in the order to try.
     `play`: None where what plays is to stay. `end`: the attempt is to end. `unattended_s`: for so long without newer orders
-    inputs may be opened."""
+    inputs may be opened; then the attempt ends with its input."""
 
     version: int
     inputs: tuple[Input, ...]

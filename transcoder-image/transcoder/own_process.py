@@ -1,13 +1,16 @@
-"""The agent's own process: the file that the image's HEALTHCHECK looks at, and how long the process has been running."""
+"""The agent's own process: the file that the image's HEALTHCHECK looks at, how long the process has been running, and who may
+read its memory."""
 
 import os
 import time
 
 HEALTH_VARIABLE = "TRANSCODER_HEALTH_FILE"
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
 
 
 def touch_health_file() -> None:
-    """Called whenever the store has taken a segment: HEALTHCHECK compares the file's age."""
+    """HEALTHCHECK compares the file's age. An attempt with orders calls this from its loop, because it is healthy also while no
+    input works; any other calls it whenever the store has taken a segment."""
     path = os.environ.get(HEALTH_VARIABLE)
     if path:
         try:
@@ -25,3 +28,14 @@ def age_s() -> float:
         return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     except (OSError, AttributeError, ValueError, IndexError):
         return 0.0
+
+
+def forbid_reading() -> None:
+    """FFmpeg parses strangers' media under the same user: it is not to read the agent's memory or environment, in which the job
+    is (PR_SET_DUMPABLE, prctl(2)). To be called after FFmpeg is started, because the import of ctypes takes some ms."""
+    try:
+        from ctypes import CDLL
+
+        CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):  # not Linux
+        pass

@@ -43,6 +43,8 @@ _LOST_SEGMENT = re.compile(r"Failed to open segment|failed too many times, skipp
 # The server has closed a body of unknown length, which is a regular end (2^64-1 is FFmpeg's "unknown").
 _CLOSED = re.compile(r"Stream ends prematurely at \d+, should be 18446744073709551615")
 _UNKNOWN_OPTION = re.compile(r"Unrecognized option '(\w+)'|Option (\w+) not found")
+# The server's status, in the words of HTTP and RTSP.
+_STATUS = re.compile(r"(?:HTTP error|Server returned|method \w+ failed:) (\d{3})\b")
 _WHATEVER = re.compile(r"I/O error|Input/output error")
 
 _NEW_SOUND = re.compile(r"New audio stream")
@@ -75,6 +77,7 @@ class FaultMessages:
         self.unplayable: str | None = None  # why it can never be sent, whatever else comes
         self.is_sizeless = False  # the picture's size was not known in time
         self.is_oddly_named_hls = False  # FFmpeg did not take it for HLS, or refused its segments
+        self.status: int | None = None  # the newest one that the server refused with since media came
         self._faults: list[SourceFault] = []
         self._newest_s = 0.0
         self._faulty_until_s = _NEVER
@@ -89,6 +92,7 @@ class FaultMessages:
         self._newest_s = newest_s
         if newest_s > self._faulty_until_s:
             self._faults.clear()
+            self.status = None
             self.playlists_lost = self.segments_lost = 0
             self._faulty_until_s = _NEVER
 
@@ -114,6 +118,8 @@ class FaultMessages:
         elif _CLOSED.search(text):
             self.closed = True
         elif _REFUSED.search(text):
+            status = _STATUS.search(text)
+            self.status = int(status[1]) if status else self.status
             self._faults.append(SourceFault(Ending.SOURCE_REFUSED, without_servers_words(text)))
         elif _UNREACHABLE.search(text):
             self._faults.append(SourceFault(Ending.SOURCE_UNREACHABLE, without_servers_words(text)))

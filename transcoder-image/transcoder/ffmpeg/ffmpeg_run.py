@@ -36,11 +36,12 @@ class FfmpegRun:
         started_s: float,
         target_duration: TargetDuration,
         follows: bool = False,
+        leg: int = 1,
     ) -> None:
         self.plan = plan
         self.process = process
         self.messages = FfmpegMessages()
-        self.clock = ProgrammeClock(None, started_s)
+        self.clock = ProgrammeClock(None, started_s, leg)
         self.clock.is_slates = input.is_slate
         self.accepted = False  # whether FFmpeg's plan is the one that the session needs
         self.closed: list[Segment] = []  # segments for the publisher to take
@@ -201,7 +202,8 @@ class FfmpegRun:
         # A source without backlog needs a segment's duration to send one, so the first one is cut short. Not where a session
         # begins with a copied picture, because it waits for the second keyframe anyway.
         backlog = self.messages.input.format.startswith("hls") or self.plan.paced
-        nothing_listed = job.attempt == 1 or not self._target_duration.decided
+        first = job.attempt == 1 and self.clock.leg == 1
+        nothing_listed = first or not self._target_duration.decided
         begins = nothing_listed and self.plan.video == "copy" and self.messages.input.streams.video is not None
         return Segmenter(
             segment_s=job.segment_s,

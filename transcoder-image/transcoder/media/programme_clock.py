@@ -31,7 +31,7 @@ _GUESS_S = 0.5  # the error of the guess, beyond the error that the segments of 
 
 
 class ProgrammeClock:
-    """The clock of one attempt.
+    """The clock of one run of FFmpeg; `leg` is the leg of the attempt that it belongs to.
 
     `listed_end_s` is the program date-time at which what is listed ends, None where nothing is; `listed_ahead_s` how far
     that is ahead of when those media could first be had. The end follows the dates given; set both to what the playlist
@@ -40,12 +40,14 @@ class ProgrammeClock:
     pauses as long between the segments of its first burst.
     """
 
-    def __init__(self, listed_end_s: float | None, started_s: float | None = None) -> None:
+    def __init__(self, listed_end_s: float | None, started_s: float | None = None, leg: int = 1) -> None:
+        self.leg = leg
         self.listed_end_s = listed_end_s
         self.listed_ahead_s = 0.0
         self.listed_source_end_s: float | None = None
         self.source_start_s: float | None = None  # the source's own timestamp of media time 0
         self.cadence_s = 0.0
+        self.gap_s = 0.0  # of the programme, skipped before the first segment that it dated; negative: repeated
         self.is_slates = False  # this attempt shows the slate
         self.follows_slate = False  # what is listed ends with another attempt's slate
         self._steady = False  # more has come than the first burst
@@ -69,7 +71,7 @@ class ProgrammeClock:
         source_end_s = None
         if self.source_start_s is not None and self._offset_s is not None and playlist.end_s is not None:
             source_end_s = round((playlist.end_s - self._offset_s + self.source_start_s) % _SOURCE_WRAPS_S, 3)
-        return playlist._replace(ahead_s=round(self.ahead_s, 3), source_end_s=source_end_s, slate=self.is_slates)
+        return playlist._replace(ahead_s=round(self.ahead_s, 3), source_end_s=source_end_s, slate=self.is_slates, leg=self.leg)
 
     def observe(self, now_s: float, newest_s: float) -> None:
         """Media arrived: `newest_s` is the newest media time seen."""
@@ -138,6 +140,7 @@ class ProgrammeClock:
             date_s = start_s + self._had_s()
             if self.listed_end_s is not None:
                 hole_s = self._beyond_s(start_s)
+                self.gap_s = hole_s if self._offset_s is None else self.gap_s
                 date_s = self.listed_end_s + (hole_s if hole_s > duration_s / 2 else 0.0)
             self._offset_s = date_s - start_s
         self.listed_end_s = start_s + self._offset_s + duration_s

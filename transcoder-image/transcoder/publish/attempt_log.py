@@ -18,7 +18,7 @@ class AttemptLog:
     """Timestamped lines; the first and the newest ones are kept when there are too many."""
 
     def __init__(self, limit_bytes: int = _LIMIT_BYTES, redaction: Redaction | None = None) -> None:
-        self._redaction = redaction or Redaction()
+        self.redaction = redaction or Redaction()
         self._head: list[str] = []
         self._tail: deque[str] = deque()
         self._head_left = limit_bytes // 4
@@ -31,7 +31,7 @@ class AttemptLog:
     def __call__(self, text: str, *, news: bool = True) -> None:
         """Writes one line; `news`: it says more than that all is well."""
         self.news += news
-        line = f"{_timestamp(time.time())} {self._redaction(text)}\n"
+        line = f"{_timestamp(time.time())} {self.redaction(text)}\n"
         try:
             sys.stderr.write(line)
             sys.stderr.flush()

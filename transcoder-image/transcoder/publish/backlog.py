@@ -77,6 +77,24 @@ class Backlog:
         """Lets go of everything up to number `n`."""
         self._waiting = [each for each in self._waiting if each.n > n]
 
+    def of_leg(self, leg: int) -> list[WaitingSegment]:
+        """Those of one leg."""
+        return [each for each in self._waiting if each.clock.leg == leg]
+
+    @property
+    def front_leg(self) -> int:
+        """The leg of the oldest; 0: none waits."""
+        return self._waiting[0].clock.leg if self._waiting else 0
+
+    @property
+    def last_leg(self) -> int:
+        """The leg of the newest; 0: none waits."""
+        return self._waiting[-1].clock.leg if self._waiting else 0
+
+    def drop_leg(self, leg: int) -> None:
+        """Lets go of everything of one leg."""
+        self._waiting = [each for each in self._waiting if each.clock.leg != leg]
+
     def drop_timeline(self, clock: ProgrammeClock) -> None:
         """Lets go of everything that stands on the timeline of `clock`."""
         self._waiting = [each for each in self._waiting if each.clock is not clock]

@@ -21,7 +21,7 @@ class Beginning(NamedTuple):
 
 
 def beginning(waiting: Iterable[WaitingSegment], playlist: MediaPlaylist | None, now_s: float) -> Beginning:
-    """Where an attempt that has listed nothing begins.
+    """Where an attempt, or a leg of it, that has listed nothing begins; `waiting`: its segments.
 
     It is the first segment that continues the programme. Where that is in the middle of a group of pictures, it is the segment
     that this group begins with: a moment of the programme is repeated, which is better than pictures that cannot be decoded.
@@ -39,7 +39,7 @@ def beginning(waiting: Iterable[WaitingSegment], playlist: MediaPlaylist | None,
 def as_listed(waiting: WaitingSegment, playlist: MediaPlaylist, session: str, attempt: int) -> ListedSegment:
     """The segment as `playlist` will list it: with its URI, its date, and the discontinuity tag where one belongs."""
     segment = waiting.segment
-    # Where the last listed segment is not our previous one, it is another attempt's, or one of ours was left out between.
+    # Where the last listed segment is not our previous one, it is another attempt's or leg's, or one was left out.
     discontinuity = bool(playlist.segments) and (segment.discontinuity or not _follows(waiting, playlist, session, attempt))
     date_s = waiting.clock.program_date_time(segment.start_s, segment.duration_s)
     return ListedSegment(bucket.segment_uri(session, attempt, waiting.n), segment.duration_s, date_s, discontinuity)
@@ -51,6 +51,6 @@ def is_orphan(waiting: WaitingSegment, playlist: MediaPlaylist, session: str, at
 
 
 def _follows(waiting: WaitingSegment, playlist: MediaPlaylist, session: str, attempt: int) -> bool:
-    """Whether the last listed segment is the attempt's own one before this."""
+    """Whether the last listed segment is the leg's own one before this."""
     last = playlist.segments[-1].uri if playlist.segments else None
-    return last == bucket.segment_uri(session, attempt, waiting.n - 1)
+    return playlist.leg == waiting.clock.leg and last == bucket.segment_uri(session, attempt, waiting.n - 1)

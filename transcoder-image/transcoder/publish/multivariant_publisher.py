@@ -57,6 +57,12 @@ class MultivariantPublisher:
         measured.sound = sound
         measured.has_video, measured.has_sound = self.sending.video is not None, self.sending.audio is not None
 
+    def abandon(self) -> None:
+        """What was begun will not be listed: where nothing is stored, the next input may send something else."""
+        if self._seen is None and self._on_its_way is None:
+            self.sending = None
+            self.forget()
+
     def measure(self, size_bytes: int, duration_s: float, seen: SegmentDescription, target_duration_s: float) -> None:
         """The next segment that is to be listed, and the target duration of the playlist that lists it."""
         self._changed = True

@@ -61,6 +61,8 @@ class Publisher:
         self._any_stored = False
         self.over: tuple[Ending, str] | None = None  # why this attempt may publish no more
         self.listed = 0  # how many segments of ours have been listed
+        self.listed_leg = 0  # the leg of the newest of them; 0: none is listed
+        self.gap_s = 0.0  # of the programme, skipped before that leg; negative: repeated
         self.due_s: float | None = None  # when the player needs more than is listed
 
     @property
@@ -122,6 +124,11 @@ class Publisher:
         if not self.listed:
             self._index.forget()
 
+    def end_leg(self) -> None:
+        """No more segments of the current leg will be offered; those that wait are listed, as far as they can be."""
+        if not self.listed and not self._backlog:
+            self._index.abandon()
+
     def look_again(self) -> None:
         """Has the media playlist read before anything else is written: this process was paused, and may have been fenced."""
         self._stale = True
@@ -175,21 +182,25 @@ class Publisher:
                 assert_never(request)
 
     def _has_begun(self, now_s: float) -> bool:
-        """Whether it is known which segment this attempt begins with; drops those before it."""
-        if self.listed:
-            self._holds_back = False
-            return True
-        first, found = beginning(self._backlog, self._playlist, now_s)
-        if first is not None:
-            self._backlog.drop_up_to(first - 1)
-        self._holds_back = first is not None and not found
-        return found
+        """Whether it is known which segment the leg in front begins with; drops those before it. Segments of a leg that is over
+        and that cannot begin any more give way to the next leg's."""
+        while (front := self._backlog.front) is not None and front.clock.leg != self.listed_leg:
+            leg = front.clock.leg
+            first, found = beginning(self._backlog.of_leg(leg), self._playlist, now_s)
+            if first is not None:
+                self._backlog.drop_up_to(first - 1)
+            self._holds_back = first is not None and not found
+            if found or self._backlog.last_leg == leg or not front.clock.settled(now_s):
+                return found
+            self._backlog.drop_leg(leg)
+        self._holds_back = False
+        return bool(self.listed)
 
     def _posts(self, now_s: float) -> list[Request]:
         """The oldest segments that are not stored."""
         posts: list[Request] = []
         room = _PARALLEL_POSTS - self._schedule.posts_under_way
-        for waiting in self._backlog:
+        for waiting in self._backlog.of_leg(self._backlog.front_leg):
             if waiting.stored or self._schedule.is_under_way(str(waiting.n)):
                 continue
             if len(posts) >= room or (self.listed_end_s is not None and not waiting.clock.settled(now_s)):
@@ -230,11 +241,12 @@ class Publisher:
         """The stored playlist and every stored segment that comes next; None where there is none."""
         assert self._playlist is not None
         playlist = self._playlist
-        for waiting in self._backlog:
+        leg = self._backlog.front_leg
+        for waiting in self._backlog.of_leg(leg):  # of the leg behind it, it is not known yet which segment it begins with
             if not waiting.stored or not waiting.clock.settled(now_s):
                 break
             continues = waiting.continues(playlist) and not is_orphan(waiting, playlist, *self._key)
-            if not continues and (self.listed or playlist is not self._playlist):
+            if not continues and (self.listed_leg == leg or playlist is not self._playlist):
                 self._backlog.drop(waiting)
                 continue
             if not playlist.admits(waiting.segment.duration_s):  # cut for another one, before this playlist was read
@@ -268,9 +280,11 @@ class Publisher:
     def _adopt(self, playlist: MediaPlaylist, etag: str | None, now_s: float) -> None:
         """Goes on from what is stored; segments of this attempt that are listed there no longer wait."""
         ours = {segment.uri for segment in playlist.segments}
-        listed = [waiting.n for waiting in self._backlog if self._uri(waiting.n) in ours]
+        listed = [waiting for waiting in self._backlog if self._uri(waiting.n) in ours]
         if listed:
-            self._backlog.drop_up_to(listed[-1])
+            if (clock := listed[0].clock).leg != self.listed_leg:
+                self.listed_leg, self.gap_s = clock.leg, clock.gap_s
+            self._backlog.drop_up_to(listed[-1].n)
             self.listed += len(listed)
             self.due_s = now_s + playlist.segments[-1].duration_s
         self._playlist, self._etag, self._stale, self._joined = playlist, etag, False, True
@@ -284,11 +298,14 @@ class Publisher:
     def _wrote_main(self, reply: Reply, now_s: float) -> None:
         written, self._on_its_way = self._on_its_way, None
         if isinstance(reply, Stored) and reply.etag and written is not None:
-            first = not self.listed
+            before = self.listed_leg
             self._adopt(written, reply.etag, now_s)
-            if first and self.listed:
+            if self.listed_leg != before:
                 last = written.segments[-1]
-                self._log(f"first listing: {self.listed} segments, up to media sequence {written.last_sequence}, {last.uri}")
+                leg = f" of leg {self.listed_leg}" if before else ""
+                self._log(
+                    f"first listing{leg}: {self.listed} segments, up to media sequence {written.last_sequence}, {last.uri}"
+                )
         else:
             # Another attempt has written, or this one has and the answer was lost: read it, and go on from there.
             self._stale = True

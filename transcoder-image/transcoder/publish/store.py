@@ -7,7 +7,7 @@ import sys
 from typing import NamedTuple
 
 from transcoder import bucket
-from transcoder.job import Job
+from transcoder.job import Job, PostPolicy
 from transcoder.publish.playlist_syntax import LIMIT_BYTES
 from transcoder.publish.store_requests import (
     Conflict,
@@ -53,11 +53,19 @@ class Store:
             case PutIndex(text, etag):
                 return self._put(job.index_playlist.put, text.encode(), bucket.PLAYLIST_HEADERS | _over(etag))
             case PostSegment(n, data):
-                return self._post(n, data)
+                key = bucket.segment_key(job.session, job.attempt, n)
+                return self._post(job.segments, key, bucket.SEGMENT_HEADERS, data)
 
     def put_log(self, document: bytes, timeout_s: float) -> Reply:
         """Uploads the attempt's log."""
         return self._put(self._job.log_put, document, bucket.LOG_HEADERS, timeout_s)
+
+    def post_report(self, n: int, document: bytes, timeout_s: float) -> Reply:
+        """Stores the attempt's report number `n`. Only for a job with orders."""
+        job = self._job
+        assert job.reports is not None
+        key = bucket.report_key(job.session, job.attempt, n)
+        return self._post(job.reports, key, bucket.REPORT_HEADERS, document, timeout_s)
 
     def close(self) -> None:
         """Closes every connection."""
@@ -84,19 +92,17 @@ class Store:
         # 412: the condition does not hold; 409: somebody is writing right now; 404: there is nothing to match.
         return Conflict() if status in (404, 409, 412) else _failure(status, text)
 
-    def _post(self, n: int, data: bytes) -> Reply:
-        upload = self._job.segments
-        key = bucket.segment_key(self._job.session, self._job.attempt, n)
-        fields = {**bucket.SEGMENT_HEADERS, **upload.fields, "key": key}
+    def _post(self, policy: PostPolicy, key: str, kind: dict[str, str], data: bytes, timeout_s: float | None = None) -> Reply:
+        fields = {**kind, **policy.fields, "key": key}
         form = "".join(
             f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
             for name, value in fields.items()
         )
-        form += f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{n}.ts"\r\n'
-        form += f"Content-Type: {bucket.SEGMENT_TYPE}\r\n\r\n"
+        form += f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{key.rpartition("/")[2]}"\r\n'
+        form += f"Content-Type: {kind['Content-Type']}\r\n\r\n"
         body = [form.encode(), data, f"\r\n--{_BOUNDARY}--\r\n".encode()]
         headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
-        answer = self._exchange("POST", upload.url, body, headers)
+        answer = self._exchange("POST", policy.url, body, headers, timeout_s)
         if isinstance(answer, RequestFailed):
             return answer
         status, text, etag = answer

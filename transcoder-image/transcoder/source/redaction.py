@@ -72,11 +72,18 @@ def without_servers_words(line: str) -> str:
 
 
 class Redaction:
-    """Removes what `redacted` removes, the parts of one source's own address wherever they stand, and absolute paths."""
+    """Removes what `redacted` removes, the parts of given sources' own addresses wherever they stand, and absolute paths."""
 
     def __init__(self, url: str = "", headers: dict[str, str] | None = None) -> None:
-        secrets = {each for part in _parts(url, headers or {}) for each in (part, _decoded(part)) if _is_telling(each)}
-        words = "|".join(re.escape(each) for each in sorted(secrets, key=len, reverse=True))
+        self._secrets: set[str] = set()
+        self._secret: re.Pattern[str] | None = None
+        self.add(url, headers or {})
+
+    def add(self, url: str, headers: dict[str, str]) -> None:
+        """Removes the parts of this address as well."""
+        parts = _parts(url, headers)
+        self._secrets |= {each for part in parts for each in (part, _decoded(part)) if _is_telling(each)}
+        words = "|".join(re.escape(each) for each in sorted(self._secrets, key=len, reverse=True))
         self._secret = re.compile(rf"(?<!\w)(?:{words})(?!\w)") if words else None
 
     def __call__(self, text: str) -> str:

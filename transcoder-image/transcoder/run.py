@@ -167,7 +167,8 @@ class AttemptLoop:
         leg = self._leg
         self._log(f"leg {leg.number}: {outcome.ending.words} ({int(outcome.ending)}): {outcome.reason}")
         leg.stop(now_s)
-        self._decide_target_duration(now_s, ends=True)
+        # Where nothing is listed, the next leg decides the target duration, rather than the rest of this one for ever.
+        self._decide_target_duration(now_s)
         leg.offer()
         self._leg_ended(leg.number, leg.input, outcome, now_s)
 

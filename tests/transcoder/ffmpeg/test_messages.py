@@ -293,3 +293,18 @@ def test_he_aac_is_told_by_the_decoder(said: str, codec: str | None) -> None:
     """An ADTS header names the layer below, AAC-LC."""
     assert report(HLS.replace(b"aac (LC)", said.encode())).input.he_aac == codec
     assert report(VARIANTS.replace(b"aac (LC)", said.encode())).input.he_aac is None, "the first audio of that program is AC-3"
+
+
+def test_the_status_of_the_newest_refusal_is_kept_until_media_come() -> None:
+    faults = FfmpegMessages().faults
+    faults.media_came(1.0)
+    faults.take("[https @ 0x1] HTTP error 458 too many")
+    assert faults.status == 458
+    faults.take("Server returned 403 Forbidden (access denied)")
+    assert faults.status == 403
+    faults.take("method DESCRIBE failed: 401 Unauthorized")
+    assert faults.status == 401
+    faults.take("HTTP error 503 Service Unavailable")
+    assert faults.status == 401
+    faults.media_came(2.0)
+    assert faults.status is None

@@ -99,9 +99,7 @@ async def test_a_playing_source_fails(case: Case, incidents: dict[Case, asyncio.
     assert late_s < BUFFER * watched.target_duration_s
 
 
-def _is_on_record(
-    watched: Watched, switch: Any, case: Case, attempts: list[Any], log: str, bad: Any, good: Any
-) -> None:
+def _is_on_record(watched: Watched, switch: Any, case: Case, attempts: list[Any], log: str, bad: Any, good: Any) -> None:
     """The same facts as after a container swap: one switch, one source blamed once, and the legs in the history."""
     assert [event["type"] for event in watched.events] == ["session.live", "stream.switch", "session.ended"]
     assert (switch["from"], switch["to"], switch["reason"]) == (bad["id"], good["id"], case.reason), log

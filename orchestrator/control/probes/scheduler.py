@@ -158,8 +158,9 @@ class ProbeScheduler:
                 log.info("source %s: its probe was cancelled, because its connection is needed", source.id)
                 return None
             result = answer.result()
-            if result.reason:  # a prober may quote what the source said: no address and no credential goes into a row or a log
-                result = replace(result, reason=Redaction(source.url, source.headers)(result.reason))
+            if result.why:  # a prober may quote what the source said: no address and no credential goes into a row or a log
+                detail = Redaction(source.url, source.headers)(result.why.detail)
+                result = replace(result, why=replace(result.why, detail=detail))
             if result.media is None:
                 log.info("source %s: %s", source.id, result.reason)
             return await self._catalogue.record_probe(source.id, result, self._now())

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from orchestrator.adapters.refused_job import refused_field
 from orchestrator.core.model import Container, ContainerState
-from orchestrator.core.session.blame import refused_field
 from transcoder.ending import Ending
 
 # The first process of an attempt outlives the orchestrator and keeps the agent's exit code. `set -C`: of two that start, one

@@ -1,4 +1,5 @@
-"""One attempt of the process runtime, as a directory. Any process that looks finds there what was started:
+"""Starts an agent as a child process and keeps its pid, exit code and log in a directory. There, any process of the deployment
+finds what was started:
 
 started   the line of /proc/PID/stat of the attempt's first process: its pid, and its start time, since a pid may be reused
 agent     the agent's pid

@@ -1,6 +1,7 @@
-"""Probe scheduler: runs probes, at most one of a source at a time (single-flight), within the providers' connection limits.
+"""Probe scheduler: runs probes on request, with deduplication (single-flight by source), priority and the providers' connection
+limits. It does not decide when a source is probed.
 
-Law: a probe never takes a connection beyond its provider's limit, and never keeps a session from starting. Priority, highest
+Rule: a probe never takes a connection beyond its provider's limit, and never keeps a session from starting. Priority, highest
 first: an attempt that starts, a probe that a session or a person waits for, a probe that nobody waits for (preemptible). A
 probe that is cancelled to free its connection says nothing about its source (law 3).
 

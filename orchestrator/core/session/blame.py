@@ -1,4 +1,4 @@
-"""Blame: tells why an attempt is over, and whether the cause was its source.
+"""Failure diagnosis: from exit code, container and playlist to the cause, and whether that cause is the source's (blame).
 
 Law: a source is blamed only for what the source did (law 7). The agent's exit code names its reason (`transcoder.ending`); a
 container that was killed, refused, lost or hung says nothing about the source, and neither does a playlist that stopped while

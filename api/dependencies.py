@@ -1,5 +1,5 @@
 """Registers what handlers can have injected, by name (api/injection.py). The API writes intent and sends nudges; nothing here
-touches a container (law 2) or connects to a source.
+touches a container or connects to a source.
 
 The registry is in the app's state, because Litestar injects nothing into guards, middleware and error handlers: they read it
 there.

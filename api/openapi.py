@@ -23,6 +23,7 @@ from api.operation import health
 from api.routes import channels, legacy, providers, session_events, sessions, sources
 from api.watch import pages
 from orchestrator import errors
+from orchestrator.core.bounds import InputFault
 
 CONFIG = OpenAPIConfig(
     title="HLS stream failover",
@@ -52,7 +53,7 @@ _EXAMPLES: dict[int, Exception] = {
     401: errors.Unauthorized("the admin key is needed"),
     404: errors.NotFound("no such channel"),
     409: errors.AlreadyExists("a channel with the slug 'news' exists"),
-    422: errors.InvalidInput("sources[0].url", "the scheme must be one of http, https, rtmp, rtmps, rtp, rtsp, srt, udp"),
+    422: errors.InvalidInput("sources[0].url", "the host is missing", InputFault.NO_HOST),
     429: errors.ViewerLimitReached("max_sessions_per_viewer", "the viewer has 2 sessions already"),
     503: errors.NoHealthySource({"x-9m2k4q7t": "404 Not Found", "x-5h1c8v3b": "no answer within 5 s"}),
 }

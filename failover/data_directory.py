@@ -1,4 +1,5 @@
-"""Stores the settings of a local deployment in its data directory, and finds the settings of the deployment a command means.
+"""Stores the settings of a local deployment in its data directory, and finds the settings of the deployment
+that a command refers to.
 
 `failover serve` writes its complete settings there (mode 0600: keys are among them). The other commands read them, so that
 `failover sessions list` beside a running `failover serve` needs no environment variable.

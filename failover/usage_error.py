@@ -1,4 +1,4 @@
-"""Says in one sentence what is wrong with the words of a command line."""
+"""Formats command-line parse errors as one-line messages."""
 
 from __future__ import annotations
 

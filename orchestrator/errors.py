@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # settings import this module, and `failover --help` imports them: it must not wait for the core
+    from orchestrator.core.bounds import InputFault
     from orchestrator.core.model import Cause
 
 
@@ -151,15 +152,18 @@ class Unauthorized(Permanent):
 
 
 class InvalidInput(Permanent):
-    """The client sent something that cannot be accepted. `field` names it."""
+    """The client sent something that cannot be accepted. `field` names it, `reason` says why, `code` is the same as an enum
+    where there is one; `allowed` are the values that would be accepted, where the code is about a few."""
 
     status = 422
     title = "Invalid input"
 
-    def __init__(self, field: str, reason: str) -> None:
+    def __init__(self, field: str, reason: str, code: InputFault | None = None, allowed: tuple[str, ...] = ()) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+        self.code = code
+        self.allowed = allowed
 
 
 class NoHealthySource(Permanent):

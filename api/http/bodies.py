@@ -18,6 +18,7 @@ from litestar.exceptions import ClientException
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
+from orchestrator.core.bounds import InputFault
 from orchestrator.errors import InvalidInput
 
 _AT = re.compile(r"^(?P<message>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -42,8 +43,9 @@ def invalid(error: msgspec.ValidationError) -> InvalidInput:
     path = (match["path"] or "").removesuffix("[...]")
     if member := _MEMBER.search(match["message"]):
         path = f"{path}.{member['member']}".lstrip(".")
-    message = _PATTERN.sub("is empty, or has a character that is not allowed here", match["message"])
-    return InvalidInput(path or "body", message)
+    if _PATTERN.fullmatch(match["message"]):
+        return InvalidInput(path or "body", "is empty, or has a character that is not allowed here", InputFault.CHARACTERS)
+    return InvalidInput(path or "body", match["message"])
 
 
 class StrictBody(AbstractDTO[Any]):

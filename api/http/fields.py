@@ -58,4 +58,4 @@ def is_id(text: str) -> bool:
 def check_url(field: str, url: str) -> None:
     """Raises InvalidInput where the agent would refuse the address."""
     if fault := bounds.address_fault(url):
-        raise InvalidInput(field, fault)
+        raise InvalidInput(field, fault.reason, fault.code, fault.allowed)

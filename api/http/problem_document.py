@@ -13,6 +13,7 @@ from http import HTTPStatus
 import msgspec
 from litestar.exceptions import HTTPException, ValidationException
 
+from orchestrator.core.bounds import InputFault
 from orchestrator.core.presentation import viewer_reason
 from orchestrator.errors import (
     BusUnavailable,
@@ -44,6 +45,8 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     detail: str | None = None
     instance: str | None = None  # the path that was asked for
     field: str | None = None  # the member, parameter or header that cannot be accepted
+    code: InputFault | None = None  # what is wrong with it, for programs; `detail` says it in words
+    allowed: tuple[str, ...] | None = None  # the values that would be accepted, with the code `scheme`
     limit: str | None = None  # the name of the setting whose limit is reached
     sources: dict[str, str] | None = None  # source id → why it does not work: a class; with the admin key, in words
     parts: dict[str, str] | None = None  # part of the system → why it is not ready
@@ -84,6 +87,8 @@ def describe(error: Exception, *, operator: bool = False) -> tuple[Problem, dict
                 status=error.status,
                 detail=None if internal else _detail(error, operator),
                 field=error.field if isinstance(error, InvalidInput) else None,
+                code=error.code if isinstance(error, InvalidInput) else None,
+                allowed=(error.allowed or None) if isinstance(error, InvalidInput) else None,
                 limit=error.limit if isinstance(error, LimitReached) else None,
                 sources=_sources(error, operator) if isinstance(error, NoHealthySource) else None,
                 parts=error.parts if isinstance(error, NotReady) else None,

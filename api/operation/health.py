@@ -49,14 +49,15 @@ async def healthz() -> Health:
 async def readyz(sessions: Injected[Sessions], store: Injected[ObjectStore], bus: Injected[EventBus]) -> Readiness:
     """503 names the parts that do not. Redis (`bus`) is reported, and not needed."""
     checks = {"database": sessions.check(), "store": store.check(), "bus": bus.check()}
-    parts = dict(zip(checks, await asyncio.gather(*map(_answer, checks.values())), strict=True))
-    down = {part: answer for part, answer in parts.items() if answer != "ok"}
+    faults = dict(zip(checks, await asyncio.gather(*map(_fault, checks.values())), strict=True))
+    down = {part: fault for part, fault in faults.items() if fault is not None}
     if down.keys() - _HINTS:
         raise NotReady(down)
-    return Readiness("ready", parts)
+    return Readiness("ready", {part: "ok" if fault is None else fault for part, fault in faults.items()})
 
 
-async def _answer(check: Awaitable[None]) -> str:
+async def _fault(check: Awaitable[None]) -> str | None:
+    """Why a part is not ready; None: it is."""
     try:
         async with asyncio.timeout(CHECK_S):
             await check
@@ -64,7 +65,7 @@ async def _answer(check: Awaitable[None]) -> str:
         return f"no answer within {CHECK_S:g} s"
     except FailoverError as error:
         return error.title  # the message may hold addresses, and this route is open
-    return "ok"
+    return None
 
 
 routes = Router(path="/", tags=[TAG.name], route_handlers=[healthz, readyz])

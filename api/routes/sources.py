@@ -18,6 +18,7 @@ from api.http.fields import SOURCES, Headers, Priority, ProviderId, Url, UserAge
 from api.injection import Injected
 from api.routes.probe_requests import ProbeRequests
 from api.session.views import optional_timestamp
+from orchestrator.core.bounds import InputFault
 from orchestrator.core.model import Media, Source, SourceStatus
 from orchestrator.errors import InvalidInput, NotFound
 from orchestrator.ports import Catalogue, NewSource
@@ -245,7 +246,7 @@ async def check_provider(lookup: CatalogueLookup, field: str, provider_id: str |
         try:
             await lookup.provider(provider_id)
         except NotFound:
-            raise InvalidInput(field, "no such provider") from None
+            raise InvalidInput(field, "no such provider", InputFault.NO_PROVIDER) from None
 
 
 def given(value: T | UnsetType) -> T | None:

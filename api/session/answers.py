@@ -1,4 +1,4 @@
-"""Makes the answers about sessions: reads what a view needs beside the row, and waits where the client asked to."""
+"""Builds responses about sessions: reads what a view needs beside the row, and handles `Prefer: wait` (RFC 7240)."""
 
 from __future__ import annotations
 

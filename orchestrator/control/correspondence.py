@@ -1,6 +1,6 @@
 """What is known of the reports of one attempt: those that are not recorded yet, and whether the attempt is to be trusted.
 
-Law: bounded in memory, whatever is posted. No I/O.
+Rule: bounded in memory, whatever is posted. No I/O.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether attempts may be granted inputs, to go on with another source by themselves: setting, image and store must allow it.
 
-Law: no orders are written before nobody can read them. Before the first ones and each hour a canary under the private prefixes
+Rule: no orders are written before nobody can read them. Before the first ones and each hour a canary under the private prefixes
 is written and read without a signature (`ObjectStore.examine_private`); where it can be read, or cannot be written, no attempt
 is granted anything. What does not answer changes nothing (law 3); as long as nothing is known, nothing is granted.
 """

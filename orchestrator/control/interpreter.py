@@ -74,7 +74,7 @@ class Interpreter:
         self._may_act = may_act
         self._wake = wake
         self._refused: dict[tuple[str, int], Container] = {}
-        self._bad_jobs_told: set[str] = set()
+        self._bad_jobs_told: set[str] = set()  # fields of jobs, as the agent names them
 
     async def apply(self, decision: Decision, seen: Observation, events: Sequence[Event]) -> bool:
         """Applies all actions concurrently, and publishes the events meanwhile; stops go on in the background. Returns whether
@@ -163,9 +163,9 @@ class Interpreter:
             if (
                 isinstance(record, AttemptEnded)
                 and record.exit_code == Ending.BAD_JOB
-                and record.why.text not in self._bad_jobs_told
+                and record.why.detail not in self._bad_jobs_told
             ):
-                self._bad_jobs_told.add(record.why.text)
+                self._bad_jobs_told.add(record.why.detail)
                 log.error(
                     "%s: the agent refuses the job of attempt %s (%s): our software is at fault, not the source; logged once",
                     session.id, record.attempt, record.why.text,

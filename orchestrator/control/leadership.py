@@ -1,7 +1,7 @@
 """Leader lease: of all orchestrators on one database, one acts at a time. The lease is a row in SQL with an expiry by the
 database's clock.
 
-Law: only the holder of the lease acts. It renews the lease every second. Before each act the process checks the lease by its
+Rule: only the holder of the lease acts. It renews the lease every second. Before each act the process checks the lease by its
 own clocks; it queries the database only where the last renewal is not recent. A process that was stopped and goes on (SIGSTOP,
 a suspended machine) finds its lease expired there, and asks the database before it acts. An act that had passed the check just
 before the process was stopped does no harm: the commit is a compare-and-swap on the session's version, and the attempt's number

@@ -1,4 +1,4 @@
-"""What the control loop keeps in memory of each session that it works on. All of it can be lost: it is observed again."""
+"""In-memory cache and timer of one supervised session. All of it can be lost: it is observed again."""
 
 from __future__ import annotations
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from transcoder.input import SCHEMES
 
@@ -25,18 +28,38 @@ HEADER_NAME: Final = 64
 HEADER_VALUE: Final = 4096
 
 
-def address_fault(url: str) -> str | None:
+class InputFault(StrEnum):
+    """What is wrong with a value that a client has sent: the problem document's `code`, by which a program chooses its own
+    words."""
+
+    NOT_AN_ADDRESS = "not-an-address"
+    SCHEME = "scheme"  # the schemes that are accepted stand beside it
+    NO_HOST = "no-host"
+    CHARACTERS = "characters"  # it is empty, or has a character that is not allowed there
+    NO_PROVIDER = "no-provider"  # no provider has this id
+
+
+class AddressFault(Struct, frozen=True):
+    """`reason` in words. `allowed`: the schemes that are accepted, where it is the scheme."""
+
+    code: InputFault
+    reason: str
+    allowed: tuple[str, ...] = ()
+
+
+def address_fault(url: str) -> AddressFault | None:
     """Why the agent would refuse a source's address; None where it would not. The address is not repeated: it may hold a
     password."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        return f"not a URL: {error}"
+        return AddressFault(InputFault.NOT_AN_ADDRESS, f"not a URL: {error}")
     if parts.scheme not in SCHEMES:
-        return f"the scheme must be one of {', '.join(sorted(SCHEMES))}"
+        allowed = tuple(sorted(SCHEMES))
+        return AddressFault(InputFault.SCHEME, f"the scheme must be one of {', '.join(allowed)}", allowed)
     if not parts.netloc or (parts.hostname is None and port is None):
-        return "the host is missing"
+        return AddressFault(InputFault.NO_HOST, "the host is missing")
     return None
 
 

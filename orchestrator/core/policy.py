@@ -1,4 +1,5 @@
-"""The numbers that the rules use. They come from the settings; nothing else configures the core."""
+"""Limits and delays used by the rules. Some follow from the settings (`policy_of` in app/service.py); the others are fixed
+here. A channel's own choices are in `ChannelPolicy`."""
 
 from __future__ import annotations
 

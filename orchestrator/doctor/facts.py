@@ -37,10 +37,10 @@ class Facts(Struct, frozen=True, kw_only=True):
     now: float
     settings: Settings
     unknown_variables: tuple[str, ...] = ()
-    database: str = ""  # what is wrong with it; empty: nothing
+    database_fault: str | None = None  # why it cannot be used; None: it can
     schema: str | None = None  # the database's
     expected_schema: str | None = None
-    bus: str = ""
+    bus_fault: str | None = None  # the same of Redis
     store: StoreReport | str | None = None
     oldest_report_at: float | None = None  # when the store took the oldest report that lies there unread; None: there is none
     engine: EngineReport | str | None = None  # None: no engine was asked

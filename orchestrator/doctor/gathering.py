@@ -56,7 +56,7 @@ async def examine(
 ) -> Facts:  # fmt: skip
     """`runtime` None: there is no engine to ask, as where the orchestrator runs on another machine. `again_s`: between the two
     snapshots of rows and containers."""
-    (schema, database), bus_fault, store_report, engine, objects, oldest_report_at = await asyncio.gather(
+    (schema, database_fault), bus_fault, store_report, engine, objects, oldest_report_at = await asyncio.gather(
         _schema(tables.operation),
         _fault(bus.check()),
         _answer(store.examine()),
@@ -69,10 +69,10 @@ async def examine(
         now=now(),
         settings=settings,
         unknown_variables=unknown_variables,
-        database=database,
+        database_fault=database_fault,
         schema=schema,
         expected_schema=expected,
-        bus=bus_fault,
+        bus_fault=bus_fault,
         store=store_report,
         oldest_report_at=oldest_report_at,
         engine=engine,
@@ -80,12 +80,12 @@ async def examine(
         agent_revision=transcoder_revision(),
         host=_host(engine.directory) if isinstance(engine, EngineReport) else HostResources(),
     )
-    if database or schema != expected:
+    if database_fault is not None or schema != expected:
         return facts  # a schema of another release is not read
     try:
         return await _rows(facts, tables, runtime, {} if objects is None else objects, now, again_s)
     except FailoverError as error:
-        return replace(facts, database=str(error))
+        return replace(facts, database_fault=str(error) or error.title)
 
 
 async def _rows(
@@ -122,11 +122,11 @@ async def _snapshot(tables: DoctorTables, runtime: ContainerRuntime | None, now:
     return Snapshot(at=now(), sessions=sessions, containers=containers, known=await tables.operation.known(ids))
 
 
-async def _schema(operation: Operation) -> tuple[str | None, str]:
-    """The schema's revision, and what is wrong with the database ("": nothing)."""
+async def _schema(operation: Operation) -> tuple[str | None, str | None]:
+    """The schema's revision, and what is wrong with the database (None: nothing)."""
     try:
         async with asyncio.timeout(_ANSWER_S):
-            return await operation.revision(), ""
+            return await operation.revision(), None
     except TimeoutError:
         return None, f"no answer within {_ANSWER_S:.0f} s"
     except FailoverError as error:
@@ -137,7 +137,7 @@ async def _engine(runtime: ContainerRuntime | None) -> EngineReport | str | None
     if runtime is None:
         return None
     fault = await _fault(runtime.check())
-    return fault or await _answer(runtime.examine())
+    return await _answer(runtime.examine()) if fault is None else fault
 
 
 async def _objects(store: ObjectStore) -> dict[str, float] | None:
@@ -178,10 +178,9 @@ def _host(engine_directory: str | None) -> HostResources:
     return HostResources(tuple(disks.values()), available)
 
 
-async def _fault(check: Awaitable[None]) -> str:
-    """What is wrong ("": nothing)."""
-    answer = await _answer(check)
-    return answer or ""
+async def _fault(check: Awaitable[None]) -> str | None:
+    """What is wrong; None: nothing."""
+    return await _answer(check)
 
 
 async def _answer(call: Awaitable[T]) -> T | str:

@@ -36,7 +36,7 @@ def findings(facts: Facts) -> tuple[Finding, ...]:
     if isinstance(facts.engine, EngineReport):
         found += _engine(facts, facts.engine)
     found += _host(facts)
-    if not facts.database and facts.schema == facts.expected_schema:
+    if facts.database_fault is None and facts.schema == facts.expected_schema:
         found += [*_orchestrators(facts), *_rows(facts)]
     if facts.first is not None and facts.second is not None:
         found += confirmed(passing(facts.first, facts.settings), passing(facts.second, facts.settings))
@@ -51,10 +51,10 @@ def healthy(found: Sequence[Finding]) -> bool:
 
 
 def _parts(facts: Facts) -> Iterator[Finding]:
-    if facts.database:
+    if facts.database_fault is not None:
         yield Finding(
             check="database",
-            what=f"the database does not answer: {facts.database}",
+            what=f"the database does not answer: {facts.database_fault}",
             remedy=f"start it, or correct {PREFIX}DATABASE_URL; running sessions go on playing meanwhile",
         )
     elif facts.schema != facts.expected_schema:
@@ -63,10 +63,10 @@ def _parts(facts: Facts) -> Iterator[Finding]:
             what=f"the database is at migration {facts.schema or 'none'}, this release's is {facts.expected_schema}",
             remedy="run `failover migrate` of the newest release, then start every process in that release",
         )
-    if facts.bus:
+    if facts.bus_fault is not None:
         yield Finding(
             check="redis",
-            what=f"Redis does not answer: {facts.bus}",
+            what=f"Redis does not answer: {facts.bus_fault}",
             remedy=f"start it, or correct {PREFIX}REDIS_URL; until then reactions take about a second longer",
         )
     if isinstance(facts.store, str):
@@ -105,10 +105,10 @@ def _settings(facts: Facts) -> Iterator[Finding]:
 
 def _store(store: StoreReport) -> Iterator[Finding]:
     prepare = "restart the orchestrator with a key that may set it: it does so when it starts"
-    if store.writable:
+    if store.write_fault is not None:
         yield Finding(
             check="store-write",
-            what=f"the store does not accept an object: {store.writable}",
+            what=f"the store does not accept an object: {store.write_fault}",
             remedy="allow the key to write to the bucket, or free space in the store",
         )
         return  # nothing else could be tried
@@ -119,14 +119,14 @@ def _store(store: StoreReport) -> Iterator[Finding]:
             what=f"the store does not honour {broken}: two attempts could overwrite each other's playlist",
             remedy="use a store with conditional writes (SeaweedFS is tested), and no proxy before it that drops the header",
         )
-    if store.post_policy:
+    if store.post_policy_fault is not None:
         yield Finding(
             check="post-policy",
-            what=f"the store does not accept a segment by a signed POST policy: {store.post_policy}",
+            what=f"the store does not accept a segment by a signed POST policy: {store.post_policy_fault}",
             remedy="use a store with POST policies; compare the clocks; a proxy before it must not change the form",
         )
     missing = [prefix for prefix in bucket.PUBLIC_PREFIXES if prefix not in store.public]
-    if store.post_policy and bucket.SEGMENTS in missing:
+    if store.post_policy_fault is not None and bucket.SEGMENTS in missing:
         missing.remove(bucket.SEGMENTS)  # no segment was stored, so none could be read
     if missing:
         yield Finding(

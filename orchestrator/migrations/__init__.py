@@ -3,6 +3,7 @@ finds it done. It happens in one transaction, so it has happened or it has not, 
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -89,7 +90,9 @@ def _write_ahead(connection: Connection) -> None:
         try:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
         except OperationalError as error:
-            if "locked" not in str(error.orig) or time.monotonic() > deadline:
+            # The low byte is the primary code, whatever the extended one is (SQLite, "Result and Error Codes")
+            code = error.orig.sqlite_errorcode & 0xFF if isinstance(error.orig, sqlite3.Error) else None
+            if code not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
         else:

@@ -1,6 +1,6 @@
 """Ports: what the orchestrator and the API need of database, store, engine, bus and FFmpeg, as Protocols.
 
-Law: a method raises the errors that it names, and no error of an outside library; adapters translate these. `Temporary` errors
+Rule: a method raises the errors that it names, and no error of an outside library; adapters translate these. `Temporary` errors
 become `Unknown` observations (law 3).
 """
 

@@ -46,11 +46,11 @@ class StoreReport(Struct, frozen=True, kw_only=True):
     """What the conformance check of a store has found."""
 
     clock_skew_s: float | None  # how far its clock is ahead of ours; None: it does not tell
-    writable: str = ""  # what it answered instead of storing an object; empty: it stored it
+    write_fault: str | None = None  # what it answered instead of storing an object; None: it stored it
     refuses_overwrite: bool = True  # If-None-Match: * where there is an object
     refuses_stale: bool = True  # If-Match with another object's ETag
     accepts_current: bool = True  # If-Match with this one's
-    post_policy: str = ""  # what it answered instead of storing a segment; empty: it stored it
+    post_policy_fault: str | None = None  # what it answered instead of storing a segment; None: it stored it
     public: tuple[str, ...] = bucket.PUBLIC_PREFIXES  # prefixes that anybody may read
     listable: bool = False  # by anybody
     cors: bool = True  # a page of any origin may read playlists

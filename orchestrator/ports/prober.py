@@ -6,22 +6,26 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from orchestrator.core.model import Cause, Media, Source, Why
+from orchestrator.core.model import Media, Source, Why
 from orchestrator.core.source import health
 
 
 class ProbeResult(Struct, frozen=True):
-    """`media` where the source works; else `reason`, in words for an operator, and its `cause` as an enum. Without a `verdict`
-    it is unknown whether the source works: the probe cannot ask it, though sessions may be able to play it."""
+    """`media` where the source works; else `why` it does not. Without a `verdict` it is unknown whether the source works: the
+    probe cannot ask it, though sessions may be able to play it."""
 
     media: Media | None
-    reason: str | None = None
+    why: Why | None = None
     verdict: bool = True
-    cause: Cause = Cause.UNREADABLE
 
     @classmethod
     def fails(cls, why: Why, *, verdict: bool = True) -> ProbeResult:
-        return cls(None, why.text, verdict, why.cause)
+        return cls(None, why, verdict)
+
+    @property
+    def reason(self) -> str | None:
+        """Why it does not work, in words for an operator."""
+        return None if self.why is None else self.why.text
 
     @property
     def happening(self) -> health.Happening:
@@ -30,7 +34,7 @@ class ProbeResult(Struct, frozen=True):
             return health.ProbeInconclusive()
         if self.media is not None:
             return health.ProbeSucceeded(self.media)
-        return health.ProbeFailed(Why(self.cause, self.reason) if self.reason else None)
+        return health.ProbeFailed(self.why)
 
 
 class Prober(Protocol):

@@ -96,6 +96,28 @@ async def test_a_bad_channel_is_refused_by_field_and_not_stored(
 
 
 @pytest.mark.parametrize(
+    ("url", "code", "allowed"),
+    [
+        ("ftp://two.test/1.ts", "scheme", ["http", "https", "rtmp", "rtmps", "rtp", "rtsp", "srt", "udp"]),
+        ("http:///live.m3u8", "no-host", None),
+        ("http://two.test:70000/", "not-an-address", None),
+        ("http://two.test/a b", "characters", None),
+    ],
+)
+async def test_a_program_reads_what_is_wrong_as_a_code(
+    admin: httpx.AsyncClient, url: str, code: str, allowed: list[str] | None
+) -> None:
+    problem = assert_problem(await admin.post("/v1/channels", json=source(url=url)), 422, "sources[1].url")
+    assert (problem["code"], problem.get("allowed")) == (code, allowed)
+
+
+async def test_an_unknown_provider_has_a_code_and_a_message_of_the_decoder_has_none(admin: httpx.AsyncClient) -> None:
+    unknown = assert_problem(await admin.post("/v1/channels", json=source(provider_id="p-none")), 422, "sources[1].provider_id")
+    assert unknown["code"] == "no-provider"
+    assert "code" not in assert_problem(await admin.post("/v1/channels", json=source(url=7)), 422, "sources[1].url")
+
+
+@pytest.mark.parametrize(
     "body",
     [b"{", b"{nope", b"\xff\xfe", b'{"name": "\\ud800"}', b'{"name": "News"} x', b"[" * 100_000, b'{"name":' * 100_000],
     ids=["cut off", "no member", "no UTF-8", "lone surrogate", "trailing", "deep list", "deep object"],

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from orchestrator.core.bounds import slug_of
-from orchestrator.core.model import Media
+from orchestrator.core.model import Cause, Media, Why
 from orchestrator.ports import ProbeResult
 from tests.api.stage import SOURCES, Stage
 from tests.api.test_bad_input import assert_problem
@@ -138,7 +138,7 @@ async def test_a_source_is_changed(admin: httpx.AsyncClient, stage: Stage) -> No
 async def test_a_probe_is_recorded(admin: httpx.AsyncClient, stage: Stage, prober: FakeProber) -> None:
     source = (await stage.channel())["sources"][0]
     path = f"/v1/sources/{source['id']}"
-    prober.results[source["url"]] = ProbeResult(None, "404 Not Found")
+    prober.results[source["url"]] = ProbeResult.fails(Why(Cause.UNREADABLE, "404 Not Found"))
     failed = (await admin.post(f"{path}/probe")).json()
     assert (failed["status"], failed["last_failure_reason"]) == ("problematic", "404 Not Found")
     assert [each["id"] for each in (await admin.get("/v1/sources?status=problematic")).json()] == [source["id"]]

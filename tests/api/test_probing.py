@@ -10,7 +10,7 @@ import pytest
 from litestar import Litestar
 
 from api.routes import probe_requests
-from orchestrator.core.model import Source, SourceStatus
+from orchestrator.core.model import Cause, Source, SourceStatus, Why
 from orchestrator.ports import PROBES, OrchestratorRow, ProbeResult
 from tests.api.stage import SOURCES, Stage
 from tests.api.test_bad_input import assert_problem
@@ -71,7 +71,7 @@ async def test_without_a_message_the_row_is_found(
 async def test_a_probe_that_cannot_tell_says_so(admin: httpx.AsyncClient, source: Source, tables: FakeTables) -> None:
     asking = asyncio.create_task(admin.post(path(source)))
     await eventually(tables.probes.asked, every_s=0.01)
-    nothing = ProbeResult(None, "SRT: this FFmpeg does not speak the protocol", verdict=False)
+    nothing = ProbeResult.fails(Why(Cause.UNREADABLE, "SRT: this FFmpeg does not speak the protocol"), verdict=False)
     await tables.catalogue.record_probe(source.id, nothing, time.time())
     problem = assert_problem(await asking, 503)
     assert (problem["title"], problem["detail"]) == ("The probe cannot tell whether the source works", nothing.reason)

@@ -302,7 +302,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._problem(404, "Not found")
         return self._answer(200, _TYPES.get(path.suffix, "application/octet-stream"), path.read_bytes(), headers)
 
-    def _problem(self, status: int, title: str, **more: str) -> None:
+    def _problem(self, status: int, title: str, **more: Any) -> None:
         self._answer(status, "application/problem+json", json.dumps({"title": title, "status": status} | more).encode())
 
     def _answer(self, status: int, media_type: str, content: bytes, headers: dict[str, str] | None = None) -> None:

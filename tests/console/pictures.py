@@ -137,7 +137,7 @@ async def _add_source(mock: Mock, page: Page) -> None:
     channel = mock.fixture.channels[_in_trouble(mock)]
     mock.refusals["POST", f"/v1/channels/{channel['id']}/sources"] = {
         "status": 422, "title": "Invalid input", "field": "url",
-        "detail": "url: the scheme must be one of http, https, rtmp, rtsp, srt, udp",
+        "detail": "url: the scheme must be one of http, https", "code": "scheme", "allowed": ["http", "https"],
     }  # fmt: skip
     await page.get_by_role("button", name="Add source").click()
     await page.get_by_label("Address", exact=True).fill("ftp://provider.example/1.ts")
@@ -167,6 +167,7 @@ async def _edit_provider(mock: Mock, page: Page) -> None:
 async def _add_refused(mock: Mock, page: Page) -> None:
     mock.refusals["POST", "/v1/channels"] = {
         "status": 422, "title": "Invalid input", "field": "sources[1].url", "detail": "sources[1].url: the host is missing",
+        "code": "no-host",
     }  # fmt: skip
     await page.get_by_label("Name", exact=True).fill("News")
     await page.get_by_label("Sources: one address per line").fill("http://a.example/1.ts\nhttp:///1.ts")

@@ -729,7 +729,7 @@ async def test_a_store_that_does_not_let_write_is_found(settings: Settings) -> N
     stranger = MinioObjectStore(replaced(settings, s3_secret_key="wrong"))
     try:
         report = await stranger.examine()
-        assert report.writable.startswith("403")
+        assert report.write_fault is not None and report.write_fault.startswith("403")
         assert report.private.unwritable.keys() == {bucket.ORDERS, bucket.INBOX}
         assert not report.private.is_private
     finally:

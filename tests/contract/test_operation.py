@@ -12,6 +12,7 @@ from orchestrator.adapters.sql import open_tables
 from orchestrator.core.model import (
     AttemptEnded,
     AttemptStarted,
+    Cause,
     Channel,
     Decision,
     Ended,
@@ -22,6 +23,7 @@ from orchestrator.core.model import (
     Record,
     SourceFailed,
     SourceStatus,
+    Why,
 )
 from orchestrator.core.session.operator_switch import SAME
 from orchestrator.errors import LimitReached, NotFound, Stale
@@ -212,12 +214,12 @@ async def test_since_when_a_source_has_failed_without_a_break(tables: Tables) ->
     assert await since() is None
     await record(tables, session_id, [SourceFailed(source_id, why("404"))], 10.0)
     assert await since() == 10.0
-    await tables.catalogue.record_probe(source_id, ProbeResult(None, "404"), 20.0)
+    await tables.catalogue.record_probe(source_id, ProbeResult.fails(Why(Cause.UNREADABLE, "404")), 20.0)
     await record(tables, session_id, [SourceFailed(source_id, why("404"))], 30.0)
     assert await since() == 10.0, "it has not worked in between"
     found = await tables.catalogue.record_probe(source_id, ProbeResult(Media(video="h264")), 40.0)
     assert found.status is SourceStatus.RECOVERED
-    await tables.catalogue.record_probe(source_id, ProbeResult(None, "404"), 50.0)
+    await tables.catalogue.record_probe(source_id, ProbeResult.fails(Why(Cause.UNREADABLE, "404")), 50.0)
     assert await since() == 50.0
 
 

@@ -12,6 +12,7 @@ from orchestrator.core.model import (
     Attempt,
     AttemptEnded,
     AttemptStarted,
+    Cause,
     Channel,
     Decision,
     Ended,
@@ -21,6 +22,7 @@ from orchestrator.core.model import (
     Session,
     Source,
     SourceStatus,
+    Why,
 )
 from orchestrator.errors import AlreadyExists, NotFound, Stale
 from orchestrator.ports import NewSource, ProbeResult, Tables
@@ -129,7 +131,7 @@ async def test_an_import_again_updates_adds_and_disables(tables: Tables) -> None
     one, two = await all_of(tables)
     first, second = await tables.catalogue.sources(one.id)
     await tables.catalogue.record_probe(first.id, ProbeResult(Media(video="h264")), 5.0)
-    await tables.catalogue.record_probe(second.id, ProbeResult(None, "404"), 5.0)
+    await tables.catalogue.record_probe(second.id, ProbeResult.fails(Why(Cause.UNREADABLE, "404")), 5.0)
     again = (
         replace(ENTRIES[0], url="http://p.test/new", group="H"),
         ENTRIES[1],

@@ -11,7 +11,7 @@ import pytest
 from lab import Lab, LabFault
 from orchestrator.adapters.ffmpeg.ffprobe import FfprobeProber
 from orchestrator.app.settings import Settings
-from orchestrator.core.model import Cause, Source
+from orchestrator.core.model import Cause, Source, Why
 from orchestrator.ports import Prober, ProbeResult
 from tests.fakes.prober import FakeProber
 
@@ -35,8 +35,8 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     if request.param == "fake":
         fake = FakeProber()
         rig = Rig(fake, "http://a/works.m3u8", "http://b/gone.m3u8", "http://c/hung.m3u8")
-        fake.results[rig.gone.url] = ProbeResult(None, "404 Not Found", cause=Cause.REFUSES)
-        fake.results[rig.hung.url] = ProbeResult(None, "no answer within 2 s", cause=Cause.UNREACHABLE)
+        fake.results[rig.gone.url] = ProbeResult.fails(Why(Cause.REFUSES, "404 Not Found"))
+        fake.results[rig.hung.url] = ProbeResult.fails(Why(Cause.UNREACHABLE, "no answer within 2 s"))
         fake.hung[rig.hung.url] = asyncio.Event()
         timer = asyncio.get_running_loop().call_later(TIMEOUT_S, fake.hung[rig.hung.url].set)
         yield rig
@@ -59,13 +59,13 @@ async def test_what_works_shows_its_media(rig: Rig) -> None:
 
 
 async def test_what_does_not_work_has_a_reason(rig: Rig) -> None:
-    assert await rig.prober.probe(rig.gone) == ProbeResult(None, "404 Not Found", cause=Cause.REFUSES)
+    assert await rig.prober.probe(rig.gone) == ProbeResult.fails(Why(Cause.REFUSES, "404 Not Found"))
 
 
 async def test_what_hangs_is_given_up_in_time(rig: Rig) -> None:
     before = time.monotonic()
     result = await rig.prober.probe(rig.hung)
-    assert result == ProbeResult(None, "no answer within 2 s", cause=Cause.UNREACHABLE)
+    assert result == ProbeResult.fails(Why(Cause.UNREACHABLE, "no answer within 2 s"))
     assert time.monotonic() - before < TIMEOUT_S + 1.0
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 from msgspec.structs import replace
 
-from orchestrator.core.model import Media, SourceStatus
+from orchestrator.core.model import Cause, Media, SourceStatus, Why
 from orchestrator.ports import ProbeAnswer, ProbeResult, Tables
 from tests.contract.test_tables import a_channel, letters
 
@@ -24,7 +24,7 @@ async def test_a_probe_answers_whoever_has_asked_for_it(tables: Tables) -> None:
     assert await tables.probes.asked() == ()
     assert await tables.probes.answers([a.id]) == {a.id: ProbeAnswer(works)}
     await tables.probes.ask([a.id], 7.0)
-    fails = await tables.catalogue.record_probe(a.id, ProbeResult(None, "404 Not Found"), 8.0)
+    fails = await tables.catalogue.record_probe(a.id, ProbeResult.fails(Why(Cause.UNREADABLE, "404 Not Found")), 8.0)
     assert await tables.probes.answers([a.id]) == {a.id: ProbeAnswer(fails)}
     assert fails.status is SourceStatus.PROBLEMATIC
 
@@ -89,7 +89,7 @@ async def test_what_nobody_has_looked_at_yet_first_choices_first(tables: Tables)
     assert letters(await tables.probes.unseen(2)) == "ab"
     assert letters(await tables.probes.unseen(9, but_of=[provider.id])) == "ac"
     await tables.catalogue.record_probe(a.id, WORKS, 5.0)
-    await tables.catalogue.record_probe(b.id, ProbeResult(None, "404 Not Found"), 5.0)
+    await tables.catalogue.record_probe(b.id, ProbeResult.fails(Why(Cause.UNREADABLE, "404 Not Found")), 5.0)
     assert letters(await tables.probes.unseen(9)) == "c"
     await tables.catalogue.update_source(c.id, enabled=False)
     moved = await tables.catalogue.update_source(a.id, url="http://moved.test/")

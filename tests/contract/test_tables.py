@@ -313,7 +313,7 @@ async def test_a_disabled_source_stays_disabled_until_it_is_enabled(tables: Tabl
     session = await a_session(tables, channel.id)
     assert (await tables.catalogue.update_source(a.id, enabled=False)).status is SourceStatus.DISABLED
     await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 1.0)
-    await tables.catalogue.record_probe(a.id, ProbeResult(None, "404 Not Found"), 2.0)
+    await tables.catalogue.record_probe(a.id, ProbeResult.fails(Why(Cause.UNREADABLE, "404 Not Found")), 2.0)
     await record(tables, session.id, [SourceFailed(a.id, why("stalled"), stalled=True)], 3.0)
     await record(tables, session.id, [AttemptLive(1, a.id)], 4.0)
     disabled = await tables.catalogue.source(a.id)
@@ -325,9 +325,9 @@ async def test_a_disabled_source_stays_disabled_until_it_is_enabled(tables: Tabl
 
 async def test_a_probe_without_a_verdict_says_nothing_of_the_source(tables: Tables) -> None:
     _, (a, _) = await a_channel(tables)
-    nothing = ProbeResult(None, "SRT: this FFmpeg does not speak the protocol", verdict=False)
+    nothing = ProbeResult.fails(Why(Cause.UNREADABLE, "SRT: this FFmpeg does not speak the protocol"), verdict=False)
     assert await tables.catalogue.record_probe(a.id, nothing, 5.0) == replace(a, last_checked_at=5.0)
-    failed = await tables.catalogue.record_probe(a.id, ProbeResult(None, "no answer"), 6.0)
+    failed = await tables.catalogue.record_probe(a.id, ProbeResult.fails(Why(Cause.UNREADABLE, "no answer")), 6.0)
     again = await tables.catalogue.record_probe(a.id, nothing, 7.0)
     assert again == replace(failed, status=SourceStatus.UNKNOWN, last_checked_at=7.0), "only an attempt can tell"
     await tables.probes.ask([a.id], 8.0)
@@ -345,7 +345,7 @@ async def test_a_probe_tells_how_a_source_is(tables: Tables) -> None:
     )
     again = await tables.catalogue.record_probe(a.id, ProbeResult(MEDIA), 5.5)
     assert again == replace(healthy, last_checked_at=5.5, healthy_at=5.5)
-    failed = await tables.catalogue.record_probe(a.id, ProbeResult(None, "404 Not Found", cause=Cause.REFUSES), 6.0)
+    failed = await tables.catalogue.record_probe(a.id, ProbeResult.fails(Why(Cause.REFUSES, "404 Not Found")), 6.0)
     assert failed == replace(
         healthy,
         status=SourceStatus.PROBLEMATIC,
@@ -373,7 +373,7 @@ async def test_failures_in_a_row_count_until_the_source_has_played_steadily(tabl
     failed, worse = await tables.catalogue.sources(channel.id)
     assert (failed.failures_in_a_row, failed.healthy_since) == (1, None)
     assert worse.failures_in_a_row == 3
-    await tables.catalogue.record_probe(b.id, ProbeResult(None, "404"), 7.0)
+    await tables.catalogue.record_probe(b.id, ProbeResult.fails(Why(Cause.UNREADABLE, "404")), 7.0)
     await tables.catalogue.record_probe(b.id, ProbeResult(MEDIA), 8.0)
     await record(tables, session.id, [AttemptLive(1, b.id)], 9.0)
     live = await tables.catalogue.source(b.id)
@@ -486,7 +486,7 @@ async def test_a_signature_is_what_may_be_played_of_the_channels_that_are_enable
     gone, _ = await a_channel(tables, "e", slug="gone")
     await tables.catalogue.update_source(b.id, enabled=False)
     await tables.catalogue.update_source(d.id, enabled=False)
-    await tables.catalogue.record_probe(a.id, ProbeResult(None, "404 Not Found"), 1000.0)
+    await tables.catalogue.record_probe(a.id, ProbeResult.fails(Why(Cause.UNREADABLE, "404 Not Found")), 1000.0)
     await tables.catalogue.update_channel(replace(two, enabled=False))
     await tables.catalogue.delete_channel(gone.id)
     asked = {one.id, two.id, bare.id, gone.id}

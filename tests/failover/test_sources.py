@@ -12,7 +12,7 @@ import pytest
 from failover.commands import sources
 from orchestrator.adapters.sql import SqlTables, open_tables
 from orchestrator.app.settings import Settings
-from orchestrator.core.model import Channel
+from orchestrator.core.model import Cause, Channel, Why
 from orchestrator.errors import FailoverError
 from orchestrator.ports import NewSource, OrchestratorRow, ProbeResult
 from tests.fakes.prober import WORKS
@@ -40,7 +40,7 @@ async def three_problematic(tables: SqlTables) -> list[str]:
     channel = await tables.catalogue.add_channel(Channel(id="", slug="news", name="News"), new)
     ids = [source.id for source in await tables.catalogue.sources(channel.id)]
     for source_id in ids[:3]:
-        await tables.catalogue.record_probe(source_id, ProbeResult(None, "404 Not Found"), 1.0)
+        await tables.catalogue.record_probe(source_id, ProbeResult.fails(Why(Cause.UNREADABLE, "404 Not Found")), 1.0)
     return ids[:3]
 
 
@@ -66,7 +66,7 @@ async def test_every_problematic_source_is_asked_for_and_each_answer_is_printed(
 
     await eventually(lambda: has_said(f"{a}  recovered\n"))
     assert not recovering.done()
-    await tables.catalogue.record_probe(b, ProbeResult(None, "500"), 2.0)
+    await tables.catalogue.record_probe(b, ProbeResult.fails(Why(Cause.UNREADABLE, "500")), 2.0)
     await tables.probes.refuse(c, FULL)
     assert await recovering == 1, "one was not probed"
     assert has_said(f"{b}  still problematic: 500\n")

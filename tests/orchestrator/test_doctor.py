@@ -102,18 +102,18 @@ def switches(**private: Any) -> dict[str, Any]:
 
 
 WRONG: tuple[tuple[str, dict[str, Any], str], ...] = (
-    ("database", {"database": "connection refused"}, "connection refused"),
+    ("database", {"database_fault": "connection refused"}, "connection refused"),
     ("schema", {"schema": "0001"}, "0001.*0003"),
     ("schema", {"schema": None}, "none"),
-    ("redis", {"bus": "connection refused"}, "connection refused"),
+    ("redis", {"bus_fault": "connection refused"}, "connection refused"),
     ("store", {"store": "connection refused"}, "connection refused"),
     ("engine", {"engine": "the engine has no image"}, "no image"),
     ("settings", {"unknown_variables": ("FAILOVER_COLOUR",)}, "FAILOVER_COLOUR"),
-    ("store-write", store(writable="403 AccessDenied"), "403"),
+    ("store-write", store(write_fault="403 AccessDenied"), "403"),
     ("conditional-writes", store(refuses_overwrite=False), "If-None-Match"),
     ("conditional-writes", store(refuses_stale=False), "If-Match"),
     ("conditional-writes", store(accepts_current=False), "If-Match"),
-    ("post-policy", store(post_policy="403 EntityTooLarge", public=(bucket.PLAYLISTS,)), "403 EntityTooLarge"),
+    ("post-policy", store(post_policy_fault="403 EntityTooLarge", public=(bucket.PLAYLISTS,)), "403 EntityTooLarge"),
     ("bucket-policy", store(public=(bucket.SEGMENTS,)), bucket.PLAYLISTS),
     ("bucket-policy", store(public=()), "playlists/ and segments/"),
     ("private-logs", store(public=(bucket.PLAYLISTS, bucket.SEGMENTS, bucket.LOGS)), bucket.LOGS),
@@ -190,12 +190,12 @@ def test_what_is_as_it_may_be_is_not_found(changes: dict[str, Any]) -> None:
 
 
 def test_of_a_database_that_is_silent_nothing_else_is_said() -> None:
-    assert checks(replace(SOUND, database="silent", orchestrators=(), objects={"s-1": 1.0})) == ["database"]
+    assert checks(replace(SOUND, database_fault="silent", orchestrators=(), objects={"s-1": 1.0})) == ["database"]
 
 
 def test_a_store_that_takes_nothing_says_nothing_else_of_itself() -> None:
     report = StoreReport(
-        clock_skew_s=0.0, writable="507 full", refuses_overwrite=False, post_policy="507", public=(), cors=False
+        clock_skew_s=0.0, write_fault="507 full", refuses_overwrite=False, post_policy_fault="507", public=(), cors=False
     )
     assert checks(replace(SOUND, store=report)) == ["store-write"]
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from orchestrator.adapters.sql import open_tables
 from orchestrator.app.service import orchestrate
 from orchestrator.app.settings import Settings, replaced
-from orchestrator.core.model import Channel, ChannelPolicy, EndReason, Phase, SourceStatus
+from orchestrator.core.model import Cause, Channel, ChannelPolicy, EndReason, Phase, SourceStatus, Why
 from orchestrator.ports import NewSource, ProbeResult
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
@@ -143,7 +143,7 @@ def test_while_the_engine_is_silent_a_limited_source_waits_and_a_restart_goes_on
 async def test_on_real_sql_an_import_is_known_without_anybody_asking(database_url: str) -> None:
     tables = open_tables(database_url)
     prober = FakeProber()
-    prober.results["http://h1.test/"] = ProbeResult(None, "404 Not Found")
+    prober.results["http://h1.test/"] = ProbeResult.fails(Why(Cause.UNREADABLE, "404 Not Found"))
     settings = Settings(origin_url="http://cdn.test/hls", first_probe_interval_s=0.1)
     try:
         provider = await tables.providers.add("Acme", 2)

@@ -178,7 +178,7 @@ def schema_is_empty(url: str) -> bool:
             try:
                 return not connection.execute("SELECT name FROM sqlite_master").fetchall()
             except sqlite3.OperationalError as error:  # held exclusively
-                return "locked" in str(error)
+                return error.sqlite_errorcode == sqlite3.SQLITE_BUSY
     engine = create_engine(url)
     with engine.connect() as connection:
         names = connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).all()

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from orchestrator.app.task_group import TaskGroup
 from orchestrator.control.connection_ledger import ConnectionLedger
 from orchestrator.control.probes.scheduler import ProbeScheduler
-from orchestrator.core.model import Channel, Media, Provider, Source, SourceStatus
+from orchestrator.core.model import Cause, Channel, Media, Provider, Source, SourceStatus, Why
 from orchestrator.errors import EngineUnavailable
 from orchestrator.ports import NewSource, ProbeResult
 from tests.fakes.tables import FakeTables
@@ -214,7 +214,7 @@ def test_no_credential_gets_into_a_row(run: Any) -> None:
     async def test(rig: Rig) -> None:
         url = "http://tv.test/live/joe/hunter2/1.ts"
         source = await rig.tables.catalogue.update_source(rig.a.id, url=url)
-        rig.prober.answers[url] = ProbeResult(None, f"cannot read {url}")
+        rig.prober.answers[url] = ProbeResult.fails(Why(Cause.UNREADABLE, f"cannot read {url}"))
         probed = await rig.scheduler.probe(source)
         assert probed is not None
         assert probed.last_failure_reason is not None

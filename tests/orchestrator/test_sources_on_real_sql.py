@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from orchestrator.adapters.sql import SqlTables, open_tables
 from orchestrator.app.service import orchestrate
 from orchestrator.app.settings import Settings
-from orchestrator.core.model import Channel, ChannelPolicy, Phase, Session, SourceStatus
+from orchestrator.core.model import Cause, Channel, ChannelPolicy, Phase, Session, SourceStatus, Why
 from orchestrator.ports import PROBES, Launch, NewSource, ProbeResult
 from tests.fakes.event_bus import FakeEventBus
 from tests.fakes.object_store import FakeObjectStore
@@ -110,7 +110,7 @@ async def test_failover_channel_failback_and_edits_on_real_sql(tables: SqlTables
         )
         await eventually(lambda: plays(own.id))
         runtime.dead.add(OWN)
-        prober.results[OWN] = ProbeResult(None, "404 Not Found")
+        prober.results[OWN] = ProbeResult.fails(Why(Cause.UNREADABLE, "404 Not Found"))
         await eventually(lambda: plays(behind.id))
         failed, used = await catalogue.source(own.id), await catalogue.source(behind.id)
         assert (failed.status, failed.failures_in_a_row) == (SourceStatus.PROBLEMATIC, 1)

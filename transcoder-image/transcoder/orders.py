@@ -1,6 +1,6 @@
 """Orders: what an attempt is to do, as the orchestrator wants it. A JSON document; the first version travels with the job.
 
-Law: orders are state. The newest version holds, and an attempt never goes back to a lower one. What is granted (`inputs`) may
+Rule: orders are state. The newest version holds, and an attempt never goes back to a lower one. What is granted (`inputs`) may
 be opened without asking anybody; what is not granted may not.
 
 Imported before FFmpeg is started (`transcoder.job`).

@@ -1,7 +1,7 @@
 """Reports: what an attempt has done with its inputs, as small JSON objects in the store. The agent renders them, the
 orchestrator parses them.
 
-Laws: reports are mail. Each has a number in its attempt, from 1 and without a gap; it is delivered at least once, and reading
+Rule: reports are mail. Each has a number in its attempt, from 1 and without a gap; it is delivered at least once, and reading
 it twice changes nothing. A report gives ages, not times: its date is the object's Last-Modified, because the clocks of two
 machines differ. Reports are not trusted: parsing one takes bounded time and memory, and raises BadDocument and nothing else.
 

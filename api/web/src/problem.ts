@@ -7,6 +7,10 @@ export interface Problem {
   readonly detail?: string;
   /** The member that cannot be accepted, as its path: `sources[1].url`. */
   readonly field?: string;
+  /** What is wrong with that member, for programs: `no-host`. Not every refusal has one. */
+  readonly code?: string;
+  /** The values that would be accepted, where the code is about a few. */
+  readonly allowed?: readonly string[];
   /** Why each source of a channel was refused, by its id. */
   readonly sources?: Readonly<Record<string, string>>;
   /** When to try again, in seconds from now. */

@@ -9,10 +9,12 @@ import docker
 from docker.errors import APIError, NotFound
 
 from orchestrator.adapters.docker.engine import LABEL
+from orchestrator.adapters.refused_job import refused_field
 from orchestrator.core.model import Container, ContainerState
-from orchestrator.core.session.blame import refused_field
 from transcoder.ending import Ending
 
+# Before API 1.52 the engine's list has a container's health in the sentence `Status` only ("Up 2 minutes (healthy)"), and to
+# inspect each container instead would be one more request per session and look. From 1.52 on it has a field (ContainerSummary).
 _HEALTH = re.compile(r"\((healthy|unhealthy)\)$")
 _REFUSAL_LINES = 5  # the last lines of the agent's log say why it refused its job
 _NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: the engine's word for "not yet"
@@ -45,8 +47,7 @@ def _container(client: docker.APIClient, listed: dict[str, Any], *, closely: boo
             except NotFound:
                 return None
             status = _status(state)
-    said = _HEALTH.search(listed["Status"])
-    health = state["Health"]["Status"] if state.get("Health") else said[1] if said else None
+    health = _health(listed, state)
     # Not the engine's own words, which quote what it was given; they are in the orchestrator's log.
     detail = "the engine cannot start it" if state.get("Error") else ""
     if status is ContainerState.EXITED and state["ExitCode"] == Ending.BAD_JOB:
@@ -62,6 +63,15 @@ def _container(client: docker.APIClient, listed: dict[str, Any], *, closely: boo
         created_at=float(listed["Created"]),
         detail=detail,
     )
+
+
+def _health(listed: dict[str, Any], state: dict[str, Any]) -> str | None:
+    """`healthy`, `unhealthy` or another of the engine's words; None: it tells nothing."""
+    health = state.get("Health") or listed.get("Health")
+    if health:
+        return str(health["Status"])
+    said = _HEALTH.search(listed["Status"])
+    return said[1] if said else None
 
 
 def _refused_field(client: docker.APIClient, container_id: str) -> str:

@@ -1,6 +1,6 @@
 """Calls to the Docker engine, in a bounded pool of threads, each thread with a client of its own.
 
-Law: the engine is never waited for on the event loop. Every failure of the engine becomes EngineUnavailable (law 3), and a
+Rule: the engine is never waited for on the event loop. Every failure of the engine becomes EngineUnavailable (law 3), and a
 missing image ImageMissing.
 
 Docker Engine API: https://docs.docker.com/reference/api/engine/

@@ -15,11 +15,14 @@ import contextlib
 import os
 import signal
 from collections.abc import Sequence
+from typing import assert_never
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from orchestrator.adapters.ffmpeg.binaries import find
 from orchestrator.adapters.ffmpeg.codecs import Decoders
-from orchestrator.adapters.ffmpeg.failure_reasons import NO_PROTOCOL, NOT_MEDIA, why_in
+from orchestrator.adapters.ffmpeg.failure_reasons import Next, Reading, read_failure
 from orchestrator.adapters.ffmpeg.probe_output import ENTRIES, ProbeOutput, media_in, read_output
 from orchestrator.adapters.ffmpeg.probe_slots import ProbeSlots
 from orchestrator.adapters.http import bounded_http, hls_source
@@ -93,13 +96,20 @@ class FfprobeProber:
     async def _why_not(
         self, source: SourceInput, said: str | None, look: hls_source.Look, visitor: bounded_http.BoundedClient
     ) -> ProbeResult:
-        why = look.complaint or why_in(said) or Why(Cause.UNREACHABLE, f"no media within {self._timeout_s:g} s")
-        if why == NO_PROTOCOL:
-            unknown = Why(Cause.UNPLAYABLE, f"{source.scheme.upper()}: {NO_PROTOCOL.detail}")
-            return ProbeResult.fails(unknown, verdict=False)
-        if why == NOT_MEDIA and source.scheme in ("http", "https"):
-            why = await hls_source.name(source, visitor, _LATE_LOOK_S) or why
-        return ProbeResult.fails(why)
+        if look.complaint is not None:
+            return ProbeResult.fails(look.complaint)
+        silent = Reading(Why(Cause.UNREACHABLE, f"no media within {self._timeout_s:g} s"))
+        why, then = read_failure(said) or silent
+        match then:
+            case Next.NOTHING:
+                return ProbeResult.fails(why)
+            case Next.NO_VERDICT:
+                return ProbeResult.fails(replace(why, detail=f"{source.scheme.upper()}: {why.detail}"), verdict=False)
+            case Next.ASK_THE_SERVER:
+                is_http = source.scheme in ("http", "https")
+                return ProbeResult.fails((await hls_source.name(source, visitor, _LATE_LOOK_S) if is_http else None) or why)
+            case _:
+                assert_never(then)
 
     async def _lacks_a_decoder(self, media: Media) -> str | None:
         """Why a session could not play it: it would have to be decoded, and FFmpeg has no decoder for it. None: it could."""

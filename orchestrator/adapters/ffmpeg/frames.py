@@ -1,4 +1,4 @@
-"""Makes pictures of media by FFmpeg.
+"""Decodes a frame of a segment to JPEG with FFmpeg.
 
 Rule: whatever the media are, FFmpeg reads nothing but the pipe, ends in time, uses bounded memory, and runs at a low priority.
 """

@@ -12,6 +12,7 @@ from typing import Final
 import httpx
 
 from orchestrator.adapters.http.hls_source import status_words
+from orchestrator.core.bounds import InputFault
 from orchestrator.core.catalogue.m3u import BYTES
 from orchestrator.errors import InvalidInput
 
@@ -23,14 +24,14 @@ async def download(url: str, *, limit_bytes: int = BYTES, limit_s: float = LIMIT
     """Raises InvalidInput('url') with the reason, which does not repeat the address, because that contains the account's
     password."""
     if not url.lower().startswith(("http://", "https://")):
-        raise InvalidInput("url", "the scheme must be http or https")
+        raise InvalidInput("url", "the scheme must be http or https", InputFault.SCHEME, ("http", "https"))
     try:
         async with asyncio.timeout(limit_s):
             return await _fetched(url, limit_bytes)
     except TimeoutError:
         raise InvalidInput("url", f"it was not complete within {limit_s:g} s") from None
     except (httpx.InvalidURL, ValueError):
-        raise InvalidInput("url", "not a URL") from None
+        raise InvalidInput("url", "not a URL", InputFault.NOT_AN_ADDRESS) from None
     except httpx.HTTPError as error:
         raise InvalidInput("url", f"cannot be fetched: {type(error).__name__}") from None
 

@@ -1,4 +1,5 @@
-"""One attempt of the process runtime, as a directory. Any process that looks finds there what was started:
+"""Starts an agent as a child process and keeps its pid, exit code and log in a directory. There, any process of the deployment
+finds what was started:
 
 started   the line of /proc/PID/stat of the attempt's first process: its pid, and its start time, since a pid may be reused
 agent     the agent's pid
@@ -17,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from orchestrator.adapters.refused_job import refused_field
 from orchestrator.core.model import Container, ContainerState
-from orchestrator.core.session.blame import refused_field
 from transcoder.ending import Ending
 
 # The first process of an attempt outlives the orchestrator and keeps the agent's exit code. `set -C`: of two that start, one

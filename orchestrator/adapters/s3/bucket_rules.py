@@ -1,4 +1,4 @@
-"""The bucket as players need it: it exists, its policy lets anybody read playlists and segments, and CORS lets any page do so.
+"""Creates the bucket; sets its read policy and CORS: anybody may read playlists and segments, and any page may.
 
 Where the key has no right to set these rules (behind a CDN it may have the right to read and write objects only), they are left
 as they are. The conformance check (store_conformance.py) then tells whether players can read.

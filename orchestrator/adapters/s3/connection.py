@@ -1,6 +1,6 @@
 """The connection to the S3 store: the minio SDK's client, its HTTP connections, and the threads that its calls run in.
 
-Law: the store is never waited for on the event loop, nor for longer than a limit, and no call is repeated here. Every failure
+Rule: the store is never waited for on the event loop, nor for longer than a limit, and no call is repeated here. Every failure
 of the store becomes StoreUnavailable (law 3); the caller tries again later.
 
 What is read has been written by containers, which may write anything: it is read up to a limit, as it is stored, and never

@@ -107,11 +107,11 @@ def examine(http: urllib3.PoolManager, target: Target, objects: ConformanceObjec
     read = {prefix: [answer for answer in unsigned(key) if answer.status == 200] for prefix, key in keys.items()}
     return StoreReport(
         clock_skew_s=clock_skew_s,
-        writable="" if first.status == 200 else words(first),
+        write_fault=None if first.status == 200 else words(first),
         refuses_overwrite=again.status == 412,
         refuses_stale=stale.status == 412,
         accepts_current=current.status == 200,
-        post_policy="" if posted.status in (200, 201, 204) else words(posted),
+        post_policy_fault=None if posted.status in (200, 201, 204) else words(posted),
         public=tuple(prefix for prefix, answers in read.items() if answers),
         listable=http.request("GET", f"{target.url()}?list-type=2&max-keys=1").status == 200,
         cors=any(each.headers.get("Access-Control-Allow-Origin") in ("*", _ORIGIN) for each in read[bucket.PLAYLISTS]),

@@ -1,4 +1,5 @@
-"""A session in the columns of the releases before migration 0018, which kept a state as nullable columns and a sentence.
+"""Backward compatibility with releases before migration 0018: reads and writes the old columns: a state as
+nullable columns and a sentence.
 
 They are written for one release beside the column `state`, so that the release before can take over again, and read where it
 has written last: while an upgrade replaces one process after the other. This is the only module that reads causes out of

@@ -1,4 +1,4 @@
-"""Ids that can be read aloud, and that fit into a URL, an S3 key and a container's name.
+"""Generates random ids that are safe in URLs, S3 keys and containers' names, and can be read aloud.
 
 `c-` is a channel, `x-` a source, `p-` a provider, `s-` a session; then 7 characters of time and 11 random ones, in Crockford's
 base32 in lower case (without i, l, o, u, which look like 1 or 0, or make words). The time comes first, so ids sort by age and

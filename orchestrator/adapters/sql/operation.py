@@ -1,4 +1,5 @@
-"""What concerns the whole deployment: the orchestrators that run, the leader, draining, and the deletion of old history.
+"""Repository (SQL) of what concerns the whole deployment: the orchestrators that run, the leader, draining, and the deletion
+of old history.
 
 Rule: history is deleted session by session, of sessions that have ended, in short transactions.
 """

@@ -1,7 +1,7 @@
 """Background probing: what first probes and requested probes have in common. Each begins its probes by itself; here they are
 prepared, followed to their end, and their results are told.
 
-Law: no probe begins before this process is known to lead and the connections of limited providers have been counted.
+Rule: no probe begins before this process is known to lead and the connections of limited providers have been counted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Requested probes: makes the probes that people ask for through the API and the command line.
 
-Law: only the orchestrator probes, because only it counts the providers' connections. Requests are read from rows (law 1): a
+Rule: only the orchestrator probes, because only it counts the providers' connections. Requests are read from rows (law 1): a
 nudge makes this happen at once, and a periodic job finds requests whose nudge was lost. A request waits for other probes, which
 end soon. Where sessions hold all connections it waits for a moment, and is then refused, which says nothing about the source.
 """

@@ -1,6 +1,7 @@
-"""Probe scheduler: runs probes, at most one of a source at a time (single-flight), within the providers' connection limits.
+"""Probe scheduler: runs probes on request, with deduplication (single-flight by source), priority and the providers' connection
+limits. It does not decide when a source is probed.
 
-Law: a probe never takes a connection beyond its provider's limit, and never keeps a session from starting. Priority, highest
+Rule: a probe never takes a connection beyond its provider's limit, and never keeps a session from starting. Priority, highest
 first: an attempt that starts, a probe that a session or a person waits for, a probe that nobody waits for (preemptible). A
 probe that is cancelled to free its connection says nothing about its source (law 3).
 
@@ -158,8 +159,9 @@ class ProbeScheduler:
                 log.info("source %s: its probe was cancelled, because its connection is needed", source.id)
                 return None
             result = answer.result()
-            if result.reason:  # a prober may quote what the source said: no address and no credential goes into a row or a log
-                result = replace(result, reason=Redaction(source.url, source.headers)(result.reason))
+            if result.why:  # a prober may quote what the source said: no address and no credential goes into a row or a log
+                detail = Redaction(source.url, source.headers)(result.why.detail)
+                result = replace(result, why=replace(result.why, detail=detail))
             if result.media is None:
                 log.info("source %s: %s", source.id, result.reason)
             return await self._catalogue.record_probe(source.id, result, self._now())

@@ -1,4 +1,4 @@
-"""The nouns of an import: what it knows of channels and sources, and what it plans for them. Data only, except for counts.
+"""Data types of an import: what it knows of channels and sources, and what it plans for them. Only counts are computed here.
 
 There are tens of thousands of each. They cannot be part of a reference cycle, so the garbage collector does not track them.
 """

@@ -248,7 +248,8 @@ def _url_fault(url: str) -> str | None:
         return f"the address is longer than {bounds.URL} characters"
     if _IN_NO_ADDRESS.search(url):
         return "the address has a space or a control character in it"
-    return bounds.address_fault(url)
+    fault = bounds.address_fault(url)
+    return fault.reason if fault else None
 
 
 def _plain(text: str) -> str:

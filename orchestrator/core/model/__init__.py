@@ -1,4 +1,4 @@
-"""The nouns of the core: what is desired, what is observed, what is decided. Data only; no rule lives here."""
+"""Data types of the core: what is desired, what is observed, what is decided. No rule is here."""
 
 from orchestrator.core.model.cause import (
     NO_FAILURE,

@@ -210,7 +210,7 @@ class Session(Struct, frozen=True, kw_only=True):
     # Intent: the API writes these
     desired: Desired = Desired.RUN
     end_reason: EndReason | None = None  # why it is to end, or has ended; the orchestrator has reasons, too
-    switch_to: str | None = None  # a source the operator asked for, or `switch_request.NEXT`, `SAME`
+    switch_to: str | None = None  # a source the operator asked for, or `operator_switch.NEXT`, `SAME`
     # State: only the orchestrator writes these
     state: State = Requested()
     target_duration_s: int | None = None  # fixed at the first attempt; a playlist's target duration never changes (law 5)

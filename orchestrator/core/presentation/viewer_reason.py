@@ -1,4 +1,5 @@
-"""The class of a reason: the one word that viewers read. Operators read the reason in full.
+"""Maps causes to the public categories of reasons (their class): the one word that viewers read. Operators
+read the reason in full.
 
 Rule: the class follows from the cause alone, so no word that a source, an engine or an operator has chosen reaches a viewer.
 """

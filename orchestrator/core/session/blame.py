@@ -1,4 +1,4 @@
-"""Blame: tells why an attempt is over, and whether the cause was its source.
+"""Failure diagnosis: from exit code, container and playlist to the cause, and whether that cause is the source's (blame).
 
 Law: a source is blamed only for what the source did (law 7). The agent's exit code names its reason (`transcoder.ending`); a
 container that was killed, refused, lost or hung says nothing about the source, and neither does a playlist that stopped while
@@ -7,12 +7,9 @@ the agent did not complain.
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
 from typing import Final
 
-from msgspec import DecodeError, Struct
-from msgspec.json import Decoder
+from msgspec import Struct
 
 from orchestrator.core.model import (
     Absent,
@@ -81,25 +78,6 @@ def of_exit(exit_code: int | None, *, oom_killed: bool = False, detail: str = ""
     if exit_code in (137, 143) or (exit_code is not None and exit_code < 0):
         return Failure(Why(Cause.CONTAINER_KILLED), exit_code)
     return Failure(Why(Cause.CONTAINER_FAILED, str(exit_code)), exit_code)
-
-
-class _Refusal(Struct, frozen=True):
-    bad_job: str
-
-
-_decode_refusal = Decoder(_Refusal).decode
-_OF_THE_RELEASE_BEFORE = re.compile(rf"^bad job(?: \({int(Ending.BAD_JOB)}\))?: (.{{1,200}})", re.MULTILINE)
-
-
-def refused_field(log: str) -> str:
-    """What of its job the agent refuses, from the end of its log: it says so in one line of JSON. "" where it does not. For
-    people; no value of the job is quoted in it."""
-    for line in reversed(log.splitlines()):
-        if line.startswith("{"):
-            with suppress(DecodeError):
-                return _decode_refusal(line).bad_job[:200]
-    said = _OF_THE_RELEASE_BEFORE.search(log)
-    return said[1] if said else ""
 
 
 def of_container(container: Container) -> Failure | None:

@@ -1,6 +1,6 @@
 """Ends a session: on request, when nobody watches, when its channel is gone, when no source works at its start.
 
-Law: containers are stopped first, then the playlist is finished, then the session ends. Each step follows from what is seen,
+Rule: containers are stopped first, then the playlist is finished, then the session ends. Each step follows from what is seen,
 none from `Unknown` (law 3).
 """
 

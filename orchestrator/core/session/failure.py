@@ -1,4 +1,4 @@
-"""The newest attempt is over: marks its source where it is to blame, and goes on with another source, the same one, or none.
+"""Failure handling: records why the newest attempt failed, marks its source where it is to blame, and chooses what starts next.
 
 After a failure of the source, the session plays the next source; each source is tried once in an incident. After a failure that
 was not the source's (a fault), it starts the same source again at once; if that fails too, the next one; then it backs off.

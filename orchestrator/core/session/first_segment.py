@@ -1,6 +1,6 @@
-"""An attempt has listed its first segment: it has fenced all earlier attempts, and the session is live.
+"""Makes the session live when its newest attempt appears in the playlist. By then it has fenced all earlier attempts.
 
-Law: only the playlist says that an attempt is live (law 1); the container's own state does not.
+Rule: only the playlist says that an attempt is live; the container's own state does not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The lease of a session: it ends when nobody has renewed it for the policy's idle timeout.
+"""Computes when a session becomes idle and ends: when nobody has renewed its lease for the policy's idle timeout.
 
 Law: only time in which renewals could be written counts (law 3). A viewer whose heartbeat found no API, or an API that found no
 database, has not left.

@@ -1,4 +1,4 @@
-"""When a session is decided again although nothing has happened: at the next time at which a limit runs out."""
+"""Computes a session's next timer: the earliest limit that expires. Then it is decided again, although nothing has happened."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from orchestrator.core.model import (
     Why,
 )
 from orchestrator.core.presentation import viewer_reason
-from orchestrator.core.session.blame import of_exit, refused_field
+from orchestrator.core.session.blame import of_exit
 from tests.words import why
 from transcoder.ending import Ending
 
@@ -75,20 +75,6 @@ def test_an_exit_code_is_said_in_the_agents_own_words(ending: Ending) -> None:
     failure = of_exit(ending)
     assert failure.why.text == TITLES[failure.why.cause] == ending.words
     assert failure.blames_source is ending.blames_source
-
-
-@pytest.mark.parametrize(
-    ("log", "field"),
-    [
-        ('bad job: channels: a number\n{"bad_job": "channels: a number"}\n', "channels: a number"),
-        ('bad job: channels\n{"bad_job": "channels: \\"x\\""}', 'channels: "x"'),
-        ("12:00:00 bad job (31): no\nbad job (31): channels: a number\n", "channels: a number"),  # an image of before
-        ('{"bad_job": 7}\n{"else": 1}\n{broken\n', ""),
-        ("", ""),
-    ],
-)
-def test_the_refused_field_is_read_from_a_line_of_json(log: str, field: str) -> None:
-    assert refused_field(log) == field
 
 
 ROOT = Path(__file__).parents[3]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.app.periodic import PeriodicJobs
-from orchestrator.core.model import Container, Decision, Event, Session, Source
+from orchestrator.core.model import Cause, Container, Decision, Event, Session, Source, Why
 from orchestrator.errors import EngineUnavailable, StoreUnavailable, Temporary
 from orchestrator.ports import Launch, ProbeResult, Stamp, StoredObject
 from tests.fakes.object_store import FakeObjectStore, parsed
@@ -137,7 +137,7 @@ class SimulatedProber:
             await asyncio.sleep(5.0 if simulated.fault is Fault.FROZEN else simulated.answers_after_s)
         if simulated.fault in (None, Fault.FLAPS, Fault.CRASHES_FFMPEG):
             return ProbeResult(MEDIA)
-        return ProbeResult(None, simulated.fault.name.lower())
+        return ProbeResult.fails(Why(Cause.UNREADABLE, simulated.fault.name.lower()))
 
     async def close(self) -> None:
         pass

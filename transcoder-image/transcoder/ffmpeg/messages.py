@@ -1,4 +1,4 @@
-"""FFmpeg's standard error as it comes in: split into lines, each given to what reads it.
+"""Splits FFmpeg's standard error into lines as it arrives and dispatches them to the parsers.
 
 `input` is FFmpeg's description of the source, `faults` what went wrong; here, media segments are counted as they are requested.
 """

@@ -1,6 +1,5 @@
-"""Which packets of a transport stream the segmenter must look at, by its tables: those of the tables, of the stream that
-segments
-are cut by, and of the sound beside it."""
+"""Selects by PAT and PMT the PIDs that the segmenter inspects: those of the tables, of the stream that segments are cut by, and
+of the sound beside it."""
 
 from transcoder.media.program_table import ProgramTable
 from transcoder.media.transport_stream import STARTS, elementary_streams, program_pid

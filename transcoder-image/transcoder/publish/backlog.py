@@ -1,4 +1,4 @@
-"""The segments that are cut and not listed yet.
+"""Bounded queue of segments waiting to be stored and listed.
 
 Rule: memory is bounded. Segments that the store has not taken within a window's time would leave the playlist as soon as they
 were listed, so the oldest are given up.

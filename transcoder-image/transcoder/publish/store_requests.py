@@ -1,4 +1,4 @@
-"""What the publisher may ask of the store, and the five answers that there are."""
+"""Request and reply types between the publisher and the threads that talk to the store."""
 
 from typing import NamedTuple
 

@@ -212,6 +212,14 @@ export interface components {
             readonly provider: string;
             readonly provider_is_new: boolean;
         };
+        /**
+         * InputFault
+         * @description What is wrong with a value that a client has sent: the problem document's `code`, by which a program chooses its own
+         *         words.
+         * @example no-provider
+         * @enum {string}
+         */
+        readonly InputFault: "not-an-address" | "scheme" | "no-host" | "characters" | "no-provider";
         /** LegView */
         readonly LegView: {
             readonly end_reason: string | null;
@@ -418,29 +426,41 @@ export interface components {
         /**
          * Problem
          * @example {
-         *       "type": "yyVhuiIKQjAycEiKZzsX",
-         *       "title": "NStUXMqccrBcFVeKbbat",
-         *       "status": 3628,
-         *       "instance": "IRVLedtxqMNuKkXmitSF",
-         *       "field": "JQuXZBMSEgIxSkajitkr",
-         *       "limit": "EizsaJAOTcLxTgRweyTd",
+         *       "type": "zRIOjdLiFBdueXWxItGm",
+         *       "title": "pndvrqpUKEvoiQUvZgiP",
+         *       "status": 6205,
+         *       "detail": "BXBLnzSvgvylUxxDzvDi",
+         *       "field": "iyDuYCxNAtKyjlFBRCPS",
+         *       "code": "characters",
+         *       "limit": "dvNikiqAbhzObGsanhJU",
+         *       "sources": {
+         *         "fLWOpqwSrQwfILzwsijN": "paLwNNiPsgmXUDeQcRne"
+         *       },
          *       "parts": {
-         *         "teaQCDUeXNSQubZGLKpI": "xlzypMVFbCGQpmtiObDR"
+         *         "OVFYeSjxUDJKwjLSsRgV": "kDScJKjeuJaAlULDWqzV"
          *       }
          *     }
          */
         readonly Problem: {
+            /**
+             * @example [
+             *       "HdutFmqCQcDdvDZVPEur"
+             *     ]
+             */
+            readonly allowed?: readonly string[] | null;
+            /** @example not-an-address */
+            readonly code?: components["schemas"]["InputFault"] | null;
             /** @example xJhBSnpIXjjOrlCcUmnv */
             readonly detail?: string | null;
             /** @example ysuOZjEwZJqYSNRLxMkF */
             readonly field?: string | null;
             /** @example RTwdshFRPhSOVrnPxrBB */
             readonly instance?: string | null;
-            /** @example vHsoVSEeCtLViFvDEMpE */
+            /** @example BPewTdWxyxwFswQXAufH */
             readonly limit?: string | null;
             /**
              * @example {
-             *       "KExjuxXLIhneaoVqNBoG": "ranWAThdcdkahSRhbAKy"
+             *       "NStUXMqccrBcFVeKbbat": "lyDIWfXQwjgGCCJMLRlA"
              *     }
              */
             readonly parts?: {
@@ -448,7 +468,7 @@ export interface components {
             } | null;
             /**
              * @example {
-             *       "cSHjwVUDXFiXlEfDRpSu": "NeNziQYWrbRjKhHKYuQm"
+             *       "odTGDbubHwRjcqyOagXk": "VuCETNggRJNjKdIMjvci"
              *     }
              */
             readonly sources?: {

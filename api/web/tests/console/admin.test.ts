@@ -11,7 +11,7 @@ import {
   sourceFields,
   valuesOf,
 } from "../../src/console/admin/fields";
-import { faultOf, words } from "../../src/console/admin/refusal";
+import { faultOf, ofCode, ofDecoder } from "../../src/console/admin/refusal";
 import { isFull, told, UNUSED, usesOf } from "../../src/console/admin/use";
 import { EMPTY, loaded, removed } from "../../src/console/state";
 import { channel, overview, session, source } from "./overview";
@@ -31,17 +31,22 @@ test.each([
   ["Expected `float` >= 1.0", "1 at least."],
   ["Expected `int | null`, got `float`", "This must be a whole number."],
   ["Expected `float`, got `null`", "This must be a number."],
-  [
-    "is empty, or has a character that is not allowed here",
-    "It is empty, or has a space or a character that is not allowed here.",
-  ],
-  ["the scheme must be one of http, https, rtmp", "The address must begin with http://, https:// or rtmp://."],
-  ["the host is missing", "The address has no host. It must look like http://host/path."],
-  ["not a URL: Port out of range 0-65535", "This is not an address."],
-  ["no such provider", "This provider does not exist any more."],
   ["a channel has at most 64 sources", "A channel has at most 64 sources."],
 ])("%s: %s", (reason, said) => {
-  expect(words(reason)).toBe(said);
+  expect(ofDecoder(reason)).toBe(said);
+});
+
+test.each([
+  [{ code: "characters" }, "It is empty, or has a space or a character that is not allowed here."],
+  [{ code: "scheme", allowed: ["http", "https", "rtmp"] }, "The address must begin with http://, https:// or rtmp://."],
+  [{ code: "scheme", allowed: ["http"] }, "The address must begin with http://."],
+  [{ code: "no-host" }, "The address has no host. It must look like http://host/path."],
+  [{ code: "not-an-address" }, "This is not an address."],
+  [{ code: "no-provider" }, "This provider does not exist any more."],
+  [{ code: "of-a-later-release" }, undefined],
+  [{}, undefined],
+])("the text of %o", (members, text) => {
+  expect(ofCode({ title: "Invalid input", status: 422, detail: "url: whatever the API writes", ...members })).toBe(text);
 });
 
 test("a refusal finds its field by the path of the API's document", () => {
@@ -50,9 +55,10 @@ test("a refusal finds its field by the path of the API's document", () => {
     field: "policy.failback_stable_s",
     text: "1 at least.",
   });
-  expect(faultOf(refusal("sources[1].url", "the host is missing"), names).text).toMatch(
+  expect(faultOf({ ...refusal("sources[1].url", "whatever the API writes"), code: "no-host" }, names).text).toMatch(
     /^Address 2: the address has no host/,
   );
+  expect(faultOf({ ...refusal("headers", "no good"), code: "of-a-later-release" }, names).text).toBe("No good.");
   expect(faultOf(refusal("headers", "Expected `str` of length <= 64"), names).field).toBe("headers");
   expect(faultOf(refusal("slug", "Expected `str`, got `int`"), names)).toEqual({
     field: null,

@@ -1,4 +1,4 @@
-"""Channels and their ordered sources.
+"""Repository (SQL) of channels and their ordered sources.
 
 Rule: the priorities of a channel's sources are dense from 1, also under concurrent writes. A transaction that changes the order
 locks the channel's row, then its sources' rows by id. A session's commit locks in the same order (sessions/records.py), so

@@ -1,4 +1,4 @@
-"""What a playlist import reads and writes.
+"""SQL queries of the playlist import.
 
 Rule: a channel that has changed since the import was planned is left alone; the next import sees the change. Rows are locked in
 the order of every transaction: channels by id, then sources by id.

@@ -1,4 +1,4 @@
-"""Sessions with their attempts and events.
+"""Repository (SQL) of sessions with their attempts and events.
 
 Rule: a session's state changes by compare-and-swap on `version`, in one transaction with its records, or not at all.
 """

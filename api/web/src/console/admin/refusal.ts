@@ -1,9 +1,12 @@
 /** Translates the API's refusals into texts at the fields of a form. Pure.
  *
- * The API names a member by its path (`policy.failback_stable_s`, `sources[1].url`) and gives its decoder's message. Rule: a refusal is
- * never lost; one without a field here is shown for the whole form. */
+ * The API names a member by its path (`policy.failback_stable_s`, `sources[1].url`), and what is wrong with it by a `code`. Rule: a
+ * refusal is never lost; one without a field here is shown for the whole form, and one without a text here in the API's own words. */
 
 import type { Problem } from "../../problem";
+import type { components } from "../openapi";
+
+type Code = NonNullable<components["schemas"]["Problem"]["code"]>;
 
 export interface Fault {
   /** The name of the form's field; null: none of them. */
@@ -20,7 +23,8 @@ export function faultOf(problem: Problem, names: readonly string[], taken: strin
   const plain = path.replace(/\[\d+\]/g, "");
   const field = names.find((name) => plain === name || plain.startsWith(`${name}.`)) ?? null;
   const line = /\[(\d+)\]/.exec(path)?.[1];
-  const text = line === undefined ? words(reason) : `Address ${Number(line) + 1}: ${lowered(words(reason))}`;
+  const told = ofCode(problem) ?? ofDecoder(reason);
+  const text = line === undefined ? told : `Address ${Number(line) + 1}: ${lowered(told)}`;
   return field === null ? { field, text: `${path}: ${text}` } : { field, text };
 }
 
@@ -31,8 +35,23 @@ function said({ title, detail, status }: Problem): string {
   return sentence(detail === undefined || detail === title ? title : `${title}: ${detail}`);
 }
 
-/** One message of the API as a sentence. An unknown message stays as it is. */
-export function words(reason: string): string {
+const TEXTS: Readonly<Record<Exclude<Code, "scheme">, string>> = {
+  "not-an-address": "This is not an address.",
+  "no-host": "The address has no host. It must look like http://host/path.",
+  "no-provider": "This provider does not exist any more.",
+  characters: "It is empty, or has a space or a character that is not allowed here.",
+};
+
+/** The text of a refusal with a code; undefined: it has none, or one of a later release. */
+export function ofCode({ code, allowed = [] }: Problem): string | undefined {
+  if (code !== "scheme") return (TEXTS as Readonly<Record<string, string | undefined>>)[code ?? ""];
+  const all = allowed.map((each) => `${each}://`);
+  return `The address must begin with ${all.slice(0, -1).join(", ")}${all.length > 1 ? " or " : ""}${all.at(-1) ?? ""}.`;
+}
+
+/** A message of the API's JSON decoder as a sentence. It is parsed because the decoder (msgspec) gives a type or a bound that is not
+ * kept in words only. Any other message stays as it is. */
+export function ofDecoder(reason: string): string {
   const most = /length <= (\d+)/.exec(reason)?.[1];
   if (most !== undefined) return `This is too long: ${most} ${reason.includes("`str`") ? "characters" : "entries"} at most.`;
   if (reason.endsWith("length >= 1")) return "This cannot be empty.";
@@ -43,16 +62,6 @@ export function words(reason: string): string {
   }
   if (reason.startsWith("Expected `int")) return "This must be a whole number.";
   if (reason.startsWith("Expected `float")) return "This must be a number.";
-  const schemes = /^the scheme must be one of (.+)$/.exec(reason)?.[1];
-  if (schemes !== undefined) {
-    const all = schemes.split(", ").map((each) => `${each}://`);
-    return `The address must begin with ${all.slice(0, -1).join(", ")}${all.length > 1 ? " or " : ""}${all.at(-1) ?? ""}.`;
-  }
-  if (reason === "the host is missing") return "The address has no host. It must look like http://host/path.";
-  if (reason.startsWith("not a URL")) return "This is not an address.";
-  if (reason === "no such provider") return "This provider does not exist any more.";
-  if (reason.startsWith("is empty, or has a character"))
-    return "It is empty, or has a space or a character that is not allowed here.";
   return sentence(reason);
 }
 

@@ -1,4 +1,4 @@
-"""Canary under the private prefixes: do orders and reports work in this store, and can nobody else read them (law 8)?
+"""Canary under the private prefixes: do orders and reports work in this store, and can nobody else read them?
 
 Orders contain the addresses of sources with their passwords. So nothing is concluded from the bucket's policy: an object is
 written under each prefix as the orchestrator or an agent writes it, and is then read without a signature, at the store and

@@ -20,6 +20,7 @@ from orchestrator.core.model import Channel, ContainerState, Desired, EndReason,
 from orchestrator.core.session.operator_switch import NEXT, SAME
 from orchestrator.errors import LimitReached, Temporary
 from tests.orchestrator.simulated.agent import Agent, Fault
+from tests.orchestrator.simulated.fixed_histories import fixed
 from tests.orchestrator.simulated.history import History, happening
 from tests.orchestrator.simulated.world import World
 
@@ -258,5 +259,5 @@ class AccountingWithInputSwitches(Accounting):
 
 Accounting.TestCase.settings = settings(max_examples=settings().max_examples // 4)
 TestAccounting = pytest.mark.timeout(1800)(Accounting.TestCase)
-AccountingWithInputSwitches.TestCase.settings = Accounting.TestCase.settings
+AccountingWithInputSwitches.TestCase.settings = fixed(Accounting.TestCase.settings)
 TestAccountingWithInputSwitches = pytest.mark.timeout(1800)(AccountingWithInputSwitches.TestCase)

@@ -19,6 +19,7 @@ from orchestrator.core.session.operator_switch import NEXT, SAME
 from orchestrator.errors import StoreUnavailable
 from orchestrator.ports import NewSource
 from tests.orchestrator.simulated.agent import Agent, Fault
+from tests.orchestrator.simulated.fixed_histories import fixed
 from tests.orchestrator.simulated.history import History, happening
 from tests.orchestrator.simulated.world import World
 from transcoder import bucket
@@ -351,5 +352,5 @@ class HistoriesWithInputSwitches(Histories):
 # A history is long: fewer of them than of other examples, and with HYPOTHESIS_PROFILE=thorough more time.
 Histories.TestCase.settings = settings(max_examples=settings().max_examples // 4)
 TestHistories = pytest.mark.timeout(1800)(Histories.TestCase)
-HistoriesWithInputSwitches.TestCase.settings = Histories.TestCase.settings
+HistoriesWithInputSwitches.TestCase.settings = fixed(Histories.TestCase.settings)
 TestHistoriesWithInputSwitches = pytest.mark.timeout(1800)(HistoriesWithInputSwitches.TestCase)

@@ -18,6 +18,7 @@ from orchestrator.core.model import SHARED, Desired, EndReason, Phase
 from orchestrator.core.session.operator_switch import NEXT, SAME
 from orchestrator.errors import LimitReached, NotFound
 from tests.orchestrator.simulated.agent import Fault
+from tests.orchestrator.simulated.fixed_histories import fixed
 from tests.orchestrator.simulated.history import History, happening
 from tests.orchestrator.simulated.world import World
 
@@ -196,5 +197,5 @@ class AudienceWithInputSwitches(Audience):
 
 Audience.TestCase.settings = settings(max_examples=settings().max_examples // 10)
 TestAudience = pytest.mark.timeout(1800)(Audience.TestCase)
-AudienceWithInputSwitches.TestCase.settings = Audience.TestCase.settings
+AudienceWithInputSwitches.TestCase.settings = fixed(Audience.TestCase.settings)
 TestAudienceWithInputSwitches = pytest.mark.timeout(1800)(AudienceWithInputSwitches.TestCase)

@@ -84,6 +84,8 @@ def _by_state(situation: Situation) -> Decision:
             decision = _first(STARTING, state, situation)
         case Live(successor=Attempt()) as state:
             decision = _first(SWAPPING, state, situation)
+        case Live(attempt=playing) as state if playing.is_switching:
+            decision = _first(SWITCHING_INPUTS, state, situation)
         case Live() as state:
             decision = _first(LIVE, state, situation)
         case Switching() as state:
@@ -136,6 +138,18 @@ SWAPPING: tuple[Rule[Live], ...] = (
     leg_is_unexplained,
     swap_failed,
     attempt_failed,
+)
+
+# The attempt switches inputs by itself. Planned swaps wait, as they do while a session switches attempts: what the next leg
+# plays is not known to work yet. Only a source that is gone is left at once, because the grant is older than that, and an
+# operator who asks for another source gets it.
+SWITCHING_INPUTS: tuple[Rule[Live], ...] = (
+    leg_has_listed,
+    mail_is_read,
+    leg_is_unexplained,
+    attempt_failed,
+    source_is_gone,
+    operator_switch.other_source_is_asked_for,
 )
 
 # A failure comes first: an attempt that is over cannot be swapped. Then what its success says of the source, so that a swap

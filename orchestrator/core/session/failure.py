@@ -123,8 +123,8 @@ def _after_fault(situation: Situation, source_id: str, tried: tuple[str, ...], *
     """The same source at once; if it happens again, the next one; then with delays, unless the attempt had proved itself."""
     session = situation.session
     usable = choice.not_refused(session, choice.with_connection(situation.seen))
-    may_again = source_id not in failed_inputs(situation.session.attempt)
-    same = next((each for each in choice.not_disabled(usable) if each.id == source_id and may_again), None)
+    # An attempt may have been trying by itself, once more, what had failed in the incident before.
+    same = next((each for each in choice.not_disabled(usable) if each.id == source_id and source_id not in tried), None)
     if session.faults == 1 and same is not None:
         return same
     if session.faults <= 2 or steady:

@@ -59,6 +59,11 @@ def switch_is_asked_for(state: Live | Unavailable, situation: Situation) -> Deci
     )
 
 
+def other_source_is_asked_for(state: Live, situation: Situation) -> Decision | None:
+    """A rule, while the attempt switches inputs by itself: a fresh attempt on what plays waits until it is known what plays."""
+    return None if situation.session.switch_to == SAME else switch_is_asked_for(state, situation)
+
+
 def failed(leg: Leg, why: Why) -> tuple[Record, ...]:
     """The event for a leg that has failed, if an operator had asked for it and it never played; else none. It was told already
     where a report had said that the leg has ended."""

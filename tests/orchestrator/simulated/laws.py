@@ -68,7 +68,7 @@ class Laws:
         self.exits: dict[tuple[str, int], tuple[Ending, str]] = {}  # how an agent ended, and on which source
         self._reported: dict[tuple[str, int], dict[int, list[tuple[str, str]]]] = {}  # by attempt and report: what has failed
         self._legs: dict[tuple[str, int], dict[int, Leg]] = {}  # by attempt: its history so far
-        self._burnt: dict[str, set[str]] = {}  # by session: the sources that have failed in the incident under way
+        self._burnt: dict[str, dict[str, float]] = {}  # by session: when the sources of the incident under way have failed
         self._good: dict[str, tuple[float, float]] = {}  # by source: the first and the last probe that succeeded in a row
         self._seen: dict[str, Observation] = {}  # by session: what it was last decided by
         self._deleted: dict[str, float] = {}  # by source: when
@@ -116,8 +116,9 @@ class Laws:
         """Laws 4 and 7, and an honest history. `blamed` gives the name of a source that still exists, by its id."""
         after = decision.session
         opened = self._open.setdefault(before.id, set())
-        burnt = self._burnt.setdefault(before.id, set())
+        burnt = self._burnt.setdefault(before.id, {})
         self._wishes_are_answered(before, decision)
+        played_at = 0.0
         for record in decision.records:
             match record:
                 case AttemptStarted(number, source_id, why):
@@ -141,16 +142,20 @@ class Laws:
                     if SLATE in (fields.get("from"), fields.get("to"), fields.get("source")):
                         self.break_(f"viewers are told of the slate as of a source: {kind} {fields}")
                 case SourceFailed(source_id, at=at):
-                    burnt.add(source_id)
+                    burnt[source_id] = self._now() if at is None else at
                     self._good.pop(source_id, None)
                     if at is None:
                         self._blamed(before, source_id, blamed(source_id))
                 case LegsChanged(number, legs):
+                    played_at = max((leg.live_at for leg in legs if leg.live_at is not None), default=0.0)
                     self._history_grows(before, number, legs)
                 case ReportRead(number, n):
                     self._reports_are_read(before, decision, number, n)
                 case _:
                     pass
+        # Several legs may be told at once: one that has played after a failure has ended that incident.
+        for source_id in [each for each, failed_at in burnt.items() if failed_at < played_at]:
+            del burnt[source_id]
         if after.phase in (Phase.LIVE, Phase.UNAVAILABLE, Phase.ENDED):
             burnt.clear()
         current = {each.number for each in after.attempts}
@@ -171,8 +176,10 @@ class Laws:
         self._deleted[source_id] = self._now()
 
     def starts_anew(self, source_id: str) -> None:
-        """The operator has moved it or switched it on."""
+        """The operator has moved it or switched it on: how it failed before says nothing about it any more."""
         self._good.pop(source_id, None)
+        for burnt in self._burnt.values():
+            burnt.pop(source_id, None)
 
     def could_renew(self, could: bool) -> None:
         """An API runs, and the tables answer: asked all the time."""

@@ -1,4 +1,4 @@
-"""Which random histories are run with input switches on: the same ones in each run, until the search finds no broken law any more.
+"""Settings for random histories with input switches on: the same examples in each run, while the search still finds faults.
 
 Input switches are off by default and not finished. HYPOTHESIS_PROFILE=thorough still searches at random.
 """

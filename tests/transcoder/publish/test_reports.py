@@ -96,3 +96,18 @@ def test_any_store_gets_everything_in_order_and_numbers_without_a_gap(history: l
         assert delivered == list(range(1, happened + 1))
     elif happened:
         assert delivered[-1] == happened, "the newest are kept"
+
+
+@given(st.lists(st.floats(0, 5), max_size=300))
+def test_no_attempt_posts_as_often_as_one_that_is_distrusted(pauses_s: list[float]) -> None:
+    """Something happens after each of these pauses, and the store takes all at once."""
+    reports, now_s, sent_s, told = Reports(), 1e6, list[float](), 0
+    for pause_s in pauses_s:
+        now_s += pause_s
+        reports.tell(listed(1), now_s)
+        if (report := reports.next(now_s)) is not None:
+            sent_s.append(now_s)
+            told += len(report.happenings)
+            reports.sent(True, now_s)
+    assert all(sum(0 <= each - first < 60.0 for each in sent_s) <= 30 for first in sent_s)
+    assert told + len(reports) == len(pauses_s), "what waits is told later"

@@ -111,3 +111,5 @@ def test_no_attempt_posts_as_often_as_one_that_is_distrusted(pauses_s: list[floa
             reports.sent(True, now_s)
     assert all(sum(0 <= each - first < 60.0 for each in sent_s) <= 30 for first in sent_s)
     assert told + len(reports) == len(pauses_s), "what waits is told later"
+    if len(reports):
+        assert reports.next(now_s, last=True) is not None, "an attempt that ends does not wait for its turn"

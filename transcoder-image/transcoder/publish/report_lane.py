@@ -31,13 +31,13 @@ class ReportLane:
         """Something has happened now."""
         self._reports.tell(happening, now_s)
 
-    def look(self, now_s: float) -> None:
+    def look(self, now_s: float, *, last: bool = False) -> None:
         """Takes the answers that have come, and sends the next report. Never blocks."""
         try:
             self._reports.sent(self._answers.get_nowait(), now_s)
         except Empty:
             pass
-        if (report := self._reports.next(now_s)) is not None:
+        if (report := self._reports.next(now_s, last=last)) is not None:
             self._documents.put((report.n, render(report)))
             if self._thread is None:
                 self._thread = Thread(target=self._carry, name="reports", daemon=True)
@@ -45,7 +45,7 @@ class ReportLane:
 
     def finish(self, now_s: float) -> None:
         """Sends what waits, and gives up on a store that does not answer soon."""
-        self.look(now_s)
+        self.look(now_s, last=True)
         self._documents.put(None)
         if self._thread is not None:
             self._thread.join(_LAST_S)

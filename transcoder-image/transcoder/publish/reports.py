@@ -43,12 +43,13 @@ class Reports:
             self._waiting.popleft()
             self.dropped += 1
 
-    def next(self, now_s: float) -> Report | None:
-        """The report to send now, which is then under way; None: there is none, or not yet."""
+    def next(self, now_s: float, *, last: bool = False) -> Report | None:
+        """The report to send now, which is then under way; None: there is none, or not yet. `last`: the attempt ends, so it
+        does not wait for its turn."""
         if self._under_way or now_s < self._not_before_s:
             return None
         if not self._batch:
-            if not self._waiting or not self._takes_token(now_s):
+            if not self._waiting or not (self._takes_token(now_s) or last):
                 return None
             count = min(MOST_HAPPENINGS, len(self._waiting))
             self._batch = tuple(self._waiting.popleft() for _ in range(count))

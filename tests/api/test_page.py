@@ -206,8 +206,10 @@ async def test_a_channel_that_is_switched_off_ends_with_a_sentence(
     assert await page.get_attribute("#phase", "data-phase") == "off"
     if gone == "disabled":
         assert "The channel is switched off." in (await page.text_content("#detail") or "")
+        await page.wait_for_selector("#act:visible")
         await stage.remove("news", back=True)
-        await page.click("#act")
+        # Not page.click, which waits for the button to be visible: the page may have tried again by itself meanwhile
+        await page.evaluate("document.querySelector('#act').click()")
         again = await eventually(lambda: _newest(stage, session.id))
         assert again is not None
         await stage.go_live(again)

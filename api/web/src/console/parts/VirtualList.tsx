@@ -144,7 +144,8 @@ export function VirtualList<Row extends { readonly key: string }>({
       role="region"
       aria-label={label}
       onScroll={(event) => {
-        scrolled(event.currentTarget.scrollTop);
+        // The event comes with a frame; a list that has been removed by then has lost its position.
+        if (event.currentTarget.isConnected) scrolled(event.currentTarget.scrollTop);
       }}
       onFocusIn={(event) => {
         const row = (event.target as HTMLElement).closest<HTMLElement>("[data-key]");

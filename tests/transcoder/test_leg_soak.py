@@ -21,13 +21,15 @@ pytestmark = pytest.mark.alone
 
 SWITCHES = int(os.environ.get("LEG_SOAK_SWITCHES", "200"))
 
-# The limits on openings and the hold-off would make 200 switches last for hours; they have tests of their own.
+# The limits on openings and reports and the hold-off would make 200 switches last for hours; they have tests of their own.
 _AGENT = """
 import os, runpy, threading, time
 import transcoder.source.opening_limits as limits
 import transcoder.source.hold_off as hold_off
+import transcoder.publish.reports as reports
 limits._SHORT, limits._LONG = 10**6, 10**6
 hold_off._FIRST_S = hold_off._LONGEST_S = 0.0
+reports._EVERY_S = 0.01
 
 def count():
     while True:
@@ -70,7 +72,7 @@ async def test_memory_and_descriptors_are_flat_over_many_switches(session: NewSe
             assert await agent.end() == Ending.BY_REQUEST
     print(f"leg {SWITCHES // 4}: {early}; leg {SWITCHES}: {late} (descriptors, threads, KiB)")
     assert late[0] <= early[0] + 4
-    assert late[1] <= early[1]
+    assert late[1] <= early[1] + 1, "an upload of the log has a thread of its own for a moment"
     assert late[2] <= early[2] + 2048 + 4 * SWITCHES, "the log grows up to 1 MiB"
     await s.look()
     assert s.broken == []

@@ -97,13 +97,15 @@ async def _measure(stage: Stage, fault: LabFault, size: int, *, attended: bool) 
 
 
 def late_s(listings: Sequence[Listing], injured_at: float, until: float) -> float:
-    """The greatest lateness of the listings between these two moments. A segment is due when the one before has been shown:
-    what came early leaves the next one's due time where it was, what came late moves it."""
-    due_at, worst_s = listings[0].at, 0.0
+    """The greatest lateness of the listings between these two moments, for a viewer at the last segment that was listed before.
+    A segment is due when the one before has been shown: what came early leaves the next one's due time where it was, what came
+    late moves it."""
+    before = [each for each in listings if each.at < injured_at][-1]
+    due_at, worst_s = before.at + before.segment.duration_s, 0.0
     for each in listings:
         if each.at >= injured_at:
             worst_s = max(worst_s, each.at - due_at)
-        due_at = max(due_at, each.at) + each.segment.duration_s
+            due_at = max(due_at, each.at) + each.segment.duration_s
     return max(worst_s, until - due_at)
 
 

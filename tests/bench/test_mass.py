@@ -21,7 +21,7 @@ def listed(*moments: float) -> list[Listing]:
         (listed(10, 12, 14.5, 16.5), 0.5),
         (listed(10, 12.5, 14.5, 16.5), 0.0),  # before the failure
         (listed(10, 12, 14), 2.0),  # nothing comes any more: 16 was due, the watch ends at 18
-        (listed(10, 10, 10, 18), 2.0),  # three segments at once last until 16
+        (listed(10, 10, 10, 14.5, 16.5), 2.5),  # what a player has in store does not count: 12 was due
     ],
 )
 def test_what_a_viewer_waits_for_after_the_failure(listings: list[Listing], late: float) -> None:

@@ -6,19 +6,14 @@ Both are computed from the source's row and the time, so every session and every
 
 from __future__ import annotations
 
-from zlib import crc32
-
 from orchestrator.core.model import Leg, Source, SourceStatus
 from orchestrator.core.policy import Policy
-
-_JITTER = 0.2  # sources that failed together are not all tried again together
+from transcoder.source import hold_off as of_inputs
 
 
 def hold_off_s(source_id: str, failures_in_a_row: int, policy: Policy) -> float:
-    """Doubles with each failure; up to a fifth less, by a chance that is the same whenever it is asked."""
-    doubled = policy.hold_off_s * 2.0 ** min(max(failures_in_a_row, 1) - 1, 32)
-    chance = crc32(f"{source_id} {failures_in_a_row}".encode()) / 2**32
-    return min(policy.hold_off_max_s, doubled) * (1.0 - _JITTER * chance)
+    """As an attempt holds its inputs off, with the policy's limits."""
+    return of_inputs.hold_off_s(source_id, failures_in_a_row, policy.hold_off_s, policy.hold_off_max_s)
 
 
 def held_off_until(source: Source, policy: Policy) -> float:

@@ -48,13 +48,13 @@ def goes_live(state: Starting | Live | Switching | Unavailable, situation: Situa
         case Starting():
             event = _session_live(attempt, leg, situation)
         case Live(attempt=before):
-            event = _switched(EventType.STREAM_SWITCH, (before.played or before.leg).input, attempt, leg, playlist)
+            event = switched(EventType.STREAM_SWITCH, (before.played or before.leg).input, attempt, leg, playlist.gap_s)
             ended = (AttemptEnded(before.number, None, replaced),)
             session = replace(session, retries=0)
         case Switching(from_source_id=before_id):
-            event = _switched(EventType.STREAM_SWITCH, before_id, attempt, leg, playlist)
+            event = switched(EventType.STREAM_SWITCH, before_id, attempt, leg, playlist.gap_s)
         case Unavailable(from_source_id=before_id, shown=slate):
-            event = _switched(EventType.STREAM_RECOVERED, before_id, attempt, leg, playlist)
+            event = switched(EventType.STREAM_RECOVERED, before_id, attempt, leg, playlist.gap_s)
             ended = () if slate is None else (AttemptEnded(slate.number, None, replaced),)
         case _:
             assert_never(state)
@@ -86,13 +86,17 @@ def _session_live(attempt: Attempt, leg: Leg, situation: Situation) -> Happened:
     return Happened(EventType.SESSION_LIVE, fields | {"reason": why.text}, Causes(why.cause))
 
 
-def _switched(event: EventType, from_source_id: str, attempt: Attempt, leg: Leg, playlist: Playlist) -> Happened:
+def switched(
+    event: EventType, from_source_id: str, attempt: Attempt, leg: Leg, gap_s: float, more: Fields | None = None
+) -> Happened:
+    """What clients are told where another source plays; `more`: further fields of the event."""
     why = leg.why
     fields: Fields = {
         "from": from_source_id,
         "to": leg.input,
         "reason": why.text,
         "attempt": attempt.number,
-        "gap_ms": round(playlist.gap_s * 1000),
+        "gap_ms": round(gap_s * 1000),
+        **(more or {}),
     }
     return Happened(event, fields, Causes(why.cause))

@@ -14,7 +14,6 @@ from orchestrator.core.model import (
     UNKNOWN_INPUT,
     Attempt,
     AttemptLive,
-    Causes,
     Decision,
     EventType,
     Fields,
@@ -33,6 +32,7 @@ from orchestrator.core.model import (
 )
 from orchestrator.core.session import mail, operator_switch
 from orchestrator.core.session.failure import source_failed, unique
+from orchestrator.core.session.first_segment import switched
 from orchestrator.core.session.next_look import UNEXPLAINED_S, next_look
 from orchestrator.core.session.situation import Situation
 
@@ -125,19 +125,11 @@ def _switched(before: Leg, leg: Leg, attempt: Attempt, gap_s: float | None, situ
     playlist, now = situation.seen.playlist, situation.now
     if gap_s is None:
         gap_s = playlist.gap_s if isinstance(playlist, Playlist) and mail.shown_leg(attempt, playlist) == leg.number else 0.0
-    fields: Fields = {
-        "from": before.input,
-        "to": leg.input,
-        "reason": leg.why.text,
-        "attempt": attempt.number,
-        "leg": leg.number,
-        "gap_ms": round(gap_s * 1000),
-        "by": "agent",
-    }
+    more: Fields = {"leg": leg.number, "by": "agent"}
     at = leg.live_at or now
     if now - at > LATE_S:
-        fields |= {"late": True, "at": at}
-    return Happened(EventType.STREAM_SWITCH, fields, Causes(leg.why.cause))
+        more |= {"late": True, "at": at}
+    return switched(EventType.STREAM_SWITCH, before.input, attempt, leg, gap_s, more)
 
 
 # --- what becomes of the session ------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ class InputSwitches:
         self._tell(Happening(What.STARTED, 0.0, leg.number, leg.input.id), now_s)
 
     def ended(self, number: int, input: Input, outcome: RunOutcome, now_s: float) -> None:
-        """A leg has ended, or could not be opened."""
+        """A leg has ended."""
         detail = self._log.redaction(outcome.reason)
         self._tell(Happening(What.ENDED, 0.0, number, input.id, ending=outcome.ending, detail=detail), now_s)
         self._listed_s = None

@@ -73,7 +73,7 @@ class AttemptLoop:
         self._listed_before = 0
 
     def run(self) -> Ending:
-        """Runs until there is a outcome, lists what is left, uploads the log. Returns the ending, which is the exit code."""
+        """Runs until there is an outcome, lists what is left, uploads the log. Returns the ending, which is the exit code."""
         job = self._job
         self._log(
             f"session {job.session} attempt {job.attempt}: {job.profile} {_named(job.first)}; "
@@ -170,13 +170,10 @@ class AttemptLoop:
         # Where nothing is listed, the next leg decides the target duration, rather than the rest of this one for ever.
         self._decide_target_duration(now_s)
         leg.offer()
-        self._leg_ended(leg.number, leg.input, outcome, now_s)
-
-    def _leg_ended(self, number: int, input: Input, outcome: RunOutcome, now_s: float) -> None:
         assert self._switches is not None
         self._is_open, self._open_at_s = False, now_s
         self._publisher.end_leg()
-        self._switches.ended(number, input, outcome, now_s)
+        self._switches.ended(leg.number, leg.input, outcome, now_s)
 
     def _open_next(self, switches: InputSwitches, now_s: float) -> None:
         """Opens the next input, if one may be opened now."""

@@ -49,7 +49,7 @@ class StreamCheck:
     ) -> AcceptedStreams | StreamPlan | RunOutcome:
         """Compares the complete description of the input with what the session has been sending (None: nothing yet).
 
-        Returns a StreamPlan where FFmpeg must be started again with that plan, and a outcome where the source cannot be played.
+        Returns a StreamPlan where FFmpeg must be started again with that plan; an outcome where the source cannot be played.
         """
         described = messages.input
         streams, lacks_sound = described.streams, described.lacks_sound

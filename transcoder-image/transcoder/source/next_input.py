@@ -75,7 +75,8 @@ class InputChoice:
             self._hold_off(input, now_s)
             return
         self._crashed.add(input.id)
-        self._again = input.id
+        if input.id not in self._failed:  # else it was a last resort, and one that has not failed comes first
+            self._again = input.id
 
     def settled(self, input: Input) -> None:
         """It has been listed for `OVER_AFTER_S`: the incident is over."""
